@@ -1,0 +1,84 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { parentPort, workerData } from 'node:worker_threads'
+import { isCqrsError } from '../kernel/errors.ts'
+import { toStoreError } from './errors.ts'
+import type { FailedReply, FromThread, Reply, ToThread } from './group-commit.ts'
+
+/** What one store does in its writer thread. */
+export interface CommitHandler<Request, Result> {
+  db: DatabaseSync
+  path: string
+  /** Called once at the start of each transaction, to forget what an earlier, failed one had read. */
+  begin?: () => void
+  /**
+   * Carries out one request inside the open transaction. An expected outcome is returned; what it
+   * throws fails this request alone.
+   */
+  execute(request: Request): Result
+}
+
+/**
+ * Runs in a writer thread: takes each batch of {@link GroupCommit}, carries it out as one transaction
+ * and answers after its fsync. If anything throws, the batch is rolled back and each request runs
+ * in a transaction of its own, so that a bad one fails alone.
+ *
+ * @param open makes the handler from the options that were given to the GroupCommit
+ */
+export function serveCommits<Options, Request, Result>(
+  open: (options: Options) => CommitHandler<Request, Result>,
+): void {
+  const port = parentPort
+  if (!port) throw new Error('serveCommits runs in a worker thread only')
+  const send = (message: FromThread<Result>) => port.postMessage(message)
+  let handler: CommitHandler<Request, Result>
+  try {
+    handler = open(workerData as Options)
+  } catch (error) {
+    send({ kind: 'failed-to-open', error: describe(error) })
+    return
+  }
+  send({ kind: 'ready' })
+  port.on('message', (message: ToThread<Request>) => {
+    if (message.kind === 'close') {
+      handler.db.close()
+      port.close()
+      return
+    }
+    send({ kind: 'replies', replies: commit(handler, message.requests) })
+  })
+}
+
+function commit<Request, Result>(
+  handler: CommitHandler<Request, Result>,
+  requests: Request[],
+): Reply<Result>[] {
+  try {
+    return transaction(handler, requests)
+  } catch (error) {
+    if (requests.length === 1) return [{ ok: false, error: describe(toStoreError(error, handler.path)) }]
+    return requests.flatMap((request) => commit(handler, [request]))
+  }
+}
+
+function transaction<Request, Result>(
+  handler: CommitHandler<Request, Result>,
+  requests: Request[],
+): Reply<Result>[] {
+  const { db } = handler
+  handler.begin?.()
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    const replies = requests.map((request) => ({ ok: true as const, value: handler.execute(request) }))
+    db.exec('COMMIT')
+    return replies
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function describe(error: unknown): FailedReply {
+  const message = error instanceof Error ? error.message : String(error)
+  if (isCqrsError(error)) return { code: error.code, message, details: { ...error.details } }
+  return { code: undefined, message, details: {} }
+}

@@ -1,0 +1,110 @@
+import { chmodSync, existsSync, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { CqrsError } from '../kernel/errors.ts'
+import { isSqliteError, toStoreError } from './errors.ts'
+import { migrate, type StoreSchema } from './migrate.ts'
+
+/** The first SQLite without the WAL-reset bug (https://www.sqlite.org/wal.html, "the WAL-reset bug"). */
+export const OLDEST_SQLITE = '3.51.3'
+
+const SQLITE_BUSY = 5
+
+export interface OpenOptions {
+  /** The database file; its folder is made if it is missing. */
+  path: string
+  /** What the file must be; a new file becomes it. */
+  schema: StoreSchema
+  /**
+   * `full` (default) syncs every commit, so that an acknowledged write survives a power cut. `normal`
+   * may lose the last commits in a power cut (never in a crash of the process) and is only for what
+   * can be derived again from the log.
+   */
+  durability?: 'full' | 'normal'
+  /** Refuse every write after the schema is in place. Default false. */
+  readOnly?: boolean
+  /** How long a statement waits for another process's lock, in milliseconds. Default 5,000. */
+  busyTimeoutMs?: number
+  /** Pages the write-ahead log may grow to before it is folded into the file. Default 10,000 (40 MB). */
+  checkpointPages?: number
+  /** Page cache in KiB. Default 16,384. */
+  cacheKiB?: number
+}
+
+/**
+ * Opens an SQLite store: checks SQLite's version, makes the file with mode 0600, switches it to WAL,
+ * and brings it to the newest schema.
+ *
+ * @throws CqrsError CQRS_SQLITE_TOO_OLD, CQRS_STORE_NEWER, CQRS_STORE_FOREIGN, or a store error
+ */
+export function openDatabase(options: OpenOptions): DatabaseSync {
+  assertSqliteVersion(process.versions.sqlite ?? '0')
+  let db: DatabaseSync | undefined
+  try {
+    mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 })
+    const isNew = !existsSync(options.path)
+    db = new DatabaseSync(options.path, { timeout: options.busyTimeoutMs ?? 5_000 })
+    if (isNew) chmodSync(options.path, 0o600)
+    switchToWal(db)
+    db.exec(`
+      PRAGMA synchronous = ${options.durability === 'normal' ? 'NORMAL' : 'FULL'};
+      PRAGMA wal_autocheckpoint = ${options.checkpointPages ?? 10_000};
+      PRAGMA journal_size_limit = 67108864;
+      PRAGMA cache_size = -${options.cacheKiB ?? 16_384};
+      PRAGMA temp_store = MEMORY;
+      PRAGMA trusted_schema = OFF;
+    `)
+    migrate(db, options.schema, options.path)
+    if (options.readOnly) db.exec('PRAGMA query_only = ON')
+    return db
+  } catch (error) {
+    db?.close()
+    throw asStoreError(error, options.path)
+  }
+}
+
+/** The file system's own errors (no folder, no permission) name the store as well. */
+function asStoreError(error: unknown, path: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (isSqliteError(error) || error instanceof CqrsError) return toStoreError(error, path)
+  if (code === 'ENOSPC') {
+    return new CqrsError('CQRS_STORE_FULL', `The store ${path} failed: the disk is full; free space.`, {
+      cause: error,
+    })
+  }
+  return new CqrsError(
+    'CQRS_STORE_UNAVAILABLE',
+    `The store ${path} cannot be opened: ${message}. Check that the data folder exists and may be written.`,
+    { cause: error },
+  )
+}
+
+/** Refuses an SQLite older than {@link OLDEST_SQLITE}. */
+export function assertSqliteVersion(version: string): void {
+  const [found, oldest] = [version, OLDEST_SQLITE].map((text) =>
+    text.split('.').reduce((sum, part) => sum * 1_000 + Number(part), 0),
+  ) as [number, number]
+  if (found >= oldest) return
+  throw new CqrsError(
+    'CQRS_SQLITE_TOO_OLD',
+    `This Node carries SQLite ${version}, which can damage a database in WAL mode. Use a Node with SQLite ` +
+      `${OLDEST_SQLITE} or newer (the npm package "node" of this project brings one: start through npm scripts).`,
+  )
+}
+
+/**
+ * The first switch to WAL needs the file for itself and does not wait for the busy timeout, so
+ * processes that open a new store at the same moment take turns here.
+ */
+function switchToWal(db: DatabaseSync): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      db.exec('PRAGMA journal_mode = WAL')
+      return
+    } catch (error) {
+      if (!isSqliteError(error) || (error.errcode & 0xff) !== SQLITE_BUSY || attempt >= 200) throw error
+      Atomics.wait(pause, 0, 0, 25)
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isSqliteError, toStoreError } from './errors.ts'
+
+const SQLITE_BUSY = 5
+
+/** A lock that is held until it is released or the process ends, however it ends. */
+export interface OwnerLock {
+  release(): void
+}
+
+/** The outcome of one try: the lock, or who has it (`pid` where it could be read). */
+export type OwnerLockOutcome = { held: true; lock: OwnerLock } | { held: false; pid: number | undefined }
+
+/**
+ * Tries to become the only owner of something, by an operating-system lock on the file `path`.
+ *
+ * The lock is SQLite's reserved lock on a tiny database that nothing else uses: the kernel drops it
+ * when the process dies, so a crash never leaves it behind, and a stopped process (SIGSTOP) keeps it.
+ * Others may still read the row that names the owner.
+ */
+export function tryOwn(path: string, pid: number = process.pid): OwnerLockOutcome {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  const db = new DatabaseSync(path, { timeout: 20 })
+  try {
+    db.exec('PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF')
+    db.exec('BEGIN IMMEDIATE')
+    db.exec('CREATE TABLE IF NOT EXISTS owner (id INTEGER PRIMARY KEY CHECK (id = 1), pid INTEGER NOT NULL)')
+    db.prepare('INSERT OR REPLACE INTO owner (id, pid) VALUES (1, ?)').run(pid)
+    db.exec('COMMIT')
+    // Another process may win between the two; then its pid stands in the row and this one has not got the lock.
+    db.exec('BEGIN IMMEDIATE')
+    return { held: true, lock: { release: () => db.close() } }
+  } catch (error) {
+    const holder = isBusy(error) ? readOwner(db) : undefined
+    db.close()
+    if (!isBusy(error)) throw toStoreError(error, path)
+    return { held: false, pid: holder }
+  }
+}
+
+export interface OwnOptions {
+  /** Called once when another process is found to hold the lock. */
+  onWaiting?: (pid: number | undefined) => void
+  /** Ends the wait; the returned promise rejects with its reason. */
+  signal?: AbortSignal
+  /** How often to try while waiting, in milliseconds. Default 100. */
+  pollMs?: number
+}
+
+/** Waits as a standby until this process owns `path` (see {@link tryOwn}). */
+export async function own(path: string, options: OwnOptions = {}): Promise<OwnerLock> {
+  let announced = false
+  for (;;) {
+    options.signal?.throwIfAborted()
+    const outcome = tryOwn(path)
+    if (outcome.held) return outcome.lock
+    if (!announced) options.onWaiting?.(outcome.pid)
+    announced = true
+    await delay(options.pollMs ?? 100, undefined, { signal: options.signal })
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return isSqliteError(error) && (error.errcode & 0xff) === SQLITE_BUSY
+}
+
+function readOwner(db: DatabaseSync): number | undefined {
+  try {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    return Number(db.prepare('SELECT pid FROM owner').get()?.pid) || undefined
+  } catch {
+    return undefined
+  }
+}

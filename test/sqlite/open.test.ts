@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, test } from 'vitest'
+import { assertSqliteVersion, openDatabase } from '../../src/sqlite/open.ts'
+import { counterSchema } from '../support/counter-schema.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+
+const newer = { ...counterSchema, migrations: [...counterSchema.migrations, 'CREATE TABLE later (x)'] }
+
+test('a store keeps its rows and gains the steps that a newer program brings', () => {
+  const path = join(tempFolder(), 'numbers.db')
+  const first = openDatabase({ path, schema: counterSchema })
+  first.exec('INSERT INTO numbers VALUES (7, 1)')
+  first.close()
+  const second = openDatabase({ path, schema: newer })
+  expect(second.prepare('SELECT value FROM numbers').all()).toEqual([{ value: 7 }])
+  expect(second.prepare('SELECT * FROM later').all()).toEqual([])
+  second.close()
+})
+
+test('a store of a newer program is refused and left as it is', () => {
+  const path = join(tempFolder(), 'numbers.db')
+  openDatabase({ path, schema: newer }).close()
+  expect(() => openDatabase({ path, schema: counterSchema })).toThrow(
+    expect.objectContaining({ code: 'CQRS_STORE_NEWER' }),
+  )
+  openDatabase({ path, schema: newer }).close()
+})
+
+test('a database of somebody else is refused and left as it is', () => {
+  const path = join(tempFolder(), 'foreign.db')
+  const foreign = new DatabaseSync(path)
+  foreign.exec('CREATE TABLE theirs (x)')
+  expect(() => openDatabase({ path, schema: counterSchema })).toThrow(
+    expect.objectContaining({ code: 'CQRS_STORE_FOREIGN' }),
+  )
+  expect(foreign.prepare('SELECT name FROM sqlite_schema').all()).toEqual([{ name: 'theirs' }])
+  foreign.close()
+})
+
+test('a file that is no database is refused with advice', () => {
+  const path = join(tempFolder(), 'notes.txt')
+  writeFileSync(path, 'not a database, but more than sixteen bytes of text '.repeat(40))
+  expect(() => openDatabase({ path, schema: counterSchema })).toThrow(
+    expect.objectContaining({ code: 'CQRS_STORE_CORRUPT' }),
+  )
+})
+
+test('a store file is readable by its owner alone', () => {
+  const path = join(tempFolder(), 'numbers.db')
+  openDatabase({ path, schema: counterSchema }).close()
+  expect(statSync(path).mode & 0o777).toBe(0o600)
+})
+
+test('commits are synced to disk unless asked otherwise', () => {
+  const folder = tempFolder()
+  const pragmas = (durability?: 'normal') => {
+    const db = openDatabase({ path: join(folder, `${durability}.db`), schema: counterSchema, durability })
+    const found = [db.prepare('PRAGMA synchronous').get(), db.prepare('PRAGMA journal_mode').get()]
+    db.close()
+    return found
+  }
+  expect(pragmas()).toEqual([{ synchronous: 2 }, { journal_mode: 'wal' }])
+  expect(pragmas('normal')).toEqual([{ synchronous: 1 }, { journal_mode: 'wal' }])
+})
+
+test('a read-only store refuses to be written', () => {
+  const db = openDatabase({ path: join(tempFolder(), 'numbers.db'), schema: counterSchema, readOnly: true })
+  expect(() => db.exec('INSERT INTO numbers VALUES (1, 1)')).toThrow(/readonly/)
+  db.close()
+})
+
+test('ten processes that open a new store at the same moment all succeed', async () => {
+  const path = join(tempFolder(), 'numbers.db')
+  const program = `
+    import { openDatabase } from '${new URL('../../src/sqlite/open.ts', import.meta.url)}'
+    import { counterSchema } from '${new URL('../support/counter-schema.ts', import.meta.url)}'
+    openDatabase({ path: process.argv[1], schema: counterSchema }).exec('INSERT INTO numbers VALUES (1, 1)')`
+  const children = Array.from({ length: 10 }, () =>
+    spawn(process.execPath, ['--input-type=module', '--eval', program, path], { stdio: 'inherit' }),
+  )
+  const exits = await Promise.all(children.map((child) => once(child, 'exit')))
+  expect(exits.map(([code]) => code)).toEqual(Array(10).fill(0))
+  const db = openDatabase({ path, schema: counterSchema })
+  expect(db.prepare('SELECT count(*) AS rows FROM numbers').get()).toEqual({ rows: 10 })
+  db.close()
+})
+
+test('an SQLite with the WAL-reset bug is refused', () => {
+  expect(() => assertSqliteVersion('3.51.2')).toThrow(
+    expect.objectContaining({ code: 'CQRS_SQLITE_TOO_OLD' }),
+  )
+  assertSqliteVersion('3.51.3')
+  assertSqliteVersion('3.100.0')
+})
