@@ -1,0 +1,21 @@
+import { z } from 'zod'
+
+/**
+ * A stock keeping unit: any characters of any script but control characters, no blanks at the ends, at
+ * most 100; the same characters written in two ways of Unicode are the same SKU.
+ */
+export const sku = z
+  .string()
+  .min(1)
+  .max(100)
+  .normalize('NFC')
+  .regex(/^[^\p{C}\s]([^\p{C}]*[^\p{C}\s])?$/u, 'must have no control characters and no blanks at its ends')
+
+/** Units in one command or event: 1 to 1,000,000. */
+export const quantity = z.int().min(1).max(1_000_000)
+
+/** Money as whole cents, never a fraction: 0 to 100,000,000,000. */
+export const cents = z.int().min(0).max(100_000_000_000)
+
+/** A short line of text for people. */
+export const line = z.string().trim().min(1).max(200)

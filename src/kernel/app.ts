@@ -1,0 +1,84 @@
+import type { CommandDefinition, DeciderDefinition } from './decider.ts'
+import { CqrsError } from './errors.ts'
+import { type DomainEvent, EventCatalog } from './event.ts'
+import type { ProjectionDefinition } from './projection.ts'
+import type { QueryDefinition } from './query.ts'
+
+/** A command together with the decider that it belongs to. */
+export interface AppCommand {
+  readonly name: string
+  readonly decider: DeciderDefinition
+  readonly definition: CommandDefinition<unknown, unknown, DomainEvent>
+}
+
+/** Everything one application is made of. */
+export interface App {
+  readonly name: string
+  readonly events: EventCatalog
+  readonly commands: ReadonlyMap<string, AppCommand>
+  /** Projections and reactors, by name. */
+  readonly projections: ReadonlyMap<string, ProjectionDefinition>
+  readonly queries: ReadonlyMap<string, QueryDefinition>
+}
+
+/**
+ * Puts an application together and checks that it does not contradict itself.
+ *
+ * @throws CqrsError CQRS_APP_INVALID if a name is used twice or breaks the rules for names
+ */
+export function defineApp(options: {
+  name: string
+  deciders: readonly DeciderDefinition[]
+  projections?: readonly ProjectionDefinition[]
+  reactors?: readonly ProjectionDefinition[]
+  queries?: readonly QueryDefinition[]
+}): App {
+  const { name, deciders, projections = [], reactors = [], queries = [] } = options
+  const views = [...projections, ...reactors]
+  const commands = deciders.flatMap((decider) =>
+    Object.entries(decider.commands).map(([command, definition]) => ({ name: command, decider, definition })),
+  )
+  const app: App = {
+    name,
+    events: new EventCatalog([...deciders, ...views].flatMap(({ events }) => events)),
+    commands: byName('command', commands),
+    projections: byName('projection', views),
+    queries: byName('query', queries),
+  }
+  byName('decider', deciders)
+  for (const query of queries) {
+    if (query.projection && app.projections.get(query.projection.name) !== query.projection) {
+      throw new CqrsError(
+        'CQRS_APP_INVALID',
+        `Query ${query.name} reads the projection ${query.projection.name}, which app ${name} does not list.`,
+      )
+    }
+  }
+  return Object.freeze(app)
+}
+
+/** Names become parts of function ids, file names and queue names. */
+const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
+
+function byName<Item extends { name: string }>(
+  kind: string,
+  items: readonly Item[],
+): ReadonlyMap<string, Item> {
+  const map = new Map<string, Item>()
+  for (const item of items) {
+    if (!NAME.test(item.name) || item.name.length > 60) {
+      throw new CqrsError(
+        'CQRS_APP_INVALID',
+        `The ${kind} "${item.name}" needs another name: lower-case words joined by "-", at most 60 characters.`,
+      )
+    }
+    if (map.has(item.name)) {
+      throw new CqrsError(
+        'CQRS_APP_INVALID',
+        `Two of the app's ${kind} names are "${item.name}"; rename one.`,
+      )
+    }
+    map.set(item.name, item)
+  }
+  return map
+}

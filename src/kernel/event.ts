@@ -1,0 +1,138 @@
+import type { z } from 'zod'
+import { CqrsError } from './errors.ts'
+import type { Position } from './position.ts'
+
+/** An event as domain code makes and reads it. */
+export interface DomainEvent<Type extends string = string, Data = unknown> {
+  readonly type: Type
+  readonly data: Data
+}
+
+/** Where an event comes from; stored with it, never part of a decision. */
+export interface EventMetadata {
+  /** The command that caused the event. */
+  readonly commandId: string
+  /** The same for everything that one request set off. */
+  readonly correlationId: string
+  /** The id of the event or command right before this one in the chain of causes. */
+  readonly causationId?: string
+  /** Who asked for it. */
+  readonly actor?: string
+  /** W3C trace context of the request. */
+  readonly traceparent?: string
+}
+
+/** An event as the log holds it. `data` has the shape of `schemaVersion` until it is decoded. */
+export interface RecordedEvent<Type extends string = string, Data = unknown> extends DomainEvent<Type, Data> {
+  readonly position: Position
+  /** UUID version 7. */
+  readonly id: string
+  readonly stream: string
+  /** 1 for the first event of the stream, contiguous. */
+  readonly version: number
+  readonly schemaVersion: number
+  readonly metadata: EventMetadata
+  /** ISO 8601 in UTC, milliseconds. */
+  readonly recordedAt: string
+}
+
+/** Turns data of one schema version into data of the next. */
+export type Upcaster = (data: unknown) => unknown
+
+/** A type of event: its name, the schema of its newest version and the way there from older ones. */
+export interface EventDefinition<Type extends string = string, Data = unknown> {
+  readonly type: Type
+  /** Version of `schema`; higher by one for each change that old data does not fit. */
+  readonly version: number
+  readonly schema: z.ZodType<Data>
+  /** `upcasters[n]` lifts data of version n to version n + 1. */
+  readonly upcasters: Readonly<Record<number, Upcaster>>
+}
+
+/** The event of one definition, or of a union of definitions. */
+export type EventOf<Definition> =
+  Definition extends EventDefinition<infer Type, infer Data> ? DomainEvent<Type, Data> : never
+
+/** The event of a definition as the log holds it. */
+export type RecordedEventOf<Definition> =
+  Definition extends EventDefinition<infer Type, infer Data> ? RecordedEvent<Type, Data> : never
+
+/**
+ * Defines a type of event.
+ *
+ * @param options.type unique in the app, e.g. `inventory-item-sold`
+ * @param options.schema zod schema of the newest version
+ * @param options.version of the schema; 1 if left out
+ * @param options.upcasters one for each older version; keyed by the version that it takes
+ * @throws CqrsError CQRS_APP_INVALID if an upcaster is missing or leads nowhere
+ */
+export function defineEvent<const Type extends string, Data>(options: {
+  type: Type
+  schema: z.ZodType<Data>
+  version?: number
+  upcasters?: Record<number, Upcaster>
+}): EventDefinition<Type, Data> {
+  const { type, schema, version = 1, upcasters = {} } = options
+  const wanted = Array.from({ length: version - 1 }, (_, index) => String(index + 1))
+  const found = Object.keys(upcasters)
+  if (wanted.length !== found.length || wanted.some((from) => !found.includes(from))) {
+    throw new CqrsError(
+      'CQRS_APP_INVALID',
+      `Event ${type} has version ${version}, so it needs an upcaster from each of the versions ` +
+        `[${wanted.join(', ')}]; it has [${found.join(', ')}].`,
+    )
+  }
+  return Object.freeze({ type, schema, version, upcasters })
+}
+
+/** What decoding a stored event gives: the event in its newest shape, or why it does not parse any more. */
+export type DecodeOutcome = { ok: true; event: RecordedEvent } | { ok: false; error: string }
+
+/** Knows every type of event of an app and brings stored events to their newest shape. */
+export class EventCatalog {
+  readonly #definitions = new Map<string, EventDefinition>()
+
+  constructor(definitions: Iterable<EventDefinition>) {
+    for (const definition of definitions) {
+      const known = this.#definitions.get(definition.type)
+      if (known && known !== definition) {
+        throw new CqrsError(
+          'CQRS_APP_INVALID',
+          `Two events are called ${definition.type}; rename one of them.`,
+        )
+      }
+      this.#definitions.set(definition.type, definition)
+    }
+  }
+
+  /** The definition of a type. @throws CqrsError CQRS_APP_INVALID if the app has none */
+  get(type: string): EventDefinition {
+    const definition = this.#definitions.get(type)
+    if (definition) return definition
+    throw new CqrsError('CQRS_APP_INVALID', `The app defines no event ${type}; add it with defineEvent.`)
+  }
+
+  /** Upcasts and checks a stored event. Never throws: what does not parse is an outcome. */
+  decode(event: RecordedEvent): DecodeOutcome {
+    const definition = this.#definitions.get(event.type)
+    if (!definition) return { ok: false, error: `The app defines no event ${event.type}.` }
+    if (event.schemaVersion > definition.version) {
+      return {
+        ok: false,
+        error: `Event ${event.type} was stored with version ${event.schemaVersion}; this app knows ${definition.version}.`,
+      }
+    }
+    try {
+      let data: unknown = event.data
+      for (let from = event.schemaVersion; from < definition.version; from += 1) {
+        data = definition.upcasters[from]?.(data)
+      }
+      return {
+        ok: true,
+        event: { ...event, data: definition.schema.parse(data), schemaVersion: definition.version },
+      }
+    } catch (error) {
+      return { ok: false, error: `Event ${event.type} does not parse: ${(error as Error).message}` }
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import type { EventDefinition, RecordedEvent, RecordedEventOf } from './event.ts'
+
+/** Something to be done in the world because of an event. Sent at least once; see {@link Emit}. */
+export type Effect =
+  /** Published to a topic: whoever listens gets `data`. */
+  | { readonly kind: 'publish'; readonly topic: string; readonly data: Record<string, unknown> }
+  /** A function on the engine is called with `data`. */
+  | { readonly kind: 'call'; readonly functionId: string; readonly data: Record<string, unknown> }
+
+/**
+ * Records an effect. It is stored together with the checkpoint, sent afterwards with an
+ * `idempotencyKey` that stays the same however often it is sent, and never again by a rebuild.
+ */
+export type Emit = (effect: Effect) => void
+
+/** What a projection does with one type of event. */
+export interface EventHandler<Document, Event extends RecordedEvent = RecordedEvent> {
+  /** The documents that the event changes. */
+  key(event: Event): string | readonly string[]
+  /**
+   * Folds the event into one document. Pure: returns a new document (or null to remove it) and
+   * changes nothing it was given. What it throws parks the event's sequence.
+   */
+  apply(document: Document, event: Event): Document | null
+}
+
+/** What a reactor does with one type of event: as a projection, and it may emit effects. */
+export interface EffectHandler<Document, Event extends RecordedEvent = RecordedEvent> {
+  key(event: Event): string | readonly string[]
+  apply(document: Document, event: Event, emit: Emit): Document | null
+}
+
+type EventHandlers<Document, Definitions extends readonly EventDefinition[]> = {
+  readonly [D in Definitions[number] as D['type']]?: EventHandler<Document, RecordedEventOf<D>>
+}
+
+type EffectHandlers<Document, Definitions extends readonly EventDefinition[]> = {
+  readonly [D in Definitions[number] as D['type']]?: EffectHandler<Document, RecordedEventOf<D>>
+}
+
+/** A view made of events: JSON documents by key. A reactor is one whose handlers also emit effects. */
+export interface ProjectionDefinition<Document = unknown> {
+  readonly kind: 'projection' | 'reactor'
+  readonly name: string
+  /** Higher by one whenever the fold changes; the view is then built anew. */
+  readonly version: number
+  /** The function on the engine that applies events, e.g. `proj::inventory-list`. */
+  readonly functionId: string
+  readonly events: readonly EventDefinition[]
+  /** Top-level fields of the document by which it can be found and sorted. */
+  readonly indexes: readonly string[]
+  /** The document of a key that no event has touched. */
+  initial(key: string): Document
+  /** Events of one sequence are applied in order or wait behind one another. */
+  sequence(event: RecordedEvent): string
+  handler(type: string): EffectHandler<Document> | undefined
+}
+
+/** What a view is, before its handlers are given. */
+export interface ViewOptions<Definitions extends readonly EventDefinition[], Document> {
+  /** Unique in the app: lower-case words joined by "-". */
+  name: string
+  /** Version of the fold; 1 if left out. */
+  version?: number
+  /** The types it listens to. */
+  events: Definitions
+  /** The document of a key before its first event; annotate its parameter and result. */
+  initial(key: string): Document
+  /** Top-level fields of the document for finding and sorting. */
+  indexes?: readonly (keyof NoInfer<Document> & string)[]
+  /** Names the sequence of an event, within which order is kept; by default its stream. */
+  sequence?(event: RecordedEvent): string
+}
+
+/** The second half of a definition: one keyed, pure fold per type of event. */
+export interface ViewBuilder<Document, Handlers> {
+  on(handlers: Handlers): ProjectionDefinition<Document>
+}
+
+/**
+ * Defines a projection, a queryable view: `defineProjection({…}).on({'item-sold': {key, apply}})`.
+ * The function on the engine is `proj::<name>`.
+ */
+export function defineProjection<const Definitions extends readonly EventDefinition[], Document>(
+  options: ViewOptions<Definitions, Document>,
+): ViewBuilder<Document, EventHandlers<Document, Definitions>> {
+  return { on: (handlers) => define('projection', `proj::${options.name}`, options, handlers) }
+}
+
+/**
+ * Defines a reactor, a projection whose output is effects: its handlers get `emit` as third argument;
+ * its documents are its memory. The function on the engine is `notify::<name>`.
+ */
+export function defineReactor<const Definitions extends readonly EventDefinition[], Document>(
+  options: ViewOptions<Definitions, Document>,
+): ViewBuilder<Document, EffectHandlers<Document, Definitions>> {
+  return { on: (handlers) => define('reactor', `notify::${options.name}`, options, handlers) }
+}
+
+function define<Document>(
+  kind: ProjectionDefinition['kind'],
+  functionId: string,
+  options: ViewOptions<readonly EventDefinition[], Document>,
+  on: object,
+): ProjectionDefinition<Document> {
+  // The table is checked per type where it is given; here it is only looked up by an event's type.
+  const handlers = new Map(Object.entries(on as Record<string, EffectHandler<Document>>))
+  return Object.freeze({
+    kind,
+    name: options.name,
+    version: options.version ?? 1,
+    functionId,
+    events: options.events,
+    indexes: options.indexes ?? [],
+    initial: options.initial,
+    sequence: options.sequence ?? ((event: RecordedEvent) => event.stream),
+    handler: (type: string) => handlers.get(type),
+  })
+}

@@ -1,0 +1,79 @@
+import type { z } from 'zod'
+import type { RecordedEvent } from './event.ts'
+import type { HttpRoute } from './http-route.ts'
+import type { ProjectionDefinition } from './projection.ts'
+import type { Rejection } from './rejection.ts'
+
+/** A page of documents, and the cursor of the next page if there is one. */
+export interface Page<Document> {
+  readonly items: readonly Document[]
+  readonly next: string | undefined
+}
+
+/** Which documents, in which order. */
+export interface FindOptions<Document = unknown> {
+  /** An index of the projection to find and sort by; the key if left out. */
+  readonly by?: keyof Document & string
+  /** Only documents whose indexed field equals this. */
+  readonly equals?: string | number | boolean
+  /** Only documents whose indexed field is at least this. */
+  readonly from?: string | number
+  /** Only documents whose indexed field is at most this. */
+  readonly to?: string | number
+  readonly order?: 'ascending' | 'descending'
+  /** Documents on the page. */
+  readonly limit: number
+  /** `next` of the page before. */
+  readonly cursor?: string
+}
+
+/** Reads one consistent state of a view. */
+export interface ViewReader<Document> {
+  get(key: string): Promise<Document | undefined>
+  /** @throws CqrsError CQRS_VALIDATION if the field is no index or the cursor is not one of this query */
+  find(options: FindOptions<Document>): Promise<Page<Document>>
+}
+
+/** Reads the event log. */
+export interface LogReader {
+  /** The events of a stream, newest first, below `before` (a version) if given. */
+  history(stream: string, options: { limit: number; before?: number }): Promise<readonly RecordedEvent[]>
+}
+
+/** A question to a view, or to the log itself. */
+export interface QueryDefinition<Input = unknown, Result = unknown, Source = unknown> {
+  readonly name: string
+  /** The view it reads; undefined for the log. */
+  readonly projection: ProjectionDefinition | undefined
+  readonly input: z.ZodType<Input>
+  readonly http?: HttpRoute
+  run(source: Source, input: Input): Promise<Result | Rejection> | Result | Rejection
+}
+
+/**
+ * Defines a query on a view. The function on the engine is `query::<name>`.
+ *
+ * @param options.reads the projection
+ * @param options.input schema of the question; over HTTP every field arrives as text, so coerce numbers
+ * @param options.run answers, or rejects with `notFound(…)`
+ */
+export function defineQuery<Document, Input, Result>(options: {
+  name: string
+  reads: ProjectionDefinition<Document>
+  input: z.ZodType<Input>
+  http?: HttpRoute
+  run: (view: ViewReader<Document>, input: Input) => Promise<Result | Rejection> | Result | Rejection
+}): QueryDefinition<Input, Result, ViewReader<Document>> {
+  const { reads, ...rest } = options
+  return Object.freeze({ ...rest, projection: reads })
+}
+
+/** Defines a query on the event log itself, e.g. the history of one stream. */
+export function defineLogQuery<Input, Result>(options: {
+  name: string
+  input: z.ZodType<Input>
+  http?: HttpRoute
+  run: (log: LogReader, input: Input) => Promise<Result | Rejection> | Result | Rejection
+}): QueryDefinition<Input, Result, LogReader> {
+  return Object.freeze({ ...options, projection: undefined })
+}
