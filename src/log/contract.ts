@@ -1,0 +1,79 @@
+import type { EventMetadata, RecordedEvent } from '../kernel/event.ts'
+import type { Position } from '../kernel/position.ts'
+
+/** An event on its way into the log; `data` is JSON. */
+export interface NewEvent {
+  readonly type: string
+  readonly schemaVersion: number
+  readonly data: unknown
+}
+
+/** Makes an append happen once, however often it is tried. */
+export interface Idempotency {
+  /** Chosen by the caller, e.g. the HTTP header `Idempotency-Key`. */
+  readonly key: string
+  /** Tells whether a later use of the key asks for the same thing. */
+  readonly fingerprint: string
+}
+
+export interface AppendRequest {
+  readonly stream: string
+  /** Version of the stream on which the decision rests; 0 for a stream without events. */
+  readonly expectedVersion: number
+  /** May be empty to record an idempotency key whose command changed nothing. */
+  readonly events: readonly NewEvent[]
+  readonly metadata: EventMetadata
+  readonly idempotency?: Idempotency
+}
+
+/** What is known of a command that carried an idempotency key. */
+export interface RecordedCommand {
+  readonly key: string
+  readonly fingerprint: string
+  readonly stream: string
+  /** Position of the stream's last event after the command. */
+  readonly position: Position
+  /** Version of the stream after the command. */
+  readonly version: number
+  /** How many events the command appended. */
+  readonly events: number
+}
+
+export type AppendOutcome =
+  /** On stable storage. `position` and `version` are those of the stream's last event. */
+  | { readonly kind: 'appended'; readonly position: Position; readonly version: number }
+  /** Another append was faster; nothing was stored. */
+  | { readonly kind: 'version-conflict'; readonly actualVersion: number }
+  /** The key was used before; nothing was stored now. */
+  | { readonly kind: 'duplicate-command'; readonly original: RecordedCommand }
+
+/** A run of the log, in order. */
+export interface LogPage {
+  readonly events: readonly RecordedEvent[]
+  /** Everything up to here was looked at, whether its type was asked for or not. */
+  readonly through: Position
+  /** The last position of the log when the page was read. */
+  readonly head: Position
+}
+
+/**
+ * The event log: the one truth. Positions are contiguous and grow in commit order; a reader never sees
+ * p + 1 before p. Data leaves it as it was stored: decoding is the reader's business.
+ *
+ * Every method rejects with a CqrsError (CQRS_STORE_…) if the store fails.
+ */
+export interface EventLog {
+  /** Resolves after the events are on stable storage, or with the reason why nothing was stored. */
+  append(request: AppendRequest): Promise<AppendOutcome>
+  /** The command that used an idempotency key, if any did. */
+  findCommand(key: string): Promise<RecordedCommand | undefined>
+  /** The events of a stream above version `after` (default 0), oldest first, in batches. */
+  readStream(stream: string, options?: { after?: number }): AsyncIterable<readonly RecordedEvent[]>
+  /** The last events of a stream, newest first, below version `before` if given. */
+  history(stream: string, options: { limit: number; before?: number }): Promise<readonly RecordedEvent[]>
+  /** The next at most `limit` positions after `after`; only events of `types` if given. */
+  readFrom(after: Position, options: { limit: number; types?: ReadonlySet<string> }): Promise<LogPage>
+  /** The last position; 0 if the log is empty. */
+  head(): Promise<Position>
+  close(): Promise<void>
+}

@@ -1,0 +1,45 @@
+import type { StoreSchema } from '../../sqlite/migrate.ts'
+
+/**
+ * The log needs no index on (stream, version): each event names the position of the one before it in
+ * its stream, and `streams` names the last one. A stream is read by walking that chain through the
+ * primary key, and an append touches one small row besides the event, whatever the length of the log.
+ * Versions stay unique because an append checks and moves the stream's row in its own transaction.
+ */
+export const eventLogSchema: StoreSchema = {
+  name: 'event log',
+  applicationId: 0x63717231,
+  migrations: [
+    `
+    CREATE TABLE events (
+      position INTEGER PRIMARY KEY,
+      id TEXT NOT NULL,
+      stream TEXT NOT NULL,
+      version INTEGER NOT NULL,
+      previous INTEGER NOT NULL,
+      type TEXT NOT NULL,
+      schema_version INTEGER NOT NULL,
+      data TEXT NOT NULL,
+      metadata TEXT NOT NULL,
+      recorded_at INTEGER NOT NULL,
+      checksum INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE streams (
+      stream TEXT PRIMARY KEY,
+      version INTEGER NOT NULL,
+      position INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE commands (
+      key TEXT PRIMARY KEY,
+      fingerprint TEXT NOT NULL,
+      stream TEXT NOT NULL,
+      position INTEGER NOT NULL,
+      version INTEGER NOT NULL,
+      events INTEGER NOT NULL,
+      recorded_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    `,
+  ],
+}

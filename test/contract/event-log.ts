@@ -1,0 +1,199 @@
+import { expect, onTestFinished, test } from 'vitest'
+import type { RecordedEvent } from '../../src/kernel/event.ts'
+import type { AppendRequest, EventLog } from '../../src/log/contract.ts'
+
+/** Opens the log of `folder` with the driver under test. */
+export type OpenLog = (folder: string) => Promise<EventLog>
+
+/** What every driver of the event log must do. */
+export function eventLogContract(newFolder: () => string, open: OpenLog): void {
+  async function openLog(folder = newFolder()) {
+    const log = await open(folder)
+    onTestFinished(() => log.close())
+    return log
+  }
+
+  test('an empty log has no head, no streams and no pages', async () => {
+    const log = await openLog()
+    expect(await log.head()).toBe(0)
+    expect(await stream(log, 'none')).toEqual([])
+    expect(await log.history('none', { limit: 5 })).toEqual([])
+    expect(await log.readFrom(0, { limit: 10 })).toEqual({ events: [], through: 0, head: 0 })
+  })
+
+  test('an event comes back as it was appended, with its position, version and time', async () => {
+    const log = await openLog()
+    const data = { text: 'Ω – 雪 \u0000 "quoted"', nested: [{ deep: null }], big: Number.MAX_SAFE_INTEGER }
+    const metadata = { commandId: 'c-1', correlationId: 'k-1', actor: 'ada', traceparent: '00-ab-cd-01' }
+    const outcome = await log.append({
+      stream: 'cart-1',
+      expectedVersion: 0,
+      events: [{ type: 'opened', schemaVersion: 3, data }],
+      metadata,
+    })
+    expect(outcome).toEqual({ kind: 'appended', position: 1, version: 1 })
+    const [event] = await stream(log, 'cart-1')
+    expect(event).toEqual({
+      position: 1,
+      id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-/),
+      stream: 'cart-1',
+      version: 1,
+      type: 'opened',
+      schemaVersion: 3,
+      data,
+      metadata,
+      recordedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+    })
+  })
+
+  test('positions are contiguous over all streams, versions within each', async () => {
+    const log = await openLog()
+    const outcomes = await Promise.all(
+      Array.from({ length: 60 }, (_, index) =>
+        log.append(append(`s-${index}`, 0, index % 3 === 0 ? ['a', 'b'] : ['a'])),
+      ),
+    )
+    expect(outcomes.every(({ kind }) => kind === 'appended')).toBe(true)
+    const { events, through, head } = await log.readFrom(0, { limit: 1_000 })
+    expect(events.map(({ position }) => position)).toEqual(
+      Array.from({ length: 80 }, (_, index) => index + 1),
+    )
+    expect([through, head, await log.head()]).toEqual([80, 80, 80])
+    expect((await stream(log, 's-0')).map(({ version, type }) => `${version}${type}`)).toEqual(['1a', '2b'])
+  })
+
+  test('of many who expect the same version exactly one appends; the others learn the actual version', async () => {
+    const log = await openLog()
+    await log.append(append('s', 0, ['first']))
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => log.append(append('s', 1, ['next']))))
+    expect(outcomes.filter(({ kind }) => kind === 'appended')).toEqual([
+      { kind: 'appended', position: 2, version: 2 },
+    ])
+    expect(outcomes.filter(({ kind }) => kind === 'version-conflict')).toHaveLength(19)
+    expect(outcomes).toContainEqual({ kind: 'version-conflict', actualVersion: 2 })
+    expect(await log.head()).toBe(2)
+  })
+
+  test.each([1, 7, Number.MAX_SAFE_INTEGER])(
+    'a wrong expected version (%i) of a new stream stores nothing',
+    async (wrong) => {
+      const log = await openLog()
+      expect(await log.append(append('s', wrong, ['a']))).toEqual({
+        kind: 'version-conflict',
+        actualVersion: 0,
+      })
+      expect(await log.head()).toBe(0)
+    },
+  )
+
+  test('an idempotency key appends once, and answers every time with the original', async () => {
+    const log = await openLog()
+    const request = { ...append('s', 0, ['a', 'b']), idempotency: { key: 'k', fingerprint: 'f' } }
+    const outcomes = await Promise.all(Array.from({ length: 5 }, () => log.append(request)))
+    const original = { key: 'k', fingerprint: 'f', stream: 's', position: 2, version: 2, events: 2 }
+    expect(outcomes[0]).toEqual({ kind: 'appended', position: 2, version: 2 })
+    for (const later of outcomes.slice(1)) expect(later).toEqual({ kind: 'duplicate-command', original })
+    expect(await log.findCommand('k')).toEqual(original)
+    expect(await log.findCommand('other')).toBeUndefined()
+    expect(await log.head()).toBe(2)
+  })
+
+  test('a key whose append met a version conflict is still free', async () => {
+    const log = await openLog()
+    const idempotency = { key: 'k', fingerprint: 'f' }
+    expect(await log.append({ ...append('s', 4, ['a']), idempotency })).toMatchObject({
+      kind: 'version-conflict',
+    })
+    expect(await log.findCommand('k')).toBeUndefined()
+    expect(await log.append({ ...append('s', 0, ['a']), idempotency })).toMatchObject({ kind: 'appended' })
+  })
+
+  test('a key can be recorded without events, and points at the stream as it was', async () => {
+    const log = await openLog()
+    await log.append(append('other', 0, ['a']))
+    await log.append(append('s', 0, ['a']))
+    await log.append(append('other', 1, ['b']))
+    const outcome = await log.append({ ...append('s', 1, []), idempotency: { key: 'k', fingerprint: 'f' } })
+    expect(outcome).toEqual({ kind: 'appended', position: 2, version: 1 })
+    expect(await log.findCommand('k')).toMatchObject({ position: 2, version: 1, events: 0 })
+    expect(await log.head()).toBe(3)
+  })
+
+  test('the log is paged in order, and a filter by type still tells how far it looked', async () => {
+    const log = await openLog()
+    for (const [version, type] of ['a', 'b', 'a', 'c', 'b'].entries())
+      await log.append(append('s', version, [type]))
+    const page = await log.readFrom(1, { limit: 3, types: new Set(['b']) })
+    expect(page.events.map(({ position }) => position)).toEqual([2])
+    expect(page).toMatchObject({ through: 4, head: 5 })
+    expect(await log.readFrom(4, { limit: 3, types: new Set(['a']) })).toEqual({
+      events: [],
+      through: 5,
+      head: 5,
+    })
+    expect(await log.readFrom(5, { limit: 3 })).toEqual({ events: [], through: 5, head: 5 })
+    expect(await log.readFrom(9, { limit: 3 })).toEqual({ events: [], through: 9, head: 5 })
+  })
+
+  test('a stream of several batches is read from any version', async () => {
+    const log = await openLog()
+    const types = Array.from({ length: 1_203 }, (_, index) => `t${index + 1}`)
+    await log.append(append('long', 0, types.slice(0, 700)))
+    await log.append(append('short', 0, ['x']))
+    await log.append(append('long', 700, types.slice(700)))
+    expect((await stream(log, 'long')).map(({ type }) => type)).toEqual(types)
+    expect((await stream(log, 'long', 1_200)).map(({ version }) => version)).toEqual([1_201, 1_202, 1_203])
+    expect(await stream(log, 'long', 1_203)).toEqual([])
+    expect(await stream(log, 'long', 9_999)).toEqual([])
+  })
+
+  test('the history of a stream comes newest first, page by page', async () => {
+    const log = await openLog()
+    await log.append(append('s', 0, ['a', 'b', 'c', 'd', 'e']))
+    await log.append(append('other', 0, ['x']))
+    const types = async (options: { limit: number; before?: number }) =>
+      (await log.history('s', options)).map(({ type }) => type)
+    expect(await types({ limit: 2 })).toEqual(['e', 'd'])
+    expect(await types({ limit: 2, before: 4 })).toEqual(['c', 'b'])
+    expect(await types({ limit: 9, before: 2 })).toEqual(['a'])
+    expect(await types({ limit: 9, before: 1 })).toEqual([])
+  })
+
+  test('what was acknowledged is there after the log was closed and opened again', async () => {
+    const folder = newFolder()
+    const first = await openLog(folder)
+    await first.append({ ...append('s', 0, ['a']), idempotency: { key: 'k', fingerprint: 'f' } })
+    await first.close()
+    const second = await openLog(folder)
+    expect((await stream(second, 's')).map(({ type }) => type)).toEqual(['a'])
+    expect(await second.findCommand('k')).toMatchObject({ position: 1 })
+    expect(await second.append(append('s', 1, ['b']))).toEqual({ kind: 'appended', position: 2, version: 2 })
+  })
+
+  test('two that write one log keep one order between them', async () => {
+    const folder = newFolder()
+    const logs = [await openLog(folder), await openLog(folder)]
+    await Promise.all(
+      Array.from({ length: 200 }, (_, index) => logs[index % 2]?.append(append(`s-${index}`, 0, ['a']))),
+    )
+    for (const log of logs) {
+      const { events } = await log.readFrom(0, { limit: 1_000 })
+      expect(events.map(({ position }) => position)).toEqual(
+        Array.from({ length: 200 }, (_, index) => index + 1),
+      )
+    }
+  })
+}
+
+function append(stream: string, expectedVersion: number, types: string[]): AppendRequest {
+  return {
+    stream,
+    expectedVersion,
+    events: types.map((type) => ({ type, schemaVersion: 1, data: { type } })),
+    metadata: { commandId: 'c', correlationId: 'c' },
+  }
+}
+
+async function stream(log: EventLog, name: string, after?: number): Promise<RecordedEvent[]> {
+  return (await Array.fromAsync(log.readStream(name, after === undefined ? {} : { after }))).flat()
+}

@@ -1,0 +1,45 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, onTestFinished, test } from 'vitest'
+import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+
+const append = (stream: string, expectedVersion: number) => ({
+  stream,
+  expectedVersion,
+  events: [{ type: 'happened', schemaVersion: 1, data: { amount: 100 } }],
+  metadata: { commandId: 'c', correlationId: 'c' },
+})
+
+test('an event whose bytes changed on the disk is refused, by name', async () => {
+  const path = join(tempFolder(), 'events.db')
+  const log = openSqliteEventLog({ path })
+  onTestFinished(() => log.close())
+  await log.append(append('s', 0))
+  await log.append(append('s', 1))
+  const vandal = new DatabaseSync(path)
+  vandal.exec(`UPDATE events SET data = '{"amount":900}' WHERE position = 2`)
+  vandal.close()
+  expect((await log.readFrom(0, { limit: 1 })).events).toHaveLength(1)
+  await expect(log.readFrom(1, { limit: 1 })).rejects.toMatchObject({
+    code: 'CQRS_STORE_CORRUPT',
+    details: { position: 2 },
+  })
+})
+
+test('a log of a newer program is refused', async () => {
+  const path = join(tempFolder(), 'events.db')
+  await openSqliteEventLog({ path }).close()
+  const newer = new DatabaseSync(path)
+  newer.exec('PRAGMA user_version = 99')
+  newer.close()
+  expect(() => openSqliteEventLog({ path })).toThrow(expect.objectContaining({ code: 'CQRS_STORE_NEWER' }))
+})
+
+test('appends beyond the limit of waiting ones are refused and not stored', async () => {
+  const log = openSqliteEventLog({ path: join(tempFolder(), 'events.db'), maxWaiting: 2 })
+  onTestFinished(() => log.close())
+  const outcomes = await Promise.allSettled(['a', 'b', 'c'].map((stream) => log.append(append(stream, 0))))
+  expect(outcomes[2]).toMatchObject({ status: 'rejected', reason: { code: 'CQRS_OVERLOADED' } })
+  expect(await log.head()).toBe(2)
+})
