@@ -1,0 +1,123 @@
+import type { Position } from '../kernel/position.ts'
+import type { Effect } from '../kernel/projection.ts'
+
+/** How far a view is, stored with its documents in one transaction. */
+export interface Checkpoint {
+  /** Every event up to here is applied or parked. */
+  readonly position: Position
+  /** How many events of the projection's types that were. */
+  readonly processed: number
+  /** Running digest over them; see digest.ts. Hexadecimal. */
+  readonly digest: string
+  /**
+   * One more with every change of the view, whoever makes it. A change is committed only if the
+   * revision is still the one that it was computed from, so that of two writers one is fenced off.
+   */
+  readonly revision: number
+}
+
+/**
+ * Why an event is parked:
+ * `retrying`: it failed and is tried again when due; `dead`: it failed too often and waits for an
+ * operator; `waiting`: it did not fail, but an earlier event of its sequence is parked.
+ */
+export type ParkedStatus = 'retrying' | 'dead' | 'waiting'
+
+/** One failed attempt. */
+export interface FailedAttempt {
+  /** ISO 8601. */
+  readonly at: string
+  readonly message: string
+  readonly stack?: string
+}
+
+/** An event that is not applied yet. The event itself stays in the log. */
+export interface ParkedEvent {
+  readonly position: Position
+  readonly sequence: string
+  readonly type: string
+  readonly status: ParkedStatus
+  readonly attempts: number
+  /** When to try again, in milliseconds since 1970; 0 unless `retrying`. */
+  readonly dueAt: number
+  /** The last attempts, oldest first. */
+  readonly failures: readonly FailedAttempt[]
+  /** ISO 8601. */
+  readonly parkedAt: string
+}
+
+/** An effect that is recorded and not yet sent. */
+export interface RecordedEffect {
+  /** `<projection>:<position>:<n>`; the same however often it is sent. */
+  readonly idempotencyKey: string
+  readonly effect: Effect
+  readonly status: 'pending' | 'dead'
+  readonly attempts: number
+  readonly error: string | undefined
+}
+
+/** Everything that one step changes; committed whole or not at all. */
+export interface ViewChange {
+  /** The revision that the change was computed from. */
+  readonly expectedRevision: number
+  /** The new checkpoint, unless the change applies a parked event only. */
+  readonly advanceTo?: Omit<Checkpoint, 'revision'>
+  /** Documents by key; null removes. */
+  readonly documents: ReadonlyMap<string, unknown>
+  /** Events that are parked now, or whose parking changed. */
+  readonly parked: readonly ParkedEvent[]
+  /** Positions of parked events that are settled. */
+  readonly settled: readonly Position[]
+  readonly effects: readonly { readonly idempotencyKey: string; readonly effect: Effect }[]
+  /** Parked events that an operator gave up, with who and why. */
+  readonly discarded?: readonly Discarded[]
+}
+
+/** A parked event that an operator gave up. */
+export interface Discarded {
+  readonly event: ParkedEvent
+  readonly by: string
+  readonly reason: string
+  /** ISO 8601. */
+  readonly at: string
+}
+
+export type CommitOutcome =
+  | { readonly kind: 'committed'; readonly revision: number }
+  /** Another writer changed the view meanwhile; nothing was stored. */
+  | { readonly kind: 'superseded' }
+
+export interface ParkedCounts {
+  readonly retrying: number
+  readonly dead: number
+  readonly waiting: number
+}
+
+/**
+ * One generation of one view, from its writer's side.
+ * Every method rejects with a CqrsError (CQRS_STORE_…) if the store fails.
+ */
+export interface ViewStore {
+  checkpoint(): Promise<Checkpoint>
+  /** The documents of those keys that have one. */
+  load(keys: Iterable<string>): Promise<Map<string, unknown>>
+  commit(change: ViewChange): Promise<CommitOutcome>
+  /** Sequences that have parked events. */
+  parkedSequences(): Promise<Set<string>>
+  /** The first parked event of each sequence that is retrying and due at `now`, earliest first. */
+  dueEvents(now: number, limit: number): Promise<ParkedEvent[]>
+  /** When the next retrying event is due, in milliseconds since 1970. */
+  nextDueAt(): Promise<number | undefined>
+  /** Parked events of a sequence in order. */
+  sequence(sequence: string, limit: number): Promise<ParkedEvent[]>
+  /** The heads of parked sequences by position: what failed, with what waits behind it. */
+  letters(options: { after: Position; limit: number }): Promise<{ event: ParkedEvent; waiting: number }[]>
+  parkedEvent(position: Position): Promise<ParkedEvent | undefined>
+  parkedCounts(): Promise<ParkedCounts>
+  pendingEffects(limit: number): Promise<RecordedEffect[]>
+  /** Forgets effects that were sent. */
+  effectsSent(idempotencyKeys: readonly string[]): Promise<void>
+  /** Marks an effect that could not be sent. */
+  effectFailed(idempotencyKey: string, attempts: number, error: string): Promise<void>
+  close(): Promise<void>
+}

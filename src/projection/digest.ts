@@ -1,0 +1,16 @@
+import { hash } from 'node:crypto'
+import type { RecordedEvent } from '../kernel/event.ts'
+
+/** The digest of a view that has processed nothing. */
+export const EMPTY_DIGEST = '0'.repeat(64)
+
+/**
+ * Extends a running digest by events: for each, SHA-256 over the digest so far, the event's position
+ * and its id. It depends on exactly which events were processed and in which order, not on how they
+ * were batched, so that it can be computed again from the log.
+ */
+export function extendDigest(digest: string, events: readonly RecordedEvent[]): string {
+  let extended = digest
+  for (const { position, id } of events) extended = hash('sha256', `${extended}:${position}:${id}`)
+  return extended
+}

@@ -1,0 +1,267 @@
+import type { EventCatalog, RecordedEvent } from '../kernel/event.ts'
+import type { Position } from '../kernel/position.ts'
+import type { Effect, ProjectionDefinition } from '../kernel/projection.ts'
+import type { EventLog } from '../log/contract.ts'
+import type { Checkpoint, ParkedEvent, ViewChange, ViewStore } from './contract.ts'
+import { extendDigest } from './digest.ts'
+import { type Documents, fold, type PreparedEvent, prepare, sequenceOf } from './fold.ts'
+import { parkBehind, parkFailed, type RetryPolicy } from './retry-policy.ts'
+
+export interface ProjectorOptions {
+  projection: ProjectionDefinition
+  catalog: EventCatalog
+  log: EventLog
+  view: ViewStore
+  policy: RetryPolicy
+  /** Positions read, folded and committed at once. */
+  batchSize: number
+  /** Documents kept in memory between batches; 0 keeps none. */
+  documentCacheSize: number
+  /** The wall clock, in milliseconds. */
+  now: () => number
+  /** Gives a number in [0, 1). */
+  random: () => number
+}
+
+/**
+ * `advanced`: a batch was committed; `at-head`: nothing was left to do; `superseded`: another writer was
+ * faster, nothing was stored, and the next step starts from what that writer left.
+ */
+export type StepOutcome = 'advanced' | 'at-head' | 'superseded'
+
+/**
+ * Folds the log into one view, batch by batch. It is the only place where events meet handlers while a
+ * view is live, and it does one thing at a time: callers take turns (see runner.ts).
+ *
+ * What it keeps in memory (checkpoint, parked sequences, documents) is what the view held at the
+ * checkpoint's revision. Every change is committed against that revision; if it does not commit, for
+ * whatever reason, memory is dropped and read again.
+ */
+export class Projector {
+  readonly #options: ProjectorOptions
+  readonly #types: ReadonlySet<string>
+  readonly #documents: Documents = new Map()
+  #checkpoint: Checkpoint | undefined
+  #blocked = new Set<string>()
+
+  constructor(options: ProjectorOptions) {
+    this.#options = options
+    const { events, handler } = options.projection
+    this.#types = new Set(events.map(({ type }) => type).filter((type) => handler(type)))
+  }
+
+  /** Where the view is. */
+  async position(): Promise<Position> {
+    return (await this.#state()).position
+  }
+
+  /** Applies the next batch of the log. */
+  async step(): Promise<StepOutcome> {
+    const { log, batchSize } = this.#options
+    const checkpoint = await this.#state()
+    const page = await log.readFrom(checkpoint.position, { limit: batchSize, types: this.#types })
+    if (page.through === checkpoint.position) return 'at-head'
+    const change = await this.#foldPage(page.events)
+    return this.#commit({
+      ...change,
+      expectedRevision: checkpoint.revision,
+      advanceTo: {
+        position: page.through,
+        processed: checkpoint.processed + page.events.length,
+        digest: extendDigest(checkpoint.digest, page.events),
+      },
+    })
+  }
+
+  /**
+   * Tries parked events that are due, each sequence in order until one fails again.
+   *
+   * @returns how many events were applied
+   */
+  async retryDue(limit = 100): Promise<number> {
+    let applied = 0
+    await this.#state()
+    for (const parked of await this.#options.view.dueEvents(this.#options.now(), limit)) {
+      applied += await this.#retrySequence(parked)
+    }
+    return applied
+  }
+
+  /**
+   * Makes the parked head of a sequence due now, with its attempts counted anew.
+   *
+   * @returns false if the event is not the parked head of a sequence (any more)
+   */
+  async redrive(position: Position): Promise<boolean> {
+    const head = await this.#parkedHead(position)
+    if (!head) return false
+    const { revision } = await this.#state()
+    const due: ParkedEvent = { ...head, status: 'retrying', attempts: 0, dueAt: this.#options.now() }
+    const outcome = await this.#commit({ ...NOTHING, expectedRevision: revision, parked: [due] })
+    return outcome === 'advanced'
+  }
+
+  /**
+   * Gives the parked head of a sequence up; what waits behind it is tried next.
+   *
+   * @returns false if the event is not the parked head of a sequence (any more)
+   */
+  async discard(position: Position, by: string, reason: string): Promise<boolean> {
+    const head = await this.#parkedHead(position)
+    if (!head) return false
+    const { revision } = await this.#state()
+    const at = new Date(this.#options.now()).toISOString()
+    const outcome = await this.#commit({
+      ...NOTHING,
+      expectedRevision: revision,
+      settled: [position],
+      parked: await this.#nextInLine(head),
+      discarded: [{ event: head, by, reason, at }],
+    })
+    if (outcome === 'advanced') await this.#unblockIfEmpty(head.sequence)
+    return outcome === 'advanced'
+  }
+
+  async #foldPage(events: readonly RecordedEvent[]) {
+    const { projection, catalog } = this.#options
+    const prepared = events.map((event) => prepare(projection, catalog, event))
+    await this.#loadDocuments(prepared)
+    const changed = new Set<string>()
+    const parked: ParkedEvent[] = []
+    const effects: NamedEffect[] = []
+    for (const [index, event] of events.entries()) {
+      const ready = prepared[index] as PreparedEvent
+      const sequence = sequenceOf(projection, ready.ok ? ready.event : event)
+      const behind = parkBehind(event, sequence, this.#options.now())
+      if (this.#blocked.has(sequence)) {
+        parked.push(behind)
+        continue
+      }
+      const outcome = ready.ok ? fold(projection, ready, this.#documents) : ready
+      if (!outcome.ok) {
+        this.#blocked.add(sequence)
+        parked.push(parkFailed(behind, outcome.error, this.#parkingContext()))
+        continue
+      }
+      for (const [key, document] of outcome.changed) {
+        this.#documents.set(key, document)
+        changed.add(key)
+      }
+      effects.push(...this.#name(event.position, outcome.effects))
+    }
+    const documents = new Map([...changed].map((key) => [key, this.#documents.get(key)]))
+    return { documents, parked, effects, settled: [] }
+  }
+
+  async #retrySequence(head: ParkedEvent): Promise<number> {
+    let applied = 0
+    let parked: ParkedEvent | undefined = head
+    while (parked) {
+      const outcome = await this.#retry(parked)
+      if (outcome.kind !== 'applied') return applied
+      applied += 1
+      parked = outcome.next
+    }
+    await this.#unblockIfEmpty(head.sequence)
+    return applied
+  }
+
+  async #retry(
+    parked: ParkedEvent,
+  ): Promise<{ kind: 'applied'; next: ParkedEvent | undefined } | { kind: 'failed' | 'superseded' }> {
+    const { projection, catalog, log } = this.#options
+    const { revision } = await this.#state()
+    const { events } = await log.readFrom(parked.position - 1, { limit: 1 })
+    const prepared = prepare(projection, catalog, events[0] as RecordedEvent)
+    await this.#loadDocuments([prepared])
+    const outcome = prepared.ok ? fold(projection, prepared, this.#documents) : prepared
+    if (!outcome.ok) {
+      const again = parkFailed(parked, outcome.error, this.#parkingContext())
+      await this.#commit({ ...NOTHING, expectedRevision: revision, parked: [again] })
+      return { kind: 'failed' }
+    }
+    const next = await this.#nextInLine(parked)
+    for (const [key, document] of outcome.changed) this.#documents.set(key, document)
+    const committed = await this.#commit({
+      expectedRevision: revision,
+      documents: outcome.changed,
+      parked: next,
+      settled: [parked.position],
+      effects: this.#name(parked.position, outcome.effects),
+    })
+    return committed === 'advanced' ? { kind: 'applied', next: next[0] } : { kind: 'superseded' }
+  }
+
+  /** The event right behind a settled one becomes the sequence's head: due at once, in the same commit. */
+  async #nextInLine(head: ParkedEvent): Promise<ParkedEvent[]> {
+    const [, next] = await this.#options.view.sequence(head.sequence, 2)
+    return next ? [{ ...next, status: 'retrying', dueAt: this.#options.now() }] : []
+  }
+
+  async #unblockIfEmpty(sequence: string): Promise<void> {
+    const [left] = await this.#options.view.sequence(sequence, 1)
+    if (!left) this.#blocked.delete(sequence)
+  }
+
+  async #parkedHead(position: Position): Promise<ParkedEvent | undefined> {
+    const parked = await this.#options.view.parkedEvent(position)
+    return parked && parked.status !== 'waiting' ? parked : undefined
+  }
+
+  #parkingContext() {
+    const { policy, now, random } = this.#options
+    return { policy, now: now(), random }
+  }
+
+  #name(position: Position, effects: readonly Effect[]): NamedEffect[] {
+    const { name } = this.#options.projection
+    return effects.map((effect, index) => ({ idempotencyKey: `${name}:${position}:${index + 1}`, effect }))
+  }
+
+  async #loadDocuments(prepared: readonly PreparedEvent[]): Promise<void> {
+    const wanted = new Set(prepared.flatMap((event) => (event.ok ? event.keys : [])))
+    const missing = [...wanted].filter((key) => !this.#documents.has(key))
+    if (missing.length === 0) return
+    const loaded = await this.#options.view.load(missing)
+    for (const key of missing) this.#documents.set(key, loaded.get(key))
+  }
+
+  async #commit(change: ViewChange): Promise<StepOutcome> {
+    const checkpoint = await this.#state()
+    try {
+      const outcome = await this.#options.view.commit(change)
+      if (outcome.kind === 'superseded') {
+        this.#forget()
+        return 'superseded'
+      }
+      this.#checkpoint = { ...checkpoint, ...change.advanceTo, revision: outcome.revision }
+      if (this.#documents.size > this.#options.documentCacheSize) this.#documents.clear()
+      return 'advanced'
+    } catch (error) {
+      this.#forget()
+      throw error
+    }
+  }
+
+  async #state(): Promise<Checkpoint> {
+    if (!this.#checkpoint) {
+      // The checkpoint is read first: if the rest is newer, the commit is refused and all is read again.
+      const checkpoint = await this.#options.view.checkpoint()
+      this.#blocked = await this.#options.view.parkedSequences()
+      this.#checkpoint = checkpoint
+    }
+    return this.#checkpoint
+  }
+
+  #forget(): void {
+    this.#checkpoint = undefined
+    this.#documents.clear()
+  }
+}
+
+interface NamedEffect {
+  readonly idempotencyKey: string
+  readonly effect: Effect
+}
+
+const NOTHING = { documents: new Map<string, unknown>(), parked: [], settled: [], effects: [] }

@@ -1,0 +1,108 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { Position } from '../kernel/position.ts'
+import type { ViewStore } from './contract.ts'
+import type { EffectSender } from './effect-sender.ts'
+import type { Projector } from './projector.ts'
+
+export interface RunnerOptions {
+  projector: Projector
+  view: ViewStore
+  effects: EffectSender
+  /** The longest time between two looks at the log, in milliseconds. */
+  sweepIntervalMs: number
+  now: () => number
+  log: Logger
+}
+
+/**
+ * Keeps one view at the head of the log. Whatever asks for progress (a queue message, the sweep, a
+ * retry that is due, an operator) takes its turn here, so that the projector does one thing at a time.
+ *
+ * The sweep makes the queue an accelerator: without a single message the view still reaches the head
+ * within `sweepIntervalMs`. A failure of the store is nobody's fault: nothing was stored, the caller
+ * is told, and the next sweep tries again.
+ */
+export class ProjectionRunner {
+  readonly #options: RunnerOptions
+  #turn: Promise<unknown> = Promise.resolve()
+  #drain: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+
+  constructor(options: RunnerOptions) {
+    this.#options = options
+  }
+
+  /** Catches up with the log, then keeps sweeping. Resolves when the head was reached once. */
+  async start(): Promise<void> {
+    await this.#sweep()
+  }
+
+  /**
+   * Applies the log up to `to`. Callers that come while a catch-up is about to begin share it; one that
+   * finds the view there already costs nothing.
+   *
+   * @throws CqrsError if a store fails
+   */
+  async advanceTo(to: Position): Promise<void> {
+    while (!this.#stopped && (await this.#options.projector.position()) < to) {
+      const before = await this.#options.projector.position()
+      await this.#catchUp()
+      // A position beyond the head cannot be waited for: the message names what the log does not have.
+      if ((await this.#options.projector.position()) === before) return
+    }
+  }
+
+  /** Runs an operator's action between two batches. */
+  inTurn<Result>(action: (projector: Projector) => Promise<Result>): Promise<Result> {
+    const turn = this.#turn.then(() => action(this.#options.projector))
+    this.#turn = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** Finishes the batch that is under way and begins no other. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    await this.#turn
+  }
+
+  #catchUp(): Promise<void> {
+    this.#drain ??= this.inTurn(async (projector) => {
+      this.#drain = undefined
+      // Between batches the process answers pings and messages, however far behind the view is.
+      while (!this.#stopped && (await projector.step()) !== 'at-head') await nextTurn()
+      if (!this.#stopped) await projector.retryDue()
+      this.#sendEffects()
+    })
+    return this.#drain
+  }
+
+  async #sweep(): Promise<void> {
+    try {
+      await this.#catchUp()
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'The view could not catch up; the next sweep tries again')
+    }
+    if (this.#stopped) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.#sweep(), await this.#untilNextSweep())
+  }
+
+  async #untilNextSweep(): Promise<number> {
+    const { view, sweepIntervalMs, now } = this.#options
+    const dueAt = await view.nextDueAt().catch(() => undefined)
+    if (dueAt === undefined) return sweepIntervalMs
+    return Math.min(sweepIntervalMs, Math.max(10, dueAt - now()))
+  }
+
+  #sendEffects(): void {
+    this.#options.effects.flush().catch((error) => {
+      this.#options.log.error(
+        { err: error },
+        'The recorded effects could not be read; the next sweep tries again',
+      )
+    })
+  }
+}

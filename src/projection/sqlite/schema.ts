@@ -1,0 +1,56 @@
+import type { StoreSchema } from '../../sqlite/migrate.ts'
+
+/** One generation of one view: its documents, its checkpoint, its parked events and its effects. */
+export const viewSchema: StoreSchema = {
+  name: 'view',
+  applicationId: 0x63717232,
+  migrations: [
+    `
+    CREATE TABLE checkpoint (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      projection TEXT NOT NULL,
+      version INTEGER NOT NULL,
+      position INTEGER NOT NULL,
+      processed INTEGER NOT NULL,
+      digest TEXT NOT NULL,
+      revision INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE documents (
+      key TEXT PRIMARY KEY,
+      document TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE parked (
+      position INTEGER PRIMARY KEY,
+      sequence TEXT NOT NULL,
+      type TEXT NOT NULL,
+      status TEXT NOT NULL CHECK (status IN ('retrying', 'dead', 'waiting')),
+      attempts INTEGER NOT NULL,
+      due_at INTEGER NOT NULL,
+      failures TEXT NOT NULL,
+      parked_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX parked_by_sequence ON parked (sequence, position);
+    CREATE INDEX parked_due ON parked (due_at) WHERE status = 'retrying';
+
+    CREATE TABLE discarded (
+      position INTEGER NOT NULL,
+      event TEXT NOT NULL,
+      discarded_by TEXT NOT NULL,
+      reason TEXT NOT NULL,
+      discarded_at TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE effects (
+      id INTEGER PRIMARY KEY,
+      idempotency_key TEXT NOT NULL UNIQUE,
+      effect TEXT NOT NULL,
+      status TEXT NOT NULL CHECK (status IN ('pending', 'dead')),
+      attempts INTEGER NOT NULL DEFAULT 0,
+      error TEXT
+    ) STRICT;
+    CREATE INDEX effects_by_status ON effects (status, id);
+    `,
+  ],
+}

@@ -1,0 +1,139 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { CqrsError } from '../../kernel/errors.ts'
+import type { Position } from '../../kernel/position.ts'
+import type { ProjectionDefinition } from '../../kernel/projection.ts'
+import type { FindOptions, Page, ViewReader } from '../../kernel/query.ts'
+import { toStoreError } from '../../sqlite/errors.ts'
+import { openDatabase } from '../../sqlite/open.ts'
+import { fieldExpression } from './indexes.ts'
+import { viewSchema } from './schema.ts'
+
+type Value = string | number
+
+/** A view from its readers' side, in a process of its own or beside the writer. */
+export interface ReadableView extends ViewReader<unknown> {
+  /** Where the view is; what is read afterwards is at least as new. */
+  position(): Promise<Position>
+  close(): void
+}
+
+/** Opens a view for reading; a view that nobody has written yet is empty. @throws CqrsError CQRS_STORE_… */
+export function openSqliteViewReader(path: string, projection: ProjectionDefinition): ReadableView {
+  return new SqliteViewReader(path, projection)
+}
+
+class SqliteViewReader implements ReadableView {
+  readonly #path: string
+  readonly #projection: ProjectionDefinition
+  readonly #db: DatabaseSync
+  readonly #sql: Readonly<Record<'position' | 'get', ReturnType<DatabaseSync['prepare']>>>
+  readonly #finds = new Map<string, ReturnType<DatabaseSync['prepare']>>()
+
+  constructor(path: string, projection: ProjectionDefinition) {
+    this.#path = path
+    this.#projection = projection
+    this.#db = openDatabase({ path, schema: viewSchema, durability: 'normal', readOnly: true })
+    this.#sql = {
+      position: this.#db.prepare('SELECT position FROM checkpoint'),
+      get: this.#db.prepare('SELECT document FROM documents WHERE key = ?'),
+    }
+  }
+
+  async position(): Promise<Position> {
+    return this.#read(() => Number(this.#sql.position.get()?.position ?? 0))
+  }
+
+  async get(key: string): Promise<unknown> {
+    return this.#read(() => {
+      const row = this.#sql.get.get(key)
+      return row && JSON.parse(String(row.document))
+    })
+  }
+
+  async find(options: FindOptions<Record<string, unknown>>): Promise<Page<unknown>> {
+    const { by, limit, order = 'ascending' } = options
+    const after = options.cursor === undefined ? undefined : decodeCursor(options.cursor, by)
+    const { sql, values } = findQuery(options, this.#field(by), after, order === 'ascending')
+    return this.#read(() => {
+      const rows = this.#prepare(sql).all(...values, limit + 1)
+      const last = rows.length > limit ? rows[limit - 1] : undefined
+      return {
+        items: rows.slice(0, limit).map((row) => JSON.parse(String(row.document))),
+        next: last && encodeCursor(by, last.value as Value, String(last.key)),
+      }
+    })
+  }
+
+  close(): void {
+    if (this.#db.isOpen) this.#db.close()
+  }
+
+  #prepare(sql: string) {
+    const statement = this.#finds.get(sql) ?? this.#db.prepare(sql)
+    this.#finds.set(sql, statement)
+    return statement
+  }
+
+  #field(by: string | undefined): string {
+    if (by === undefined) return 'key'
+    if (this.#projection.indexes.includes(by)) return fieldExpression(by)
+    throw new CqrsError(
+      'CQRS_VALIDATION',
+      `The projection ${this.#projection.name} has no index on "${by}"; its indexes are: ` +
+        `${this.#projection.indexes.join(', ') || 'none'}. Add it to "indexes" in defineProjection.`,
+    )
+  }
+
+  #read<Result>(read: () => Result): Result {
+    try {
+      return read()
+    } catch (error) {
+      throw toStoreError(error, this.#path)
+    }
+  }
+}
+
+/**
+ * A page by keyset: rows beyond the last one of the page before, in (value, key) order. Documents that
+ * lack the indexed field are not found by it.
+ */
+export function findQuery(
+  { equals, from, to }: Pick<FindOptions, 'equals' | 'from' | 'to'>,
+  field: string,
+  after: { value: Value; key: string } | undefined,
+  ascending: boolean,
+): { sql: string; values: Value[] } {
+  const conditions = [`${field} IS NOT NULL`]
+  const values: Value[] = []
+  const add = (condition: string, ...given: Value[]) => {
+    conditions.push(condition)
+    values.push(...given)
+  }
+  if (equals !== undefined) add(`${field} = ?`, typeof equals === 'boolean' ? Number(equals) : equals)
+  if (from !== undefined) add(`${field} >= ?`, from)
+  if (to !== undefined) add(`${field} <= ?`, to)
+  const [beyond, direction] = ascending ? ['>', 'ASC'] : ['<', 'DESC']
+  if (after) add(`(${field}, key) ${beyond} (?, ?)`, after.value, after.key)
+  const sql =
+    `SELECT key, ${field} AS value, document FROM documents WHERE ${conditions.join(' AND ')} ` +
+    `ORDER BY ${field} ${direction}, key ${direction} LIMIT ?`
+  return { sql, values }
+}
+
+function encodeCursor(by: string | undefined, value: Value, key: string): string {
+  return Buffer.from(JSON.stringify([by ?? null, value, key])).toString('base64url')
+}
+
+function decodeCursor(cursor: string, by: string | undefined): { value: Value; key: string } {
+  try {
+    const [field, value, key] = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))
+    const fits = field === (by ?? null) && typeof key === 'string'
+    if (fits && (typeof value === 'string' || typeof value === 'number')) return { value, key }
+  } catch {
+    // Not a cursor at all: the same answer as for one of another query.
+  }
+  throw new CqrsError(
+    'CQRS_VALIDATION',
+    'The cursor is not one of this query: take "next" of the page before.',
+  )
+}

@@ -1,0 +1,223 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { CqrsError } from '../../kernel/errors.ts'
+import type { ProjectionDefinition } from '../../kernel/projection.ts'
+import { toStoreError } from '../../sqlite/errors.ts'
+import { openDatabase } from '../../sqlite/open.ts'
+import type {
+  Checkpoint,
+  CommitOutcome,
+  ParkedCounts,
+  ParkedEvent,
+  RecordedEffect,
+  ViewChange,
+  ViewStore,
+} from '../contract.ts'
+import { EMPTY_DIGEST } from '../digest.ts'
+import { freeze } from '../fold.ts'
+import { createIndexes } from './indexes.ts'
+import { type EffectRow, type ParkedRow, toEffect, toParked } from './rows.ts'
+import { viewSchema } from './schema.ts'
+
+/**
+ * Opens one generation of a view in an SQLite file, for its writer.
+ *
+ * Commits are not synced one by one: a power cut may take the last ones back, documents and checkpoint
+ * together, and they are applied again from the log. Only what the log does not hold, an operator's
+ * discard, is synced.
+ *
+ * @throws CqrsError CQRS_APP_INVALID if the file was built by another version of the projection
+ */
+export function openSqliteView(path: string, projection: ProjectionDefinition): ViewStore {
+  const db = openDatabase({ path, schema: viewSchema, durability: 'normal' })
+  try {
+    createIndexes(db, projection.indexes)
+    claim(db, path, projection)
+    return new SqliteViewStore(db, path)
+  } catch (error) {
+    db.close()
+    throw toStoreError(error, path)
+  }
+}
+
+function claim(db: DatabaseSync, path: string, { name, version }: ProjectionDefinition): void {
+  db.prepare('INSERT OR IGNORE INTO checkpoint VALUES (1, ?, ?, 0, 0, ?, 0)').run(name, version, EMPTY_DIGEST)
+  const found = db.prepare('SELECT projection, version FROM checkpoint').get()
+  if (found?.projection === name && found.version === version) return
+  throw new CqrsError(
+    'CQRS_APP_INVALID',
+    `${path} holds version ${found?.version} of the projection ${found?.projection}; the app defines version ` +
+      `${version} of ${name}. Stop the system and move the file away: the view is then built anew from the log.`,
+  )
+}
+
+class SqliteViewStore implements ViewStore {
+  readonly #db: DatabaseSync
+  readonly #path: string
+  readonly #sql: ReturnType<typeof statements>
+
+  constructor(db: DatabaseSync, path: string) {
+    this.#db = db
+    this.#path = path
+    this.#sql = statements(db)
+  }
+
+  async checkpoint(): Promise<Checkpoint> {
+    return this.#run(() => ({ ...this.#sql.checkpoint.get() }) as unknown as Checkpoint)
+  }
+
+  async load(keys: Iterable<string>): Promise<Map<string, unknown>> {
+    return this.#run(() => {
+      const loaded = new Map<string, unknown>()
+      for (const key of keys) {
+        const row = this.#sql.document.get(key)
+        if (row) loaded.set(key, freeze(JSON.parse(String(row.document))))
+      }
+      return loaded
+    })
+  }
+
+  async commit(change: ViewChange): Promise<CommitOutcome> {
+    return this.#run(() => {
+      // What an operator did is nowhere else, so it is synced; the rest can be derived from the log.
+      const durable = (change.discarded?.length ?? 0) > 0
+      if (durable) this.#db.exec('PRAGMA synchronous = FULL')
+      this.#db.exec('BEGIN IMMEDIATE')
+      try {
+        const checkpoint = this.#sql.checkpoint.get() as unknown as Checkpoint
+        if (checkpoint.revision !== change.expectedRevision) {
+          this.#db.exec('ROLLBACK')
+          return { kind: 'superseded' }
+        }
+        const revision = checkpoint.revision + 1
+        this.#write(change)
+        const { position, processed, digest } = change.advanceTo ?? checkpoint
+        this.#sql.advance.run(position, processed, digest, revision)
+        this.#db.exec('COMMIT')
+        return { kind: 'committed', revision }
+      } catch (error) {
+        if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+        throw error
+      } finally {
+        if (durable) this.#db.exec('PRAGMA synchronous = NORMAL')
+      }
+    })
+  }
+
+  #write({ documents, parked, settled, effects, discarded = [] }: ViewChange): void {
+    const sql = this.#sql
+    for (const [key, document] of documents) {
+      if (document === null) sql.removeDocument.run(key)
+      else sql.putDocument.run(key, JSON.stringify(document))
+    }
+    for (const position of settled) sql.settle.run(position)
+    for (const event of parked) {
+      const { position, sequence, type, status, attempts, dueAt, failures, parkedAt } = event
+      sql.park.run(position, sequence, type, status, attempts, dueAt, JSON.stringify(failures), parkedAt)
+    }
+    for (const { idempotencyKey, effect } of effects)
+      sql.addEffect.run(idempotencyKey, JSON.stringify(effect))
+    for (const { event, by, reason, at } of discarded) {
+      sql.discard.run(event.position, JSON.stringify(event), by, reason, at)
+    }
+  }
+
+  async parkedSequences(): Promise<Set<string>> {
+    return this.#run(() => new Set(this.#sql.sequences.all().map((row) => String(row.sequence))))
+  }
+
+  async dueEvents(now: number, limit: number): Promise<ParkedEvent[]> {
+    return this.#run(() => this.#sql.due.all(now, limit).map((row) => toParked(row as unknown as ParkedRow)))
+  }
+
+  async nextDueAt(): Promise<number | undefined> {
+    return this.#run(() => (this.#sql.nextDue.get()?.due_at as number | null | undefined) ?? undefined)
+  }
+
+  async sequence(sequence: string, limit: number): Promise<ParkedEvent[]> {
+    return this.#run(() =>
+      this.#sql.sequence.all(sequence, limit).map((row) => toParked(row as unknown as ParkedRow)),
+    )
+  }
+
+  async letters({ after, limit }: { after: number; limit: number }) {
+    return this.#run(() =>
+      this.#sql.letters.all(after, limit).map((row) => ({
+        event: toParked(row as unknown as ParkedRow),
+        waiting: Number(row.waiting),
+      })),
+    )
+  }
+
+  async parkedEvent(position: number): Promise<ParkedEvent | undefined> {
+    return this.#run(() => {
+      const row = this.#sql.parkedEvent.get(position)
+      return row && toParked(row as unknown as ParkedRow)
+    })
+  }
+
+  async parkedCounts(): Promise<ParkedCounts> {
+    return this.#run(() => {
+      const found = this.#sql.counts.all().map((row) => [String(row.status), Number(row.events)])
+      return { retrying: 0, dead: 0, waiting: 0, ...Object.fromEntries(found) }
+    })
+  }
+
+  async pendingEffects(limit: number): Promise<RecordedEffect[]> {
+    return this.#run(() => this.#sql.effects.all(limit).map((row) => toEffect(row as unknown as EffectRow)))
+  }
+
+  async effectsSent(idempotencyKeys: readonly string[]): Promise<void> {
+    this.#run(() => {
+      for (const key of idempotencyKeys) this.#sql.effectSent.run(key)
+    })
+  }
+
+  async effectFailed(idempotencyKey: string, attempts: number, error: string): Promise<void> {
+    this.#run(() => this.#sql.effectFailed.run(attempts, error, idempotencyKey))
+  }
+
+  async close(): Promise<void> {
+    if (this.#db.isOpen) this.#db.close()
+  }
+
+  #run<Result>(work: () => Result): Result {
+    try {
+      return work()
+    } catch (error) {
+      throw toStoreError(error, this.#path)
+    }
+  }
+}
+
+function statements(db: DatabaseSync) {
+  return {
+    checkpoint: db.prepare('SELECT position, processed, digest, revision FROM checkpoint'),
+    advance: db.prepare('UPDATE checkpoint SET position = ?, processed = ?, digest = ?, revision = ?'),
+    document: db.prepare('SELECT document FROM documents WHERE key = ?'),
+    putDocument: db.prepare(`INSERT INTO documents (key, document) VALUES (?, ?)
+      ON CONFLICT (key) DO UPDATE SET document = excluded.document`),
+    removeDocument: db.prepare('DELETE FROM documents WHERE key = ?'),
+    park: db.prepare('INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+    settle: db.prepare('DELETE FROM parked WHERE position = ?'),
+    parkedEvent: db.prepare('SELECT * FROM parked WHERE position = ?'),
+    sequences: db.prepare('SELECT DISTINCT sequence FROM parked'),
+    sequence: db.prepare('SELECT * FROM parked WHERE sequence = ? ORDER BY position LIMIT ?'),
+    due: db.prepare(`SELECT * FROM parked WHERE status = 'retrying' AND due_at <= ? ORDER BY due_at LIMIT ?`),
+    nextDue: db.prepare(`SELECT min(due_at) AS due_at FROM parked WHERE status = 'retrying'`),
+    letters: db.prepare(`SELECT parked.*, (
+        SELECT count(*) FROM parked AS behind
+        WHERE behind.sequence = parked.sequence AND behind.position > parked.position
+      ) AS waiting
+      FROM parked WHERE status <> 'waiting' AND position > ? ORDER BY position LIMIT ?`),
+    counts: db.prepare('SELECT status, count(*) AS events FROM parked GROUP BY status'),
+    discard: db.prepare('INSERT INTO discarded VALUES (?, ?, ?, ?, ?)'),
+    addEffect: db.prepare(
+      `INSERT OR IGNORE INTO effects (idempotency_key, effect, status) VALUES (?, ?, 'pending')`,
+    ),
+    effects: db.prepare(`SELECT * FROM effects WHERE status = 'pending' ORDER BY id LIMIT ?`),
+    effectSent: db.prepare('DELETE FROM effects WHERE idempotency_key = ?'),
+    effectFailed: db.prepare(
+      `UPDATE effects SET status = 'dead', attempts = ?, error = ? WHERE idempotency_key = ?`,
+    ),
+  }
+}

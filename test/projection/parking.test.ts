@@ -1,0 +1,148 @@
+import { expect, test } from 'vitest'
+import { balances, ledger, toHead } from '../support/ledger.ts'
+
+/** Fails for one account until it is cured. */
+function poisoned(account: string) {
+  const state = { ill: true }
+  return { state, projection: balances({ fails: (name) => name === account && state.ill }) }
+}
+
+test('a failing event parks its own sequence, in order; all others go on', async () => {
+  const { projection } = poisoned('ada')
+  const { move, projector, document, view } = ledger(projection)
+  for (const account of ['ada', 'bob', 'ada', 'bob', 'ada']) await move(account, 1)
+  await toHead(projector({ batchSize: 2 }))
+  expect(await document('bob')).toMatchObject({ balance: 2 })
+  expect(await document('ada')).toBeUndefined()
+  const parked = await view.sequence('ada', 10)
+  expect(parked.map(({ position, status, attempts }) => [position, status, attempts])).toEqual([
+    [1, 'retrying', 1],
+    [3, 'waiting', 0],
+    [5, 'waiting', 0],
+  ])
+  expect((await view.checkpoint()).position).toBe(5)
+})
+
+test('a parked event is tried again when it is due, with growing delays, and is dead in the end', async () => {
+  const { projection } = poisoned('ada')
+  const { move, projector, view, clock } = ledger(projection)
+  await move('ada', 1)
+  const runner = projector()
+  await toHead(runner)
+  const [first] = await view.sequence('ada', 1)
+  expect(first).toMatchObject({ attempts: 1, dueAt: clock.now + 75 })
+  await runner.retryDue()
+  expect((await view.sequence('ada', 1))[0]).toMatchObject({ attempts: 1 })
+
+  clock.now += 75
+  await runner.retryDue()
+  expect((await view.sequence('ada', 1))[0]).toMatchObject({
+    attempts: 2,
+    status: 'retrying',
+    dueAt: clock.now + 150,
+  })
+
+  clock.now += 150
+  await runner.retryDue()
+  expect((await view.sequence('ada', 1))[0]).toMatchObject({ attempts: 3, status: 'dead' })
+  expect((await view.sequence('ada', 1))[0]?.failures.map(({ message }) => message)).toEqual(
+    Array(3).fill('cannot apply 1'),
+  )
+  clock.now += 1_000_000
+  expect(await runner.retryDue()).toBe(0)
+})
+
+test('when the cause is gone the whole sequence is applied, in order, and live again', async () => {
+  const { projection, state } = poisoned('ada')
+  const { move, projector, document, view, clock } = ledger(projection)
+  for (const amount of [1, 20, 300]) await move('ada', amount)
+  const live = projector()
+  await toHead(live)
+  state.ill = false
+  clock.now += 1_000
+  expect(await live.retryDue()).toBe(3)
+  expect(await document('ada')).toEqual({ account: 'ada', balance: 321, moves: 3 })
+  expect(await view.parkedCounts()).toEqual({ retrying: 0, dead: 0, waiting: 0 })
+  await move('ada', 4_000)
+  await toHead(live)
+  expect(await document('ada')).toMatchObject({ balance: 4_321 })
+})
+
+test('attempts survive a new projector', async () => {
+  const { projection } = poisoned('ada')
+  const { move, projector, view, clock } = ledger(projection)
+  await move('ada', 1)
+  await toHead(projector())
+  clock.now += 1_000
+  await projector().retryDue()
+  clock.now += 1_000
+  await projector().retryDue()
+  expect((await view.sequence('ada', 1))[0]).toMatchObject({ attempts: 3, status: 'dead' })
+})
+
+test('a dead event that is redriven is applied, and what waited behind it follows', async () => {
+  const { projection, state } = poisoned('ada')
+  const { move, projector, document, clock, view } = ledger(projection)
+  await move('ada', 1)
+  await move('ada', 2)
+  const live = projector({ policy: { maxAttempts: 1, baseMs: 1, capMs: 1 } })
+  await toHead(live)
+  expect(await view.parkedCounts()).toMatchObject({ dead: 1, waiting: 1 })
+  state.ill = false
+  expect(await live.redrive(2)).toBe(false)
+  expect(await live.redrive(1)).toBe(true)
+  clock.now += 1
+  await live.retryDue()
+  expect(await document('ada')).toMatchObject({ balance: 3 })
+  expect(await live.redrive(1)).toBe(false)
+})
+
+test('a redrive that fails again stops at the first failure', async () => {
+  const { projection } = poisoned('ada')
+  const { move, projector, view } = ledger(projection)
+  await move('ada', 1)
+  await move('ada', 2)
+  const live = projector({ policy: { maxAttempts: 1, baseMs: 1, capMs: 1 } })
+  await toHead(live)
+  await live.redrive(1)
+  await live.retryDue()
+  expect((await view.sequence('ada', 9)).map(({ status }) => status)).toEqual(['dead', 'waiting'])
+})
+
+test('a discarded event is gone, with who and why; the next one is tried', async () => {
+  const { projection, state } = poisoned('ada')
+  const { move, projector, document, view } = ledger(projection)
+  await move('ada', 1)
+  await move('ada', 2)
+  const live = projector({ policy: { maxAttempts: 1, baseMs: 1, capMs: 1 } })
+  await toHead(live)
+  state.ill = false
+  expect(await live.discard(1, 'ops@example.org', 'a typing error')).toBe(true)
+  await live.retryDue()
+  expect(await document('ada')).toMatchObject({ balance: 2, moves: 1 })
+  expect(await live.discard(1, 'ops@example.org', 'again')).toBe(false)
+  expect(await view.parkedCounts()).toEqual({ retrying: 0, dead: 0, waiting: 0 })
+})
+
+test.each([
+  ['does not parse', 'moved', { account: 'ada', amount: 'much' }, 1],
+  ['is of a newer version', 'moved', { account: 'ada', amount: 1 }, 2],
+])('a stored event that %s parks and never stops the view', async (_, type, data, version) => {
+  const { appendRaw, move, projector, document, view } = ledger()
+  await appendRaw('ada', 0, type, data, version)
+  await move('ada', 5)
+  await move('bob', 5)
+  await toHead(projector())
+  expect(await document('bob')).toMatchObject({ balance: 5 })
+  expect(await view.parkedCounts()).toEqual({ retrying: 1, dead: 0, waiting: 1 })
+})
+
+test('letters show what failed and how much waits behind it, page by page', async () => {
+  const failing = balances({ fails: (account) => account !== 'bob' })
+  const { move, projector, view } = ledger(failing)
+  for (const account of ['ada', 'bob', 'cy', 'ada', 'ada']) await move(account, 1)
+  await toHead(projector())
+  const page = await view.letters({ after: 0, limit: 1 })
+  expect(page).toMatchObject([{ event: { position: 1, sequence: 'ada' }, waiting: 2 }])
+  expect(await view.letters({ after: 1, limit: 5 })).toMatchObject([{ event: { position: 3 }, waiting: 0 }])
+})
