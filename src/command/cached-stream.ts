@@ -1,0 +1,95 @@
+import type { DeciderDefinition } from '../kernel/decider.ts'
+import type { DomainEvent } from '../kernel/event.ts'
+import type { Position } from '../kernel/position.ts'
+import type { AppendOutcome, EventLog } from '../log/contract.ts'
+
+/**
+ * The folded state of one stream, ahead of the log by the appends that are under way.
+ *
+ * Commands on one stream do not wait for each other's fsync: each decides on the state as it will be
+ * once the appends before it are stored, and expects their version. The log carries appends out in the
+ * order in which they were submitted, so if one fails, those behind it meet a version conflict, the
+ * entry is spoiled and they decide again on what the log really holds.
+ *
+ * An answer without an append (a rejection, a command that changes nothing) has no expected version to
+ * protect it; {@link confirm} tells whether it rests on something that is stored and still the newest.
+ */
+export class CachedStream {
+  readonly #stream: string
+  readonly #decider: DeciderDefinition
+  #state: unknown
+  #version = 0
+  #position: Position = 0
+  #lastAppend: Promise<unknown> = Promise.resolve()
+  #spoiled = false
+
+  private constructor(stream: string, decider: DeciderDefinition) {
+    this.#stream = stream
+    this.#decider = decider
+    this.#state = decider.initialState()
+  }
+
+  /** Folds a stream from the log. @throws CqrsError if the log fails, or holds an event that does not decode */
+  static async load(
+    stream: string,
+    decider: DeciderDefinition,
+    log: EventLog,
+    decode: (event: DomainEvent) => DomainEvent,
+  ): Promise<CachedStream> {
+    const loaded = new CachedStream(stream, decider)
+    for await (const events of log.readStream(stream)) {
+      for (const event of events) {
+        loaded.#state = decider.evolve(loaded.#state, decode(event))
+        loaded.#version = event.version
+        loaded.#position = event.position
+      }
+    }
+    return loaded
+  }
+
+  get state(): unknown {
+    return this.#state
+  }
+
+  /** Version of the stream once everything under way is stored. */
+  get version(): number {
+    return this.#version
+  }
+
+  /** Position of the stream's last stored event. */
+  get position(): Position {
+    return this.#position
+  }
+
+  /** The entry is ahead of something that was not stored; it must not be used again. */
+  get spoiled(): boolean {
+    return this.#spoiled
+  }
+
+  /** Folds the events of an append that is being submitted in this very turn. */
+  append(events: readonly DomainEvent[], submitted: Promise<AppendOutcome>): void {
+    for (const event of events) this.#state = this.#decider.evolve(this.#state, event)
+    this.#version += events.length
+    this.#lastAppend = submitted.then(
+      (outcome) => {
+        if (outcome.kind === 'appended') this.#position = outcome.position
+        else this.#spoiled = true
+      },
+      () => {
+        this.#spoiled = true
+      },
+    )
+  }
+
+  /**
+   * Whether the state that stands at `version` is the stream's real state at a moment after this call
+   * began. Waits for the appends that lead to it.
+   */
+  async confirm(log: EventLog): Promise<boolean> {
+    await this.#lastAppend
+    const [newest] = await log.history(this.#stream, { limit: 1 })
+    // Newer events that this entry knows were submitted after the decision; others are somebody else's.
+    if ((newest?.version ?? 0) > this.#version) this.#spoiled = true
+    return !this.#spoiled
+  }
+}

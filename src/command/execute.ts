@@ -1,0 +1,196 @@
+import { hash } from 'node:crypto'
+import pRetry from 'p-retry'
+import type { App, AppCommand } from '../kernel/app.ts'
+import { CqrsError } from '../kernel/errors.ts'
+import type { DomainEvent } from '../kernel/event.ts'
+import type { Position } from '../kernel/position.ts'
+import { isRejection, type Rejection } from '../kernel/rejection.ts'
+import type { AppendOutcome, EventLog, Idempotency, RecordedCommand } from '../log/contract.ts'
+import { canonicalJson } from './canonical-json.ts'
+import { StreamCache } from './stream-cache.ts'
+import { type InputIssue, parseInput } from './validate.ts'
+
+/** What comes with a command besides its input. */
+export interface CommandContext {
+  readonly commandId: string
+  readonly idempotencyKey?: string
+  readonly correlationId?: string
+  readonly actor?: string
+  readonly traceparent?: string
+}
+
+/** Every way in which a command can end without anything having failed. */
+export type CommandOutcome =
+  | {
+      readonly kind: 'accepted'
+      /** Position of the stream's last event; give it as `after` to read what was written. */
+      readonly position: Position
+      /** Version of the stream. */
+      readonly version: number
+      /** How many events the command appended; 0 if it changed nothing. */
+      readonly events: number
+      /** The idempotency key was known: this is the answer of the first time. */
+      readonly replayed: boolean
+    }
+  | { readonly kind: 'rejected'; readonly rejection: Rejection }
+  | { readonly kind: 'invalid'; readonly issues: readonly InputIssue[] }
+  /** The idempotency key was used for something else. */
+  | { readonly kind: 'key-reused' }
+  /** The stream kept changing; nothing was stored. */
+  | { readonly kind: 'conflict'; readonly attempts: number }
+
+export interface CommandExecutorOptions {
+  app: App
+  log: EventLog
+  /** Streams whose folded state is kept. */
+  streamCacheSize: number
+  /** How often a command is decided anew because its stream changed. */
+  conflictRetries: number
+  /** Told of every append that is stored, with the position of its last event. */
+  onAppended: (position: Position) => void
+  now: () => Date
+}
+
+/**
+ * Carries commands out: validates, loads the stream, decides, appends. An accepted command is on stable
+ * storage; any other outcome left nothing behind.
+ */
+export class CommandExecutor {
+  readonly #options: CommandExecutorOptions
+  readonly #cache: StreamCache
+
+  constructor(options: CommandExecutorOptions) {
+    this.#options = options
+    this.#cache = new StreamCache(options.log, options.app.events, options.streamCacheSize)
+  }
+
+  /**
+   * @param name of a command of the app
+   * @throws CqrsError CQRS_UNKNOWN_COMMAND; CQRS_STORE_…, CQRS_OVERLOADED if the log did not take it
+   */
+  async execute(name: string, input: unknown, context: CommandContext): Promise<CommandOutcome> {
+    const command = this.#options.app.commands.get(name)
+    if (!command) {
+      const known = [...this.#options.app.commands.keys()].join(', ')
+      throw new CqrsError('CQRS_UNKNOWN_COMMAND', `There is no command ${name}; there are: ${known}.`)
+    }
+    const parsed = parseInput(command.definition.schema, input)
+    if (!parsed.ok) return { kind: 'invalid', issues: parsed.issues }
+    const idempotency = context.idempotencyKey
+      ? { key: context.idempotencyKey, fingerprint: hash('sha256', canonicalJson([name, parsed.value])) }
+      : undefined
+    return (
+      (await this.#replay(idempotency)) ?? this.#decideAndAppend(command, parsed.value, context, idempotency)
+    )
+  }
+
+  async #decideAndAppend(
+    command: AppCommand,
+    input: unknown,
+    context: CommandContext,
+    idempotency: Idempotency | undefined,
+  ): Promise<CommandOutcome> {
+    const attempt = () => this.#attempt(command, input, context, idempotency)
+    const retries = this.#options.conflictRetries
+    const first = await attempt()
+    if (first || retries === 0) return first ?? { kind: 'conflict', attempts: 1 }
+    try {
+      return await pRetry(async () => (await attempt()) ?? Promise.reject(new StreamMoved()), {
+        retries: retries - 1,
+        minTimeout: 1,
+        maxTimeout: 50,
+        randomize: true,
+        shouldRetry: ({ error }) => error instanceof StreamMoved,
+      })
+    } catch (error) {
+      if (error instanceof StreamMoved) return { kind: 'conflict', attempts: retries + 1 }
+      throw error
+    }
+  }
+
+  /** Decides once; undefined if the stream moved meanwhile and the command must be decided anew. */
+  async #attempt(
+    { decider, definition }: AppCommand,
+    input: unknown,
+    context: CommandContext,
+    idempotency: Idempotency | undefined,
+  ): Promise<CommandOutcome | undefined> {
+    const { log, now } = this.#options
+    const stream = definition.stream(input)
+    const cached = await this.#cache.get(stream, decider)
+    const decision = definition.decide(input, cached.state, { now: now(), commandId: context.commandId })
+
+    if (isRejection(decision)) {
+      if (!(await cached.confirm(log))) return undefined
+      // The state may hold the first try of this very command, which then is no reason to reject it.
+      return (await this.#replay(idempotency)) ?? { kind: 'rejected', rejection: decision }
+    }
+    if (decision.length === 0 && !idempotency) {
+      if (!(await cached.confirm(log))) return undefined
+      return {
+        kind: 'accepted',
+        position: cached.position,
+        version: cached.version,
+        events: 0,
+        replayed: false,
+      }
+    }
+
+    const events = decision.map((event) => this.#check(event))
+    const submitted = log.append({
+      stream,
+      expectedVersion: cached.version,
+      events,
+      metadata: metadata(context),
+      ...(idempotency ? { idempotency } : {}),
+    })
+    cached.append(decision, submitted)
+    return this.#settle(await submitted, events.length, idempotency)
+  }
+
+  async #settle(
+    outcome: AppendOutcome,
+    events: number,
+    idempotency: Idempotency | undefined,
+  ): Promise<CommandOutcome | undefined> {
+    if (outcome.kind === 'version-conflict') return undefined
+    if (outcome.kind === 'duplicate-command') return answerAgain(outcome.original, idempotency)
+    const { position, version } = outcome
+    if (events > 0) this.#options.onAppended(position)
+    return { kind: 'accepted', position, version, events, replayed: false }
+  }
+
+  async #replay(idempotency: Idempotency | undefined): Promise<CommandOutcome | undefined> {
+    const original = idempotency && (await this.#options.log.findCommand(idempotency.key))
+    return original && answerAgain(original, idempotency)
+  }
+
+  /** What a decider makes must fit its own schema: an event that does not parse would park everywhere. */
+  #check({ type, data }: DomainEvent) {
+    const { schema, version } = this.#options.app.events.get(type)
+    const parsed = schema.safeParse(data)
+    if (parsed.success) return { type, schemaVersion: version, data: parsed.data }
+    throw new CqrsError(
+      'CQRS_APP_INVALID',
+      `A decider made an event ${type} that does not fit its own schema: ${parsed.error.message}`,
+    )
+  }
+}
+
+function answerAgain(original: RecordedCommand, idempotency: Idempotency | undefined): CommandOutcome {
+  if (original.fingerprint !== idempotency?.fingerprint) return { kind: 'key-reused' }
+  const { position, version, events } = original
+  return { kind: 'accepted', position, version, events, replayed: true }
+}
+
+/** Thrown and caught here only: p-retry goes by rejections. */
+class StreamMoved extends Error {}
+
+function metadata({ commandId, correlationId = commandId, actor, traceparent }: CommandContext) {
+  return {
+    commandId,
+    correlationId,
+    ...(actor === undefined ? {} : { actor }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  }
+}

@@ -1,0 +1,96 @@
+import type { Logger } from 'pino'
+import type { Position } from '../kernel/position.ts'
+
+/** What travels through a projection's queue: a hint how far the log is, never the truth. */
+export interface FanOutMessage {
+  readonly projection: string
+  /** First position that the message is about. */
+  readonly from: Position
+  /** Last position that the message is about. */
+  readonly to: Position
+}
+
+/** Where the messages for one projection go. */
+export interface FanOutTarget {
+  readonly projection: string
+  readonly queue: string
+  /** The function that the queue calls. */
+  readonly functionId: string
+}
+
+/** Hands one message to a queue; resolves when the queue has it. */
+export type Enqueue = (target: FanOutTarget, message: FanOutMessage) => Promise<void>
+
+/** Counters since the process started. */
+export interface FanOutStats {
+  readonly sent: number
+  readonly failed: number
+  /** Appends that joined a later message because one was under way. */
+  readonly coalesced: number
+}
+
+/**
+ * Tells every projection's queue how far the log is. At most one message per projection is under way;
+ * appends that are stored meanwhile join the next one, so that under load a message stands for many
+ * events. A message that fails is not sent again: the next append's message, or the projection's own
+ * sweep, makes up for it.
+ */
+export class FanOut {
+  readonly #lanes: Lane[]
+  readonly #enqueue: Enqueue
+  readonly #log: Logger
+  #sent = 0
+  #failed = 0
+  #coalesced = 0
+
+  constructor(targets: readonly FanOutTarget[], enqueue: Enqueue, log: Logger) {
+    this.#lanes = targets.map((target) => ({ target, told: 0, wanted: 0, underWay: undefined }))
+    this.#enqueue = enqueue
+    this.#log = log
+  }
+
+  /** The log is stored up to `position`. Returns at once. */
+  appended(position: Position): void {
+    for (const lane of this.#lanes) {
+      lane.wanted = Math.max(lane.wanted, position)
+      if (lane.underWay) this.#coalesced += 1
+      else lane.underWay = this.#drain(lane)
+    }
+  }
+
+  get stats(): FanOutStats {
+    return { sent: this.#sent, failed: this.#failed, coalesced: this.#coalesced }
+  }
+
+  /** Resolves when no message is under way. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#lanes.map(({ underWay }) => underWay))
+  }
+
+  async #drain(lane: Lane): Promise<void> {
+    while (lane.wanted > lane.told) {
+      const message = { projection: lane.target.projection, from: lane.told + 1, to: lane.wanted }
+      try {
+        await this.#enqueue(lane.target, message)
+        this.#sent += 1
+      } catch (error) {
+        this.#failed += 1
+        this.#log.warn(
+          { err: error, projection: message.projection, to: message.to },
+          'A queue did not take a message; the projection will find the events by its sweep',
+        )
+      }
+      lane.told = message.to
+    }
+    lane.underWay = undefined
+  }
+}
+
+interface Lane {
+  readonly target: FanOutTarget
+  /** Last position that a message was sent for. */
+  told: Position
+  /** Last position that a message is wanted for. */
+  wanted: Position
+  underWay: Promise<void> | undefined
+}

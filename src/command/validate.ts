@@ -1,0 +1,30 @@
+import type { z } from 'zod'
+
+/** One thing that is wrong with an input. */
+export interface InputIssue {
+  /** The field, with dots between levels; `(input)` for the input as a whole. */
+  readonly field: string
+  /** What is wrong with it, for people. */
+  readonly problem: string
+}
+
+export type ParsedInput =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly issues: readonly InputIssue[] }
+
+/** Checks an input against its schema and names every field that does not fit. */
+export function parseInput(schema: z.ZodType, input: unknown): ParsedInput {
+  const parsed = schema.safeParse(input)
+  if (parsed.success) return { ok: true, value: parsed.data }
+  return { ok: false, issues: parsed.error.issues.flatMap(toIssues) }
+}
+
+function toIssues(issue: z.core.$ZodIssue): InputIssue[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({
+      field: [...issue.path, key].join('.'),
+      problem: 'is not known; leave it out',
+    }))
+  }
+  return [{ field: issue.path.join('.') || '(input)', problem: issue.message }]
+}

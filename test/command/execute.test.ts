@@ -1,0 +1,218 @@
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { type CommandContext, CommandExecutor } from '../../src/command/execute.ts'
+import inventory from '../../src/inventory/app.ts'
+import { CqrsError } from '../../src/kernel/errors.ts'
+import type { EventLog } from '../../src/log/contract.ts'
+import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+
+const lamp = { sku: 'lamp', name: 'Lamp', priceCents: 1_000, quantity: 10 }
+
+function shop(options: { conflictRetries?: number; wrap?: (log: EventLog) => EventLog } = {}) {
+  const log = openSqliteEventLog({ path: join(tempFolder(), 'events.db') })
+  onTestFinished(() => log.close())
+  const appended: number[] = []
+  let commands = 0
+  const executor = (own: EventLog = options.wrap?.(log) ?? log) => {
+    const made = new CommandExecutor({
+      app: inventory,
+      log: own,
+      streamCacheSize: 100,
+      conflictRetries: options.conflictRetries ?? 10,
+      onAppended: (position) => appended.push(position),
+      now: () => new Date('2024-01-01T00:00:00Z'),
+    })
+    return (name: string, input: unknown, context: Partial<CommandContext> = {}) => {
+      commands += 1
+      return made.execute(name, input, { commandId: `c-${commands}`, ...context })
+    }
+  }
+  return { log, appended, executor, run: executor() }
+}
+
+test('an accepted command is in the log, with where it came from, and is announced', async () => {
+  const { log, appended, run } = shop()
+  const context = { commandId: 'c', correlationId: 'k', actor: 'ada', traceparent: '00-1-2-01' }
+  expect(await run('add-inventory-item', lamp, context)).toEqual({
+    kind: 'accepted',
+    position: 1,
+    version: 1,
+    events: 1,
+    replayed: false,
+  })
+  const { events } = await log.readFrom(0, { limit: 10 })
+  expect(events).toMatchObject([
+    { stream: 'inventory-item-lamp', type: 'inventory-item-added', schemaVersion: 1, metadata: context },
+  ])
+  expect(appended).toEqual([1])
+})
+
+test('an input that does not fit names every field and leaves nothing', async () => {
+  const { log, run } = shop()
+  expect(await run('add-inventory-item', { sku: '', priceCents: 1.5, colour: 'red' })).toEqual({
+    kind: 'invalid',
+    issues: expect.arrayContaining([
+      expect.objectContaining({ field: 'sku' }),
+      expect.objectContaining({ field: 'name' }),
+      expect.objectContaining({ field: 'priceCents' }),
+      { field: 'colour', problem: 'is not known; leave it out' },
+    ]),
+  })
+  expect(await run('add-inventory-item', 'lamp')).toMatchObject({
+    kind: 'invalid',
+    issues: [{ field: '(input)' }],
+  })
+  expect(await log.head()).toBe(0)
+})
+
+test('a rejected command leaves nothing and is not announced', async () => {
+  const { log, appended, run } = shop()
+  expect(await run('sell-item', { sku: 'none', quantity: 1 })).toMatchObject({
+    kind: 'rejected',
+    rejection: { reason: 'not-found', code: 'unknown_item' },
+  })
+  expect([await log.head(), appended]).toEqual([0, []])
+})
+
+test('a command that changes nothing is accepted without an event', async () => {
+  const { log, run } = shop()
+  await run('add-inventory-item', lamp)
+  expect(await run('adjust-price', { sku: 'lamp', priceCents: 1_000 })).toEqual({
+    kind: 'accepted',
+    position: 1,
+    version: 1,
+    events: 0,
+    replayed: false,
+  })
+  expect(await log.head()).toBe(1)
+})
+
+test('many sales of one moment sell exactly what is in stock', async () => {
+  const { log, run } = shop({ conflictRetries: 0 })
+  await run('add-inventory-item', lamp)
+  const outcomes = await Promise.all(
+    Array.from({ length: 25 }, () => run('sell-item', { sku: 'lamp', quantity: 1 })),
+  )
+  expect(outcomes.filter(({ kind }) => kind === 'accepted')).toHaveLength(10)
+  expect(outcomes.filter(({ kind }) => kind === 'rejected')).toHaveLength(15)
+  expect(await log.head()).toBe(11)
+})
+
+test('two processes on one stream never oversell, and each finds what the other did', async () => {
+  const { log, executor } = shop({ conflictRetries: 200 })
+  const [one, two] = [executor(), executor()]
+  await one('add-inventory-item', lamp)
+  const outcomes = await Promise.all(
+    Array.from({ length: 30 }, (_, index) =>
+      (index % 2 ? one : two)('sell-item', { sku: 'lamp', quantity: 1 }),
+    ),
+  )
+  expect(outcomes.filter(({ kind }) => kind === 'accepted')).toHaveLength(10)
+  expect(outcomes.filter(({ kind }) => kind === 'rejected')).toHaveLength(20)
+  expect(await log.head()).toBe(11)
+  await two('restock-item', { sku: 'lamp', quantity: 1 })
+  expect(await one('sell-item', { sku: 'lamp', quantity: 1 })).toMatchObject({ kind: 'accepted' })
+})
+
+test('a stream that never stands still ends as a conflict with nothing stored', async () => {
+  const { executor, log } = shop({ conflictRetries: 3 })
+  const restless: EventLog = {
+    append: async () => ({ kind: 'version-conflict', actualVersion: 99 }),
+    findCommand: (key) => log.findCommand(key),
+    readStream: (stream, options) => log.readStream(stream, options),
+    history: (stream, options) => log.history(stream, options),
+    readFrom: (after, options) => log.readFrom(after, options),
+    head: () => log.head(),
+    close: async () => undefined,
+  }
+  expect(await executor(restless)('add-inventory-item', lamp)).toEqual({ kind: 'conflict', attempts: 4 })
+})
+
+test('the same idempotency key gives the same answer and appends once, also after a restart', async () => {
+  const { log, executor, run } = shop()
+  const key = { idempotencyKey: 'order-7' }
+  await run('add-inventory-item', lamp)
+  const first = await run('sell-item', { sku: 'lamp', quantity: 2 }, key)
+  expect(first).toMatchObject({ kind: 'accepted', position: 2, events: 1, replayed: false })
+  const again = await run('sell-item', { quantity: 2, sku: 'lamp' }, key)
+  const restarted = await executor()('sell-item', { sku: 'lamp', quantity: 2 }, key)
+  for (const answer of [again, restarted]) expect(answer).toEqual({ ...first, replayed: true })
+  expect(await log.head()).toBe(2)
+})
+
+test('concurrent commands with one key append once and all get the same answer', async () => {
+  const { log, run } = shop()
+  await run('add-inventory-item', { ...lamp, quantity: 1 })
+  const outcomes = await Promise.all(
+    Array.from({ length: 8 }, () => run('sell-item', { sku: 'lamp', quantity: 1 }, { idempotencyKey: 'k' })),
+  )
+  expect(outcomes.every((outcome) => outcome.kind === 'accepted' && outcome.position === 2)).toBe(true)
+  expect(await log.head()).toBe(2)
+})
+
+test('a key that was used for something else is refused', async () => {
+  const { run, log } = shop()
+  const key = { idempotencyKey: 'k' }
+  await run('add-inventory-item', lamp, key)
+  expect(await run('add-inventory-item', { ...lamp, sku: 'other' }, key)).toEqual({ kind: 'key-reused' })
+  expect(await run('discontinue-item', { sku: 'lamp' }, key)).toEqual({ kind: 'key-reused' })
+  expect(await log.head()).toBe(1)
+})
+
+test('a key remembers that its command changed nothing', async () => {
+  const { run } = shop()
+  await run('add-inventory-item', lamp)
+  const key = { idempotencyKey: 'k' }
+  const first = await run('adjust-price', { sku: 'lamp', priceCents: 1_000 }, key)
+  await run('adjust-price', { sku: 'lamp', priceCents: 2_000 })
+  expect(await run('adjust-price', { sku: 'lamp', priceCents: 1_000 }, key)).toEqual({
+    ...first,
+    replayed: true,
+  })
+})
+
+test('a key whose command was rejected can be used again', async () => {
+  const { run } = shop()
+  await run('add-inventory-item', { ...lamp, quantity: 0 })
+  const key = { idempotencyKey: 'k' }
+  expect(await run('sell-item', { sku: 'lamp', quantity: 1 }, key)).toMatchObject({ kind: 'rejected' })
+  await run('restock-item', { sku: 'lamp', quantity: 1 })
+  expect(await run('sell-item', { sku: 'lamp', quantity: 1 }, key)).toMatchObject({ kind: 'accepted' })
+})
+
+test('a rejection that rests on an append which then failed is decided anew', async () => {
+  let failing = false
+  const { run, log } = shop({
+    wrap: (real) => ({
+      append: (request) =>
+        failing ? Promise.reject(new CqrsError('CQRS_STORE_FULL', 'no space')) : real.append(request),
+      findCommand: (key) => real.findCommand(key),
+      readStream: (stream, options) => real.readStream(stream, options),
+      history: (stream, options) => real.history(stream, options),
+      readFrom: (after, options) => real.readFrom(after, options),
+      head: () => real.head(),
+      close: () => real.close(),
+    }),
+  })
+  await run('add-inventory-item', { ...lamp, quantity: 1 })
+  failing = true
+  const lost = run('sell-item', { sku: 'lamp', quantity: 1 })
+  const next = run('sell-item', { sku: 'lamp', quantity: 1 })
+  const outcomes = await Promise.allSettled([lost, next])
+  expect(outcomes).toMatchObject([
+    { reason: { code: 'CQRS_STORE_FULL' } },
+    { reason: { code: 'CQRS_STORE_FULL' } },
+  ])
+  failing = false
+  expect(await run('sell-item', { sku: 'lamp', quantity: 1 })).toMatchObject({ kind: 'accepted' })
+  expect(await log.head()).toBe(2)
+})
+
+test('an unknown command names those that exist', async () => {
+  const { run } = shop()
+  await expect(run('buy-item', {})).rejects.toMatchObject({
+    code: 'CQRS_UNKNOWN_COMMAND',
+    message: expect.stringContaining('sell-item'),
+  })
+})

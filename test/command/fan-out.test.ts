@@ -1,0 +1,74 @@
+import pino from 'pino'
+import { expect, test } from 'vitest'
+import { type Enqueue, FanOut, type FanOutMessage } from '../../src/command/fan-out.ts'
+
+const silent = pino({ level: 'silent' })
+const list = { projection: 'list', queue: 'list', functionId: 'proj::list' }
+const stats = { projection: 'stats', queue: 'stats', functionId: 'proj::stats' }
+
+/** An enqueue that answers when it is told to. */
+function gate() {
+  const sent: FanOutMessage[] = []
+  const waiting: { resolve(): void; reject(error: Error): void }[] = []
+  const enqueue: Enqueue = (_, message) => {
+    sent.push(message)
+    return new Promise((resolve, reject) => waiting.push({ resolve, reject }))
+  }
+  return { sent, enqueue, next: () => waiting.shift() }
+}
+
+const settled = () => new Promise(setImmediate)
+
+test('every projection hears of an append through its own queue', async () => {
+  const queues: string[] = []
+  const fanOut = new FanOut(
+    [list, stats],
+    async ({ queue }, message) => void queues.push(`${queue}:${message.to}`),
+    silent,
+  )
+  fanOut.appended(3)
+  await fanOut.idle()
+  expect(queues).toEqual(['list:3', 'stats:3'])
+})
+
+test('while a message is under way, later appends join the next one', async () => {
+  const { sent, enqueue, next } = gate()
+  const fanOut = new FanOut([list], enqueue, silent)
+  for (const position of [1, 2, 5, 4]) fanOut.appended(position)
+  expect(sent).toEqual([{ projection: 'list', from: 1, to: 1 }])
+  next()?.resolve()
+  await settled()
+  expect(sent.at(-1)).toEqual({ projection: 'list', from: 2, to: 5 })
+  next()?.resolve()
+  await fanOut.idle()
+  expect(sent).toHaveLength(2)
+  expect(fanOut.stats).toEqual({ sent: 2, failed: 0, coalesced: 3 })
+})
+
+test('a slow queue holds up no other projection', async () => {
+  const heard: string[] = []
+  const fanOut = new FanOut(
+    [list, stats],
+    ({ queue }) =>
+      queue === 'list' ? new Promise(() => undefined) : Promise.resolve(void heard.push(queue)),
+    silent,
+  )
+  fanOut.appended(1)
+  await settled()
+  fanOut.appended(2)
+  await settled()
+  expect(heard).toEqual(['stats', 'stats'])
+})
+
+test('a message that fails is counted, and the next append is announced all the same', async () => {
+  const { sent, enqueue, next } = gate()
+  const fanOut = new FanOut([list], enqueue, silent)
+  fanOut.appended(1)
+  next()?.reject(new Error('no queue'))
+  await fanOut.idle()
+  fanOut.appended(2)
+  next()?.resolve()
+  await fanOut.idle()
+  expect(sent.map(({ to }) => to)).toEqual([1, 2])
+  expect(fanOut.stats).toMatchObject({ sent: 1, failed: 1 })
+})
