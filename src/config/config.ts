@@ -1,0 +1,237 @@
+import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
+import { choice, flag, milliseconds, port, settingsOf, text, wholeNumber } from './setting.ts'
+
+/** The app that runs when none is configured. */
+export const DEFAULT_APP = fileURLToPath(new URL('../inventory/app.ts', import.meta.url))
+
+/**
+ * Every setting with its default, its place in iii.config.yaml and its environment variable. Times are in
+ * milliseconds.
+ */
+export const configSchema = z.object({
+  data: text('The folder of all stores; relative to the working directory.', {
+    env: 'CQRS_DATA',
+    default: './data',
+  }),
+  app: text('The module whose default export is the app; relative to the working directory.', {
+    env: 'CQRS_APP',
+    default: DEFAULT_APP,
+  }),
+  engine: z.object({
+    url: text('The engine to connect to. If set, no embedded engine is started.', {
+      env: 'III_URL',
+      default: 'embedded',
+      allowed: 'an address like ws://host:49134, or "embedded"',
+    }),
+    host: text('The interface on which the engine waits for workers.', {
+      env: 'III_HOST',
+      at: 'iii-worker-manager.host',
+      default: '127.0.0.1',
+    }),
+    port: port('The port on which the engine waits for workers.', {
+      env: 'III_PORT',
+      at: 'iii-worker-manager.port',
+      default: 49_134,
+    }),
+    handshakeTimeoutMs: milliseconds('How long a worker may take to connect.', {
+      env: 'III_HANDSHAKE_TIMEOUT_MS',
+      at: 'iii-worker-manager.handshake_timeout_ms',
+      default: 10_000,
+    }),
+  }),
+  http: z.object({
+    host: text('The interface of the HTTP server.', {
+      env: 'III_HTTP_HOST',
+      at: 'http.host',
+      default: '127.0.0.1',
+    }),
+    port: port('The port of the HTTP server.', { env: 'III_HTTP_PORT', at: 'http.port', default: 3111 }),
+    defaultTimeoutMs: milliseconds('How long a request may take to be answered; then 504.', {
+      env: 'III_HTTP_DEFAULT_TIMEOUT',
+      at: 'http.default_timeout',
+      default: 30_000,
+    }),
+    concurrencyRequestLimit: wholeNumber('Requests under way at the same time; more get 503.', {
+      env: 'III_HTTP_CONCURRENCY_REQUEST_LIMIT',
+      at: 'http.concurrency_request_limit',
+      default: 1_024,
+      min: 1,
+      max: 100_000,
+    }),
+    maxBodyBytes: wholeNumber('Largest body of a request; a larger one gets 413.', {
+      env: 'CQRS_HTTP_MAX_BODY_BYTES',
+      default: 1_048_576,
+      min: 1,
+      max: 15_728_640,
+    }),
+    headersTimeoutMs: milliseconds('How long a client may take to send the headers.', {
+      env: 'CQRS_HTTP_HEADERS_TIMEOUT_MS',
+      default: 10_000,
+    }),
+    requestTimeoutMs: milliseconds('How long a client may take to send a whole request.', {
+      env: 'CQRS_HTTP_REQUEST_TIMEOUT_MS',
+      default: 30_000,
+    }),
+  }),
+  log: z.object({
+    level: choice('What is logged, from this level up.', {
+      env: 'CQRS_LOG_LEVEL',
+      values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+      default: 'info',
+    }),
+    format: choice('`auto` is `pretty` on a terminal and `json` elsewhere.', {
+      env: 'CQRS_LOG_FORMAT',
+      values: ['auto', 'pretty', 'json'],
+      default: 'auto',
+    }),
+  }),
+  telemetry: flag('Whether the SDK sends traces, metrics and payloads to the engine.', {
+    env: 'CQRS_TELEMETRY',
+    default: false,
+  }),
+  commands: z.object({
+    conflictRetries: wholeNumber('Tries again after another command changed the same stream first.', {
+      env: 'CQRS_COMMANDS_CONFLICT_RETRIES',
+      default: 10,
+      min: 0,
+      max: 1_000,
+    }),
+    streamCacheSize: wholeNumber('Streams whose folded state is kept in memory.', {
+      env: 'CQRS_COMMANDS_STREAM_CACHE_SIZE',
+      default: 10_000,
+      min: 0,
+      max: 10_000_000,
+    }),
+    maxWaiting: wholeNumber('Appends that may wait for the disk; more are refused with 503.', {
+      env: 'CQRS_COMMANDS_MAX_WAITING',
+      default: 20_000,
+      min: 1,
+      max: 10_000_000,
+    }),
+  }),
+  fanOut: z.object({
+    timeoutMs: milliseconds('How long to wait for the queue to take a message.', {
+      env: 'CQRS_FAN_OUT_TIMEOUT_MS',
+      default: 5_000,
+    }),
+  }),
+  projections: z.object({
+    batchSize: wholeNumber('Events that are folded in one transaction.', {
+      env: 'CQRS_PROJECTIONS_BATCH_SIZE',
+      default: 1_000,
+      min: 1,
+      max: 100_000,
+    }),
+    sweepIntervalMs: milliseconds('How often a projection looks at the log itself.', {
+      env: 'CQRS_PROJECTIONS_SWEEP_INTERVAL_MS',
+      default: 1_000,
+      min: 10,
+    }),
+    maxAttempts: wholeNumber('Attempts at an event before it is dead and waits for an operator.', {
+      env: 'CQRS_PROJECTIONS_MAX_ATTEMPTS',
+      default: 5,
+      min: 1,
+      max: 1_000,
+    }),
+    retryBaseMs: milliseconds('Wait before the second attempt; doubles from there.', {
+      env: 'CQRS_PROJECTIONS_RETRY_BASE_MS',
+      default: 200,
+    }),
+    retryCapMs: milliseconds('Longest wait between two attempts.', {
+      env: 'CQRS_PROJECTIONS_RETRY_CAP_MS',
+      default: 60_000,
+    }),
+  }),
+  queries: z.object({
+    waitForPositionMs: milliseconds('How long a query with `after` waits for the view; then 503.', {
+      env: 'CQRS_QUERIES_WAIT_FOR_POSITION_MS',
+      default: 5_000,
+      min: 0,
+    }),
+  }),
+  queue: z.object({
+    concurrency: wholeNumber('Messages of one queue that are delivered at the same time.', {
+      env: 'CQRS_QUEUE_CONCURRENCY',
+      default: 10,
+      min: 1,
+      max: 10_000,
+    }),
+    maxRetries: wholeNumber('Deliveries of a message before it is a dead letter.', {
+      env: 'CQRS_QUEUE_MAX_RETRIES',
+      default: 3,
+      min: 1,
+      max: 1_000,
+    }),
+    backoffMs: milliseconds('Wait before the second delivery; doubles from there.', {
+      env: 'CQRS_QUEUE_BACKOFF_MS',
+      default: 1_000,
+    }),
+    timeoutMs: milliseconds('How long a function may take for one message.', {
+      env: 'CQRS_QUEUE_TIMEOUT_MS',
+      default: 30_000,
+    }),
+    drainMs: milliseconds('How long a stopping queue worker waits for messages under way.', {
+      env: 'CQRS_QUEUE_DRAIN_MS',
+      default: 10_000,
+      min: 0,
+    }),
+  }),
+  shutdownMs: milliseconds('How long everything may take to stop; then it is killed.', {
+    env: 'CQRS_SHUTDOWN_MS',
+    default: 15_000,
+    min: 100,
+  }),
+  supervisor: z.object({
+    backoffBaseMs: milliseconds('Wait before a process that died is started again; doubles from there.', {
+      env: 'CQRS_SUPERVISOR_BACKOFF_BASE_MS',
+      default: 100,
+    }),
+    backoffCapMs: milliseconds('Longest wait before a process is started again.', {
+      env: 'CQRS_SUPERVISOR_BACKOFF_CAP_MS',
+      default: 5_000,
+    }),
+    stableMs: milliseconds('A process that ran this long is started again without a longer wait.', {
+      env: 'CQRS_SUPERVISOR_STABLE_MS',
+      default: 10_000,
+    }),
+    readyTimeoutMs: milliseconds('How long a process may take to get ready; then it is started anew.', {
+      env: 'CQRS_SUPERVISOR_READY_TIMEOUT_MS',
+      default: 30_000,
+      min: 100,
+    }),
+  }),
+})
+
+/** Every setting, flat. */
+export const SETTINGS = settingsOf(configSchema)
+
+type DeepReadonly<Value> = Value extends object
+  ? { readonly [Key in keyof Value]: DeepReadonly<Value[Key]> }
+  : Value
+
+type Settings = z.output<typeof configSchema>
+
+/** What the engine file says that is not one value: which built-in workers run, and their lists. */
+export interface EngineFeatures {
+  readonly httpEnabled: boolean
+  readonly stateEnabled: boolean
+  readonly pubsubEnabled: boolean
+  /** `http.middleware`: functions that see every request before its route does, lower priority first. */
+  readonly httpMiddleware: readonly { readonly functionId: string; readonly priority: number }[]
+  /** `state.max_value_bytes`. */
+  readonly stateMaxValueBytes: number | undefined
+}
+
+/** The configuration of one process: read once, checked, frozen. Paths are absolute. */
+export type Config = DeepReadonly<
+  Omit<Settings, 'engine'> & {
+    engine: Settings['engine'] &
+      EngineFeatures & {
+        /** Whether `cqrs up` starts the embedded engine; `url` then leads to it. */
+        embedded: boolean
+      }
+    /** The file that was read, if there was one. */
+    file: string | undefined
+  }
+>

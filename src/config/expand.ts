@@ -1,0 +1,18 @@
+import { CqrsError } from '../kernel/errors.ts'
+
+/**
+ * Puts environment variables into a text as iii does: `${NAME}` or `${NAME:default}` anywhere, comments
+ * included, before the text is parsed.
+ *
+ * @throws CqrsError CQRS_CONFIG_INVALID if a variable without a default is not set
+ */
+export function expandVariables(text: string, env: Readonly<NodeJS.ProcessEnv>): string {
+  return text.replaceAll(/\$\{([^}:]+)(?::([^}]*))?\}/g, (_, name: string, fallback?: string) => {
+    const value = env[name] ?? fallback
+    if (value !== undefined) return value
+    throw new CqrsError(
+      'CQRS_CONFIG_INVALID',
+      `The configuration uses \${${name}}, but the environment has no ${name}: set it, or write \${${name}:default}.`,
+    )
+  })
+}

@@ -1,0 +1,132 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { CqrsError } from '../kernel/errors.ts'
+import { type Config, configSchema, SETTINGS } from './config.ts'
+import { type EngineFile, NO_FILE, parseEngineFile } from './engine-file.ts'
+import { expandVariables } from './expand.ts'
+import type { Setting } from './setting.ts'
+import { suggest } from './suggest.ts'
+
+/** The file that is read when CQRS_CONFIG names no other; it may be missing. */
+export const DEFAULT_FILE = 'iii.config.yaml'
+
+/** Variables with our prefix that are no settings. */
+const FURTHER_VARIABLES = ['CQRS_CONFIG']
+
+/** Where the configuration comes from. */
+export interface LoadOptions {
+  readonly env: Readonly<NodeJS.ProcessEnv>
+  /** The working directory, for relative paths. */
+  readonly cwd: string
+}
+
+/**
+ * Loads the configuration: defaults, then the file ({@link DEFAULT_FILE}, or the one that CQRS_CONFIG
+ * names), then the environment. A variable that is set to nothing counts as not set.
+ *
+ * @throws CqrsError CQRS_CONFIG_INVALID naming the key, what was found and what is allowed
+ */
+export function loadConfig({ env, cwd }: LoadOptions): Config {
+  const { file, content } = readFile(env, cwd)
+  const source = content === undefined ? NO_FILE : parseEngineFile(expandVariables(content, env), file)
+  const values = {}
+  for (const setting of SETTINGS) assign(values, setting.path, readSetting(setting, source, env, file))
+  const settings = configSchema.parse(values)
+  const engine = { ...settings.engine, ...source.features, ...engineAddress(settings.engine) }
+  if (engine.embedded && source.embeddedProblem) throw source.embeddedProblem
+  return deepFreeze({
+    ...settings,
+    data: resolve(cwd, settings.data),
+    app: resolve(cwd, settings.app),
+    engine,
+    file: content === undefined ? undefined : file,
+  })
+}
+
+/** The address of an engine that listens on `host` and `port`, as a client on this machine dials it. */
+export function clientUrl(protocol: 'ws' | 'http', host: string, port: number): string {
+  const everywhere = ['0.0.0.0', '::', '[::]'].includes(host)
+  const name = everywhere ? '127.0.0.1' : host
+  return `${protocol}://${name.includes(':') && !name.startsWith('[') ? `[${name}]` : name}:${port}`
+}
+
+/** Variables that look like settings but are none, each with the name it was perhaps meant to be. */
+export function unknownVariables(
+  env: Readonly<NodeJS.ProcessEnv>,
+): { name: string; nearest: string | undefined }[] {
+  const known = [...SETTINGS.map((setting) => setting.env), ...FURTHER_VARIABLES]
+  return Object.keys(env)
+    .filter((name) => name.startsWith('CQRS_') && !known.includes(name))
+    .map((name) => ({ name, nearest: suggest(name, known) }))
+}
+
+function readFile(env: LoadOptions['env'], cwd: string): { file: string; content: string | undefined } {
+  const file = resolve(cwd, env.CQRS_CONFIG || DEFAULT_FILE)
+  try {
+    return { file, content: readFileSync(file, 'utf8') }
+  } catch (error) {
+    if (!env.CQRS_CONFIG && (error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return { file, content: undefined }
+    }
+    throw new CqrsError(
+      'CQRS_CONFIG_INVALID',
+      `The configuration ${file} cannot be read: ${(error as Error).message}.`,
+      { cause: error },
+    )
+  }
+}
+
+function readSetting(setting: Setting, source: EngineFile, env: LoadOptions['env'], file: string): unknown {
+  const override = env[setting.env]
+  const fromEnvironment = override !== undefined && override !== ''
+  const found = fromEnvironment ? fromText(override, setting) : source.valueAt(setting.at)
+  if (setting.schema.safeParse(found).success) return found
+  const place = fromEnvironment
+    ? `The environment variable ${setting.env}`
+    : `${inFile(setting.at)} in ${file}`
+  const text = fromEnvironment ? `"${override}"` : JSON.stringify(found)
+  throw new CqrsError('CQRS_CONFIG_INVALID', `${place} is ${text}. Allowed: ${setting.allowed}.`)
+}
+
+/** The environment knows only text: numbers and flags are read where the setting takes nothing else. */
+function fromText(text: string, { schema }: Setting): unknown {
+  if (schema.safeParse(text).success) return text
+  if (/^-?\d+(\.\d+)?$/.test(text.trim())) return Number(text)
+  return { true: true, false: false }[text.trim()] ?? text
+}
+
+function inFile(at: string): string {
+  return at.startsWith('cqrs.') ? at : at.replace('.', '.config.')
+}
+
+function engineAddress(engine: { url: string; host: string; port: number }) {
+  if (engine.url === 'embedded') {
+    return { embedded: true, url: clientUrl('ws', engine.host, engine.port) }
+  }
+  if (URL.canParse(engine.url) && ['ws:', 'wss:'].includes(new URL(engine.url).protocol)) {
+    return { embedded: false, url: engine.url }
+  }
+  throw new CqrsError(
+    'CQRS_CONFIG_INVALID',
+    `The address of the engine (III_URL) is "${engine.url}". Allowed: an address like ws://host:49134, or "embedded".`,
+  )
+}
+
+function assign(target: Record<string, unknown>, path: string, value: unknown): void {
+  const keys = path.split('.')
+  const last = keys.pop() ?? path
+  let table = target
+  for (const key of keys) {
+    table[key] ??= {}
+    table = table[key] as Record<string, unknown>
+  }
+  table[last] = value
+}
+
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value === 'object' && value !== null) {
+    for (const inner of Object.values(value)) deepFreeze(inner)
+    Object.freeze(value)
+  }
+  return value
+}

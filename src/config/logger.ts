@@ -1,0 +1,32 @@
+import { isatty } from 'node:tty'
+import { destination, type Logger, pino, stdSerializers } from 'pino'
+import { build as pretty } from 'pino-pretty'
+import { isCqrsError } from '../kernel/errors.ts'
+import type { Config } from './config.ts'
+
+const STDERR = 2
+
+/**
+ * Makes the logger of a process: to standard error, so that standard output belongs to results; JSON, or
+ * coloured lines on a terminal. Each role logs through a child of it.
+ *
+ * @param name what the process is, e.g. `commands`
+ */
+export function createLogger(config: Pick<Config, 'log'>, name: string): Logger {
+  const { level, format } = config.log
+  const isPretty = format === 'pretty' || (format === 'auto' && isatty(STDERR))
+  return pino(
+    { name, level, base: { pid: process.pid }, serializers: { err: serializeError } },
+    // Written before the next statement runs: the last lines before a crash are the ones that are needed.
+    isPretty
+      ? pretty({ destination: STDERR, sync: true, ignore: 'pid,hostname', colorize: isatty(STDERR) })
+      : destination({ dest: STDERR, sync: true }),
+  )
+}
+
+/** Errors of ours are told by code and message; the stack helps only with those that nobody foresaw. */
+function serializeError(error: Error): object {
+  if (!isCqrsError(error)) return stdSerializers.err(error)
+  const { code, message, details, cause } = error
+  return { type: error.name, code, message, ...details, ...(cause instanceof Error && { cause: cause.message }) }
+}

@@ -1,0 +1,37 @@
+import { join } from 'node:path'
+
+/** Where the stores lie in the data folder; one file per writer, so that no two processes fight for a lock. */
+export interface DataPaths {
+  /** The event log. */
+  readonly events: string
+  /** The durable queue. */
+  readonly queue: string
+  /** Held by the one queue worker that dispatches; another one stands by. */
+  readonly queueLock: string
+  /** What operators wish for: rebuilds, pauses. */
+  readonly control: string
+  /** State of the embedded engine. */
+  readonly state: string
+  /** Folder of the views. */
+  readonly views: string
+  /** Held by `cqrs up`. */
+  readonly upLock: string
+}
+
+/** The layout of a data folder. */
+export function dataPaths(data: string): DataPaths {
+  return {
+    events: join(data, 'events.db'),
+    queue: join(data, 'queue.db'),
+    queueLock: join(data, 'queue.lock'),
+    control: join(data, 'control.db'),
+    state: join(data, 'state.db'),
+    views: join(data, 'views'),
+    upLock: join(data, 'up.lock'),
+  }
+}
+
+/** The file of one generation of one view. */
+export function viewPath(data: string, projection: string, generation: number): string {
+  return join(dataPaths(data).views, `${projection}.${generation}.db`)
+}
