@@ -1,0 +1,38 @@
+import { withFunctionId } from './baggage.ts'
+import type { InvokeFrame } from './frames.ts'
+import type { Invocations } from './invocations.ts'
+import { failure, type Outcome, success } from './outcome.ts'
+
+/** The function whose owner is the queue provider. */
+export const ENQUEUE_FUNCTION = 'engine::queue::enqueue'
+
+/**
+ * Hands a call to the queue provider instead of to its function. `done` learns of
+ * `{messageReceiptId}` once the provider has taken the message, of an `enqueue_error` otherwise.
+ */
+export function enqueue(
+  invocations: Invocations,
+  frame: InvokeFrame,
+  queue: string,
+  receiptId: string,
+  done: (outcome: Outcome) => void,
+): void {
+  const head = JSON.stringify({
+    queue,
+    function_id: frame.functionId,
+    messageReceiptId: receiptId,
+    traceparent: frame.traceparent ?? null,
+    baggage: withFunctionId(frame.baggage, frame.functionId),
+  })
+  const data = `${head.slice(0, -1)},"data":${frame.data}}`
+  invocations.invoke({ functionId: ENQUEUE_FUNCTION, data }, (outcome) => {
+    if (outcome.ok) done(success({ messageReceiptId: receiptId }))
+    else if (outcome.error.code === 'function_not_found') done(NO_PROVIDER)
+    else done(failure('enqueue_error', `${outcome.error.code}: ${outcome.error.message}`))
+  })
+}
+
+const NO_PROVIDER = failure(
+  'enqueue_error',
+  `No queue provider is connected: nobody has registered ${ENQUEUE_FUNCTION}. Start a queue worker and try again.`,
+)

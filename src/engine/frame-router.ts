@@ -1,0 +1,192 @@
+import { enqueue } from './enqueue.ts'
+import {
+  errorFrame,
+  type InvokeFrame,
+  PONG_FRAME,
+  type ReattachFrame,
+  type RegisterFunctionFrame,
+  type RegisterTriggerFrame,
+  type RegisterTriggerTypeFrame,
+  resultFrame,
+  triggerResultFrame,
+  type WorkerFrame,
+} from './frames.ts'
+import type { Hub } from './hub.ts'
+import type { ErrorBody, Outcome } from './outcome.ts'
+import { failure, rawSuccess } from './outcome.ts'
+import type { BadFrame } from './parse-frame.ts'
+import { withField } from './raw-json.ts'
+import type { Session } from './session.ts'
+import { WorkerProvider } from './worker-provider.ts'
+
+/** The status with which WebSockets close over data that does not fit the protocol (RFC 6455, 7.4.1). */
+const CLOSE_INVALID_DATA = 1007
+
+/** Does what the frames of workers ask for. */
+export class FrameRouter {
+  readonly #hub: Hub
+  readonly #triggerAckTimeoutMs: number
+
+  constructor(hub: Hub, triggerAckTimeoutMs: number) {
+    this.#hub = hub
+    this.#triggerAckTimeoutMs = triggerAckTimeoutMs
+  }
+
+  /** Handles one frame. A bad one is answered or closes its own connection, and touches nobody else. */
+  route(session: Session, frame: WorkerFrame | BadFrame): void {
+    switch (frame.type) {
+      case 'invokefunction':
+        return this.#invoke(session, frame)
+      case 'invocationresult':
+        this.#hub.invocations.settle(
+          session,
+          frame.invocationId,
+          frame.error === undefined ? rawSuccess(frame.result) : { ok: false, error: frame.error },
+        )
+        return
+      case 'registerfunction':
+        return this.#registerFunction(session, frame)
+      case 'unregisterfunction':
+        this.#hub.functions.unregister(frame.id, session)
+        return
+      case 'registertrigger':
+        return this.#registerTrigger(session, frame)
+      case 'unregistertrigger':
+        this.#hub.triggers.unregister(frame.id)
+        return
+      case 'registertriggertype':
+        return this.#registerTriggerType(session, frame)
+      case 'triggerregistrationresult':
+        return this.#triggerResult(session, frame.id, frame.error)
+      case 'reattach':
+        return this.#reattach(session, frame)
+      case 'ping':
+        session.send(PONG_FRAME)
+        return
+      case 'ignored':
+        return
+      case 'bad':
+        return this.#bad(session, frame)
+    }
+  }
+
+  #invoke(session: Session, frame: InvokeFrame): void {
+    const answer = this.#answerTo(session, frame)
+    if (frame.action?.type === 'enqueue') {
+      enqueue(this.#hub.invocations, frame, frame.action.queue, this.#hub.newId(), answer)
+      return
+    }
+    this.#hub.invocations.invoke(
+      {
+        functionId: frame.functionId,
+        data: dataWithCaller(frame, session.id),
+        metadata: frame.metadata,
+        traceparent: frame.traceparent,
+        baggage: frame.baggage,
+        caller: session,
+        invocationId: frame.action === undefined ? frame.invocationId : undefined,
+      },
+      frame.action === undefined ? answer : ignore,
+    )
+  }
+
+  #answerTo(session: Session, frame: InvokeFrame): (outcome: Outcome) => void {
+    const { invocationId } = frame
+    if (invocationId === undefined) return ignore
+    return (outcome) => {
+      session.send(
+        resultFrame({
+          invocationId,
+          functionId: frame.functionId,
+          result: outcome.ok ? outcome.result : undefined,
+          error: outcome.ok ? undefined : outcome.error,
+          traceparent: frame.traceparent,
+          baggage: frame.baggage,
+        }),
+      )
+    }
+  }
+
+  #registerFunction(session: Session, frame: RegisterFunctionFrame): void {
+    if (frame.isHttpInvocation) {
+      this.#hub.logger.warn({ functionId: frame.id }, 'function ignored: the embedded engine calls no HTTP functions')
+      return
+    }
+    const previous = this.#hub.functions.register({ ...frame, owner: session })
+    if (previous !== undefined && previous !== session) {
+      this.#hub.logger.warn({ functionId: frame.id, worker: session.id }, 'function taken over from another owner')
+    }
+  }
+
+  #registerTrigger(session: Session, frame: RegisterTriggerFrame): void {
+    const { id, triggerType, functionId, config, metadata } = frame
+    const refusal = this.#hub.triggers.register({ id, triggerType, functionId, config, metadata, owner: session })
+    // Only bindings without an owner are asked for; a worker's own are refused at once or later.
+    if (refusal === undefined || refusal instanceof Promise) return
+    session.send(triggerResultFrame({ id, triggerType, functionId, error: refusal }))
+  }
+
+  #registerTriggerType(session: Session, frame: RegisterTriggerTypeFrame): void {
+    this.#hub.triggers.registerType({
+      id: frame.id,
+      description: frame.description,
+      configSchema: frame.triggerRequestFormat,
+      callSchema: frame.callRequestFormat,
+      provider: new WorkerProvider(session, this.#triggerAckTimeoutMs),
+      owner: session,
+    })
+  }
+
+  #triggerResult(session: Session, id: string, error: ErrorBody | undefined): void {
+    const ack = session.triggerAcks.get(id)
+    if (ack !== undefined) return ack(error)
+    if (error === undefined) return
+    const trigger = this.#hub.triggers.refuse(id, session)
+    if (trigger === undefined) return
+    trigger.owner?.send(
+      triggerResultFrame({ id, triggerType: trigger.triggerType, functionId: trigger.functionId, error }),
+    )
+  }
+
+  #reattach(session: Session, frame: ReattachFrame): void {
+    const previous = this.#hub.sessions.get(frame.previousWorkerId)
+    if (previous === undefined || previous === session) return
+    if (!previous.isReattachedBy(frame.reattachToken)) {
+      this.#hub.logger.warn({ worker: session.id, previous: previous.id }, 'reattach ignored: wrong token')
+      return
+    }
+    // Cleaned up before the registrations that follow this frame, or they would meet the old ones.
+    this.#hub.remove(previous)
+    previous.terminate()
+  }
+
+  #bad(session: Session, frame: BadFrame): void {
+    this.#hub.logger.warn({ worker: session.id, code: frame.error.code }, `bad frame: ${frame.error.message}`)
+    if (frame.fatal) {
+      session.send(errorFrame(frame.error))
+      session.close(CLOSE_INVALID_DATA, 'not a JSON frame')
+      return
+    }
+    const { about, error } = frame
+    if (about?.type === 'invokefunction') {
+      session.send(
+        resultFrame({ ...about, result: undefined, error, traceparent: undefined, baggage: undefined }),
+      )
+    } else if (about?.type === 'invocationresult') {
+      const message = `The worker answered with a frame that the engine refuses: ${error.message}`
+      this.#hub.invocations.settle(session, about.invocationId, failure(error.code, message))
+    } else {
+      session.send(errorFrame(error))
+    }
+  }
+}
+
+function ignore(): void {}
+
+/** The engine tells functions which worker called, as a field of object payloads. */
+function dataWithCaller(frame: InvokeFrame, callerId: string): string {
+  if (!frame.dataIsObject) return frame.data
+  if (!frame.dataNamesCaller) return withField(frame.data, '_caller_worker_id', `"${callerId}"`)
+  const data = JSON.parse(frame.data) as Record<string, unknown>
+  return JSON.stringify({ ...data, _caller_worker_id: callerId })
+}

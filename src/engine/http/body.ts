@@ -1,0 +1,53 @@
+import type { IncomingMessage } from 'node:http'
+import { depthOf, hasProtoKey, type RawJson } from '../raw-json.ts'
+
+/** The body of a request, or why it is refused. */
+export type Body =
+  | { readonly kind: 'json'; readonly json: RawJson }
+  | { readonly kind: 'too_large' }
+  | { readonly kind: 'malformed'; readonly why: string }
+  | { readonly kind: 'aborted' }
+
+/** A body that is no JSON reaches functions as `null`, as does an empty one. */
+const NO_BODY: Body = { kind: 'json', json: 'null' }
+
+/**
+ * Reads a request's body, at most `maxBytes` of it, as JSON if its content type says so.
+ *
+ * JSON that nests deeper than `maxDepth`, or that has a key `__proto__`, is refused: SDKs copy objects
+ * key by key and would overflow their stack or change a prototype.
+ */
+export async function readBody(
+  request: IncomingMessage,
+  limits: { readonly maxBytes: number; readonly maxDepth: number },
+): Promise<Body> {
+  const isJson = (request.headers['content-type'] ?? '').includes('application/json')
+  if (Number(request.headers['content-length'] ?? 0) > limits.maxBytes) return { kind: 'too_large' }
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      bytes += (chunk as Buffer).length
+      if (bytes > limits.maxBytes) return { kind: 'too_large' }
+      if (isJson) chunks.push(chunk as Buffer)
+    }
+  } catch {
+    return { kind: 'aborted' }
+  }
+  return chunks.length === 0 ? NO_BODY : parseJson(Buffer.concat(chunks), limits.maxDepth)
+}
+
+function parseJson(bytes: Buffer, maxDepth: number): Body {
+  let json: string
+  try {
+    json = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    JSON.parse(json)
+  } catch (error) {
+    return { kind: 'malformed', why: `The body is not valid JSON: ${(error as Error).message}` }
+  }
+  if (depthOf(json) > maxDepth) {
+    return { kind: 'malformed', why: `The body nests deeper than ${maxDepth} levels.` }
+  }
+  if (hasProtoKey(json)) return { kind: 'malformed', why: 'The body has a key __proto__, which is refused.' }
+  return { kind: 'json', json: json.trim() }
+}

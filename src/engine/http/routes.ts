@@ -1,0 +1,134 @@
+import findMyWay, { type HTTPMethod } from 'find-my-way'
+import type { ErrorBody } from '../outcome.ts'
+import type { Trigger, TriggerProvider } from '../triggers.ts'
+
+/** A path and method that run a function. */
+export interface Route {
+  readonly method: string
+  /** The path as it was registered, `/inventory/:sku`; functions get it as `path`. */
+  readonly path: string
+  readonly segments: readonly string[]
+  readonly trigger: Trigger
+  /** Decides, with the request, whether the function runs. */
+  readonly conditionFunctionId: string | undefined
+  /** Run before the function, each may answer in its place. */
+  readonly middlewareFunctionIds: readonly string[]
+}
+
+/** What the table knows about a request. */
+export type RouteMatch =
+  | { readonly kind: 'route'; readonly route: Route; readonly pathParams: Map<string, string> }
+  | { readonly kind: 'bad_path' }
+  | { readonly kind: 'wrong_method'; readonly allowed: readonly string[] }
+  | { readonly kind: 'unknown' }
+
+const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'] as const
+
+/** Longer than any path that fits into the headers Node accepts. */
+const MAX_PARAM_LENGTH = 65_536
+
+/** The routes of this engine: the provider of trigger type `http`. */
+export class RouteTable implements TriggerProvider {
+  readonly #router = findMyWay({ caseSensitive: true, maxParamLength: MAX_PARAM_LENGTH })
+  /** Method and path → the route that answers there; the last registration wins. */
+  readonly #routes = new Map<string, Route>()
+
+  register(trigger: Trigger): ErrorBody | undefined {
+    const route = readRoute(trigger)
+    if ('code' in route) return route
+    const key = keyOf(route)
+    const pattern = patternOf(route)
+    const conflict = [...this.#routes].find(([other, { method, ...rest }]) => {
+      return other !== key && method === route.method && patternOf(rest) === pattern
+    })
+    if (conflict !== undefined) {
+      return refusal(
+        `The route ${route.method} ${route.path} has the shape of ${conflict[1].path}, which is registered: they differ only in the names of their parameters.`,
+      )
+    }
+    const known = this.#routes.has(key)
+    this.#routes.set(key, route)
+    const method = METHODS.find((name) => name === route.method)
+    // As in the real engine, a binding to another method exists and never fires.
+    if (method !== undefined && !known) this.#router.on(method, pattern, noop, key)
+    return undefined
+  }
+
+  replay(trigger: Trigger): ErrorBody | undefined {
+    return this.register(trigger)
+  }
+
+  unregister(trigger: Trigger): void {
+    const route = readRoute(trigger)
+    if ('code' in route) return
+    const key = keyOf(route)
+    if (this.#routes.get(key)?.trigger !== trigger) return
+    this.#routes.delete(key)
+    const method = METHODS.find((name) => name === route.method)
+    if (method !== undefined) this.#router.off(method, patternOf(route))
+  }
+
+  /** Finds the route of a request. `path` is the raw path: parameters keep their percent-encoding. */
+  match(method: string, path: string): RouteMatch {
+    try {
+      decodeURIComponent(path)
+    } catch {
+      return { kind: 'bad_path' }
+    }
+    const found = this.#find(method as HTTPMethod, path)
+    if (found !== undefined) return found
+    const allowed = METHODS.filter((other) => other !== method && this.#find(other, path) !== undefined)
+    // The real engine answers HEAD on a GET route with 404, and everything else with 405.
+    if (allowed.length === 0 || method === 'HEAD') return { kind: 'unknown' }
+    return { kind: 'wrong_method', allowed }
+  }
+
+  #find(method: HTTPMethod, path: string): RouteMatch | undefined {
+    const found = this.#router.find(method, path)
+    const route = found === null ? undefined : this.#routes.get(found.store as string)
+    if (route === undefined) return undefined
+    const values = path.split('/').slice(1)
+    const pathParams = new Map<string, string>()
+    for (const [index, segment] of route.segments.entries()) {
+      if (!segment.startsWith(':')) continue
+      const value = values[index] ?? ''
+      if (value === '') return undefined
+      pathParams.set(segment.slice(1), value)
+    }
+    return { kind: 'route', route, pathParams }
+  }
+}
+
+function readRoute(trigger: Trigger): Route | ErrorBody {
+  const config = (trigger.config ?? {}) as Record<string, unknown>
+  if (typeof config.api_path !== 'string') return refusal('A trigger of type http needs an api_path.')
+  const path = config.api_path
+  const segments = (path.startsWith('/') ? path.slice(1) : path).split('/')
+  if (segments.some((segment) => segment.includes('*'))) {
+    return refusal(`The route ${path} has a wildcard; routes take :name for one segment and no more.`)
+  }
+  const middleware = Array.isArray(config.middleware_function_ids) ? config.middleware_function_ids : []
+  return {
+    method: (typeof config.http_method === 'string' ? config.http_method : 'GET').toUpperCase(),
+    path,
+    segments,
+    trigger,
+    conditionFunctionId: typeof config.condition_function_id === 'string' ? config.condition_function_id : undefined,
+    middlewareFunctionIds: middleware.filter((id) => typeof id === 'string'),
+  }
+}
+
+function keyOf(route: Route): string {
+  return `${route.method}:${route.segments.join('/')}`
+}
+
+/** The route in the router's own syntax: parameters by position, so that it parses none of our names. */
+function patternOf(route: Pick<Route, 'segments'>): string {
+  return `/${route.segments.map((segment, index) => (segment.startsWith(':') ? `:p${index}` : segment.replaceAll(':', '::'))).join('/')}`
+}
+
+function refusal(message: string): ErrorBody {
+  return { code: 'trigger_registration_failed', message }
+}
+
+function noop(): void {}

@@ -1,0 +1,193 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Hub } from '../hub.ts'
+import type { HttpOptions } from '../options.ts'
+import type { ErrorBody } from '../outcome.ts'
+import { type Answer, answerFrom, errorAnswer, writeAnswer } from './answer.ts'
+import { type Body, readBody } from './body.ts'
+import { callPayload, type HttpCall, middlewarePayload, readCall, splitTarget } from './request.ts'
+import { type Route, RouteTable } from './routes.ts'
+
+/** The name under which HTTP appears among the workers. */
+export const HTTP_WORKER = 'iii-http'
+
+/** Serves the routes that workers register with triggers of type `http`. */
+export class HttpWorker {
+  readonly server: Server
+  readonly #hub: Hub
+  readonly #options: HttpOptions
+  readonly #routes = new RouteTable()
+  readonly #middleware: readonly string[]
+  #inFlight = 0
+
+  constructor(hub: Hub, options: HttpOptions) {
+    this.#hub = hub
+    this.#options = options
+    this.#middleware = [...options.middleware].sort((a, b) => a.priority - b.priority).map((each) => each.functionId)
+    this.server = createServer(
+      {
+        headersTimeout: options.headersTimeoutMs,
+        requestTimeout: options.requestTimeoutMs,
+        keepAliveTimeout: options.keepAliveTimeoutMs,
+        // Node enforces the two timeouts above only this often.
+        connectionsCheckingInterval: Math.max(50, Math.min(options.headersTimeoutMs, options.requestTimeoutMs) / 4),
+      },
+      (request, response) => {
+        this.#serve(request, response)
+      },
+    )
+    hub.triggers.registerType({
+      id: 'http',
+      description: 'Runs a function for the HTTP requests of a route.',
+      configSchema: CONFIG_SCHEMA,
+      callSchema: undefined,
+      provider: this.#routes,
+      owner: undefined,
+    })
+  }
+
+  /** Stops listening and cuts every connection. */
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.server.close(() => resolve())
+      this.server.closeAllConnections()
+    })
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#inFlight >= this.#options.concurrencyRequestLimit) {
+      return this.#finish(request, response, OVERLOADED)
+    }
+    this.#inFlight += 1
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<Answer>((resolve) => {
+      timer = setTimeout(resolve, this.#options.defaultTimeoutMs, TIMED_OUT)
+    })
+    try {
+      const answer = await Promise.race([this.#answer(request), timeout])
+      if (answer !== undefined) this.#finish(request, response, answer)
+    } catch (error) {
+      const id = this.#errorId()
+      this.#hub.logger.error({ err: error, error_id: id }, 'an HTTP request could not be served')
+      if (!response.headersSent) {
+        this.#finish(request, response, errorAnswer(500, { ...INTERNAL_ERROR, error_id: id }))
+      }
+    } finally {
+      clearTimeout(timer)
+      this.#inFlight -= 1
+    }
+  }
+
+  /** The answer to a request; undefined when the client has gone away. */
+  async #answer(request: IncomingMessage): Promise<Answer | undefined> {
+    const { path, query } = splitTarget(request.url ?? '/')
+    const match = this.#routes.match(request.method ?? 'GET', path)
+    if (match.kind === 'unknown') return NOT_FOUND
+    if (match.kind === 'bad_path') return BAD_PATH
+    if (match.kind === 'wrong_method') return wrongMethod(match.allowed)
+    const { maxBodyBytes, maxDepth } = this.#options
+    const body = await readBody(request, { maxBytes: maxBodyBytes, maxDepth })
+    if (body.kind === 'aborted') return undefined
+    if (body.kind !== 'json') return refusedBody(body, maxBodyBytes)
+    return this.#run(readCall(request, query, match.route, match.pathParams, body.json))
+  }
+
+  async #run(call: HttpCall): Promise<Answer> {
+    const { route } = call
+    return (
+      (await this.#runMiddleware(this.#middleware, call)) ??
+      (await this.#checkCondition(route, call)) ??
+      (await this.#runMiddleware(route.middlewareFunctionIds, call)) ??
+      (await this.#runFunction(route, call))
+    )
+  }
+
+  async #runMiddleware(functionIds: readonly string[], call: HttpCall): Promise<Answer | undefined> {
+    for (const functionId of functionIds) {
+      const outcome = await this.#hub.invocations.call({ functionId, data: middlewarePayload(call) })
+      if (!outcome.ok) return this.#failed(functionId, outcome.error)
+      const said = JSON.parse(outcome.result ?? 'null') as { action?: unknown; response?: unknown } | null
+      if (said?.action === 'respond') return answerFrom(JSON.stringify(said.response ?? null), 'null')
+    }
+    return undefined
+  }
+
+  async #checkCondition(route: Route, call: HttpCall): Promise<Answer | undefined> {
+    const functionId = route.conditionFunctionId
+    if (functionId === undefined) return undefined
+    const outcome = await this.#hub.invocations.call({ functionId, data: callPayload(call) })
+    if (!outcome.ok) return this.#failed(functionId, outcome.error)
+    return outcome.result === 'false' ? CONDITION_NOT_MET : undefined
+  }
+
+  async #runFunction(route: Route, call: HttpCall): Promise<Answer> {
+    const { functionId, metadata } = route.trigger
+    const outcome = await this.#hub.invocations.call({ functionId, data: callPayload(call), metadata })
+    if (!outcome.ok) return this.#failed(functionId, outcome.error)
+    return outcome.result === undefined ? NO_ANSWER : answerFrom(outcome.result, '{}')
+  }
+
+  /** The stack stays in the log; the id in the answer leads there. */
+  #failed(functionId: string, error: ErrorBody): Answer {
+    const id = this.#errorId()
+    this.#hub.logger.error(
+      { functionId, code: error.code, error_id: id, stack: error.stacktrace },
+      `the function of a route failed: ${error.message}`,
+    )
+    return errorAnswer(500, { code: error.code, message: error.message, error_id: id })
+  }
+
+  #errorId(): string {
+    return this.#hub.newId().replaceAll('-', '').slice(0, 12)
+  }
+
+  #finish(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+    if (response.destroyed) return
+    // What is left of the body is read and dropped: cut off while sending, a client would miss the answer.
+    request.resume()
+    writeAnswer(response, answer)
+  }
+}
+
+const NOT_FOUND = errorAnswer(404, { code: 'NOT_FOUND', message: 'Not Found' })
+const BAD_PATH = errorAnswer(400, {
+  code: 'INVALID_PATH',
+  message: 'The path has a percent sign that no two hexadecimal digits of UTF-8 follow.',
+})
+const OVERLOADED = errorAnswer(
+  503,
+  { code: 'OVERLOADED', message: 'Too many requests are in flight. Try again in a moment.' },
+  [['retry-after', '1']],
+)
+const TIMED_OUT = errorAnswer(504, { code: 'TIMEOUT', message: 'The function of the route did not answer in time.' })
+const NO_ANSWER = errorAnswer(504, {
+  code: 'NO_ANSWER',
+  message: 'The function of the route returned nothing; it has to return {status_code?, headers?, body}.',
+})
+const CONDITION_NOT_MET = errorAnswer(
+  422,
+  { code: 'CONDITION_NOT_MET', message: 'The condition of the route is not met.' },
+  [],
+  { skipped: true },
+)
+const INTERNAL_ERROR = { code: 'INTERNAL_ERROR', message: 'The engine failed to serve the request.' }
+
+function wrongMethod(allowed: readonly string[]): Answer {
+  const message = `The path takes ${allowed.join(', ')}.`
+  return errorAnswer(405, { code: 'METHOD_NOT_ALLOWED', message }, [['allow', allowed.join(',')]])
+}
+
+function refusedBody(body: Exclude<Body, { kind: 'json' | 'aborted' }>, maxBytes: number): Answer {
+  if (body.kind === 'malformed') return errorAnswer(400, { code: 'INVALID_JSON', message: body.why })
+  return errorAnswer(413, { code: 'BODY_TOO_LARGE', message: `The body is larger than ${maxBytes} bytes.` })
+}
+
+const CONFIG_SCHEMA = {
+  type: 'object',
+  properties: {
+    api_path: { type: 'string' },
+    http_method: { type: 'string' },
+    condition_function_id: { type: 'string' },
+    middleware_function_ids: { type: 'array', items: { type: 'string' } },
+  },
+  required: ['api_path'],
+}

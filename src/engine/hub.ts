@@ -1,0 +1,75 @@
+import { randomUUID } from 'node:crypto'
+import type { FunctionEntry } from './functions.ts'
+import { FunctionRegistry } from './functions.ts'
+import { Invocations } from './invocations.ts'
+import type { EngineLogger } from './logger.ts'
+import type { RawJson } from './raw-json.ts'
+import type { Session } from './session.ts'
+import { TriggerRegistry } from './triggers.ts'
+
+/** The trigger type that fires when the set of function ids has changed. */
+export const FUNCTIONS_AVAILABLE = 'engine::functions-available'
+/** The trigger type that fires when workers connect, introduce themselves or leave. */
+export const WORKERS_AVAILABLE = 'engine::workers-available'
+
+/** Everything that the workers, the built-in ones included, share: the state of the running engine. */
+export class Hub {
+  readonly logger: EngineLogger
+  readonly sessions = new Map<string, Session>()
+  readonly functions: FunctionRegistry
+  readonly invocations: Invocations
+  readonly triggers: TriggerRegistry
+  /** Runs after function ids came or went. */
+  onFunctionsChanged: () => void = () => {}
+
+  constructor(logger: EngineLogger) {
+    this.logger = logger
+    this.functions = new FunctionRegistry(() => this.onFunctionsChanged())
+    this.invocations = new Invocations(this.functions, logger)
+    this.triggers = new TriggerRegistry(logger)
+  }
+
+  /** A worker has connected. */
+  add(session: Session): void {
+    this.sessions.set(session.id, session)
+    session.greet()
+    this.fire(WORKERS_AVAILABLE, JSON.stringify({ event: 'worker_connected', worker_id: session.id }))
+  }
+
+  /** A worker is gone: take back all it had registered and end the calls that it was executing. */
+  remove(session: Session): void {
+    if (session.closed) return
+    session.closed = true
+    this.sessions.delete(session.id)
+    this.functions.unregisterAll(session)
+    this.triggers.removeSession(session)
+    for (const ack of [...session.triggerAcks.values()]) ack(undefined)
+    this.invocations.stopAll(session)
+    this.fire(WORKERS_AVAILABLE, JSON.stringify({ event: 'worker_disconnected', worker_id: session.id }))
+  }
+
+  /** Runs the functions bound to a trigger type; nobody waits for how they end. */
+  fire(triggerType: string, data: RawJson): void {
+    for (const trigger of [...this.triggers.values()]) {
+      if (trigger.triggerType !== triggerType) continue
+      this.run(trigger.functionId, data, trigger.metadata)
+    }
+  }
+
+  /** Runs one function for a trigger; a failure is logged, nobody waits for it. */
+  run(functionId: string, data: RawJson, metadata: RawJson | undefined): void {
+    this.invocations.invoke({ functionId, data, metadata }, (outcome) => {
+      if (outcome.ok) return
+      this.logger.warn({ functionId, code: outcome.error.code }, `a triggered function failed: ${outcome.error.message}`)
+    })
+  }
+
+  /** Registers a function that runs inside the engine. */
+  offer(entry: Omit<FunctionEntry, 'quotedId'>): void {
+    this.functions.register(entry)
+  }
+
+  newId(): string {
+    return randomUUID()
+  }
+}

@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto'
+import { withFunctionId } from './baggage.ts'
+import { invokeFrame } from './frames.ts'
+import type { BuiltinHandler, FunctionEntry, FunctionRegistry } from './functions.ts'
+import type { EngineLogger } from './logger.ts'
+import { failure, type Outcome } from './outcome.ts'
+import type { RawJson } from './raw-json.ts'
+import type { Session } from './session.ts'
+
+/** A call to be routed. */
+export interface Call {
+  readonly functionId: string
+  readonly data: RawJson
+  /** Reaches the handler as an argument of its own, beside `data`. */
+  readonly metadata?: RawJson | undefined
+  readonly traceparent?: string | undefined
+  readonly baggage?: string | undefined
+  /** The worker that waits for the answer, or that made a void call. */
+  readonly caller?: Session | undefined
+  /** The id under which a worker called; kept for the executor where it is free there. */
+  readonly invocationId?: string | undefined
+}
+
+/** A call that a worker executes. */
+export interface Invocation {
+  /** The id the executor knows it by. */
+  readonly id: string
+  readonly executor: Session
+  readonly caller: Session | undefined
+  readonly done: (outcome: Outcome) => void
+}
+
+const STOPPED = failure('invocation_stopped', 'Invocation stopped')
+
+/** Routes calls to the owners of functions and their results back. */
+export class Invocations {
+  readonly #functions: FunctionRegistry
+  readonly #logger: EngineLogger
+
+  constructor(functions: FunctionRegistry, logger: EngineLogger) {
+    this.#functions = functions
+    this.#logger = logger
+  }
+
+  /**
+   * Routes a call. `done` is called once with how it ended, possibly before this returns; never, if
+   * the caller's connection closes first, because then nobody waits.
+   */
+  invoke(call: Call, done: (outcome: Outcome) => void): void {
+    const entry = this.#functions.get(call.functionId)
+    if (entry === undefined) {
+      done(failure('function_not_found', `Function ${call.functionId} not found`))
+    } else if (typeof entry.owner === 'function') {
+      this.#runBuiltin(entry.owner, call, done)
+    } else {
+      this.#sendTo(entry.owner, entry, call, done)
+    }
+  }
+
+  /** {@link invoke} as a promise. It never rejects. */
+  call(call: Call): Promise<Outcome> {
+    return new Promise((resolve) => this.invoke(call, resolve))
+  }
+
+  /**
+   * Ends the call that `executor` knows as `id`. A result for a call that is not in flight there (its
+   * caller is gone, or it belongs to another worker) is dropped; returns whether there was one.
+   */
+  settle(executor: Session, id: string, outcome: Outcome): boolean {
+    const invocation = executor.executing.get(id)
+    if (invocation === undefined) return false
+    this.#forget(invocation)
+    invocation.done(outcome)
+    return true
+  }
+
+  /** Ends what a disconnected worker was executing and forgets what it was waiting for. */
+  stopAll(session: Session): void {
+    for (const invocation of session.calling) this.#forget(invocation)
+    for (const invocation of [...session.executing.values()]) {
+      this.#forget(invocation)
+      invocation.done(STOPPED)
+    }
+  }
+
+  #sendTo(executor: Session, entry: FunctionEntry, call: Call, done: (outcome: Outcome) => void): void {
+    const wished = call.invocationId
+    const id = wished === undefined || executor.executing.has(wished) ? randomUUID() : wished
+    const invocation: Invocation = { id, executor, caller: call.caller, done }
+    executor.executing.set(id, invocation)
+    call.caller?.calling.add(invocation)
+    const traced = call.traceparent !== undefined || call.baggage !== undefined
+    // A refused frame means that the executor is being cut off, which ends all its invocations.
+    executor.send(
+      invokeFrame({
+        invocationId: id,
+        quotedFunctionId: entry.quotedId,
+        data: call.data,
+        metadata: call.metadata,
+        traceparent: call.traceparent,
+        baggage: traced ? withFunctionId(call.baggage, entry.id) : undefined,
+      }),
+    )
+  }
+
+  async #runBuiltin(handler: BuiltinHandler, call: Call, done: (outcome: Outcome) => void): Promise<void> {
+    let outcome: Outcome
+    try {
+      outcome = await handler({ data: call.data, caller: call.caller })
+    } catch (error) {
+      this.#logger.error({ err: error, functionId: call.functionId }, 'a function of the engine failed')
+      outcome = failure('invocation_failed', `The function ${call.functionId} of the engine failed; its log says why.`)
+    }
+    if (call.caller?.closed !== true) done(outcome)
+  }
+
+  #forget(invocation: Invocation): void {
+    invocation.executor.executing.delete(invocation.id)
+    invocation.caller?.calling.delete(invocation)
+  }
+}

@@ -1,0 +1,127 @@
+import type { EngineLogger } from './logger.ts'
+import { silentLogger } from './logger.ts'
+
+/** Limits on what workers may do to the engine. */
+export interface WorkerLimits {
+  /** Longest frame in bytes; a longer one closes its connection with 1009. Default 16 MiB. */
+  readonly maxFrameBytes: number
+  /** Bytes that may wait for a worker that does not read before it is cut off. Default 64 MiB. */
+  readonly maxBufferedBytes: number
+  /** Deepest nesting of a frame, its own object included. Default 127, as in the real engine. */
+  readonly maxDepth: number
+  /** Time for a connection to send its headers. Default 10,000 ms. */
+  readonly handshakeTimeoutMs: number
+  /** How long `engine::register_trigger` waits for the provider of a type. Default 10,000 ms. */
+  readonly triggerAckTimeoutMs: number
+  /** How long changes of the set of functions are gathered into one event. Default 100 ms. */
+  readonly functionsChangedDelayMs: number
+}
+
+/** A function that sees every HTTP request before its route's function does. */
+export interface HttpMiddleware {
+  readonly functionId: string
+  /** Lower runs first. */
+  readonly priority: number
+}
+
+/** How the engine serves HTTP. */
+export interface HttpOptions {
+  /** Interface to bind. Default 127.0.0.1. */
+  readonly host: string
+  /** Default 3111; 0 lets the system choose. */
+  readonly port: number
+  /** Time for a request to be answered; then 504. Default 30,000 ms. */
+  readonly defaultTimeoutMs: number
+  /** Requests in flight; over it 503. Default 1,024. */
+  readonly concurrencyRequestLimit: number
+  /** Largest request body in bytes; a larger one gets 413. Default 1 MiB. */
+  readonly maxBodyBytes: number
+  /** Deepest nesting of a JSON body; deeper gets 400. Default 120, so that it fits into a frame. */
+  readonly maxDepth: number
+  /** Time to send the headers of a request. Default 10,000 ms. */
+  readonly headersTimeoutMs: number
+  /** Time to send a whole request, body included. Default 30,000 ms. */
+  readonly requestTimeoutMs: number
+  /** Time an idle connection is kept. Default 5,000 ms. */
+  readonly keepAliveTimeoutMs: number
+  /** Functions that run before every route, lower priority first. Default none. */
+  readonly middleware: readonly HttpMiddleware[]
+}
+
+/** How the engine keeps state. */
+export interface StateOptions {
+  /** The SQLite file, `:memory:` for none. Default `:memory:`. */
+  readonly path: string
+  /** Largest value that `state::set` takes, in bytes of JSON. Default none. */
+  readonly maxValueBytes: number | undefined
+}
+
+/** What {@link startEngine} takes; everything has a default. */
+export interface EngineOptions {
+  /** Interface that workers connect to. Default 127.0.0.1. */
+  readonly host?: string
+  /** Port that workers connect to. Default 49134; 0 lets the system choose. */
+  readonly port?: number
+  /** `false` serves no HTTP. */
+  readonly http?: Partial<HttpOptions> | false
+  /** `false` offers no state. */
+  readonly state?: Partial<StateOptions> | false
+  /** `false` offers no publish and subscribe. */
+  readonly pubsub?: boolean
+  readonly limits?: Partial<WorkerLimits>
+  readonly logger?: EngineLogger
+  /** The clock, in ms since 1970. */
+  readonly now?: () => number
+}
+
+/** {@link EngineOptions} with every default filled in. */
+export interface ResolvedOptions {
+  readonly host: string
+  readonly port: number
+  readonly http: HttpOptions | undefined
+  readonly state: StateOptions | undefined
+  readonly pubsub: boolean
+  readonly limits: WorkerLimits
+  readonly logger: EngineLogger
+  readonly now: () => number
+}
+
+const MIB = 1024 * 1024
+
+const LIMITS: WorkerLimits = {
+  maxFrameBytes: 16 * MIB,
+  maxBufferedBytes: 64 * MIB,
+  maxDepth: 127,
+  handshakeTimeoutMs: 10_000,
+  triggerAckTimeoutMs: 10_000,
+  functionsChangedDelayMs: 100,
+}
+
+const HTTP: HttpOptions = {
+  host: '127.0.0.1',
+  port: 3111,
+  defaultTimeoutMs: 30_000,
+  concurrencyRequestLimit: 1_024,
+  maxBodyBytes: MIB,
+  maxDepth: 120,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 5_000,
+  middleware: [],
+}
+
+const STATE: StateOptions = { path: ':memory:', maxValueBytes: undefined }
+
+/** Fills in the defaults. */
+export function resolveOptions(options: EngineOptions): ResolvedOptions {
+  return {
+    host: options.host ?? '127.0.0.1',
+    port: options.port ?? 49134,
+    http: options.http === false ? undefined : { ...HTTP, ...options.http },
+    state: options.state === false ? undefined : { ...STATE, ...options.state },
+    pubsub: options.pubsub ?? true,
+    limits: { ...LIMITS, ...options.limits },
+    logger: options.logger ?? silentLogger,
+    now: options.now ?? Date.now,
+  }
+}

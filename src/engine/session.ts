@@ -1,0 +1,103 @@
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+import { workerRegisteredFrame } from './frames.ts'
+import type { Invocation } from './invocations.ts'
+import type { TriggerAck } from './triggers.ts'
+
+/** What a worker says about itself through `engine::workers::register`. */
+export interface WorkerMetadata {
+  readonly name: string | undefined
+  readonly description: string | undefined
+  readonly runtime: string
+  readonly version: string | undefined
+  readonly os: string | undefined
+  readonly pid: number | undefined
+  readonly isolation: string | undefined
+}
+
+/** One connected worker: its socket, and everything that must be undone when the socket closes. */
+export class Session {
+  readonly id: string
+  readonly connectedAt: number
+  readonly ipAddress: string
+  /** Ids this worker registered; another worker may have taken one over since. */
+  readonly functionIds = new Set<string>()
+  /** Calls that this worker executes, by the invocation id it was given. */
+  readonly executing = new Map<string, Invocation>()
+  /** Calls that this worker waits for. */
+  readonly calling = new Set<Invocation>()
+  /** Registrations that wait for this worker, as the provider of a trigger type, to accept or refuse. */
+  readonly triggerAcks = new Map<string, TriggerAck>()
+  metadata: WorkerMetadata | undefined
+  closed = false
+
+  readonly #reattachToken: string
+  readonly #ws: WebSocket
+  readonly #socket: Duplex
+  readonly #maxBufferedBytes: number
+  readonly #onOverflow: () => void
+  #corked = false
+
+  constructor(options: {
+    id: string
+    reattachToken: string
+    connectedAt: number
+    ipAddress: string
+    ws: WebSocket
+    /** The TCP socket under `ws`, corked so that the frames of one turn leave in one write. */
+    socket: Duplex
+    /** Bytes that may wait for a worker that does not read before its connection is cut. */
+    maxBufferedBytes: number
+    onOverflow: () => void
+  }) {
+    this.id = options.id
+    this.connectedAt = options.connectedAt
+    this.ipAddress = options.ipAddress
+    this.#reattachToken = options.reattachToken
+    this.#ws = options.ws
+    this.#socket = options.socket
+    this.#maxBufferedBytes = options.maxBufferedBytes
+    this.#onOverflow = options.onOverflow
+  }
+
+  greet(): void {
+    this.send(workerRegisteredFrame(this.id, this.#reattachToken))
+  }
+
+  /** Ids are public (`engine::workers::list`), so only the token proves that a worker is this one. */
+  isReattachedBy(token: string | undefined): boolean {
+    return token === this.#reattachToken
+  }
+
+  /** Queues a text frame; it leaves with the other frames of this turn. False once the session is closed. */
+  send(frame: string): boolean {
+    if (this.closed) return false
+    if (!this.#corked) {
+      this.#corked = true
+      this.#socket.cork()
+      setImmediate(this.#uncork)
+    }
+    this.#ws.send(frame)
+    if (this.#ws.bufferedAmount > this.#maxBufferedBytes) {
+      this.#onOverflow()
+      this.terminate()
+      return false
+    }
+    return true
+  }
+
+  /** Says why and closes in order. */
+  close(code: number, reason: string): void {
+    this.#ws.close(code, reason)
+  }
+
+  /** Cuts the connection at once; its `close` event does the cleaning up. */
+  terminate(): void {
+    this.#ws.terminate()
+  }
+
+  readonly #uncork = (): void => {
+    this.#corked = false
+    this.#socket.uncork()
+  }
+}

@@ -1,0 +1,58 @@
+import type { RawJson } from '../raw-json.ts'
+
+/** A number that JavaScript cannot hold, kept as its text. */
+type RawNumber = { readonly rawJSON: string }
+
+const json = JSON as typeof JSON & {
+  rawJSON(text: string): RawNumber
+  isRawJSON(value: unknown): value is RawNumber
+}
+
+/**
+ * Parses JSON so that {@link exactStringify} gives back the same numbers: integers beyond 2^53 stay
+ * text (`JSON.rawJSON`) instead of being rounded.
+ */
+export function exactParse(text: RawJson): unknown {
+  if (!/\d{16}/.test(text)) return JSON.parse(text)
+  return JSON.parse(text, (_key: string, value: unknown, context?: { source?: string }) => {
+    const source = context?.source
+    if (typeof value !== 'number' || source === undefined) return value
+    return Number.isSafeInteger(value) || !/^-?\d+$/.test(source) ? value : json.rawJSON(source)
+  })
+}
+
+/** The JSON text of what {@link exactParse} gave. */
+export function exactStringify(value: unknown): RawJson {
+  return JSON.stringify(value)
+}
+
+/** Adds an integer to a number; undefined where `value` is none, or the sum leaves 64 bits. */
+export function addInteger(value: unknown, by: number): unknown {
+  if (typeof value === 'number') {
+    const sum = value + by
+    if (!Number.isSafeInteger(value) || Number.isSafeInteger(sum)) return sum
+    return exactInteger(BigInt(value) + BigInt(by))
+  }
+  return json.isRawJSON(value) ? exactInteger(BigInt(value.rawJSON) + BigInt(by)) : undefined
+}
+
+/** The name JSON has for the type of a value. */
+export function typeName(value: unknown): string {
+  if (value === null) return 'null'
+  if (json.isRawJSON(value)) return 'number'
+  return Array.isArray(value) ? 'array' : typeof value
+}
+
+/** An object of JSON, and not a list or a number kept as text. */
+export function isJsonObject(value: unknown): value is Record<string, unknown> {
+  return typeName(value) === 'object'
+}
+
+const LEAST = -(2n ** 63n)
+const GREATEST = 2n ** 64n - 1n
+
+function exactInteger(value: bigint): unknown {
+  if (value < LEAST || value > GREATEST) return undefined
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : json.rawJSON(String(value))
+}

@@ -1,0 +1,88 @@
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { RawJson } from '../raw-json.ts'
+
+/** What a write did. */
+export interface StateChange {
+  /** Undefined where there was no value; the JSON text `null` is a value. */
+  readonly before: RawJson | undefined
+  readonly after: RawJson
+}
+
+/**
+ * Values by scope and key in one SQLite file. What a transaction wrote is on stable storage when
+ * {@link StateStore.transaction} returns.
+ */
+export class StateStore {
+  readonly #db: DatabaseSync
+  readonly #get: StatementSync
+  readonly #set: StatementSync
+  readonly #delete: StatementSync
+  readonly #list: StatementSync
+  readonly #scopes: StatementSync
+
+  constructor(path: string) {
+    this.#db = new DatabaseSync(path)
+    this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    // The row id keeps the order in which keys were first written, in which lists are given.
+    this.#db.exec(
+      `CREATE TABLE IF NOT EXISTS state (
+         row INTEGER PRIMARY KEY,
+         scope TEXT NOT NULL,
+         key TEXT NOT NULL,
+         value TEXT NOT NULL,
+         UNIQUE (scope, key)
+       ) STRICT`,
+    )
+    this.#get = this.#db.prepare('SELECT value FROM state WHERE scope = ? AND key = ?')
+    this.#set = this.#db.prepare(
+      'INSERT INTO state (scope, key, value) VALUES (?, ?, ?) ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value',
+    )
+    this.#delete = this.#db.prepare('DELETE FROM state WHERE scope = ? AND key = ?')
+    this.#list = this.#db.prepare('SELECT value FROM state WHERE scope = ? ORDER BY row')
+    this.#scopes = this.#db.prepare('SELECT DISTINCT scope FROM state ORDER BY scope')
+  }
+
+  get(scope: string, key: string): RawJson | undefined {
+    return this.#get.get(scope, key)?.value as RawJson | undefined
+  }
+
+  set(scope: string, key: string, value: RawJson): StateChange {
+    const before = this.get(scope, key)
+    this.#set.run(scope, key, value)
+    return { before, after: value }
+  }
+
+  /** Removes a value and returns it. */
+  delete(scope: string, key: string): RawJson | undefined {
+    const before = this.get(scope, key)
+    if (before !== undefined) this.#delete.run(scope, key)
+    return before
+  }
+
+  /** The values of a scope, in the order in which their keys were first written. */
+  list(scope: string): RawJson[] {
+    return this.#list.all(scope).map((row) => row.value as RawJson)
+  }
+
+  /** The scopes that hold a value, sorted. */
+  scopes(): string[] {
+    return this.#scopes.all().map((row) => row.scope as string)
+  }
+
+  /** Runs `work` as one transaction: all of it is stored, or, if it throws, none. */
+  transaction<T>(work: () => T): T {
+    this.#db.exec('BEGIN IMMEDIATE')
+    try {
+      const result = work()
+      this.#db.exec('COMMIT')
+      return result
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+}

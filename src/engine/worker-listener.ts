@@ -1,0 +1,111 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { type RawData, type WebSocket, WebSocketServer } from 'ws'
+import type { FrameRouter } from './frame-router.ts'
+import type { Hub } from './hub.ts'
+import type { WorkerLimits } from './options.ts'
+import { parseFrame } from './parse-frame.ts'
+import { Session } from './session.ts'
+
+/** Telemetry that the SDK may also send over a worker's own socket begins with one of these. */
+const TELEMETRY_PREFIXES = ['OTLP', 'MTRC', 'LOGS']
+
+/** The WebSocket side of the engine: accepts workers on `/`, and telemetry on `/otel` to drop it. */
+export class WorkerListener {
+  readonly server: Server
+  readonly #hub: Hub
+  readonly #router: FrameRouter
+  readonly #limits: WorkerLimits
+  readonly #now: () => number
+  readonly #webSockets: WebSocketServer
+
+  constructor(hub: Hub, router: FrameRouter, limits: WorkerLimits, now: () => number) {
+    this.#hub = hub
+    this.#router = router
+    this.#limits = limits
+    this.#now = now
+    this.#webSockets = new WebSocketServer({
+      noServer: true,
+      perMessageDeflate: false,
+      maxPayload: limits.maxFrameBytes,
+    })
+    this.server = createServer({ headersTimeout: limits.handshakeTimeoutMs }, (_request, response) => {
+      response.writeHead(400, { 'content-type': 'text/plain' }).end('This port takes WebSockets of iii workers.\n')
+    })
+    this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+  }
+
+  /** Stops listening and cuts every connection. */
+  async close(): Promise<void> {
+    for (const ws of this.#webSockets.clients) ws.terminate()
+    await new Promise<void>((resolve) => {
+      this.server.close(() => resolve())
+      this.server.closeAllConnections()
+    })
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const path = (request.url ?? '').split('?', 1)[0]
+    const accept = path === '/' ? this.#acceptWorker : path === '/otel' ? this.#acceptTelemetry : undefined
+    if (accept === undefined) return refuse(socket, '404 Not Found')
+    if (!isTrustedOrigin(request.headers.origin)) return refuse(socket, '403 Forbidden')
+    this.#webSockets.handleUpgrade(request, socket, head, (ws) => accept(ws, socket, request))
+  }
+
+  readonly #acceptTelemetry = (ws: WebSocket): void => {
+    ws.on('error', () => {})
+    ws.on('message', () => {})
+  }
+
+  readonly #acceptWorker = (ws: WebSocket, socket: Duplex, request: IncomingMessage): void => {
+    const session = new Session({
+      id: this.#hub.newId(),
+      reattachToken: this.#hub.newId(),
+      connectedAt: this.#now(),
+      ipAddress: request.socket.remoteAddress ?? '',
+      ws,
+      socket,
+      maxBufferedBytes: this.#limits.maxBufferedBytes,
+      onOverflow: () => {
+        this.#hub.logger.error(
+          { worker: session.id, limit: this.#limits.maxBufferedBytes },
+          'worker cut off: it does not read what it is sent',
+        )
+      },
+    })
+    // Too large or malformed messages end here; `close` follows.
+    ws.on('error', (error) => this.#hub.logger.warn({ worker: session.id, err: error }, 'connection of a worker failed'))
+    ws.on('close', () => this.#hub.remove(session))
+    ws.on('message', (data, isBinary) => this.#receive(session, ws, data, isBinary))
+    this.#hub.add(session)
+  }
+
+  #receive(session: Session, ws: WebSocket, data: RawData, isBinary: boolean): void {
+    // A retired connection may still hold frames that arrived before it was cut.
+    if (session.closed) return
+    const bytes = data as Buffer
+    if (isBinary) {
+      if (TELEMETRY_PREFIXES.includes(bytes.toString('latin1', 0, 4))) return
+    } else if (bytes.length === 0) return
+    try {
+      this.#router.route(session, parseFrame(bytes.toString('utf8'), this.#limits.maxDepth))
+    } catch (error) {
+      this.#hub.logger.error({ worker: session.id, err: error }, 'a frame could not be handled; its connection is cut')
+      ws.terminate()
+    }
+  }
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}
+
+/** Browsers let any page open a WebSocket to this machine; only pages that it serves itself may. */
+function isTrustedOrigin(origin: string | undefined): boolean {
+  if (origin === undefined) return true
+  try {
+    return ['localhost', '127.0.0.1', '[::1]'].includes(new URL(origin).hostname)
+  } catch {
+    return false
+  }
+}
