@@ -36,7 +36,8 @@ export class FrameRouter {
   route(session: Session, frame: WorkerFrame | BadFrame): void {
     switch (frame.type) {
       case 'invokefunction':
-        return this.#invoke(session, frame)
+        this.#invoke(session, frame)
+        return
       case 'invocationresult':
         this.#hub.invocations.settle(
           session,
@@ -45,28 +46,34 @@ export class FrameRouter {
         )
         return
       case 'registerfunction':
-        return this.#registerFunction(session, frame)
+        this.#registerFunction(session, frame)
+        return
       case 'unregisterfunction':
         this.#hub.functions.unregister(frame.id, session)
         return
       case 'registertrigger':
-        return this.#registerTrigger(session, frame)
+        this.#registerTrigger(session, frame)
+        return
       case 'unregistertrigger':
         this.#hub.triggers.unregister(frame.id)
         return
       case 'registertriggertype':
-        return this.#registerTriggerType(session, frame)
+        this.#registerTriggerType(session, frame)
+        return
       case 'triggerregistrationresult':
-        return this.#triggerResult(session, frame.id, frame.error)
+        this.#triggerResult(session, frame.id, frame.error)
+        return
       case 'reattach':
-        return this.#reattach(session, frame)
+        this.#reattach(session, frame)
+        return
       case 'ping':
         session.send(PONG_FRAME)
         return
       case 'ignored':
         return
       case 'bad':
-        return this.#bad(session, frame)
+        this.#bad(session, frame)
+        return
     }
   }
 
@@ -109,18 +116,31 @@ export class FrameRouter {
 
   #registerFunction(session: Session, frame: RegisterFunctionFrame): void {
     if (frame.isHttpInvocation) {
-      this.#hub.logger.warn({ functionId: frame.id }, 'function ignored: the embedded engine calls no HTTP functions')
+      this.#hub.logger.warn(
+        { functionId: frame.id },
+        'function ignored: the embedded engine calls no HTTP functions',
+      )
       return
     }
     const previous = this.#hub.functions.register({ ...frame, owner: session })
     if (previous !== undefined && previous !== session) {
-      this.#hub.logger.warn({ functionId: frame.id, worker: session.id }, 'function taken over from another owner')
+      this.#hub.logger.warn(
+        { functionId: frame.id, worker: session.id },
+        'function taken over from another owner',
+      )
     }
   }
 
   #registerTrigger(session: Session, frame: RegisterTriggerFrame): void {
     const { id, triggerType, functionId, config, metadata } = frame
-    const refusal = this.#hub.triggers.register({ id, triggerType, functionId, config, metadata, owner: session })
+    const refusal = this.#hub.triggers.register({
+      id,
+      triggerType,
+      functionId,
+      config,
+      metadata,
+      owner: session,
+    })
     // Only bindings without an owner are asked for; a worker's own are refused at once or later.
     if (refusal === undefined || refusal instanceof Promise) return
     session.send(triggerResultFrame({ id, triggerType, functionId, error: refusal }))
@@ -139,10 +159,12 @@ export class FrameRouter {
 
   #triggerResult(session: Session, id: string, error: ErrorBody | undefined): void {
     const ack = session.triggerAcks.get(id)
-    if (ack !== undefined) return ack(error)
-    if (error === undefined) return
-    const trigger = this.#hub.triggers.refuse(id, session)
-    if (trigger === undefined) return
+    if (ack !== undefined) {
+      ack(error)
+      return
+    }
+    const trigger = error === undefined ? undefined : this.#hub.triggers.refuse(id, session)
+    if (trigger === undefined || error === undefined) return
     trigger.owner?.send(
       triggerResultFrame({ id, triggerType: trigger.triggerType, functionId: trigger.functionId, error }),
     )

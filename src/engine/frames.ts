@@ -15,7 +15,10 @@ export interface InvokeFrame {
   readonly metadata: RawJson | undefined
   readonly traceparent: string | undefined
   readonly baggage: string | undefined
-  readonly action: { readonly type: 'void' } | { readonly type: 'enqueue'; readonly queue: string } | undefined
+  readonly action:
+    | { readonly type: 'void' }
+    | { readonly type: 'enqueue'; readonly queue: string }
+    | undefined
 }
 
 /** The end of a call, reported by the worker that executed it. */

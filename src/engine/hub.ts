@@ -60,7 +60,10 @@ export class Hub {
   run(functionId: string, data: RawJson, metadata: RawJson | undefined): void {
     this.invocations.invoke({ functionId, data, metadata }, (outcome) => {
       if (outcome.ok) return
-      this.logger.warn({ functionId, code: outcome.error.code }, `a triggered function failed: ${outcome.error.message}`)
+      this.logger.warn(
+        { functionId, code: outcome.error.code },
+        `a triggered function failed: ${outcome.error.message}`,
+      )
     })
   }
 

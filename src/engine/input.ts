@@ -34,7 +34,8 @@ export function readInput<S extends Record<string, FieldKind>>(
   for (const [name, kind] of Object.entries(shape)) {
     const field = Object.hasOwn(parsed, name) ? (parsed as Record<string, unknown>)[name] : undefined
     const problem = problemWith(field, kind)
-    if (problem !== undefined) return { ok: false, outcome: wrong(functionId, `the field ${name} ${problem}`) }
+    if (problem !== undefined)
+      return { ok: false, outcome: wrong(functionId, `the field ${name} ${problem}`) }
     value[name] = kind.endsWith('?') ? (field ?? undefined) : field
   }
   return { ok: true, value: value as Input<S> }
@@ -57,7 +58,9 @@ function problemWith(field: unknown, kind: FieldKind): string | undefined {
     case 'integer?':
       return Number.isInteger(field) ? undefined : 'must be an integer'
     case 'strings?':
-      return Array.isArray(field) && field.every((item) => typeof item === 'string') ? undefined : 'must be a list of strings'
+      return Array.isArray(field) && field.every((item) => typeof item === 'string')
+        ? undefined
+        : 'must be a list of strings'
     case 'array':
       return Array.isArray(field) ? undefined : 'must be a list'
     case 'any':

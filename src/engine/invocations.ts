@@ -109,7 +109,10 @@ export class Invocations {
       outcome = await handler({ data: call.data, caller: call.caller })
     } catch (error) {
       this.#logger.error({ err: error, functionId: call.functionId }, 'a function of the engine failed')
-      outcome = failure('invocation_failed', `The function ${call.functionId} of the engine failed; its log says why.`)
+      outcome = failure(
+        'invocation_failed',
+        `The function ${call.functionId} of the engine failed; its log says why.`,
+      )
     }
     if (call.caller?.closed !== true) done(outcome)
   }

@@ -50,8 +50,8 @@ export interface HttpOptions {
 
 /** How the engine keeps state. */
 export interface StateOptions {
-  /** The SQLite file, `:memory:` for none. Default `:memory:`. */
-  readonly path: string
+  /** The SQLite file. Default none: the state lives in memory and ends with the engine. */
+  readonly path: string | undefined
   /** Largest value that `state::set` takes, in bytes of JSON. Default none. */
   readonly maxValueBytes: number | undefined
 }
@@ -110,7 +110,7 @@ const HTTP: HttpOptions = {
   middleware: [],
 }
 
-const STATE: StateOptions = { path: ':memory:', maxValueBytes: undefined }
+const STATE: StateOptions = { path: undefined, maxValueBytes: undefined }
 
 /** Fills in the defaults. */
 export function resolveOptions(options: EngineOptions): ResolvedOptions {

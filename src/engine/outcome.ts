@@ -7,7 +7,8 @@ export interface ErrorBody {
   readonly stacktrace?: string
 }
 
-/** How a call ended. `result` is undefined when the function returned nothing or `null`. */
+/** How a call ended. `result` is undefined when the function returned nothing; what a worker
+ * returns as `null` counts as nothing too. */
 export type Outcome =
   | { readonly ok: true; readonly result: RawJson | undefined }
   | { readonly ok: false; readonly error: ErrorBody }

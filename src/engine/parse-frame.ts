@@ -10,7 +10,11 @@ export interface BadFrame {
   readonly fatal: boolean
   /** The call that the frame was about, if that can be told. */
   readonly about:
-    | { readonly type: 'invokefunction' | 'invocationresult'; readonly invocationId: string; readonly functionId: string }
+    | {
+        readonly type: 'invokefunction' | 'invocationresult'
+        readonly invocationId: string
+        readonly functionId: string
+      }
     | undefined
 }
 
@@ -49,7 +53,12 @@ export function parseFrame(text: string, maxDepth: number): WorkerFrame | BadFra
     return readFrame(fields, raw.fields)
   } catch (error) {
     if (!(error instanceof FrameProblem)) throw error
-    return { type: 'bad', fatal: false, error: { code: error.code, message: error.message }, about: aboutCall(fields) }
+    return {
+      type: 'bad',
+      fatal: false,
+      error: { code: error.code, message: error.message },
+      about: aboutCall(fields),
+    }
   }
 }
 
@@ -111,7 +120,10 @@ function readFrame(fields: Fields, raw: ReadonlyMap<string, RawJson>): WorkerFra
     case 'workerregistered':
       return { type: 'ignored' }
     default:
-      throw new FrameProblem('unknown_frame_type', `There is no frame of type ${JSON.stringify(fields.type)}.`)
+      throw new FrameProblem(
+        'unknown_frame_type',
+        `There is no frame of type ${JSON.stringify(fields.type)}.`,
+      )
   }
 }
 
@@ -154,10 +166,12 @@ function readResult(fields: Fields, raw: ReadonlyMap<string, RawJson>): ResultFr
 /** An error of any shape becomes an error body: whoever waits must learn that it failed. */
 function readError(error: unknown, fallbackCode: string): ErrorBody | undefined {
   if (error == null) return undefined
-  if (!isObject(error)) return { code: fallbackCode, message: typeof error === 'string' ? error : JSON.stringify(error) }
+  if (!isObject(error))
+    return { code: fallbackCode, message: typeof error === 'string' ? error : JSON.stringify(error) }
   return {
     code: typeof error.code === 'string' ? error.code : fallbackCode,
-    message: typeof error.message === 'string' ? error.message : 'The worker reported an error without a message.',
+    message:
+      typeof error.message === 'string' ? error.message : 'The worker reported an error without a message.',
     ...(typeof error.stacktrace === 'string' && { stacktrace: error.stacktrace }),
   }
 }

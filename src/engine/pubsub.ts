@@ -1,6 +1,6 @@
 import type { Hub } from './hub.ts'
-import { failure, NOTHING } from './outcome.ts'
 import { readInput } from './input.ts'
+import { failure, NOTHING } from './outcome.ts'
 import { scanObject } from './raw-json.ts'
 import type { Trigger, TriggerProvider } from './triggers.ts'
 
@@ -33,7 +33,8 @@ export function offerPubSub(hub: Hub): void {
       if (!input.ok) return input.outcome
       if (input.value.topic === '') return failure('topic_not_set', 'The topic is empty.')
       const message = scanObject(data).fields.get('data') ?? 'null'
-      for (const trigger of subscriptions.of(input.value.topic)) hub.run(trigger.functionId, message, undefined)
+      for (const trigger of subscriptions.of(input.value.topic))
+        hub.run(trigger.functionId, message, undefined)
       return NOTHING
     },
   })

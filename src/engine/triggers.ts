@@ -131,7 +131,8 @@ export class TriggerRegistry {
       if (type.owner !== session) continue
       this.#types.delete(type.id)
       for (const trigger of [...this.#live.values()]) {
-        if (trigger.triggerType === type.id) this.#park(trigger, 'trigger parked: the provider of its type is gone')
+        if (trigger.triggerType === type.id)
+          this.#park(trigger, 'trigger parked: the provider of its type is gone')
       }
     }
   }

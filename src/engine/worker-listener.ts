@@ -30,7 +30,9 @@ export class WorkerListener {
       maxPayload: limits.maxFrameBytes,
     })
     this.server = createServer({ headersTimeout: limits.handshakeTimeoutMs }, (_request, response) => {
-      response.writeHead(400, { 'content-type': 'text/plain' }).end('This port takes WebSockets of iii workers.\n')
+      response
+        .writeHead(400, { 'content-type': 'text/plain' })
+        .end('This port takes WebSockets of iii workers.\n')
     })
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
   }
@@ -47,9 +49,9 @@ export class WorkerListener {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const path = (request.url ?? '').split('?', 1)[0]
     const accept = path === '/' ? this.#acceptWorker : path === '/otel' ? this.#acceptTelemetry : undefined
-    if (accept === undefined) return refuse(socket, '404 Not Found')
-    if (!isTrustedOrigin(request.headers.origin)) return refuse(socket, '403 Forbidden')
-    this.#webSockets.handleUpgrade(request, socket, head, (ws) => accept(ws, socket, request))
+    if (accept === undefined) refuse(socket, '404 Not Found')
+    else if (!isTrustedOrigin(request.headers.origin)) refuse(socket, '403 Forbidden')
+    else this.#webSockets.handleUpgrade(request, socket, head, (ws) => accept(ws, socket, request))
   }
 
   readonly #acceptTelemetry = (ws: WebSocket): void => {
@@ -74,7 +76,9 @@ export class WorkerListener {
       },
     })
     // Too large or malformed messages end here; `close` follows.
-    ws.on('error', (error) => this.#hub.logger.warn({ worker: session.id, err: error }, 'connection of a worker failed'))
+    ws.on('error', (error) =>
+      this.#hub.logger.warn({ worker: session.id, err: error }, 'connection of a worker failed'),
+    )
     ws.on('close', () => this.#hub.remove(session))
     ws.on('message', (data, isBinary) => this.#receive(session, ws, data, isBinary))
     this.#hub.add(session)
@@ -90,7 +94,10 @@ export class WorkerListener {
     try {
       this.#router.route(session, parseFrame(bytes.toString('utf8'), this.#limits.maxDepth))
     } catch (error) {
-      this.#hub.logger.error({ worker: session.id, err: error }, 'a frame could not be handled; its connection is cut')
+      this.#hub.logger.error(
+        { worker: session.id, err: error },
+        'a frame could not be handled; its connection is cut',
+      )
       ws.terminate()
     }
   }

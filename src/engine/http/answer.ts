@@ -71,7 +71,14 @@ function readHeaders(raw: RawJson | undefined): [string, string][] {
 }
 
 /** Framing is the server's own business. */
-const FRAMING_HEADERS = new Set(['content-length', 'transfer-encoding', 'connection', 'keep-alive', 'upgrade', 'trailer'])
+const FRAMING_HEADERS = new Set([
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'upgrade',
+  'trailer',
+])
 
 function isAllowedHeader(name: string, value: string): boolean {
   if (FRAMING_HEADERS.has(name.toLowerCase())) return false

@@ -22,7 +22,13 @@ export function splitTarget(target: string): { path: string; query: string } {
 }
 
 /** Gathers the parts of a request. Of a header or parameter that is repeated the last one counts. */
-export function readCall(request: IncomingMessage, query: string, route: Route, pathParams: Map<string, string>, body: RawJson): HttpCall {
+export function readCall(
+  request: IncomingMessage,
+  query: string,
+  route: Route,
+  pathParams: Map<string, string>,
+  body: RawJson,
+): HttpCall {
   const headers = new Map<string, string>()
   const raw = request.rawHeaders
   for (let at = 0; at < raw.length; at += 2) headers.set((raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '')

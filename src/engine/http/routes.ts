@@ -113,7 +113,8 @@ function readRoute(trigger: Trigger): Route | ErrorBody {
     path,
     segments,
     trigger,
-    conditionFunctionId: typeof config.condition_function_id === 'string' ? config.condition_function_id : undefined,
+    conditionFunctionId:
+      typeof config.condition_function_id === 'string' ? config.condition_function_id : undefined,
     middlewareFunctionIds: middleware.filter((id) => typeof id === 'string'),
   }
 }

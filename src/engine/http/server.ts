@@ -22,14 +22,19 @@ export class HttpWorker {
   constructor(hub: Hub, options: HttpOptions) {
     this.#hub = hub
     this.#options = options
-    this.#middleware = [...options.middleware].sort((a, b) => a.priority - b.priority).map((each) => each.functionId)
+    this.#middleware = [...options.middleware]
+      .sort((a, b) => a.priority - b.priority)
+      .map((each) => each.functionId)
     this.server = createServer(
       {
         headersTimeout: options.headersTimeoutMs,
         requestTimeout: options.requestTimeoutMs,
         keepAliveTimeout: options.keepAliveTimeoutMs,
         // Node enforces the two timeouts above only this often.
-        connectionsCheckingInterval: Math.max(50, Math.min(options.headersTimeoutMs, options.requestTimeoutMs) / 4),
+        connectionsCheckingInterval: Math.max(
+          50,
+          Math.min(options.headersTimeoutMs, options.requestTimeoutMs) / 4,
+        ),
       },
       (request, response) => {
         this.#serve(request, response)
@@ -158,7 +163,10 @@ const OVERLOADED = errorAnswer(
   { code: 'OVERLOADED', message: 'Too many requests are in flight. Try again in a moment.' },
   [['retry-after', '1']],
 )
-const TIMED_OUT = errorAnswer(504, { code: 'TIMEOUT', message: 'The function of the route did not answer in time.' })
+const TIMED_OUT = errorAnswer(504, {
+  code: 'TIMEOUT',
+  message: 'The function of the route did not answer in time.',
+})
 const NO_ANSWER = errorAnswer(504, {
   code: 'NO_ANSWER',
   message: 'The function of the route returned nothing; it has to return {status_code?, headers?, body}.',

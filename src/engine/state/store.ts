@@ -1,5 +1,21 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { openDatabase } from '../../sqlite/open.ts'
 import type { RawJson } from '../raw-json.ts'
+
+// The row number keeps the order in which keys were first written, in which lists are given.
+const STATE_SCHEMA = {
+  name: 'engine state',
+  applicationId: 0x69_69_73_74,
+  migrations: [
+    `CREATE TABLE state (
+       row INTEGER PRIMARY KEY,
+       scope TEXT NOT NULL,
+       key TEXT NOT NULL,
+       value TEXT NOT NULL,
+       UNIQUE (scope, key)
+     ) STRICT`,
+  ],
+}
 
 /** What a write did. */
 export interface StateChange {
@@ -20,19 +36,10 @@ export class StateStore {
   readonly #list: StatementSync
   readonly #scopes: StatementSync
 
-  constructor(path: string) {
-    this.#db = new DatabaseSync(path)
-    this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
-    // The row id keeps the order in which keys were first written, in which lists are given.
-    this.#db.exec(
-      `CREATE TABLE IF NOT EXISTS state (
-         row INTEGER PRIMARY KEY,
-         scope TEXT NOT NULL,
-         key TEXT NOT NULL,
-         value TEXT NOT NULL,
-         UNIQUE (scope, key)
-       ) STRICT`,
-    )
+  /** `path` undefined: the state lives in memory and ends with the engine. */
+  constructor(path: string | undefined) {
+    this.#db =
+      path === undefined ? openInMemory() : openDatabase({ path, schema: STATE_SCHEMA, durability: 'full' })
     this.#get = this.#db.prepare('SELECT value FROM state WHERE scope = ? AND key = ?')
     this.#set = this.#db.prepare(
       'INSERT INTO state (scope, key, value) VALUES (?, ?, ?) ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value',
@@ -85,4 +92,10 @@ export class StateStore {
   close(): void {
     this.#db.close()
   }
+}
+
+function openInMemory(): DatabaseSync {
+  const db = new DatabaseSync(':memory:')
+  for (const step of STATE_SCHEMA.migrations) db.exec(step)
+  return db
 }

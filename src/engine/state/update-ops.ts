@@ -41,7 +41,10 @@ interface Target {
  * `before` is undefined where there was no value: steps then start from an empty object.
  * What `before` holds is changed in place.
  */
-export function applyUpdate(before: unknown, ops: readonly UpdateOp[]): { value: unknown; errors: UpdateError[] } {
+export function applyUpdate(
+  before: unknown,
+  ops: readonly UpdateOp[],
+): { value: unknown; errors: UpdateError[] } {
   const target: Target = { value: before === undefined ? {} : before, fresh: before === undefined }
   const errors: UpdateError[] = []
   for (const [index, op] of ops.entries()) {
@@ -166,7 +169,10 @@ function segmentsOf(path: Path | undefined): readonly string[] {
 
 function checkPath(segments: readonly string[]): Refusal | undefined {
   if (segments.length > MAX_PATH_DEPTH) {
-    return { reason: 'path.too_deep', message: `The path has ${segments.length} keys; ${MAX_PATH_DEPTH} are allowed.` }
+    return {
+      reason: 'path.too_deep',
+      message: `The path has ${segments.length} keys; ${MAX_PATH_DEPTH} are allowed.`,
+    }
   }
   for (const segment of segments) {
     if (segment === '') return { reason: 'path.empty_segment', message: 'The path has an empty key.' }
@@ -207,7 +213,10 @@ function nesting(value: unknown): number {
 }
 
 function notAnObject(value: unknown): Refusal {
-  return { reason: 'target_not_object', message: `The value is a ${typeName(value)}, not an object with fields.` }
+  return {
+    reason: 'target_not_object',
+    message: `The value is a ${typeName(value)}, not an object with fields.`,
+  }
 }
 
 function notANumber(value: unknown, path: string): Refusal {

@@ -1,0 +1,137 @@
+import { ENGINE_WORKER, offerEngineFunctions } from './engine-functions.ts'
+import { FrameRouter } from './frame-router.ts'
+import { HTTP_WORKER, HttpWorker } from './http/server.ts'
+import { Hub } from './hub.ts'
+import { type BuiltinWorker, WorkerDirectory } from './introspection/workers.ts'
+import { listen } from './listen.ts'
+import { type EngineOptions, type ResolvedOptions, resolveOptions } from './options.ts'
+import { offerPubSub, PUBSUB_WORKER } from './pubsub.ts'
+import { STATE_WORKER, StateWorker } from './state/worker.ts'
+import { WorkerListener } from './worker-listener.ts'
+
+export type { EngineLogger } from './logger.ts'
+export type { EngineOptions, HttpMiddleware, HttpOptions, StateOptions, WorkerLimits } from './options.ts'
+
+/** The version of the iii engine whose protocol and behaviour this one has. */
+export const ENGINE_VERSION = '0.22.1'
+
+/** A running engine. */
+export interface Engine {
+  /** Where workers connect: `ws://127.0.0.1:49134`. */
+  readonly url: string
+  readonly port: number
+  /** Where HTTP is served; undefined if it is switched off. */
+  readonly httpUrl: string | undefined
+  readonly httpPort: number | undefined
+  /** Cuts all connections, stores what state was written, and frees the ports. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts an iii engine in this process: routes calls between workers, serves HTTP, keeps state, and
+ * publishes messages.
+ *
+ * @throws CqrsError `CQRS_PORT_TAKEN`, or why the state file cannot be opened; nothing is left running then
+ */
+export async function startEngine(options: EngineOptions = {}): Promise<Engine> {
+  const resolved = resolveOptions(options)
+  const parts: { close(): void | Promise<void> }[] = []
+  const closeAll = async (): Promise<void> => {
+    for (const part of parts.splice(0)) await part.close()
+  }
+  try {
+    return await start(resolved, parts, closeAll)
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+async function start(
+  options: ResolvedOptions,
+  parts: { close(): void | Promise<void> }[],
+  close: () => Promise<void>,
+): Promise<Engine> {
+  const hub = new Hub(options.logger)
+  const directory = new WorkerDirectory(hub, builtinWorkers(options), options.now(), ENGINE_VERSION)
+  parts.push({ close: offerEngineFunctions(hub, directory, options.limits.functionsChangedDelayMs) })
+  if (options.pubsub) offerPubSub(hub)
+  const http = options.http === undefined ? undefined : new HttpWorker(hub, options.http)
+  const workers = new WorkerListener(
+    hub,
+    new FrameRouter(hub, options.limits.triggerAckTimeoutMs),
+    options.limits,
+    options.now,
+  )
+  // In the order in which they close: first nobody can come in, last the state that they wrote.
+  parts.push(workers)
+  if (http !== undefined) parts.push(http)
+  if (options.state !== undefined) parts.push(new StateWorker(hub, options.state))
+
+  const port = await listen(workers.server, {
+    host: options.host,
+    port: options.port,
+    what: 'the engine',
+    howToChange: 'Set another port for the engine in its configuration, and the same in III_URL for workers.',
+  })
+  const httpPort =
+    http === undefined || options.http === undefined
+      ? undefined
+      : await listen(http.server, {
+          host: options.http.host,
+          port: options.http.port,
+          what: 'HTTP',
+          howToChange: 'Set another port for HTTP in the configuration.',
+        })
+  const url = `ws://${hostInUrl(options.host)}:${port}`
+  const httpUrl =
+    httpPort === undefined ? undefined : `http://${hostInUrl(options.http?.host ?? '')}:${httpPort}`
+  options.logger.info({ url, httpUrl }, 'engine started')
+  return { url, port, httpUrl, httpPort, close }
+}
+
+function builtinWorkers(options: ResolvedOptions): BuiltinWorker[] {
+  const workers: BuiltinWorker[] = [
+    {
+      name: ENGINE_WORKER,
+      description: 'Tells about functions, triggers and workers.',
+      functionPrefixes: ['engine::'],
+      triggerTypes: [],
+    },
+    {
+      name: 'iii-worker-manager',
+      description: 'Takes the connections of workers.',
+      functionPrefixes: [],
+      triggerTypes: [],
+    },
+  ]
+  if (options.http !== undefined) {
+    workers.push({
+      name: HTTP_WORKER,
+      description: 'Serves functions over HTTP.',
+      functionPrefixes: [],
+      triggerTypes: ['http'],
+    })
+  }
+  if (options.state !== undefined) {
+    workers.push({
+      name: STATE_WORKER,
+      description: 'Keeps values by scope and key.',
+      functionPrefixes: ['state::'],
+      triggerTypes: ['state'],
+    })
+  }
+  if (options.pubsub) {
+    workers.push({
+      name: PUBSUB_WORKER,
+      description: 'Publishes messages to topics.',
+      functionPrefixes: ['publish'],
+      triggerTypes: ['subscribe'],
+    })
+  }
+  return workers
+}
+
+function hostInUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}
