@@ -28,5 +28,11 @@ export function createLogger(config: Pick<Config, 'log'>, name: string): Logger 
 function serializeError(error: Error): object {
   if (!isCqrsError(error)) return stdSerializers.err(error)
   const { code, message, details, cause } = error
-  return { type: error.name, code, message, ...details, ...(cause instanceof Error && { cause: cause.message }) }
+  return {
+    type: error.name,
+    code,
+    message,
+    ...details,
+    ...(cause instanceof Error && { cause: cause.message }),
+  }
 }

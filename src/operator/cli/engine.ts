@@ -1,0 +1,19 @@
+import { Command } from 'commander'
+import { runEngine } from '../../supervisor/engine-process.ts'
+import type { CliContext } from './context.ts'
+
+/** `cqrs engine`. */
+export function engineCommand(context: CliContext): Command {
+  return new Command('engine')
+    .description('Run the embedded engine alone; workers connect to it from elsewhere.')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cqrs engine
+  III_HOST=0.0.0.0 III_PORT=49200 cqrs engine`,
+    )
+    .action(() =>
+      runEngine({ config: context.config(), log: context.logger('engine'), host: context.process }),
+    )
+}

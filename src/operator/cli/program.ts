@@ -1,0 +1,62 @@
+import { Command, CommanderError } from 'commander'
+import { isCqrsError } from '../../kernel/errors.ts'
+import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
+import { type CliContext, type CliProcess, createContext } from './context.ts'
+import { engineCommand } from './engine.ts'
+import { upCommand } from './up.ts'
+import { workerCommand } from './worker.ts'
+
+/**
+ * Runs the program `cqrs`.
+ *
+ * @param args the arguments behind the program's name
+ * @returns the exit code, see {@link EXIT}
+ */
+export async function runCli(args: readonly string[], host: CliProcess): Promise<number> {
+  let exitCode: number = EXIT.ok.code
+  const context = createContext(host, (code) => (exitCode = code))
+  try {
+    await createProgram(context).parseAsync(args, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok.code : EXIT.usage.code
+    context.warn(describe(error))
+    return exitCodeOf(error)
+  }
+}
+
+/** The program with all its commands. */
+export function createProgram(context: CliContext): Command {
+  const program = new Command('cqrs')
+    .description('CQRS and event sourcing with guaranteed delivery on the iii engine.')
+    .option('-c, --config <file>', 'the configuration; ./iii.config.yaml by default (CQRS_CONFIG)')
+    .hook('preAction', () => {
+      const { config } = program.opts<{ config?: string }>()
+      if (config) context.process.env.CQRS_CONFIG = config
+    })
+    .showHelpAfterError('Run with --help to see what there is.')
+    .addHelpText('after', exitCodeHelp())
+  const commands = [upCommand, workerCommand, engineCommand]
+  for (const make of commands) program.addCommand(make(context))
+  for (const command of allCommands(program)) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => void context.process.stdout.write(text),
+      writeErr: (text) => void context.process.stderr.write(text),
+    })
+  }
+  return program
+}
+
+function allCommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap((inner) => allCommands(inner))]
+}
+
+function exitCodeHelp(): string {
+  const lines = Object.values(EXIT).map(({ code, meaning }) => `  ${code}  ${meaning}`)
+  return ['', 'Exit codes:', ...lines].join('\n')
+}
+
+function describe(error: unknown): string {
+  if (isCqrsError(error)) return `${error.code}: ${error.message}`
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

@@ -1,0 +1,32 @@
+import { Command } from 'commander'
+import { up } from '../../supervisor/up.ts'
+import { loadApp } from '../../workers/load-app.ts'
+import type { CliContext } from './context.ts'
+
+/** `cqrs up`. */
+export function upCommand(context: CliContext): Command {
+  return new Command('up')
+    .description('Start the whole system: the engine and all workers, each as a process of its own.')
+    .addHelpText(
+      'after',
+      `
+Starts again whatever dies. Ctrl-C stops everything in order, a second one at once. With III_URL set it connects to that
+engine and starts the workers only.
+
+Examples:
+  cqrs up
+  CQRS_APP=./my-app.ts CQRS_DATA=/var/lib/my-app cqrs up
+  III_URL=ws://engine:49134 cqrs up`,
+    )
+    .action(async () => {
+      const config = context.config()
+      const code = await up({
+        app: await loadApp(config.app),
+        config,
+        log: context.logger('up'),
+        host: context.process,
+        print: context.print,
+      })
+      context.exit(code)
+    })
+}

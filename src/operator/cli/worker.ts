@@ -1,0 +1,27 @@
+import { Argument, Command } from 'commander'
+import { runWorker } from '../../workers/process.ts'
+import { ROLES, type RoleName } from '../../workers/role.ts'
+import { STARTERS } from '../../workers/roles.ts'
+import type { CliContext } from './context.ts'
+
+/** `cqrs worker <role…>`. */
+export function workerCommand(context: CliContext): Command {
+  return new Command('worker')
+    .description('Run one or several roles in this process, connected to an engine.')
+    .addArgument(new Argument('<role...>', 'what the process does').choices(ROLES))
+    .addHelpText(
+      'after',
+      `
+Connects to III_URL, or to the engine of the configuration, and waits for it if it is not there. SIGTERM finishes what
+is under way, then ends.
+
+Examples:
+  cqrs worker commands queries
+  III_URL=ws://engine:49134 cqrs worker projections`,
+    )
+    .action(async (names: RoleName[]) => {
+      const roles = [...new Set(names)]
+      const log = context.logger(roles.join('+'))
+      await runWorker({ roles, config: context.config(), starters: STARTERS, log, host: context.process })
+    })
+}

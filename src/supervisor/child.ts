@@ -1,0 +1,144 @@
+import type { Logger } from 'pino'
+import { Backoff } from './backoff.ts'
+import type { Clock } from './clock.ts'
+import { isPermanent } from './exit-codes.ts'
+import type { ChildHandle, ChildSpec, Exit, SpawnChild } from './spawn.ts'
+import type { ReadyMessage } from './supervised.ts'
+
+/** How a process is started again. Times in milliseconds. */
+export interface RestartPolicy {
+  readonly backoffBaseMs: number
+  readonly backoffCapMs: number
+  /** A process that was ready this long is started again without a longer wait. */
+  readonly stableMs: number
+  /** A process that is not ready by then is killed and started again. */
+  readonly readyTimeoutMs: number
+}
+
+/** What a child needs from the outside. */
+export interface ChildSurroundings {
+  readonly spawn: SpawnChild
+  readonly clock: Clock
+  readonly policy: RestartPolicy
+  readonly log: Logger
+}
+
+/**
+ * Where a child stands.
+ * `idle` → `starting` → `ready`; when it dies → `waiting` → `starting`; `stopping` → `stopped` from
+ * anywhere; `refused` if it said before it was ever ready that starting it again is no use.
+ */
+export type ChildState = 'idle' | 'starting' | 'ready' | 'waiting' | 'stopping' | 'stopped' | 'refused'
+
+/** How the first start of a child ended. */
+export type FirstStart = { ready: true; message: ReadyMessage } | { ready: false; exit: Exit }
+
+/** One process that is kept running: started again, with growing waits, whenever it dies. */
+export class SupervisedChild {
+  readonly spec: ChildSpec
+  readonly #surroundings: ChildSurroundings
+  readonly #backoff: Backoff
+  readonly #first = Promise.withResolvers<FirstStart>()
+  readonly #ended = Promise.withResolvers<void>()
+  #state: ChildState = 'idle'
+  #handle: ChildHandle | undefined
+  #readySince: number | undefined
+  #everReady = false
+  #cancelTimer = () => {}
+
+  constructor(spec: ChildSpec, surroundings: ChildSurroundings) {
+    this.spec = spec
+    this.#surroundings = surroundings
+    const { backoffBaseMs, backoffCapMs } = surroundings.policy
+    this.#backoff = new Backoff({ baseMs: backoffBaseMs, capMs: backoffCapMs })
+  }
+
+  get state(): ChildState {
+    return this.#state
+  }
+
+  /** The process that runs now. */
+  get pid(): number | undefined {
+    return this.#handle?.pid
+  }
+
+  /** Starts the process and keeps it running. @returns how the first start ended; never if it is stopped before */
+  start(): Promise<FirstStart> {
+    if (this.#state === 'idle') this.#spawn()
+    return this.#first.promise
+  }
+
+  /** Asks the process to end, kills it after `graceMs`, and resolves when it is gone. */
+  stop(graceMs: number): Promise<void> {
+    if (this.#state === 'refused' || this.#state === 'stopped') return Promise.resolve()
+    const handle = this.#handle
+    this.#cancelTimer()
+    if (!handle) {
+      this.#end('stopped')
+      return this.#ended.promise
+    }
+    if (this.#state !== 'stopping') handle.kill('SIGTERM')
+    this.#state = 'stopping'
+    this.#cancelTimer = this.#surroundings.clock.after(graceMs, () => {
+      this.#surroundings.log.warn({ child: this.spec.name, graceMs }, 'did not stop in time and is killed')
+      handle.kill('SIGKILL')
+    })
+    return this.#ended.promise
+  }
+
+  #spawn(): void {
+    const { spawn, clock, policy, log } = this.#surroundings
+    this.#state = 'starting'
+    this.#readySince = undefined
+    const handle = spawn(this.spec, {
+      ready: (message) => this.#onReady(message),
+      exited: (exit) => this.#onExit(exit),
+    })
+    this.#handle = handle
+    this.#cancelTimer = clock.after(policy.readyTimeoutMs, () => {
+      log.error(
+        { child: this.spec.name, pid: handle.pid, readyTimeoutMs: policy.readyTimeoutMs },
+        'did not get ready in time and is started anew',
+      )
+      handle.kill('SIGKILL')
+    })
+  }
+
+  #onReady(message: ReadyMessage): void {
+    if (this.#state !== 'starting') return
+    this.#cancelTimer()
+    this.#state = 'ready'
+    this.#everReady = true
+    this.#readySince = this.#surroundings.clock.now()
+    this.#surroundings.log.debug({ child: this.spec.name, pid: this.pid }, 'is ready')
+    this.#first.resolve({ ready: true, message })
+  }
+
+  #onExit(exit: Exit): void {
+    const { clock, policy, log } = this.#surroundings
+    const pid = this.#handle?.pid
+    this.#cancelTimer()
+    this.#handle = undefined
+    if (this.#state === 'stopping') {
+      this.#end('stopped')
+      return
+    }
+    if (this.#readySince !== undefined && clock.now() - this.#readySince >= policy.stableMs) {
+      this.#backoff.reset()
+    }
+    if (!this.#everReady && isPermanent(exit.code)) {
+      this.#first.resolve({ ready: false, exit })
+      this.#end('refused')
+      return
+    }
+    const waitMs = this.#backoff.next()
+    this.#state = 'waiting'
+    log.warn({ child: this.spec.name, pid, ...exit, waitMs }, 'died and is started again')
+    this.#cancelTimer = clock.after(waitMs, () => this.#spawn())
+  }
+
+  #end(state: 'stopped' | 'refused'): void {
+    this.#state = state
+    this.#ended.resolve()
+  }
+}

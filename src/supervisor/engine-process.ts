@@ -1,0 +1,47 @@
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import { dataPaths } from '../config/paths.ts'
+import { type EngineAddresses, type HostProcess, reportReady, stopRequested } from './supervised.ts'
+
+/** The part of src/engine/engine.ts that is used here. */
+interface EngineModule {
+  startEngine(options: object): Promise<EngineAddresses & { close(): Promise<void> }>
+}
+
+/** What {@link runEngine} needs. */
+export interface EngineProcessOptions {
+  readonly config: Config
+  readonly log: Logger
+  readonly host: HostProcess
+  /** Called when it listens. */
+  onListening?(addresses: EngineAddresses): void
+}
+
+/**
+ * Runs the embedded engine in this process until it is told to stop.
+ *
+ * @throws CqrsError CQRS_PORT_TAKEN, or a store error of its state
+ */
+export async function runEngine({ config, log, host, onListening }: EngineProcessOptions): Promise<void> {
+  const stop = stopRequested(host)
+  const { startEngine } = (await import(new URL('../engine/engine.ts', import.meta.url).href)) as EngineModule
+  const { url, port, httpUrl, httpPort, close } = await startEngine(engineOptions(config, log))
+  const addresses = { url, port, httpUrl, httpPort }
+  log.info(addresses, 'ready')
+  onListening?.(addresses)
+  reportReady(host, addresses)
+  log.info({ reason: await stop }, 'stopping')
+  await close()
+}
+
+function engineOptions({ data, engine, http }: Config, logger: Logger) {
+  return {
+    host: engine.host,
+    port: engine.port,
+    limits: { handshakeTimeoutMs: engine.handshakeTimeoutMs },
+    http: engine.httpEnabled && { ...http, middleware: engine.httpMiddleware },
+    state: engine.stateEnabled && { path: dataPaths(data).state, maxValueBytes: engine.stateMaxValueBytes },
+    pubsub: engine.pubsubEnabled,
+    logger,
+  }
+}

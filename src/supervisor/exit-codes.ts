@@ -1,0 +1,38 @@
+import { type ErrorCode, isCqrsError } from '../kernel/errors.ts'
+
+/** How the program `cqrs` ends. */
+export const EXIT = {
+  ok: { code: 0, meaning: 'done' },
+  failed: { code: 1, meaning: 'failed; the message on standard error says why' },
+  usage: { code: 2, meaning: 'the command line, the configuration, the app or the version of Node is wrong' },
+  unreachable: {
+    code: 3,
+    meaning: 'no engine answers, or it does not have the functions: is `cqrs up` running?',
+  },
+  locked: { code: 4, meaning: 'another process owns the data folder' },
+  portTaken: { code: 5, meaning: 'another program listens on a port that is needed' },
+  store: { code: 6, meaning: 'a store cannot be used: newer, foreign or damaged' },
+} as const
+
+const BY_ERROR: Partial<Record<ErrorCode, number>> = {
+  CQRS_CONFIG_INVALID: EXIT.usage.code,
+  CQRS_APP_INVALID: EXIT.usage.code,
+  CQRS_NODE_TOO_OLD: EXIT.usage.code,
+  CQRS_SQLITE_TOO_OLD: EXIT.usage.code,
+  CQRS_ENGINE_UNREACHABLE: EXIT.unreachable.code,
+  CQRS_STORE_LOCKED: EXIT.locked.code,
+  CQRS_PORT_TAKEN: EXIT.portTaken.code,
+  CQRS_STORE_NEWER: EXIT.store.code,
+  CQRS_STORE_FOREIGN: EXIT.store.code,
+  CQRS_STORE_CORRUPT: EXIT.store.code,
+}
+
+/** The exit code for an error. */
+export function exitCodeOf(error: unknown): number {
+  return (isCqrsError(error) && BY_ERROR[error.code]) || EXIT.failed.code
+}
+
+/** Whether a process that ended like this will end like this again until a person changes something. */
+export function isPermanent(code: number | null): boolean {
+  return code === EXIT.usage.code || code === EXIT.portTaken.code || code === EXIT.store.code
+}

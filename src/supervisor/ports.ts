@@ -1,0 +1,61 @@
+import { createServer } from 'node:net'
+import { CqrsError } from '../kernel/errors.ts'
+
+/** A port that will be needed. */
+export interface NeededPort {
+  readonly host: string
+  /** 0 is always free: the system chooses. */
+  readonly port: number
+  /** What needs it, e.g. `HTTP`. */
+  readonly what: string
+  /** The variable that chooses another. */
+  readonly variable: string
+}
+
+/** Linux takes ports for outgoing connections from here, so that one of these can be in use by chance. */
+const EPHEMERAL = { first: 32_768, last: 60_999 }
+
+/** Whether nobody listens on a port; binds it for a moment. @throws what the system says except "in use" */
+export async function isFree({ host, port }: Pick<NeededPort, 'host' | 'port'>): Promise<boolean> {
+  const server = createServer()
+  const { promise, resolve, reject } = Promise.withResolvers<boolean>()
+  server.once('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EADDRINUSE') resolve(false)
+    else reject(error)
+  })
+  server.listen(port, host, () => server.close(() => resolve(true)))
+  return promise
+}
+
+/** What to do about a port that is taken. */
+export function portTakenError(needed: NeededPort, cause?: unknown): CqrsError {
+  const { host, port, what, variable } = needed
+  const byChance =
+    port >= EPHEMERAL.first && port <= EPHEMERAL.last
+      ? ' It may be in use by chance for a moment: Linux picks ports of that range for outgoing connections.'
+      : ''
+  return new CqrsError(
+    'CQRS_PORT_TAKEN',
+    `Port ${port} on ${host}, which ${what} needs, is in use by another program.${byChance} ` +
+      `Stop that program, or choose another port with ${variable}=<port>.`,
+    { cause, details: { host, port } },
+  )
+}
+
+/** @throws CqrsError CQRS_PORT_TAKEN for the first port that is taken, CQRS_CONFIG_INVALID for one that cannot be had */
+export async function assertPortsFree(ports: readonly NeededPort[]): Promise<void> {
+  for (const needed of ports) {
+    let free: boolean
+    try {
+      free = await isFree(needed)
+    } catch (error) {
+      throw new CqrsError(
+        'CQRS_CONFIG_INVALID',
+        `${needed.what} cannot listen on ${needed.host}, port ${needed.port}: ${(error as Error).message}. ` +
+          `Choose another address, or another port with ${needed.variable}=<port>.`,
+        { cause: error },
+      )
+    }
+    if (!free) throw portTakenError(needed)
+  }
+}

@@ -1,0 +1,66 @@
+import { fork } from 'node:child_process'
+import { isReadyMessage, type ReadyMessage } from './supervised.ts'
+
+/** A process to run. */
+export interface ChildSpec {
+  /** What it is called in logs, e.g. `commands`. */
+  readonly name: string
+  /** The program: a module that Node can run. */
+  readonly module: string
+  readonly args: readonly string[]
+  /** Variables besides the supervisor's own; asked for at each start. */
+  env?(): Readonly<Record<string, string>>
+}
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/** What the supervisor hears of a process. */
+export interface ChildEvents {
+  /** It said that it is ready to serve. */
+  ready(message: ReadyMessage): void
+  /** It ended, or could not be started. Called once. */
+  exited(exit: Exit): void
+}
+
+/** A process that was started. */
+export interface ChildHandle {
+  readonly pid: number | undefined
+  kill(signal: NodeJS.Signals): void
+}
+
+/** Starts a process. */
+export type SpawnChild = (spec: ChildSpec, events: ChildEvents) => ChildHandle
+
+/**
+ * Starts a process of the same Node as this one, with its output passed through and a channel by which it
+ * notices when this process is gone.
+ */
+export const spawnChild: SpawnChild = (spec, events) => {
+  const child = fork(spec.module, [...spec.args], {
+    env: { ...process.env, ...spec.env?.() },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  let ended = false
+  const exited = (exit: Exit) => {
+    if (ended) return
+    ended = true
+    events.exited(exit)
+  }
+  child.on('message', (message) => {
+    if (isReadyMessage(message)) events.ready(message)
+  })
+  child.once('exit', (code, signal) => exited({ code, signal }))
+  child.once('error', () => {
+    if (child.pid === undefined) exited({ code: null, signal: null })
+  })
+  return {
+    get pid() {
+      return child.pid
+    },
+    kill: (signal) => void child.kill(signal),
+  }
+}

@@ -1,0 +1,90 @@
+import { type ChildSurroundings, SupervisedChild } from './child.ts'
+import type { ChildSpec, Exit } from './spawn.ts'
+import type { EngineAddresses } from './supervised.ts'
+
+/** Time that is kept for the engine, which stops after its workers. */
+const ENGINE_RESERVE_MS = 1_000
+
+/** What {@link Supervisor} runs. */
+export interface SupervisorOptions extends ChildSurroundings {
+  /** The engine; undefined if one runs elsewhere. */
+  readonly engine: ChildSpec | undefined
+  /** The workers in groups; they stop group by group from the last to the first. */
+  readonly workers: readonly (readonly ChildSpec[])[]
+  /** Called with the engine's addresses as soon as it listens, before workers are started. */
+  onEngine?(addresses: EngineAddresses): void
+}
+
+/** How starting everything ended. */
+export type Started = { ready: true } | { ready: false; child: string; exit: Exit }
+
+/** Keeps an engine and its workers running as processes of their own. */
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #engine: SupervisedChild | undefined
+  readonly #workers: readonly (readonly SupervisedChild[])[]
+  #stopping: Promise<void> | undefined
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+    this.#engine = options.engine && new SupervisedChild(options.engine, options)
+    this.#workers = options.workers.map((group) => group.map((spec) => new SupervisedChild(spec, options)))
+  }
+
+  /** Every process, the engine first. */
+  get children(): readonly SupervisedChild[] {
+    return [...(this.#engine ? [this.#engine] : []), ...this.#workers.flat()]
+  }
+
+  /**
+   * Starts the engine, then all workers at once: they would find the engine in any order, but only after
+   * some tries.
+   *
+   * @returns when all are ready, or one says that it never will be; does not settle if stopped before
+   */
+  async start(): Promise<Started> {
+    if (this.#engine) {
+      const first = await this.#engine.start()
+      if (!first.ready) return { ready: false, child: this.#engine.spec.name, exit: first.exit }
+      if (first.message.engine) this.#options.onEngine?.(first.message.engine)
+      if (this.#stopping) return new Promise(() => {})
+    }
+    return new Promise((resolve) => {
+      const workers = this.#workers.flat()
+      let waiting = workers.length
+      if (waiting === 0) resolve({ ready: true })
+      for (const worker of workers) {
+        void worker.start().then((first) => {
+          if (!first.ready) resolve({ ready: false, child: worker.spec.name, exit: first.exit })
+          waiting -= 1
+          if (waiting === 0) resolve({ ready: true })
+        })
+      }
+    })
+  }
+
+  /**
+   * Stops everything, workers before the engine, so that what is under way can be finished. What does not
+   * stop within `withinMs` is killed.
+   */
+  stop(withinMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(withinMs)
+    return this.#stopping
+  }
+
+  /** Kills what still runs, at once. */
+  kill(): void {
+    for (const child of this.children) void child.stop(0)
+  }
+
+  async #stop(withinMs: number): Promise<void> {
+    const { clock } = this.#options
+    const deadline = clock.now() + withinMs
+    const left = (reserve: number) => Math.max(0, deadline - reserve - clock.now())
+    const reserve = this.#engine ? Math.min(ENGINE_RESERVE_MS, withinMs / 2) : 0
+    for (const group of this.#workers.toReversed()) {
+      await Promise.all(group.map((child) => child.stop(left(reserve))))
+    }
+    await this.#engine?.stop(left(0))
+  }
+}

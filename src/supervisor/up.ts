@@ -1,0 +1,138 @@
+import { fileURLToPath } from 'node:url'
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import { dataPaths } from '../config/paths.ts'
+import type { App } from '../kernel/app.ts'
+import { CqrsError, isCqrsError } from '../kernel/errors.ts'
+import { toStoreError } from '../sqlite/errors.ts'
+import { type OwnerLock, tryOwn } from '../sqlite/owner-lock.ts'
+import { systemClock } from './clock.ts'
+import { EXIT } from './exit-codes.ts'
+import { assertPortsFree, type NeededPort } from './ports.ts'
+import { type ChildSpec, spawnChild } from './spawn.ts'
+import { type EngineAddresses, type HostProcess, stopRequested } from './supervised.ts'
+import { Supervisor } from './supervisor.ts'
+import { welcome } from './welcome.ts'
+
+const CLI = fileURLToPath(new URL('../cli.ts', import.meta.url))
+
+/** A signal that comes this long after the first one kills what still runs. */
+const SECOND_SIGNAL_MS = 500
+
+/** What {@link up} needs. */
+export interface UpOptions {
+  readonly app: App
+  readonly config: Config
+  readonly log: Logger
+  readonly host: HostProcess
+  /** Prints a line for people. */
+  print(line: string): void
+}
+
+/**
+ * Runs the whole system: the engine (unless one runs elsewhere) and every role as a process of its own.
+ * Each one that dies is started again. Ends when it is told to stop; a second signal kills what is left.
+ *
+ * @returns the exit code
+ * @throws CqrsError CQRS_STORE_LOCKED, CQRS_PORT_TAKEN, or a store error of the data folder
+ */
+export async function up({ app, config, log, host, print }: UpOptions): Promise<number> {
+  const stop = stopRequested(host)
+  const lock = ownDataFolder(config.data)
+  try {
+    if (config.engine.embedded) await assertPortsFree(neededPorts(config))
+    let engine: EngineAddresses | undefined
+    const supervisor = new Supervisor({
+      ...children(config, () => engine),
+      spawn: spawnChild,
+      clock: systemClock,
+      policy: config.supervisor,
+      log,
+      onEngine: (addresses) => (engine = addresses),
+    })
+    const outcome = await Promise.race([supervisor.start(), stop])
+    if (typeof outcome === 'object' && outcome.ready) {
+      for (const line of welcome({ app, config, engine })) print(line)
+    }
+    const refused = typeof outcome === 'object' && !outcome.ready ? outcome : undefined
+    if (refused)
+      log.fatal({ child: refused.child, ...refused.exit }, 'cannot start; its own message is above')
+    else await stop
+    if (!refused) print('Stopping.')
+    // One Ctrl-C can arrive twice, from the terminal and from npm; only a later one is meant as a second.
+    const cancelSecond = systemClock.after(SECOND_SIGNAL_MS, () => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) host.once(signal, () => supervisor.kill())
+    })
+    await supervisor.stop(config.shutdownMs)
+    cancelSecond()
+    return refused?.exit.code ?? EXIT.ok.code
+  } finally {
+    lock.release()
+  }
+}
+
+function ownDataFolder(data: string): OwnerLock {
+  const path = dataPaths(data).upLock
+  try {
+    const outcome = tryOwn(path)
+    if (outcome.held) return outcome.lock
+    const who = outcome.pid === undefined ? '' : ` (process ${outcome.pid})`
+    throw new CqrsError(
+      'CQRS_STORE_LOCKED',
+      `Another "cqrs up"${who} runs on ${data}. Stop it first, or choose another folder with CQRS_DATA=<folder> ` +
+        'and other ports with III_PORT and III_HTTP_PORT.',
+      { details: { data, pid: outcome.pid } },
+    )
+  } catch (error) {
+    const known = toStoreError(error, path)
+    if (isCqrsError(known)) throw known
+    throw new CqrsError(
+      'CQRS_STORE_UNAVAILABLE',
+      `The data folder ${data} cannot be used: ${(error as Error).message}. Check its permissions, or choose another one with CQRS_DATA=<folder>.`,
+      { cause: error },
+    )
+  }
+}
+
+/** The ports of the embedded engine. */
+export function neededPorts({ engine, http }: Config): NeededPort[] {
+  const { host, port } = engine
+  const ports: NeededPort[] = [{ host, port, what: 'the engine', variable: 'III_PORT' }]
+  if (engine.httpEnabled) {
+    ports.push({ host: http.host, port: http.port, what: 'HTTP', variable: 'III_HTTP_PORT' })
+  }
+  return ports
+}
+
+/**
+ * The processes. Workers are told the address at which the engine really listens, and an engine that is
+ * started again takes the same ports as before, whatever was configured.
+ */
+function children(config: Config, engine: () => EngineAddresses | undefined) {
+  const worker = (...roles: string[]): ChildSpec => ({
+    name: roles.join('+'),
+    module: CLI,
+    args: ['worker', ...roles],
+    env: () => ({ III_URL: engine()?.url ?? config.engine.url }),
+  })
+  const engineSpec: ChildSpec = {
+    name: 'engine',
+    module: CLI,
+    args: ['engine'],
+    env: (): Record<string, string> => {
+      const before = engine()
+      if (!before) return {}
+      return {
+        III_PORT: String(before.port),
+        ...(before.httpPort !== undefined && { III_HTTP_PORT: String(before.httpPort) }),
+      }
+    },
+  }
+  return {
+    engine: config.engine.embedded ? engineSpec : undefined,
+    workers: [
+      [worker('queue'), worker('projections')],
+      [worker('commands'), worker('queries', 'operator')],
+    ],
+  }
+}

@@ -1,0 +1,23 @@
+import { type IIIClient, registerWorker } from 'iii-sdk'
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import { redirectSdkOutput } from './sdk-output.ts'
+
+/**
+ * Connects this process to the engine with the SDK; returns at once and connects in the background, again
+ * and again. Only once per process: a second client of the SDK would keep the process from exiting.
+ *
+ * @param name what the worker is called on the engine
+ */
+export function connect(config: Config, name: string, log: Logger): IIIClient {
+  redirectSdkOutput(globalThis.console, log)
+  // Read by the SDK at each call; capturing payloads costs a third of the throughput.
+  if (!config.telemetry) process.env.III_DISABLE_TRACE_PAYLOADS ??= '1'
+  return registerWorker(config.engine.url, {
+    workerName: name,
+    workerDescription: 'A worker of iii-durable-cqrs.',
+    enableMetricsReporting: config.telemetry,
+    otel: { enabled: config.telemetry },
+    reconnectionConfig: { initialDelayMs: 100, maxDelayMs: 2_000 },
+  })
+}

@@ -1,0 +1,37 @@
+import { pathToFileURL } from 'node:url'
+import type { App } from '../kernel/app.ts'
+import { CqrsError } from '../kernel/errors.ts'
+
+/**
+ * Loads the app that a module exports by default.
+ *
+ * @param path absolute path of the module
+ * @throws CqrsError CQRS_APP_INVALID if there is no such module, it fails, or it exports no app
+ */
+export async function loadApp(path: string): Promise<App> {
+  let exported: { default?: unknown }
+  try {
+    exported = await import(pathToFileURL(path).href)
+  } catch (error) {
+    throw new CqrsError(
+      'CQRS_APP_INVALID',
+      `The app ${path} cannot be loaded: ${(error as Error).message}. Set CQRS_APP to the module of your app.`,
+      { cause: error },
+    )
+  }
+  if (isApp(exported.default)) return exported.default
+  throw new CqrsError(
+    'CQRS_APP_INVALID',
+    `The module ${path} does not export an app: write "export default defineApp({…})" in it.`,
+  )
+}
+
+function isApp(value: unknown): value is App {
+  const app = value as Partial<App> | undefined
+  return (
+    typeof app === 'object' &&
+    app !== null &&
+    typeof app.name === 'string' &&
+    [app.commands, app.projections, app.queries].every((part) => part instanceof Map)
+  )
+}

@@ -1,0 +1,78 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import { CqrsError } from '../kernel/errors.ts'
+import { type HostProcess, reportReady, stopRequested } from '../supervisor/supervised.ts'
+import { connect } from './connect.ts'
+import { watchLink } from './link.ts'
+import { loadApp } from './load-app.ts'
+import type { Role, RoleName, StartRole } from './role.ts'
+
+/** Kept of `shutdownMs` for closing the link and for the supervisor, which kills what is late. */
+const RESERVE_MS = 2_000
+
+/** Without a supervisor the next one may be starting already; what is under way is redelivered anyway. */
+const ORPHAN_STOP_MS = 1_000
+
+/** What {@link runWorker} needs. */
+export interface WorkerOptions {
+  readonly roles: readonly RoleName[]
+  readonly config: Config
+  readonly starters: Readonly<Partial<Record<RoleName, StartRole>>>
+  readonly log: Logger
+  readonly host: HostProcess
+}
+
+/**
+ * Runs roles in this process on one connection to the engine until it is told to stop (see
+ * {@link stopRequested}).
+ *
+ * @returns when everything is closed; the caller then ends the process
+ * @throws CqrsError if the app is invalid or a role cannot start
+ */
+export async function runWorker({ roles, config, starters, log, host }: WorkerOptions): Promise<void> {
+  const stop = stopRequested(host)
+  const stopping = new AbortController()
+  void stop.then(() => stopping.abort())
+  const app = await loadApp(config.app)
+  const iii = connect(config, `cqrs-${roles.join('-')}`, log)
+  const { connected, onReconnected } = watchLink(iii)
+  const running: Role[] = []
+  const startOne = async (name: RoleName) => {
+    const start = starters[name]
+    if (!start) throw new CqrsError('CQRS_APP_INVALID', `There is no role ${name} in this version.`)
+    const context = { app, config, iii, log: log.child({ role: name }), onReconnected }
+    running.push(await start({ ...context, stopping: stopping.signal }))
+  }
+  let stopWithinMs = ORPHAN_STOP_MS
+  try {
+    await Promise.race([connected, stop])
+    if (!stopping.signal.aborted) await Promise.race([Promise.all(roles.map(startOne)), stop])
+    if (!stopping.signal.aborted) {
+      log.info({ roles, engine: config.engine.url }, 'ready')
+      reportReady(host)
+    }
+    const reason = await stop
+    log.info({ reason }, 'stopping')
+    if (reason !== 'supervisor-gone') stopWithinMs = Math.max(ORPHAN_STOP_MS, config.shutdownMs - RESERVE_MS)
+  } finally {
+    stopping.abort()
+    await stopRoles(running, stopWithinMs, log)
+    await iii.shutdown()
+  }
+}
+
+async function stopRoles(roles: readonly Role[], withinMs: number, log: Logger): Promise<void> {
+  const late = new AbortController()
+  const stopped = Promise.allSettled(roles.map((role) => role.stop())).then((results) => {
+    for (const result of results) {
+      if (result.status === 'rejected') log.error({ err: result.reason }, 'a role did not stop cleanly')
+    }
+    late.abort()
+  })
+  const deadline = delay(withinMs, undefined, { signal: late.signal }).then(
+    () => log.warn({ withinMs }, 'did not finish what was under way in time; it will be delivered again'),
+    () => {},
+  )
+  await Promise.race([stopped, deadline])
+}

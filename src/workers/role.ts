@@ -1,0 +1,34 @@
+import type { IIIClient } from 'iii-sdk'
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import type { App } from '../kernel/app.ts'
+
+/** What a worker process can be; several may share one process and one connection. */
+export const ROLES = ['queue', 'commands', 'projections', 'queries', 'operator'] as const
+
+export type RoleName = (typeof ROLES)[number]
+
+/** What a role gets from the process that it runs in. */
+export interface RoleContext {
+  readonly app: App
+  readonly config: Config
+  /** The process's one connection to the engine. */
+  readonly iii: IIIClient
+  readonly log: Logger
+  /**
+   * Calls `listener` whenever the link to the engine came back: calls that were under way on the old
+   * link will never be answered. Returns a function that ends it.
+   */
+  onReconnected(listener: () => void): () => void
+  /** Aborted when the process is told to stop. */
+  readonly stopping: AbortSignal
+}
+
+/** A role at work. */
+export interface Role {
+  /** Takes nothing new, finishes what is under way within the configured deadline, closes its stores. */
+  stop(): Promise<void>
+}
+
+/** Starts a role; resolves when it is ready to serve (a standby resolves when it stands by). */
+export type StartRole = (context: RoleContext) => Promise<Role>

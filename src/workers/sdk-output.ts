@@ -1,0 +1,32 @@
+import type { Logger } from 'pino'
+
+/** The part of the console that the SDK writes to. */
+export type SdkConsole = Pick<Console, 'debug' | 'warn' | 'error'>
+
+/**
+ * Leads what the SDK writes to the console into the log; what others write stays where it is. That the
+ * engine cannot be reached is a warning once per outage, not at each try.
+ */
+export function redirectSdkOutput(target: SdkConsole, log: Logger): void {
+  let outage = false
+  const redirect = (method: 'debug' | 'warn' | 'error') => {
+    const original = target[method].bind(target)
+    target[method] = (...parts: unknown[]) => {
+      const [first] = parts
+      if (typeof first !== 'string' || !/^\[(iii|OTel)\]/.test(first)) {
+        original(...parts)
+        return
+      }
+      const message = parts.map((part) => (part instanceof Error ? part.message : String(part))).join(' ')
+      const isLinkError = message.includes('WebSocket error')
+      if (message.includes('Worker registered')) outage = false
+      if (isLinkError && !outage) log.warn(`The engine cannot be reached; trying again. ${message}`)
+      else if (method === 'error' && !isLinkError) log.error(message)
+      else log.debug(message)
+      outage ||= isLinkError
+    }
+  }
+  redirect('debug')
+  redirect('warn')
+  redirect('error')
+}
