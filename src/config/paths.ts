@@ -31,7 +31,10 @@ export function dataPaths(data: string): DataPaths {
   }
 }
 
+/** The generation that every view begins with. */
+const FIRST_GENERATION = 1
+
 /** The file of one generation of one view. */
-export function viewPath(data: string, projection: string, generation: number): string {
+export function viewPath(data: string, projection: string, generation: number = FIRST_GENERATION): string {
   return join(dataPaths(data).views, `${projection}.${generation}.db`)
 }

@@ -1,4 +1,11 @@
+import { startCommands } from './commands.ts'
+import { startProjections } from './projections.ts'
+import { startQueries } from './queries.ts'
 import type { RoleName, StartRole } from './role.ts'
 
 /** How each role starts. */
-export const STARTERS: Readonly<Partial<Record<RoleName, StartRole>>> = {}
+export const STARTERS: Readonly<Partial<Record<RoleName, StartRole>>> = {
+  commands: startCommands,
+  projections: startProjections,
+  queries: startQueries,
+}

@@ -1,0 +1,176 @@
+import { TriggerAction } from 'iii-sdk'
+import { v7 as uuidv7 } from 'uuid'
+import { type CommandContext, CommandExecutor, type CommandOutcome } from '../command/execute.ts'
+import { FanOut } from '../command/fan-out.ts'
+import { dataPaths } from '../config/paths.ts'
+import type { AppCommand } from '../kernel/app.ts'
+import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
+import {
+  directInput,
+  failed,
+  failure,
+  type HttpRequest,
+  type HttpResponse,
+  httpTrigger,
+  invalidInput,
+  isHttpRequest,
+  rejected,
+  requestInput,
+  success,
+} from './http.ts'
+import type { RoleContext, StartRole } from './role.ts'
+
+/** What a caller may say about a command besides its input; over HTTP in headers. */
+interface CallerContext {
+  idempotencyKey?: string
+  correlationId?: string
+  actor?: string
+  traceparent?: string
+}
+
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
+
+/**
+ * The commands worker: `cmd::<name>` for every command of the app, and its HTTP route. An answer with
+ * success means that the events are on stable storage; the projections hear of them afterwards.
+ */
+export const startCommands: StartRole = async ({ app, config, iii, log }) => {
+  const events = openSqliteEventLog({
+    path: dataPaths(config.data).events,
+    maxWaiting: config.commands.maxWaiting,
+  })
+  const fanOut = new FanOut(
+    [...app.projections.values()].map(({ name, functionId }) => ({
+      projection: name,
+      queue: name,
+      functionId,
+    })),
+    async ({ queue, functionId }, message) => {
+      await iii.trigger({
+        function_id: functionId,
+        payload: message,
+        action: TriggerAction.Enqueue({ queue }),
+        timeoutMs: config.fanOut.timeoutMs,
+      })
+    },
+    log,
+  )
+  const executor = new CommandExecutor({
+    app,
+    log: events,
+    streamCacheSize: config.commands.streamCacheSize,
+    conflictRetries: config.commands.conflictRetries,
+    onAppended: (position) => fanOut.appended(position),
+    now: () => new Date(),
+  })
+  // Whatever was appended before this process started and not announced: one message says it all.
+  const head = await events.head()
+  if (head > 0) fanOut.appended(head)
+
+  const underWay = new Set<Promise<unknown>>()
+  const registered = [...app.commands.values()].flatMap((command) =>
+    register(command, { iii, log }, (...call) => {
+      const execution = executor.execute(command.name, ...call)
+      const done = execution.catch(() => undefined).finally(() => underWay.delete(done))
+      underWay.add(done)
+      return execution
+    }),
+  )
+
+  return {
+    async stop() {
+      for (const registration of registered) registration.unregister()
+      await Promise.all(underWay)
+      await fanOut.idle()
+      await events.close()
+    },
+  }
+}
+
+type Execute = (input: unknown, context: CommandContext) => Promise<CommandOutcome>
+
+function register(
+  { name, definition }: AppCommand,
+  { iii, log }: Pick<RoleContext, 'iii' | 'log'>,
+  execute: Execute,
+) {
+  const functionId = `cmd::${name}`
+  const commandLog = log.child({ command: name })
+  const handle = async (payload: unknown, metadata: unknown) => {
+    if (isHttpRequest(payload)) {
+      const response = await overHttp(payload, definition.http?.status, execute)
+      commandLog.debug({ status: response.status_code }, 'command')
+      return response
+    }
+    const outcome = await execute(directInput(payload), context((metadata ?? {}) as CallerContext))
+    commandLog.debug({ outcome: outcome.kind }, 'command')
+    return outcome
+  }
+  const registrations = [
+    iii.registerFunction(functionId, handle, {
+      description: `Command ${name}: decides and appends its events.`,
+    }),
+  ]
+  if (!definition.http) return registrations
+  const trigger = { type: 'http', function_id: functionId, config: httpTrigger(definition.http) }
+  return [...registrations, iii.registerTrigger(trigger)]
+}
+
+async function overHttp(
+  request: HttpRequest,
+  status: number | undefined,
+  execute: Execute,
+): Promise<HttpResponse> {
+  const key = request.headers['idempotency-key']
+  if (key !== undefined && !IDEMPOTENCY_KEY.test(key)) {
+    return invalidInput([{ field: 'Idempotency-Key', problem: 'must be 1 to 255 visible ASCII characters' }])
+  }
+  const merged = requestInput(request.body, request.path_params)
+  if (!merged.ok) return invalidInput(merged.issues)
+  try {
+    const { traceparent, 'x-correlation-id': correlationId } = request.headers
+    return toResponse(
+      await execute(merged.input, context({ idempotencyKey: key, correlationId, traceparent })),
+      status,
+    )
+  } catch (error) {
+    return failed(error)
+  }
+}
+
+function toResponse(outcome: CommandOutcome, status = 200): HttpResponse {
+  switch (outcome.kind) {
+    case 'accepted': {
+      const { position, version, events, replayed } = outcome
+      return success({ position, version, events }, status, replayed ? { 'Idempotent-Replayed': 'true' } : {})
+    }
+    case 'rejected':
+      return rejected(outcome.rejection)
+    case 'invalid':
+      return invalidInput(outcome.issues)
+    case 'key-reused':
+      return failure(422, {
+        code: 'CQRS_KEY_REUSED',
+        message: 'This Idempotency-Key was used for a different request; send a new key.',
+      })
+    case 'conflict':
+      return failure(
+        409,
+        {
+          code: 'CQRS_CONFLICT',
+          message: `Other commands kept changing the same stream (${outcome.attempts} attempts); nothing was stored. Try again.`,
+        },
+        { 'Retry-After': '1' },
+      )
+  }
+}
+
+function context({ idempotencyKey, correlationId, actor, traceparent }: CallerContext): CommandContext {
+  return {
+    commandId: uuidv7(),
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    ...(correlationId === undefined ? {} : { correlationId: correlationId.slice(0, 255) }),
+    ...(actor === undefined ? {} : { actor }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  }
+}

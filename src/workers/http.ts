@@ -1,0 +1,94 @@
+import type { InputIssue } from '../command/validate.ts'
+import { ERRORS, isCqrsError } from '../kernel/errors.ts'
+import type { HttpRoute } from '../kernel/http-route.ts'
+import type { Rejection } from '../kernel/rejection.ts'
+
+/** What the engine's http trigger hands to a function. */
+export interface HttpRequest {
+  readonly query_params: Readonly<Record<string, string>>
+  readonly path_params: Readonly<Record<string, string>>
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: unknown
+}
+
+/** What the engine's http trigger takes back. */
+export interface HttpResponse {
+  readonly status_code: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body: unknown
+}
+
+/** Seconds that a client is asked to wait when something is down or behind. */
+const RETRY_AFTER = { 'Retry-After': '1' }
+
+/** Whether a function was called by an HTTP request rather than by another worker. */
+export function isHttpRequest(payload: unknown): payload is HttpRequest {
+  if (typeof payload !== 'object' || payload === null) return false
+  const { trigger, path_params } = payload as { trigger?: { type?: unknown }; path_params?: unknown }
+  return trigger?.type === 'http' && typeof path_params === 'object' && path_params !== null
+}
+
+/** The trigger configuration of a route. */
+export function httpTrigger({ method, path }: HttpRoute) {
+  return { api_path: path, http_method: method }
+}
+
+export function success(body: unknown, status = 200, headers: Record<string, string> = {}): HttpResponse {
+  return { status_code: status, headers: { 'Content-Type': 'application/json', ...headers }, body }
+}
+
+/** An error that the caller can do something about. */
+export function failure(
+  status: number,
+  error: { code: string; message: string } & Record<string, unknown>,
+  headers: Record<string, string> = {},
+): HttpResponse {
+  return success({ error }, status, headers)
+}
+
+/** 400, with every field that does not fit. */
+export function invalidInput(issues: readonly InputIssue[]): HttpResponse {
+  const message = issues.map(({ field, problem }) => `${field}: ${problem}`).join('; ')
+  return failure(400, { code: 'CQRS_VALIDATION', message, issues })
+}
+
+/** 404 or 409, with the reason. */
+export function rejected({ reason, code, message, details }: Rejection): HttpResponse {
+  return failure(reason === 'not-found' ? 404 : 409, { code, message, details })
+}
+
+/** The answer to an error that was thrown; one that is not ours is thrown on and becomes a 500. */
+export function failed(error: unknown): HttpResponse {
+  if (!isCqrsError(error)) throw error
+  const { httpStatus, retry } = ERRORS[error.code]
+  const { code, message, details } = error
+  return failure(httpStatus, { code, message, ...details }, retry ? RETRY_AFTER : {})
+}
+
+/**
+ * The input that a request carries: its own fields with the parameters of the path. A field that stands in
+ * both must say the same.
+ */
+export function requestInput(
+  fields: unknown,
+  pathParams: Readonly<Record<string, string>>,
+): { ok: true; input: unknown } | { ok: false; issues: InputIssue[] } {
+  const given = fields ?? {}
+  if (typeof given !== 'object' || Array.isArray(given)) {
+    return { ok: false, issues: [{ field: '(input)', problem: 'must be a JSON object' }] }
+  }
+  const issues = Object.entries(pathParams)
+    .filter(
+      ([name, value]) => Object.hasOwn(given, name) && (given as Record<string, unknown>)[name] !== value,
+    )
+    .map(([field]) => ({ field, problem: 'differs from the one in the path; leave it out of the body' }))
+  return issues.length > 0 ? { ok: false, issues } : { ok: true, input: { ...given, ...pathParams } }
+}
+
+/** What another worker gave, without what the engine adds to it. */
+export function directInput(payload: unknown): unknown {
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return payload
+  const { _caller_worker_id, ...input } = payload as Record<string, unknown>
+  return input
+}

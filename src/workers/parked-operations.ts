@@ -1,0 +1,70 @@
+import type { IIIClient } from 'iii-sdk'
+import { z } from 'zod'
+import { CqrsError } from '../kernel/errors.ts'
+import type { LiveProjection } from './projections.ts'
+
+const projection = z.string()
+const position = z.int().min(1)
+const by = z.string().default('operator')
+
+const inputs = {
+  letters: z.object({
+    projection,
+    after: z.int().min(0).default(0),
+    limit: z.int().min(1).max(500).default(50),
+  }),
+  show: z.object({ projection, position }),
+  redrive: z.object({ projection, position }),
+  discard: z.object({ projection, position, by, reason: z.string().trim().min(1).max(1_000) }),
+}
+
+/**
+ * What operators can do with parked events, as functions of the process that owns the views: they take
+ * their turn with the projector, so nothing is applied twice or left out.
+ *
+ * `ops::parked::letters` lists what failed, `ops::parked::show` one of them, `ops::parked::redrive` tries
+ * it and what waits behind it again, `ops::parked::discard` gives it up with a reason.
+ */
+export function registerParkedOperations(iii: IIIClient, live: readonly LiveProjection[]) {
+  const find = (name: string) => {
+    const found = live.find(({ definition }) => definition.name === name)
+    if (found) return found
+    const known = live.map(({ definition }) => definition.name).join(', ')
+    throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${name}; there are: ${known}.`)
+  }
+  return [
+    iii.registerFunction('ops::parked::letters', async (payload) => {
+      const { projection, after, limit } = inputs.letters.parse(payload)
+      return find(projection).view.letters({ after, limit })
+    }),
+    iii.registerFunction('ops::parked::show', async (payload) => {
+      const { projection, position } = inputs.show.parse(payload)
+      const { view } = find(projection)
+      const event = (await view.parkedEvent(position)) ?? notParked(projection, position)
+      const sequence = await view.sequence(event.sequence, 101)
+      return { event, behind: sequence.filter((other) => other.position > position) }
+    }),
+    iii.registerFunction('ops::parked::redrive', async (payload) => {
+      const { projection, position } = inputs.redrive.parse(payload)
+      return find(projection).runner.inTurn(async (projector) => {
+        if (!(await projector.redrive(position))) notParked(projection, position)
+        return { redriven: await projector.retryDue() }
+      })
+    }),
+    iii.registerFunction('ops::parked::discard', async (payload) => {
+      const { projection, position, by, reason } = inputs.discard.parse(payload)
+      return find(projection).runner.inTurn(async (projector) => {
+        if (!(await projector.discard(position, by, reason))) notParked(projection, position)
+        await projector.retryDue()
+        return { discarded: 1 }
+      })
+    }),
+  ]
+}
+
+function notParked(projection: string, position: number): never {
+  throw new CqrsError(
+    'CQRS_NOT_FOUND',
+    `Position ${position} is not at the head of a parked sequence of ${projection} (any more); list them again.`,
+  )
+}
