@@ -1,4 +1,5 @@
 import { startCommands } from './commands.ts'
+import { startOperator } from './operator.ts'
 import { startProjections } from './projections.ts'
 import { startQueries } from './queries.ts'
 import type { RoleName, StartRole } from './role.ts'
@@ -8,4 +9,5 @@ export const STARTERS: Readonly<Partial<Record<RoleName, StartRole>>> = {
   commands: startCommands,
   projections: startProjections,
   queries: startQueries,
+  operator: startOperator,
 }

@@ -5,15 +5,25 @@ import type { ProjectionDefinition } from '../../kernel/projection.ts'
 import type { FindOptions, Page, ViewReader } from '../../kernel/query.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
+import type { ParkedCounts } from '../contract.ts'
 import { fieldExpression } from './indexes.ts'
 import { viewSchema } from './schema.ts'
 
 type Value = string | number
 
+/** How a view stands. */
+export interface ViewStanding {
+  readonly position: Position
+  readonly parked: ParkedCounts
+  readonly effects: { readonly pending: number; readonly dead: number }
+}
+
 /** A view from its readers' side, in a process of its own or beside the writer. */
 export interface ReadableView extends ViewReader<unknown> {
   /** Where the view is; what is read afterwards is at least as new. */
   position(): Promise<Position>
+  /** Where the view is and what has not gone through, for operators. */
+  standing(): Promise<ViewStanding>
   close(): void
 }
 
@@ -27,7 +37,7 @@ class SqliteViewReader implements ReadableView {
   readonly #projection: ProjectionDefinition
   readonly #db: DatabaseSync
   readonly #sql: Readonly<Record<'position' | 'get', ReturnType<DatabaseSync['prepare']>>>
-  readonly #finds = new Map<string, ReturnType<DatabaseSync['prepare']>>()
+  readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
 
   constructor(path: string, projection: ProjectionDefinition) {
     this.#path = path
@@ -41,6 +51,14 @@ class SqliteViewReader implements ReadableView {
 
   async position(): Promise<Position> {
     return this.#read(() => Number(this.#sql.position.get()?.position ?? 0))
+  }
+
+  async standing(): Promise<ViewStanding> {
+    return this.#read(() => {
+      const parked = { retrying: 0, dead: 0, waiting: 0, ...this.#counts('parked') }
+      const effects = { pending: 0, dead: 0, ...this.#counts('effects') }
+      return { position: Number(this.#sql.position.get()?.position ?? 0), parked, effects }
+    })
   }
 
   async get(key: string): Promise<unknown> {
@@ -68,9 +86,14 @@ class SqliteViewReader implements ReadableView {
     if (this.#db.isOpen) this.#db.close()
   }
 
+  #counts(table: 'parked' | 'effects'): Record<string, number> {
+    const rows = this.#prepare(`SELECT status, count(*) AS rows FROM ${table} GROUP BY status`).all()
+    return Object.fromEntries(rows.map((row) => [String(row.status), Number(row.rows)]))
+  }
+
   #prepare(sql: string) {
-    const statement = this.#finds.get(sql) ?? this.#db.prepare(sql)
-    this.#finds.set(sql, statement)
+    const statement = this.#statements.get(sql) ?? this.#db.prepare(sql)
+    this.#statements.set(sql, statement)
     return statement
   }
 

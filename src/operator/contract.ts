@@ -1,0 +1,114 @@
+import type { RecordedEvent } from '../kernel/event.ts'
+import type { Position } from '../kernel/position.ts'
+import type { ParkedCounts } from '../projection/contract.ts'
+
+/** What `ops::status` answers. */
+export interface SystemStatus {
+  readonly app: string
+  /** Last position of the log. */
+  readonly head: Position
+  readonly projections: readonly ProjectionStatus[]
+  /** ISO 8601. */
+  readonly takenAt: string
+}
+
+/** One projection, measured against the log's head. */
+export interface ProjectionStatus {
+  readonly name: string
+  readonly kind: 'projection' | 'reactor'
+  readonly version: number
+  readonly position: Position
+  /** Positions between the view and the head of the log. */
+  readonly lag: number
+  readonly parked: ParkedCounts
+  /** Effects that are recorded and not sent, and those that could not be sent. */
+  readonly effects: { readonly pending: number; readonly dead: number }
+  /** Whether some worker owns the projection's function now. */
+  readonly owned: boolean
+  /** Its queue; null if no queue worker answers. */
+  readonly queue: { readonly depth: number; readonly deadLetters: number } | null
+}
+
+/** What `ops::events` takes. */
+export interface EventsRequest {
+  /** Only events after this position. */
+  readonly after?: Position
+  readonly limit?: number
+  readonly types?: readonly string[]
+  readonly stream?: string
+}
+
+/** What `ops::events` answers. */
+export interface EventsPage {
+  readonly events: readonly RecordedEvent[]
+  readonly head: Position
+  /** Give it as `after` for the next page. */
+  readonly next: Position
+}
+
+/** Where a letter lies: in a queue, or parked by a projection. */
+export type LetterSource = 'queue' | 'parked'
+
+/** One thing that failed for good or is being retried. */
+export interface Letter {
+  /** `queue:<queue>:<message id>` or `parked:<projection>:<position>`. */
+  readonly id: string
+  readonly source: LetterSource
+  /** The queue or the projection. */
+  readonly name: string
+  /** What it is: the function of a message, or the type and sequence of an event. */
+  readonly what: string
+  readonly status: 'dead' | 'retrying'
+  readonly error: string
+  readonly attempts: number
+  /** ISO 8601. */
+  readonly failedAt: string
+  /** Parked events: how many wait behind it. */
+  readonly waiting: number
+}
+
+/** What `ops::dlq-list` takes. */
+export interface LettersRequest {
+  readonly source?: LetterSource
+  /** A queue or a projection. */
+  readonly name?: string
+  readonly limit?: number
+}
+
+/** What `ops::dlq-list` answers; at most `limit` of each queue and projection. */
+export interface LettersPage {
+  readonly letters: readonly Letter[]
+  /** There are more than `limit` of a queue or projection. */
+  readonly more: boolean
+}
+
+/** What `ops::dlq-show` answers. */
+export interface LetterDetails extends Letter {
+  /** The message's payload, or the event. */
+  readonly content: unknown
+  /** The attempts that failed, oldest first. */
+  readonly failures: unknown
+  /** Positions of the events that wait behind a parked one, at most 100. */
+  readonly behind: readonly Position[]
+}
+
+/** What `ops::dlq-redrive` takes: one letter, all of a queue or projection, or everything. */
+export type RedriveRequest = { readonly id: string } | { readonly name: string } | { readonly all: true }
+
+/** What `ops::dlq-redrive` answers. */
+export interface RedriveResult {
+  /** Messages put back, and parked events applied. */
+  readonly redriven: number
+}
+
+/** What `ops::dlq-discard` takes. */
+export interface DiscardRequest {
+  readonly id: string
+  readonly reason: string
+  readonly by?: string
+}
+
+/** What `ops::dlq-discard` answers. */
+export interface DiscardResult {
+  readonly discarded: number
+}

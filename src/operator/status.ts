@@ -1,0 +1,58 @@
+import { z } from 'zod'
+import type { Position } from '../kernel/position.ts'
+import type { ProjectionDefinition } from '../kernel/projection.ts'
+import type { ProjectionStatus, SystemStatus } from './contract.ts'
+import type { System } from './system.ts'
+
+const topicStats = z.object({ depth: z.number(), dlq_depth: z.number() })
+const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
+
+/**
+ * How the system stands. Positions come from the stores and are measured against the log's head, so that a
+ * projection that nobody works on shows as what it is: behind, and without an owner.
+ */
+export async function systemStatus(system: System): Promise<SystemStatus> {
+  const head = await system.log.head()
+  const owned = await ownedFunctions(system)
+  const projections = await Promise.all(
+    [...system.app.projections.values()].map((projection) =>
+      projectionStatus(system, projection, head, owned),
+    ),
+  )
+  return { app: system.app.name, head, projections, takenAt: system.now().toISOString() }
+}
+
+async function projectionStatus(
+  system: System,
+  { name, kind, version, functionId }: ProjectionDefinition,
+  head: Position,
+  owned: ReadonlySet<string>,
+): Promise<ProjectionStatus> {
+  const { position, parked, effects } = await system.standing(name)
+  return {
+    name,
+    kind,
+    version,
+    position,
+    lag: Math.max(0, head - position),
+    parked,
+    effects,
+    owned: owned.has(functionId),
+    queue: await queueStatus(system, name),
+  }
+}
+
+async function ownedFunctions(system: System): Promise<Set<string>> {
+  const list = functionList.parse(await system.call('engine::functions::list', {}))
+  return new Set(list.functions.map(({ function_id }) => function_id))
+}
+
+async function queueStatus(system: System, queue: string): Promise<ProjectionStatus['queue']> {
+  try {
+    const stats = topicStats.parse(await system.call('engine::queue::topic_stats', { topic: queue }))
+    return { depth: stats.depth, deadLetters: stats.dlq_depth }
+  } catch {
+    // No queue worker is a state of the system, and the answer says so.
+    return null
+  }
+}

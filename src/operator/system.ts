@@ -1,0 +1,17 @@
+import type { App } from '../kernel/app.ts'
+import type { EventLog } from '../log/contract.ts'
+import type { ViewStanding } from '../projection/sqlite/view-reader.ts'
+
+/**
+ * What the operator's use cases work on: the app, the log and the views as they lie in the stores, and
+ * the other workers through the engine.
+ */
+export interface System {
+  readonly app: App
+  readonly log: EventLog
+  /** How each view stands, read from its store, whether its worker lives or not. */
+  standing(projection: string): Promise<ViewStanding>
+  /** Calls a function of another worker. @throws if nobody owns it or it fails */
+  call(functionId: string, payload: unknown): Promise<unknown>
+  now(): Date
+}

@@ -1,0 +1,67 @@
+import { dataPaths, viewPath } from '../config/paths.ts'
+import { CqrsError } from '../kernel/errors.ts'
+import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
+import { readEvents } from '../operator/events.ts'
+import { discardLetter, listLetters, redriveLetters, showLetter } from '../operator/letters.ts'
+import { systemStatus } from '../operator/status.ts'
+import type { System } from '../operator/system.ts'
+import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
+import { directInput } from './http.ts'
+import type { StartRole } from './role.ts'
+
+/** How long another worker may take to answer an operator's question, in milliseconds. */
+const CALL_TIMEOUT_MS = 10_000
+
+/** The use cases of operators, by the function that does them. */
+const OPERATIONS: Readonly<Record<string, (system: System, input: unknown) => Promise<unknown>>> = {
+  'ops::status': systemStatus,
+  'ops::events': readEvents,
+  'ops::dlq-list': listLetters,
+  'ops::dlq-show': showLetter,
+  'ops::dlq-redrive': redriveLetters,
+  'ops::dlq-discard': discardLetter,
+}
+
+/** The operator's worker: an `ops::` function for every use case of src/operator. */
+export const startOperator: StartRole = async ({ app, config, iii, log }) => {
+  const events = openSqliteEventLog({ path: dataPaths(config.data).events })
+  const views = new Map(
+    [...app.projections.values()].map((projection) => [
+      projection.name,
+      openSqliteViewReader(viewPath(config.data, projection.name), projection),
+    ]),
+  )
+  const system: System = {
+    app,
+    log: events,
+    standing: async (projection) => {
+      const view = views.get(projection)
+      if (view) return view.standing()
+      throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${projection}.`)
+    },
+    async call(function_id, payload) {
+      try {
+        return await iii.trigger({ function_id, payload, timeoutMs: CALL_TIMEOUT_MS })
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== 'function_not_found') throw error
+        const role = function_id.startsWith('ops::parked') ? 'projections' : 'queue'
+        const message = `No worker offers ${function_id}; start one with "cqrs worker ${role}".`
+        throw new CqrsError('CQRS_ENGINE_UNREACHABLE', message, { cause: error })
+      }
+    },
+    now: () => new Date(),
+  }
+  const registered = Object.entries(OPERATIONS).map(([functionId, operation]) =>
+    iii.registerFunction(functionId, async (payload) => {
+      log.debug({ operation: functionId }, 'operator')
+      return operation(system, directInput(payload))
+    }),
+  )
+  return {
+    async stop() {
+      for (const registration of registered) registration.unregister()
+      for (const view of views.values()) view.close()
+      await events.close()
+    },
+  }
+}
