@@ -15,6 +15,10 @@ export interface CommitHandler<Request, Result> {
    * throws fails this request alone.
    */
   execute(request: Request): Result
+  /** Called after the last request, before the commit, to write what the requests share. */
+  prepare?: () => void
+  /** Called after the commit, to keep in memory what it stored. */
+  committed?: () => void
 }
 
 /**
@@ -69,7 +73,9 @@ function transaction<Request, Result>(
   db.exec('BEGIN IMMEDIATE')
   try {
     const replies = requests.map((request) => ({ ok: true as const, value: handler.execute(request) }))
+    handler.prepare?.()
     db.exec('COMMIT')
+    handler.committed?.()
     return replies
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK')

@@ -1,0 +1,156 @@
+import type { QueueSettings } from './settings.ts'
+
+/** A message to be stored; `data` is JSON text and never parsed by a store. */
+export interface NewMessage {
+  queue: string
+  /** Names the message; a second one with the same id in the same queue is a duplicate. */
+  id: string
+  /** The function it is for. */
+  functionId: string
+  /** Messages of one group are delivered one at a time, in order; undefined: no order. */
+  group: string | undefined
+  data: string
+}
+
+/** A message that waits in a queue. */
+export interface StoredMessage {
+  /** Its place in its queue: increases by one with each accepted message, never used twice. */
+  seq: number
+  id: string
+  functionId: string
+  group: string | undefined
+  data: string
+  /** Deliveries that failed. */
+  attempts: number
+  /** Deliveries whose worker died before it answered. */
+  stops: number
+  /** Not to be delivered before, in milliseconds since the epoch. */
+  dueAt: number | undefined
+}
+
+/** One failed delivery. */
+export interface Failure {
+  kind: 'failed' | 'stopped'
+  error: string
+  /** Milliseconds since the epoch. */
+  at: number
+}
+
+/** What is written after a failed delivery: the new counts, and why. */
+export interface FailureRecord {
+  seq: number
+  attempts: number
+  stops: number
+  failure: Failure
+}
+
+/** A message that was given up; it stays until it is redriven or discarded. */
+export interface DeadLetter {
+  seq: number
+  id: string
+  functionId: string
+  group: string | undefined
+  data: string
+  attempts: number
+  stops: number
+  /** The last failure's error. */
+  error: string
+  /** Milliseconds since the epoch. */
+  failedAt: number
+  /** The failures that led here, oldest first; the newest {@link HISTORY_LIMIT} are kept. */
+  history: Failure[]
+}
+
+/** How many failures of one message are remembered. */
+export const HISTORY_LIMIT = 20
+
+/** A topic subscription that a queue belongs to. */
+export interface Subscription {
+  topic: string
+  functionId: string
+  /** Asked before each delivery; `false` as its answer skips the message. */
+  conditionFunctionId: string | undefined
+}
+
+/** What a queue is: settings, and for the queue of a subscription also that. */
+export interface QueueDefinition {
+  settings: QueueSettings
+  subscription: Subscription | undefined
+}
+
+/** How much is in a queue. */
+export interface QueueCounts {
+  /** Messages that are neither finished nor dead: ready, in flight, or waiting for a retry. */
+  depth: number
+  /** Dead letters. */
+  dead: number
+}
+
+/** A queue as it is stored. */
+export interface StoredQueue extends QueueDefinition, QueueCounts {
+  name: string
+  paused: boolean
+  /** The seq of the last message that was ever accepted; 0 if there was none. */
+  tail: number
+}
+
+/** The outcome of one enqueue: its seq, or why nothing was stored. */
+export type EnqueueOutcome =
+  | { outcome: 'accepted'; seq: number }
+  | { outcome: 'duplicate' }
+  | { outcome: 'unknown-queue' }
+
+/** A page of messages in order. */
+export interface MessagePage {
+  messages: StoredMessage[]
+  /** Every message up to this seq was looked at; the next page starts after it. */
+  end: number
+  /** The last seq that the queue has given out. */
+  tail: number
+}
+
+/**
+ * Where queues live. One process uses a store at a time. Every method answers after its effect is on
+ * stable storage, and throws a CqrsError if the store fails (then nothing was changed). No method's cost
+ * grows with the number of stored messages, except where it says so.
+ */
+export interface QueueStore {
+  /** Defines a queue or replaces its definition; counts and messages stay. */
+  define(queue: string, definition: QueueDefinition): Promise<void>
+  /** Keeps over restarts that a queue is paused. False if there is no such queue. */
+  setPaused(queue: string, paused: boolean): Promise<boolean>
+  /** Every queue, by name. */
+  queues(): Promise<StoredQueue[]>
+  /** The counts of a queue, undefined if there is no such queue. */
+  counts(queue: string): Promise<QueueCounts | undefined>
+  /**
+   * Stores messages, all of them or (on an error) none; one outcome for each, in order. Outcomes are
+   * answered in the order of the calls, so that seqs of one queue arrive in order.
+   */
+  enqueue(messages: NewMessage[]): Promise<EnqueueOutcome[]>
+  /** Removes finished messages; those that are not there are ignored. */
+  acknowledge(queue: string, seqs: number[]): Promise<void>
+  /** Counts a failed delivery and sets the time of the next. False if the message is not there. */
+  recordFailure(queue: string, record: FailureRecord, dueAt: number): Promise<boolean>
+  /** Moves a message to the dead letters. False if the message is not there. */
+  deadLetter(queue: string, record: FailureRecord): Promise<boolean>
+  /** Messages in order after `after`, at most `limit`, and no more than one beyond `maxBytes` of data. */
+  read(queue: string, after: number, limit: number, maxBytes: number): Promise<MessagePage>
+  /** The messages of `seqs` that are still there, in order; see {@link read} for `maxBytes`. */
+  load(queue: string, seqs: number[], maxBytes: number): Promise<StoredMessage[]>
+  /** Dead letters in their original order. The cost grows with `offset`. */
+  deadLetters(queue: string, offset: number, limit: number): Promise<DeadLetter[]>
+  /**
+   * Puts up to `limit` dead letters back, oldest first, with no attempts and their original seqs.
+   * Answers how many.
+   */
+  redrive(queue: string, limit: number): Promise<number>
+  /** Puts one dead letter back. False if it is not among the dead letters (any more). */
+  redriveMessage(queue: string, id: string): Promise<boolean>
+  /** Deletes one dead letter. False if it is not among the dead letters (any more). */
+  discard(queue: string, id: string): Promise<boolean>
+  /** Removes a queue with up to `limit` of its messages and dead letters. True when all are gone. */
+  remove(queue: string, limit: number): Promise<boolean>
+  /** Finishes what was submitted and closes. */
+  close(): Promise<void>
+}

@@ -1,0 +1,101 @@
+import type { Clock } from './clock.ts'
+import { Fifo } from './fifo.ts'
+import type { Lane } from './lane.ts'
+
+interface MissingFunction {
+  lanes: Fifo<Lane>
+  /** The lane that is on its way to find out whether the function is back. */
+  probe: Lane | undefined
+  cancelTimer: () => void
+}
+
+interface MissingFunctionsOptions {
+  clock: Clock
+  /** How long after a delivery found no function one is tried again, in milliseconds. */
+  probeMs: number
+  /** The lane may be delivered again. */
+  release: (lane: Lane) => void
+}
+
+/**
+ * Lanes whose function does not exist at the moment. They come back when somebody says that the function is
+ * there, or when the delivery of one of them, tried now and then, finds it.
+ */
+export class MissingFunctions {
+  readonly #options: MissingFunctionsOptions
+  readonly #missing = new Map<string, MissingFunction>()
+
+  constructor(options: MissingFunctionsOptions) {
+    this.#options = options
+  }
+
+  get names(): string[] {
+    return [...this.#missing.keys()]
+  }
+
+  /** Whether `lane` has to wait for the function; its probe has not. */
+  holds(functionId: string, lane: Lane): boolean {
+    const missing = this.#missing.get(functionId)
+    return missing !== undefined && missing.probe !== lane
+  }
+
+  /** Whether the delivery of `lane` is the one that finds out whether the function is back. */
+  isProbe(functionId: string, lane: Lane): boolean {
+    return this.#missing.get(functionId)?.probe === lane
+  }
+
+  /** Keeps `lane` until the function is back. */
+  add(functionId: string, lane: Lane): void {
+    let missing = this.#missing.get(functionId)
+    if (!missing) {
+      missing = { lanes: new Fifo(), probe: undefined, cancelTimer: () => {} }
+      this.#missing.set(functionId, missing)
+      this.#arm(functionId, missing)
+    } else if (missing.probe === lane) {
+      missing.probe = undefined
+    }
+    missing.lanes.push(lane)
+  }
+
+  /** The function is there: releases every lane that waited for it. */
+  found(functionId: string): void {
+    const missing = this.#missing.get(functionId)
+    if (!missing) return
+    this.#missing.delete(functionId)
+    missing.cancelTimer()
+    for (let lane = missing.lanes.shift(); lane; lane = missing.lanes.shift()) this.#release(lane)
+  }
+
+  /** Functions may have come back: tries one lane of each. */
+  probe(): void {
+    for (const missing of this.#missing.values()) this.#probe(missing)
+  }
+
+  clear(): void {
+    for (const missing of this.#missing.values()) missing.cancelTimer()
+    this.#missing.clear()
+  }
+
+  #arm(functionId: string, missing: MissingFunction): void {
+    missing.cancelTimer = this.#options.clock.after(this.#options.probeMs, () => {
+      this.#probe(missing)
+      if (missing.lanes.size === 0 && !missing.probe) this.#missing.delete(functionId)
+      else this.#arm(functionId, missing)
+    })
+  }
+
+  #probe(missing: MissingFunction): void {
+    if (missing.probe && missing.probe.state !== 'dropped') return
+    missing.probe = undefined
+    for (let lane = missing.lanes.shift(); lane; lane = missing.lanes.shift()) {
+      if (lane.state !== 'missing') continue
+      missing.probe = lane
+      this.#release(lane)
+      return
+    }
+  }
+
+  #release(lane: Lane): void {
+    if (lane.state === 'missing') this.#options.release(lane)
+  }
+}

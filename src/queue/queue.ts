@@ -1,0 +1,390 @@
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import { CqrsError } from '../kernel/errors.ts'
+import { type Clock, systemClock } from './clock.ts'
+import type {
+  DeadLetter,
+  NewMessage,
+  QueueDefinition,
+  QueueStore,
+  StoredMessage,
+  StoredQueue,
+  Subscription,
+} from './contract.ts'
+import { groupOf } from './group.ts'
+import { type DeliveryOutcome, QueueRunner, type RunnerOptions } from './runner.ts'
+import { parseQueueSettings, type QueueSettings } from './settings.ts'
+import { WINDOW_LIMITS, type WindowLimits } from './window.ts'
+
+/** The queue that is there without being defined, as in iii. */
+export const DEFAULT_QUEUE = 'default'
+
+/** Dead letters that one transaction moves. */
+const REDRIVE_CHUNK = 1_000
+
+export interface DurableQueueOptions {
+  store: QueueStore
+  log: Logger
+  /** Queues to define at the start, by name, with their settings as users write them. */
+  queues?: Record<string, unknown>
+  /** The longest data of one message, in characters of JSON. Default 1 Mi. */
+  maxDataLength?: number
+  /** How much of each queue is kept in memory; see {@link WindowLimits}. */
+  limits?: Partial<WindowLimits>
+  /** How often a delivery is tried while its function is missing, in milliseconds. Default 5,000. */
+  probeMs?: number
+  /** How long to wait after a store error, in milliseconds. Default 1,000. */
+  storeRetryMs?: number
+  clock?: Clock
+  /** Gives numbers from 0 up to, not including, 1. Default Math.random. */
+  random?: () => number
+}
+
+/** One delivery: the message, and what its queue says about it. */
+export interface DeliveryRequest {
+  queue: string
+  message: StoredMessage
+  settings: QueueSettings
+  subscription: Subscription | undefined
+}
+
+/** Carries a message to its function; never rejects. */
+export type DeliverToFunction = (request: DeliveryRequest) => Promise<DeliveryOutcome>
+
+/** A queue as operators see it. */
+export interface QueueStatus extends StoredQueue {
+  inFlight: number
+  retrying: number
+  /** Functions that messages of this queue wait for. */
+  missing: string[]
+}
+
+interface ManagedQueue {
+  name: string
+  definition: QueueDefinition
+  paused: boolean
+  runner: QueueRunner | undefined
+}
+
+/**
+ * Durable queues on a store: what is accepted is on stable storage, and is delivered until its function
+ * succeeds or it is a dead letter. Deliveries begin with {@link start}.
+ */
+export class DurableQueue {
+  readonly #options: DurableQueueOptions
+  readonly #queues = new Map<string, ManagedQueue>()
+  /** Subscriptions by topic. */
+  readonly #topics = new Map<string, ManagedQueue[]>()
+  #deliver: DeliverToFunction | undefined
+
+  private constructor(options: DurableQueueOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Reads the queues of the store and defines those that `options.queues` brings. The queue takes the store
+   * over: {@link stop} closes it.
+   *
+   * @throws CqrsError CQRS_QUEUE_INVALID if settings are not valid
+   */
+  static async open(options: DurableQueueOptions): Promise<DurableQueue> {
+    const queue = new DurableQueue(options)
+    for (const { name, paused, settings, subscription } of await options.store.queues()) {
+      queue.#add({ name, paused, definition: { settings, subscription }, runner: undefined })
+    }
+    for (const [name, given] of Object.entries(options.queues ?? {})) await queue.define(name, given)
+    if (!queue.#queues.has(DEFAULT_QUEUE)) await queue.define(DEFAULT_QUEUE, {})
+    return queue
+  }
+
+  /** Begins to deliver. */
+  start(deliver: DeliverToFunction): void {
+    this.#deliver = deliver
+    for (const queue of this.#queues.values()) this.#run(queue)
+  }
+
+  /**
+   * Defines a queue, or changes its settings (they apply from the next delivery on).
+   *
+   * @returns the settings with defaults filled in
+   * @throws CqrsError CQRS_QUEUE_INVALID
+   */
+  async define(name: string, given: unknown): Promise<QueueSettings> {
+    if (name.length === 0 || name.length > 256) {
+      throw new CqrsError('CQRS_QUEUE_INVALID', 'The name of a queue has 1 to 256 characters.')
+    }
+    const settings = parseQueueSettings(name, given)
+    if (this.#queues.get(name)?.definition.subscription) {
+      throw new CqrsError('CQRS_QUEUE_INVALID', `"${name}" is the queue of a topic's subscription.`)
+    }
+    await this.#define(name, { settings, subscription: undefined })
+    return settings
+  }
+
+  /**
+   * Subscribes a function to a topic: from now on it gets every message published there, also what is published
+   * while it is away. Subscribing again replaces the condition and the settings.
+   */
+  async subscribe(subscription: Subscription, settings: QueueSettings): Promise<void> {
+    const name = subscriptionQueue(subscription)
+    const known = this.#queues.get(name)
+    if (known && !known.definition.subscription) {
+      throw new CqrsError('CQRS_QUEUE_INVALID', `A queue named "${name}" exists already; rename it.`)
+    }
+    await this.#define(name, { settings, subscription })
+  }
+
+  /** Ends a subscription and deletes what waits for it. False if there was none. */
+  async unsubscribe(topic: string, functionId: string): Promise<boolean> {
+    const queue = this.#queues.get(subscriptionQueue({ topic, functionId }))
+    if (!queue?.definition.subscription) return false
+    this.#queues.delete(queue.name)
+    this.#topics.set(
+      topic,
+      this.#subscribers(topic).filter((other) => other !== queue),
+    )
+    await queue.runner?.stop(0)
+    while (!(await this.#options.store.remove(queue.name, REDRIVE_CHUNK))) {
+      // Each call removes a chunk, so that other callers get their turn in between.
+    }
+    return true
+  }
+
+  /**
+   * Stores a message for a function; resolves after fsync. A second message with the same id is ignored.
+   *
+   * @throws CqrsError CQRS_NOT_FOUND if there is no such queue, CQRS_QUEUE_INVALID if the message does not
+   *   fit it, or a store error; nothing was stored
+   */
+  async enqueue(request: { queue: string; functionId: string; data: unknown; id: string }): Promise<void> {
+    const queue = this.#queues.get(request.queue)
+    if (!queue) throw this.#unknown(request.queue)
+    const data = this.#encode(request.data)
+    const group = groupOf(queue.name, queue.definition, request.data)
+    const { id, functionId } = request
+    await this.#store([{ queue: queue.name, id, functionId, group, data }])
+  }
+
+  /** Stores a message for every subscriber of a topic, all or none; answers how many there are. */
+  async publish(topic: string, data: unknown): Promise<number> {
+    const subscribers = this.#subscribers(topic)
+    if (subscribers.length === 0) return 0
+    const encoded = this.#encode(data)
+    const messages = subscribers.map(({ name, definition }) => {
+      const functionId = definition.subscription?.functionId ?? ''
+      return {
+        queue: name,
+        id: randomUUID(),
+        functionId,
+        group: groupOf(name, definition, data),
+        data: encoded,
+      }
+    })
+    await this.#store(messages)
+    return subscribers.length
+  }
+
+  /** Puts all dead letters of a queue or topic back, in their original order; answers how many. */
+  async redrive(name: string): Promise<number> {
+    let redriven = 0
+    for (const queue of this.#resolve(name)) {
+      await this.#whileHeld(queue, async () => {
+        for (let moved = REDRIVE_CHUNK; moved === REDRIVE_CHUNK; redriven += moved) {
+          moved = await this.#options.store.redrive(queue.name, REDRIVE_CHUNK)
+        }
+      })
+    }
+    return redriven
+  }
+
+  /** Puts one dead letter back; false if there is none with this id (any more). */
+  async redriveMessage(name: string, id: string): Promise<boolean> {
+    for (const queue of this.#resolve(name)) {
+      const redriven = () => this.#options.store.redriveMessage(queue.name, id)
+      if (await this.#whileHeld(queue, redriven)) return true
+    }
+    return false
+  }
+
+  /** Deletes one dead letter; false if there is none with this id (any more). */
+  async discard(name: string, id: string): Promise<boolean> {
+    for (const queue of this.#resolve(name)) {
+      if (await this.#options.store.discard(queue.name, id)) return true
+    }
+    return false
+  }
+
+  /** Dead letters of a queue in original order, of a topic subscriber by subscriber. */
+  async deadLetters(name: string, offset: number, limit: number): Promise<DeadLetter[]> {
+    const [queue, ...others] = this.#resolve(name)
+    if (queue && others.length === 0) return this.#options.store.deadLetters(queue.name, offset, limit)
+    const found = await Promise.all(
+      this.#resolve(name).map((each) => this.#options.store.deadLetters(each.name, 0, offset + limit)),
+    )
+    return found.flat().slice(offset, offset + limit)
+  }
+
+  /** Stops or resumes the deliveries of a queue or topic, also over restarts. Enqueuing goes on. */
+  async setPaused(name: string, paused: boolean): Promise<void> {
+    for (const queue of this.#resolve(name)) {
+      await this.#options.store.setPaused(queue.name, paused)
+      queue.paused = paused
+      queue.runner?.setPaused(paused)
+    }
+  }
+
+  /** Every queue, those of subscriptions included. */
+  async list(): Promise<QueueStatus[]> {
+    const stored = await this.#options.store.queues()
+    return stored.map((queue) => {
+      const state = this.#queues.get(queue.name)?.runner?.state
+      const { inFlight = 0, retrying = 0, missing = [] } = state ?? {}
+      return { ...queue, inFlight, retrying, missing }
+    })
+  }
+
+  /** The queues that a name stands for: the queue itself, or those of the topic's subscriptions. */
+  async status(name: string): Promise<QueueStatus[]> {
+    const names = new Set(this.#resolve(name).map((queue) => queue.name))
+    return (await this.list()).filter((queue) => names.has(queue.name))
+  }
+
+  /** Tells that functions may have come back; those of `functionIds` have, if it is given. */
+  functionsAvailable(functionIds?: string[]): void {
+    for (const { runner } of this.#queues.values()) runner?.functionsAvailable(functionIds)
+  }
+
+  /** Tells that the engine link is a new one: what was in flight on the old one is delivered again. */
+  reconnected(): void {
+    for (const { runner } of this.#queues.values()) runner?.reconnected()
+  }
+
+  /**
+   * Delivers nothing more, waits for what is in flight (at most `deadlineMs`, default 10,000) and closes the
+   * store. Answers how many deliveries were not finished; they come again after the next start.
+   */
+  async stop(deadlineMs = 10_000): Promise<number> {
+    const runners = [...this.#queues.values()].flatMap(({ runner }) => runner ?? [])
+    const unfinished = await Promise.all(runners.map((runner) => runner.stop(deadlineMs)))
+    await this.#options.store.close()
+    return unfinished.reduce((sum, count) => sum + count, 0)
+  }
+
+  async #store(messages: NewMessage[]): Promise<void> {
+    const outcomes = await this.#options.store.enqueue(messages)
+    messages.forEach(({ queue, ...message }, index) => {
+      const result = outcomes[index]
+      if (result?.outcome !== 'accepted') return
+      const fresh = { seq: result.seq, attempts: 0, stops: 0, dueAt: undefined }
+      this.#queues.get(queue)?.runner?.accepted({ ...message, ...fresh })
+    })
+    const unknown = messages.find((_, index) => outcomes[index]?.outcome === 'unknown-queue')
+    if (unknown) throw this.#unknown(unknown.queue)
+  }
+
+  async #define(name: string, definition: QueueDefinition): Promise<void> {
+    const known = this.#queues.get(name)
+    if (known && orderOf(known.definition) !== orderOf(definition)) {
+      const counts = await this.#options.store.counts(name)
+      if (counts && counts.depth + counts.dead > 0) {
+        throw new CqrsError(
+          'CQRS_QUEUE_INVALID',
+          `Queue "${name}" holds ${counts.depth} messages and ${counts.dead} dead letters: its type and ` +
+            'message_group_field can change only while it is empty. Drain it, or define another queue.',
+        )
+      }
+    }
+    await this.#options.store.define(name, definition)
+    this.#apply(name, definition)
+  }
+
+  #apply(name: string, definition: QueueDefinition): void {
+    const known = this.#queues.get(name)
+    if (!known) {
+      const queue = { name, definition, paused: false, runner: undefined }
+      this.#add(queue)
+      this.#run(queue)
+      return
+    }
+    known.definition = definition
+    known.runner?.configure(definition.settings)
+  }
+
+  #add(queue: ManagedQueue): void {
+    this.#queues.set(queue.name, queue)
+    const topic = queue.definition.subscription?.topic
+    if (topic !== undefined) this.#topics.set(topic, [...this.#subscribers(topic), queue])
+  }
+
+  #run(queue: ManagedQueue): void {
+    const deliver = this.#deliver
+    if (!deliver) return
+    const { store, log, limits, probeMs = 5_000, storeRetryMs = 1_000 } = this.#options
+    const { clock = systemClock, random = Math.random } = this.#options
+    const options: RunnerOptions = {
+      queue: queue.name,
+      settings: queue.definition.settings,
+      paused: queue.paused,
+      store,
+      log,
+      clock,
+      random,
+      probeMs,
+      storeRetryMs,
+      limits: { ...WINDOW_LIMITS, ...limits },
+      deliver: (message, settings) =>
+        deliver({ queue: queue.name, message, settings, subscription: queue.definition.subscription }),
+    }
+    queue.runner = new QueueRunner(options)
+  }
+
+  #whileHeld<Result>(queue: ManagedQueue, change: () => Promise<Result>): Promise<Result> {
+    return queue.runner ? queue.runner.whileHeld(change) : change()
+  }
+
+  #resolve(name: string): ManagedQueue[] {
+    const queue = this.#queues.get(name)
+    if (queue) return [queue]
+    const subscribers = this.#subscribers(name)
+    if (subscribers.length === 0) throw this.#unknown(name)
+    return subscribers
+  }
+
+  #subscribers(topic: string): ManagedQueue[] {
+    return this.#topics.get(topic) ?? []
+  }
+
+  #unknown(name: string): CqrsError {
+    const known = [...this.#queues.keys()].slice(0, 20).join(', ')
+    return new CqrsError(
+      'CQRS_NOT_FOUND',
+      `There is no queue "${name}". Define it with queue::define or in the configuration. Known: ${known}.`,
+      { details: { queue: name } },
+    )
+  }
+
+  /** JSON text; what cannot be JSON (nested too deep, too long) is refused. */
+  #encode(data: unknown): string {
+    const limit = this.#options.maxDataLength ?? 1_048_576
+    let text: string
+    try {
+      text = JSON.stringify(data ?? null)
+    } catch (cause) {
+      throw new CqrsError('CQRS_QUEUE_INVALID', 'The data of the message cannot be written as JSON.', {
+        cause,
+      })
+    }
+    if (text.length <= limit) return text
+    const message = `The data of the message has ${text.length} characters of JSON; at most ${limit} are allowed.`
+    throw new CqrsError('CQRS_QUEUE_INVALID', message)
+  }
+}
+
+function subscriptionQueue({ topic, functionId }: Pick<Subscription, 'topic' | 'functionId'>): string {
+  return `${topic}::${functionId}`
+}
+
+/** What decides in which order messages of a queue may be delivered. */
+function orderOf({ settings }: QueueDefinition): string {
+  return settings.type === 'standard' ? 'standard' : `fifo ${settings.message_group_field}`
+}

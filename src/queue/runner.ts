@@ -1,0 +1,343 @@
+import type { Logger } from 'pino'
+import { isCqrsError } from '../kernel/errors.ts'
+import { backoff } from './backoff.ts'
+import type { Clock } from './clock.ts'
+import type { Failure, QueueStore, StoredMessage } from './contract.ts'
+import { DueTimes } from './due-times.ts'
+import type { Lane } from './lane.ts'
+import { MissingFunctions } from './missing-functions.ts'
+import type { QueueSettings } from './settings.ts'
+import { Window, type WindowLimits } from './window.ts'
+
+/**
+ * How a delivery ended:
+ * - `done`: the function succeeded; whatever it returned is ignored
+ * - `failed`: it threw, or took too long
+ * - `stopped`: its worker died before it answered
+ * - `missing`: no worker offers the function at the moment
+ * - `unsent`: the message did not leave this process
+ */
+export type DeliveryOutcome =
+  | { outcome: 'done' }
+  | { outcome: 'failed'; error: string }
+  | { outcome: 'stopped'; error: string }
+  | { outcome: 'missing' }
+  | { outcome: 'unsent' }
+
+/** Carries a message to its function; never rejects. */
+export type Deliver = (message: StoredMessage, settings: QueueSettings) => Promise<DeliveryOutcome>
+
+export interface RunnerOptions {
+  queue: string
+  settings: QueueSettings
+  paused: boolean
+  store: QueueStore
+  deliver: Deliver
+  clock: Clock
+  random: () => number
+  log: Logger
+  limits: WindowLimits
+  /** How long after a missing function was noticed a delivery is tried, in milliseconds. */
+  probeMs: number
+  /** How long to wait before the store is asked again after an error, in milliseconds. */
+  storeRetryMs: number
+}
+
+/** How long the engine may take to say that a function is missing. */
+const PROBE_ANSWER_MS = 500
+
+interface Delivery {
+  lane: Lane
+  message: StoredMessage
+}
+
+/**
+ * Delivers the messages of one queue: takes lanes from the window, up to `concurrency` at a time, and stores
+ * how each delivery ended before its lane goes on.
+ *
+ * A delivery passes through: in flight → answered → settled (its outcome is on stable storage). What has
+ * not settled when the process dies is delivered again by the next one.
+ */
+export class QueueRunner {
+  readonly #options: RunnerOptions
+  readonly #window: Window
+  readonly #missing: MissingFunctions
+  readonly #retries: DueTimes<Lane>
+  readonly #inFlight = new Set<Delivery>()
+  #settings: QueueSettings
+  #paused: boolean
+  #holds = 0
+  #stopped = false
+  #settling = 0
+  #acknowledged: { seq: number; settled: () => void }[] = []
+  #acknowledging = 0
+  #onQuiet: (() => void) | undefined
+
+  constructor(options: RunnerOptions) {
+    this.#options = options
+    this.#settings = options.settings
+    this.#paused = options.paused
+    const { queue, store, limits, clock, probeMs } = options
+    this.#window = new Window({
+      queue,
+      store,
+      limits,
+      onReady: () => this.#pump(),
+      onError: (error) => this.#onReadError(error),
+    })
+    this.#retries = new DueTimes(clock, (lane) => {
+      if (lane.state !== 'waiting') return
+      this.#window.unblock(lane)
+      this.#pump()
+    })
+    this.#missing = new MissingFunctions({
+      clock,
+      probeMs,
+      release: (lane) => {
+        this.#window.unblock(lane)
+        this.#pump()
+      },
+    })
+    this.#pump()
+  }
+
+  /** What goes on, for operators. `retrying` and `held` concern what is in memory. */
+  get state(): { inFlight: number; retrying: number; missing: string[]; held: number; tracked: number } {
+    const { held, tracked } = this.#window.size
+    const missing = this.#missing.names
+    return { inFlight: this.#inFlight.size, retrying: this.#retries.size, missing, held, tracked }
+  }
+
+  /** A message was stored in this queue. */
+  accepted(message: StoredMessage): void {
+    this.#window.accepted(message)
+    this.#pump()
+  }
+
+  /** New settings apply from the next delivery on. */
+  configure(settings: QueueSettings): void {
+    this.#settings = settings
+    this.#pump()
+  }
+
+  setPaused(paused: boolean): void {
+    this.#paused = paused
+    this.#pump()
+  }
+
+  /** Functions may have come back: those of `functionIds` have, if it is given. */
+  functionsAvailable(functionIds: string[] | undefined): void {
+    if (functionIds) for (const functionId of functionIds) this.#missing.found(functionId)
+    else this.#missing.probe()
+  }
+
+  /** The link over which everything in flight was sent is gone, and with it the answers: sends it again. */
+  reconnected(): void {
+    for (const delivery of this.#inFlight) {
+      this.#inFlight.delete(delivery)
+      this.#window.unblock(delivery.lane)
+    }
+    this.#pump()
+    this.#reportQuiet()
+  }
+
+  /** Delivers nothing while `change` puts older messages back, then starts over from the front. */
+  async whileHeld<Result>(change: () => Promise<Result>): Promise<Result> {
+    this.#holds += 1
+    try {
+      return await change()
+    } finally {
+      this.#holds -= 1
+      this.#window.rewind()
+    }
+  }
+
+  /**
+   * Takes no more messages and waits until those in flight are answered and settled, at most `deadlineMs`.
+   * Answers how many were not; they stay in the store and are delivered again later.
+   */
+  async stop(deadlineMs: number): Promise<number> {
+    this.#stopped = true
+    this.#retries.clear()
+    this.#missing.clear()
+    if (this.#inFlight.size + this.#settling > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.#options.clock.after(deadlineMs, resolve)
+        this.#onQuiet = () => {
+          cancel()
+          resolve()
+        }
+      })
+    }
+    const unfinished = this.#inFlight.size + this.#settling
+    this.#inFlight.clear()
+    return unfinished
+  }
+
+  #pump(): void {
+    if (this.#stopped || this.#paused || this.#holds > 0) return
+    while (this.#inFlight.size < this.#settings.concurrency && this.#settling < this.#maxSettling()) {
+      const lane = this.#window.next()
+      if (!lane) break
+      this.#start(lane, lane.head)
+    }
+    this.#window.refill()
+  }
+
+  /** Outcomes that may wait for the store, so that a store that hangs stops deliveries as well. */
+  #maxSettling(): number {
+    return Math.max(64, this.#settings.concurrency * 4)
+  }
+
+  #start(lane: Lane, message: StoredMessage): void {
+    const wait = this.#untilDue(lane, message)
+    if (wait > 0) {
+      this.#wait(lane, wait)
+    } else if (this.#missing.holds(message.functionId, lane)) {
+      this.#window.block(lane, 'missing')
+      this.#missing.add(message.functionId, lane)
+    } else {
+      const delivery = { lane, message }
+      this.#inFlight.add(delivery)
+      this.#window.deliver(lane)
+      if (this.#missing.isProbe(message.functionId, lane)) this.#watchProbe(delivery)
+      this.#options.deliver(message, this.#settings).then((outcome) => this.#answered(delivery, outcome))
+    }
+  }
+
+  /** That a function is missing is answered at once; one that takes its time is there. */
+  #watchProbe(delivery: Delivery): void {
+    this.#options.clock.after(PROBE_ANSWER_MS, () => {
+      if (this.#inFlight.has(delivery)) this.#missing.found(delivery.message.functionId)
+    })
+  }
+
+  /**
+   * The stored due time is wall clock, which may have jumped since: no wait is longer than the longest
+   * backoff, and a lane waits once for one message.
+   */
+  #untilDue(lane: Lane, message: StoredMessage): number {
+    if (message.dueAt === undefined || lane.waitedFor === message.seq) return 0
+    const wait = message.dueAt - this.#options.clock.now()
+    return Math.min(wait, this.#settings.max_backoff_ms)
+  }
+
+  #wait(lane: Lane, ms: number): void {
+    lane.waitedFor = typeof lane.head === 'object' ? lane.head.seq : (lane.head ?? 0)
+    this.#window.block(lane, 'waiting')
+    if (lane.state === 'waiting') this.#retries.add(lane, ms)
+  }
+
+  #answered(delivery: Delivery, outcome: DeliveryOutcome): void {
+    if (!this.#inFlight.delete(delivery)) return
+    const { lane, message } = delivery
+    if (outcome.outcome !== 'missing' && outcome.outcome !== 'unsent') this.#missing.found(message.functionId)
+    switch (outcome.outcome) {
+      case 'done':
+        this.#acknowledge(delivery)
+        break
+      case 'failed':
+      case 'stopped':
+        this.#fail(delivery, outcome.outcome, outcome.error)
+        break
+      case 'missing':
+        this.#window.block(lane, 'missing')
+        if (lane.state === 'missing') this.#missing.add(message.functionId, lane)
+        break
+      case 'unsent':
+        this.#wait(lane, this.#options.storeRetryMs)
+        break
+    }
+    this.#pump()
+    this.#reportQuiet()
+  }
+
+  #fail({ lane, message }: Delivery, kind: Failure['kind'], error: string): void {
+    const { queue, store, clock, random, log } = this.#options
+    const attempts = message.attempts + (kind === 'failed' ? 1 : 0)
+    const stops = message.stops + (kind === 'stopped' ? 1 : 0)
+    const at = clock.now()
+    const record = { seq: message.seq, attempts, stops, failure: { kind, error, at } }
+    const bindings = { queue, function: message.functionId, message: message.id, attempts, stops, error }
+    if (kind === 'failed' ? attempts >= this.#settings.max_retries : stops >= this.#settings.max_stops) {
+      this.#settle(
+        () => store.deadLetter(queue, record),
+        () => {
+          log.error(bindings, 'message is a dead letter now')
+          this.#window.finish(lane)
+        },
+      )
+      return
+    }
+    const failures = kind === 'failed' ? attempts : stops - 1
+    const wait = failures === 0 ? 0 : backoff(failures, this.#settings, random)
+    const due = clock.monotonic() + wait
+    this.#settle(
+      () => store.recordFailure(queue, record, at + wait),
+      () => {
+        log.warn({ ...bindings, retryInMs: wait }, 'delivery failed')
+        this.#wait(lane, Math.max(0, due - clock.monotonic()))
+      },
+    )
+  }
+
+  /** Acknowledgements that come while others are being stored share the next request. */
+  #acknowledge({ lane, message }: Delivery): void {
+    this.#acknowledged.push({ seq: message.seq, settled: () => this.#window.finish(lane) })
+    this.#sendAcknowledgements()
+  }
+
+  #sendAcknowledgements(): void {
+    if (this.#acknowledging >= 2 || this.#acknowledged.length === 0) return
+    const batch = this.#acknowledged
+    this.#acknowledged = []
+    this.#acknowledging += 1
+    const { queue, store } = this.#options
+    this.#settle(
+      () =>
+        store.acknowledge(
+          queue,
+          batch.map(({ seq }) => seq),
+        ),
+      () => {
+        this.#acknowledging -= 1
+        for (const { settled } of batch) settled()
+        this.#sendAcknowledgements()
+      },
+      batch.length,
+    )
+  }
+
+  /** Stores an outcome, however often it takes; the function ran, so giving up would run it again. */
+  #settle(write: () => Promise<unknown>, settled: () => void, count = 1): void {
+    this.#settling += count
+    const attempt = (): void => {
+      write().then(
+        () => {
+          this.#settling -= count
+          settled()
+          this.#pump()
+          this.#reportQuiet()
+        },
+        (error) => {
+          if (isCqrsError(error, 'CQRS_CLOSED')) return
+          const { queue, log, clock, storeRetryMs } = this.#options
+          log.error({ queue, error }, 'the outcome of a delivery could not be stored; trying again')
+          clock.after(storeRetryMs, attempt)
+        },
+      )
+    }
+    attempt()
+  }
+
+  #onReadError(error: unknown): void {
+    if (isCqrsError(error, 'CQRS_CLOSED')) return
+    const { queue, log, clock, storeRetryMs } = this.#options
+    log.error({ queue, error }, 'the queue could not be read; trying again')
+    clock.after(storeRetryMs, () => this.#pump())
+  }
+
+  #reportQuiet(): void {
+    if (this.#inFlight.size + this.#settling === 0) this.#onQuiet?.()
+  }
+}

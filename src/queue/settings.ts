@@ -1,0 +1,60 @@
+import { z } from 'zod'
+import { CqrsError } from '../kernel/errors.ts'
+
+const whole = (least: number) => z.int().min(least)
+
+/** A queue's settings as users write them (names as in iii). */
+export const queueSettings = z
+  .strictObject({
+    /** `standard`: no order, up to `concurrency` at a time. `fifo`: in order within a group. */
+    type: z.enum(['standard', 'fifo']).default('standard'),
+    /** fifo: the field of the data whose value names the group. */
+    message_group_field: z.string().min(1).optional(),
+    /** Deliveries at the same time; in a fifo queue each of another group. */
+    concurrency: whole(1).max(10_000).default(10),
+    /** Failed deliveries after which a message is a dead letter. */
+    max_retries: whole(0).max(1_000_000).default(3),
+    /** The wait after the first failure; it doubles with each further one. In milliseconds. */
+    backoff_ms: whole(0).max(86_400_000).default(1_000),
+    /** The longest wait between two deliveries, in milliseconds. */
+    max_backoff_ms: whole(0).max(86_400_000).default(60_000),
+    /** A delivery that is not answered within this time has failed. In milliseconds. */
+    timeout_ms: whole(1).max(86_400_000).default(300_000),
+    /** Deliveries whose worker died after which a message is a dead letter. */
+    max_stops: whole(1).max(1_000_000).default(10),
+    /** Accepted for compatibility; nothing is polled here. */
+    poll_interval_ms: whole(0).optional(),
+    /** Accepted for compatibility (RabbitMQ); no effect. */
+    max_priority: whole(1).max(255).optional(),
+    /** Accepted for compatibility (RabbitMQ); no effect. */
+    priority_field: z.string().optional(),
+  })
+  .refine((settings) => settings.type === 'standard' || settings.message_group_field !== undefined, {
+    path: ['message_group_field'],
+    error: 'a fifo queue needs the field that names the group',
+  })
+
+/** The settings of one queue, complete with defaults. */
+export type QueueSettings = z.output<typeof queueSettings>
+
+/**
+ * Checks the settings that a user gave for `queue` and completes them with the defaults.
+ *
+ * @throws CqrsError CQRS_QUEUE_INVALID that names every wrong field
+ */
+export function parseQueueSettings(queue: string, given: unknown): QueueSettings {
+  const result = queueSettings.safeParse(given ?? {})
+  if (result.success) return result.data
+  throw new CqrsError(
+    'CQRS_QUEUE_INVALID',
+    `The settings of queue "${queue}" are not valid: ${describeIssues(result.error)}.`,
+    { cause: result.error },
+  )
+}
+
+/** The issues of a zod error in one line: `field: what is wrong; …`. */
+export function describeIssues(error: z.ZodError): string {
+  return error.issues
+    .map(({ path, message }) => (path.length > 0 ? `${path.join('.')}: ${message}` : message))
+    .join('; ')
+}

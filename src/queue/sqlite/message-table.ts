@@ -1,0 +1,189 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import {
+  type DeadLetter,
+  type Failure,
+  type FailureRecord,
+  HISTORY_LIMIT,
+  type MessagePage,
+  type NewMessage,
+  type StoredMessage,
+} from '../contract.ts'
+import { SEQ_BITS } from './schema.ts'
+
+/** The key of a message from its queue's number and its seq, both bound as parameters. */
+const KEY = `((? << ${SEQ_BITS}) | ?)`
+const SEQ = `key & ${2 ** SEQ_BITS - 1} AS seq`
+
+type Row = Record<string, unknown>
+
+/** The statements on messages, failures and dead letters; each runs inside the caller's transaction. */
+export class MessageTable {
+  readonly #statements: Record<keyof typeof SQL, StatementSync>
+  /** Rows in `failures`, so that nothing is looked up there while there are none. */
+  #failures: number
+
+  constructor(db: DatabaseSync) {
+    const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)])
+    this.#statements = Object.fromEntries(prepared)
+    this.#failures = 0
+    this.load()
+  }
+
+  /** Takes over what is stored, after a failed transaction. */
+  load(): void {
+    this.#failures = Number(this.#statements.countFailures.get()?.rows)
+  }
+
+  insert(queue: number, seq: number, { id, functionId, group, data }: NewMessage): void {
+    this.#statements.insert.run(queue, seq, id, functionId, group ?? null, data)
+  }
+
+  /** Removes a message; false if it is not there. */
+  remove(queue: number, seq: number): boolean {
+    if (Number(this.#statements.remove.run(queue, seq).changes) === 0) return false
+    this.#forgetFailures(queue, seq)
+    return true
+  }
+
+  /** Counts a failed delivery; false if the message is not there. */
+  fail(queue: number, { seq, attempts, stops, failure }: FailureRecord, dueAt: number): boolean {
+    if (!this.#statements.exists.get(queue, seq)) return false
+    const before = this.#history(queue, seq)
+    const history = JSON.stringify([...(before ?? []), failure].slice(-HISTORY_LIMIT))
+    this.#statements.fail.run(queue, seq, attempts, stops, dueAt, history)
+    if (!before) this.#failures += 1
+    return true
+  }
+
+  /** Moves a message to the dead letters; false if it is not there. */
+  bury(queue: number, { seq, attempts, stops, failure }: FailureRecord): boolean {
+    const history = [...(this.#history(queue, seq) ?? []), failure].slice(-HISTORY_LIMIT)
+    const { changes } = this.#statements.bury.run(
+      attempts,
+      stops,
+      failure.at,
+      JSON.stringify(history),
+      queue,
+      seq,
+    )
+    return Number(changes) === 1 && this.remove(queue, seq)
+  }
+
+  read(queue: number, after: number, limit: number, maxBytes: number, tail: number): MessagePage {
+    const messages: StoredMessage[] = []
+    let bytes = 0
+    for (const row of this.#statements.read.iterate(queue, after, queue, tail, limit)) {
+      const message = toMessage(row)
+      messages.push(message)
+      bytes += message.data.length
+      if (bytes >= maxBytes || messages.length === limit) return { messages, end: message.seq, tail }
+    }
+    return { messages, end: Math.max(tail, after), tail }
+  }
+
+  loadOne(queue: number, seq: number): StoredMessage | undefined {
+    const row = this.#statements.load.get(queue, seq)
+    return row && toMessage(row)
+  }
+
+  deadLetters(queue: number, tail: number, offset: number, limit: number): DeadLetter[] {
+    return this.#statements.deadLetters.all(queue, queue, tail, limit, offset).map(toDeadLetter)
+  }
+
+  /** Puts up to `limit` dead letters back, oldest first; answers how many. */
+  redrive(queue: number, tail: number, limit: number): number {
+    const seqs = this.#statements.oldestDead.all(queue, queue, tail, limit).map((row) => row.seq as number)
+    for (const seq of seqs) this.#revive(queue, seq)
+    return seqs.length
+  }
+
+  /** Puts one dead letter back; false if it is not there. */
+  redriveOne(queue: number, tail: number, id: string): boolean {
+    const row = this.#statements.findDead.get(id, queue, queue, tail)
+    if (!row) return false
+    this.#revive(queue, row.seq as number)
+    return true
+  }
+
+  /** Deletes one dead letter; false if it is not there. */
+  discard(queue: number, tail: number, id: string): boolean {
+    const row = this.#statements.findDead.get(id, queue, queue, tail)
+    if (!row) return false
+    this.#statements.removeDead.run(queue, row.seq as number)
+    return true
+  }
+
+  /** Deletes up to `limit` dead letters, oldest first; answers how many. */
+  discardOldest(queue: number, tail: number, limit: number): number {
+    const seqs = this.#statements.oldestDead.all(queue, queue, tail, limit)
+    for (const row of seqs) this.#statements.removeDead.run(queue, row.seq as number)
+    return seqs.length
+  }
+
+  #revive(queue: number, seq: number): void {
+    this.#statements.revive.run(queue, seq)
+    this.#statements.keepHistory.run(queue, seq)
+    this.#failures += 1
+    this.#statements.removeDead.run(queue, seq)
+  }
+
+  #history(queue: number, seq: number): Failure[] | undefined {
+    if (this.#failures === 0) return undefined
+    const row = this.#statements.history.get(queue, seq)
+    return row && (JSON.parse(row.history as string) as Failure[])
+  }
+
+  #forgetFailures(queue: number, seq: number): void {
+    if (this.#failures === 0) return
+    this.#failures -= Number(this.#statements.forgetFailures.run(queue, seq).changes)
+  }
+}
+
+const MESSAGE = `SELECT m.${SEQ}, message_id, function_id, message_group, data, attempts, stops, due_at
+  FROM messages m LEFT JOIN failures f ON f.key = m.key`
+const OF_QUEUE = `key > (? << ${SEQ_BITS}) AND key <= ${KEY}`
+
+const SQL = {
+  insert: `INSERT INTO messages (key, message_id, function_id, message_group, data)
+           VALUES (${KEY}, ?, ?, ?, ?)`,
+  remove: `DELETE FROM messages WHERE key = ${KEY}`,
+  exists: `SELECT 1 FROM messages WHERE key = ${KEY}`,
+  fail: `INSERT INTO failures (key, attempts, stops, due_at, history) VALUES (${KEY}, ?, ?, ?, ?)
+         ON CONFLICT (key) DO UPDATE SET attempts = excluded.attempts, stops = excluded.stops,
+           due_at = excluded.due_at, history = excluded.history`,
+  history: `SELECT history FROM failures WHERE key = ${KEY}`,
+  forgetFailures: `DELETE FROM failures WHERE key = ${KEY}`,
+  countFailures: 'SELECT count(*) AS rows FROM failures',
+  bury: `INSERT INTO dead_letters
+           (key, message_id, function_id, message_group, data, attempts, stops, failed_at, history)
+         SELECT key, message_id, function_id, message_group, data, ?, ?, ?, ? FROM messages WHERE key = ${KEY}`,
+  read: `${MESSAGE} WHERE m.key > ${KEY} AND m.key <= ${KEY} ORDER BY m.key LIMIT ?`,
+  load: `${MESSAGE} WHERE m.key = ${KEY}`,
+  deadLetters: `SELECT ${SEQ}, * FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ? OFFSET ?`,
+  oldestDead: `SELECT ${SEQ} FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`,
+  findDead: `SELECT ${SEQ} FROM dead_letters WHERE message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
+  removeDead: `DELETE FROM dead_letters WHERE key = ${KEY}`,
+  revive: `INSERT INTO messages (key, message_id, function_id, message_group, data)
+           SELECT key, message_id, function_id, message_group, data FROM dead_letters WHERE key = ${KEY}`,
+  keepHistory: `INSERT INTO failures (key, attempts, stops, due_at, history)
+                SELECT key, 0, 0, NULL, history FROM dead_letters WHERE key = ${KEY}`,
+}
+
+function toMessage(row: Row): StoredMessage {
+  return {
+    seq: row.seq as number,
+    id: row.message_id as string,
+    functionId: row.function_id as string,
+    group: (row.message_group as string | null) ?? undefined,
+    data: row.data as string,
+    attempts: (row.attempts as number | null) ?? 0,
+    stops: (row.stops as number | null) ?? 0,
+    dueAt: (row.due_at as number | null) ?? undefined,
+  }
+}
+
+function toDeadLetter(row: Row): DeadLetter {
+  const history = JSON.parse(row.history as string) as Failure[]
+  const { dueAt: _, ...message } = toMessage({ ...row, due_at: null })
+  return { ...message, error: history.at(-1)?.error ?? '', failedAt: row.failed_at as number, history }
+}

@@ -1,0 +1,100 @@
+import { hash } from 'node:crypto'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { DIGEST_WORDS, DigestSet } from './digest-set.ts'
+
+/** Rows of forgotten receipts that one transaction deletes at the most. */
+const FORGET_CHUNK = 64
+
+/**
+ * The receipts that the store has seen, so that a second message with the same receipt is known as a
+ * duplicate, whether the first still waits or is long finished. The newest `remembered` receipts are
+ * known for certain; up to as many older ones may be.
+ *
+ * An index in the database would cost more than the message itself, because receipts are random: each
+ * would land on a page of its own. Instead their digests are appended, one row for each transaction, and
+ * looked up in memory, in two sets: when the newer is full, the older is forgotten.
+ */
+export class Receipts {
+  readonly #db: DatabaseSync
+  readonly #insert: StatementSync
+  readonly #forget: StatementSync
+  #newer: DigestSet
+  #older: DigestSet
+  /** First row of each set; the rows before belong to forgotten receipts. */
+  #newerFrom = 1
+  #olderFrom = 1
+  #firstRow = 1
+  #nextRow = 1
+  #batch = new Uint32Array(1_024 * DIGEST_WORDS)
+  #batchWords = 0
+
+  constructor(db: DatabaseSync, remembered: number) {
+    this.#db = db
+    this.#newer = new DigestSet(remembered)
+    this.#older = new DigestSet(remembered)
+    this.#insert = db.prepare('INSERT INTO receipts (batch, digests) VALUES (?, ?)')
+    this.#forget = db.prepare('DELETE FROM receipts WHERE batch < ?')
+    this.load()
+  }
+
+  /** Takes over what is stored, and forgets what a failed transaction had added. */
+  load(): void {
+    this.#newer.clear()
+    this.#older.clear()
+    this.#batchWords = 0
+    this.#newerFrom = this.#olderFrom = this.#firstRow = this.#nextRow = 1
+    let first = true
+    for (const row of this.#db.prepare('SELECT batch, digests FROM receipts ORDER BY batch').iterate()) {
+      const bytes = row.digests as Uint8Array
+      this.#nextRow = row.batch as number
+      if (first) this.#newerFrom = this.#olderFrom = this.#firstRow = this.#nextRow
+      first = false
+      const words = new Uint32Array(bytes.slice().buffer)
+      for (let offset = 0; offset < words.length; offset += DIGEST_WORDS) this.#add(words, offset)
+      this.#nextRow += 1
+    }
+  }
+
+  /** Whether the receipt is new; if it is, it is one of this transaction's from now on. */
+  take(queue: number, receipt: string): boolean {
+    const digest = hash('sha1', `${queue}\n${receipt}`, 'buffer')
+    const offset = this.#batchWords
+    if (offset + DIGEST_WORDS > this.#batch.length) this.#growBatch()
+    for (let word = 0; word < DIGEST_WORDS; word += 1) {
+      this.#batch[offset + word] = digest.readUInt32LE(word * 4) || 1
+    }
+    if (this.#newer.has(this.#batch, offset) || this.#older.has(this.#batch, offset)) return false
+    this.#add(this.#batch, offset)
+    this.#batchWords += DIGEST_WORDS
+    return true
+  }
+
+  /** Writes this transaction's receipts. */
+  prepare(): void {
+    if (this.#batchWords === 0) return
+    this.#insert.run(this.#nextRow, new Uint8Array(this.#batch.buffer, 0, this.#batchWords * 4))
+    this.#nextRow += 1
+    this.#batchWords = 0
+    if (this.#firstRow >= this.#olderFrom) return
+    this.#firstRow = Math.min(this.#firstRow + FORGET_CHUNK, this.#olderFrom)
+    this.#forget.run(this.#firstRow)
+  }
+
+  #add(words: Uint32Array, offset: number): void {
+    if (this.#newer.isFull) {
+      const oldest = this.#older
+      this.#older = this.#newer
+      this.#newer = oldest
+      this.#newer.clear()
+      this.#olderFrom = this.#newerFrom
+      this.#newerFrom = this.#nextRow
+    }
+    this.#newer.add(words, offset)
+  }
+
+  #growBatch(): void {
+    const grown = new Uint32Array(this.#batch.length * 2)
+    grown.set(this.#batch)
+    this.#batch = grown
+  }
+}

@@ -1,0 +1,28 @@
+import type { EnqueueOutcome, FailureRecord, NewMessage } from '../contract.ts'
+
+/** What the store asks of its writer thread. */
+export type QueueRequest =
+  | { do: 'define'; queue: string; definition: string }
+  | { do: 'pause'; queue: string; paused: boolean }
+  | { do: 'queues' }
+  | { do: 'counts'; queue: string }
+  | { do: 'enqueue'; messages: NewMessage[] }
+  | { do: 'acknowledge'; queue: string; seqs: number[] }
+  | { do: 'fail'; queue: string; record: FailureRecord; dueAt: number }
+  | { do: 'bury'; queue: string; record: FailureRecord }
+  | { do: 'read'; queue: string; after: number; limit: number; maxBytes: number }
+  | { do: 'load'; queue: string; seqs: number[]; maxBytes: number }
+  | { do: 'dead-letters'; queue: string; offset: number; limit: number }
+  | { do: 'redrive'; queue: string; limit: number }
+  | { do: 'redrive-message'; queue: string; id: string }
+  | { do: 'discard'; queue: string; id: string }
+  | { do: 'remove'; queue: string; limit: number }
+
+/** What the writer thread answers; which of them depends on the request. */
+export type QueueReply = EnqueueOutcome[] | object | boolean | number | undefined
+
+/** What the writer thread is started with. */
+export interface QueueThreadOptions {
+  path: string
+  rememberedReceipts: number
+}

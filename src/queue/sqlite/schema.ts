@@ -1,0 +1,58 @@
+import type { StoreSchema } from '../../sqlite/migrate.ts'
+
+/**
+ * A message's key is its queue's number and its seq in one 64-bit integer: `(queue << 45) | seq`. So the
+ * messages of a queue lie together in order, without any index beside the table. Room for 262,143 queues
+ * and 35 million million messages in each.
+ *
+ * What only some messages have (failures, being dead) is in tables of its own, so that a message that
+ * succeeds is one row inserted and one row deleted.
+ */
+export const queueSchema: StoreSchema = {
+  name: 'queue store',
+  applicationId: 0x69697175,
+  migrations: [
+    `CREATE TABLE queues (
+       id INTEGER PRIMARY KEY AUTOINCREMENT,
+       name TEXT NOT NULL UNIQUE,
+       definition TEXT NOT NULL,
+       paused INTEGER NOT NULL DEFAULT 0,
+       tail INTEGER NOT NULL DEFAULT 0,
+       depth INTEGER NOT NULL DEFAULT 0 CHECK (depth >= 0),
+       dead INTEGER NOT NULL DEFAULT 0 CHECK (dead >= 0)
+     ) STRICT;
+     CREATE TABLE messages (
+       key INTEGER PRIMARY KEY,
+       message_id TEXT NOT NULL,
+       function_id TEXT NOT NULL,
+       message_group TEXT,
+       data TEXT NOT NULL
+     ) STRICT;
+     CREATE TABLE failures (
+       key INTEGER PRIMARY KEY,
+       attempts INTEGER NOT NULL,
+       stops INTEGER NOT NULL,
+       due_at INTEGER,
+       history TEXT NOT NULL
+     ) STRICT;
+     CREATE TABLE dead_letters (
+       key INTEGER PRIMARY KEY,
+       message_id TEXT NOT NULL,
+       function_id TEXT NOT NULL,
+       message_group TEXT,
+       data TEXT NOT NULL,
+       attempts INTEGER NOT NULL,
+       stops INTEGER NOT NULL,
+       failed_at INTEGER NOT NULL,
+       history TEXT NOT NULL
+     ) STRICT;
+     CREATE INDEX dead_letters_by_message ON dead_letters (message_id);
+     CREATE TABLE receipts (
+       batch INTEGER PRIMARY KEY,
+       digests BLOB NOT NULL
+     ) STRICT;`,
+  ],
+}
+
+/** Bits of a message key that hold the seq. */
+export const SEQ_BITS = 45

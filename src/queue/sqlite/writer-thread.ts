@@ -1,0 +1,137 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { type CommitHandler, serveCommits } from '../../sqlite/commit-thread.ts'
+import { openDatabase } from '../../sqlite/open.ts'
+import type { EnqueueOutcome, NewMessage } from '../contract.ts'
+import { MessageTable } from './message-table.ts'
+import { type QueueRow, QueueTable } from './queue-table.ts'
+import { Receipts } from './receipts.ts'
+import type { QueueReply, QueueRequest, QueueThreadOptions } from './requests.ts'
+import { queueSchema } from './schema.ts'
+
+/** The queue store's side of the writer thread: each request is carried out inside a shared transaction. */
+class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
+  readonly db: DatabaseSync
+  readonly path: string
+  readonly #queues: QueueTable
+  readonly #messages: MessageTable
+  readonly #receipts: Receipts
+  #uncommitted = false
+
+  constructor({ path, rememberedReceipts }: QueueThreadOptions) {
+    this.path = path
+    this.db = openDatabase({ path, schema: queueSchema })
+    this.#queues = new QueueTable(this.db)
+    this.#messages = new MessageTable(this.db)
+    this.#receipts = new Receipts(this.db, rememberedReceipts)
+  }
+
+  begin(): void {
+    if (this.#uncommitted) {
+      this.#queues.load()
+      this.#messages.load()
+      this.#receipts.load()
+    }
+    this.#uncommitted = true
+  }
+
+  prepare(): void {
+    this.#queues.prepare()
+    this.#receipts.prepare()
+  }
+
+  committed(): void {
+    this.#uncommitted = false
+  }
+
+  execute(request: QueueRequest): QueueReply {
+    switch (request.do) {
+      case 'enqueue':
+        return request.messages.map((message) => this.#enqueue(message))
+      case 'define':
+        this.#queues.define(request.queue, request.definition)
+        return undefined
+      case 'queues':
+        return this.#queues.all()
+    }
+    const queue = this.#queues.get(request.queue)
+    return queue && this.#ofQueue(queue, request)
+  }
+
+  #ofQueue(
+    queue: QueueRow,
+    request: Exclude<QueueRequest, { do: 'enqueue' | 'define' | 'queues' }>,
+  ): QueueReply {
+    const { id, tail } = queue
+    switch (request.do) {
+      case 'acknowledge': {
+        const removed = request.seqs.filter((seq) => this.#messages.remove(id, seq)).length
+        return this.#count(queue, -removed, 0)
+      }
+      case 'fail':
+        return this.#messages.fail(id, request.record, request.dueAt)
+      case 'bury':
+        return this.#messages.bury(id, request.record) && this.#count(queue, -1, 1)
+      case 'read':
+        return this.#messages.read(id, request.after, request.limit, request.maxBytes, tail)
+      case 'load':
+        return this.#load(id, request.seqs, request.maxBytes)
+      case 'counts':
+        return { depth: queue.depth, dead: queue.dead }
+      case 'dead-letters':
+        return this.#messages.deadLetters(id, tail, request.offset, request.limit)
+      case 'redrive': {
+        const redriven = this.#messages.redrive(id, tail, request.limit)
+        this.#count(queue, redriven, -redriven)
+        return redriven
+      }
+      case 'redrive-message':
+        return this.#messages.redriveOne(id, tail, request.id) && this.#count(queue, 1, -1)
+      case 'discard':
+        return this.#messages.discard(id, tail, request.id) && this.#count(queue, 0, -1)
+      case 'pause':
+        this.#queues.change(queue, { paused: request.paused })
+        return true
+      case 'remove':
+        return this.#remove(queue, request.limit)
+    }
+  }
+
+  #enqueue(message: NewMessage): EnqueueOutcome {
+    const queue = this.#queues.get(message.queue)
+    if (!queue) return { outcome: 'unknown-queue' }
+    if (!this.#receipts.take(queue.id, message.id)) return { outcome: 'duplicate' }
+    const seq = queue.tail + 1
+    this.#messages.insert(queue.id, seq, message)
+    this.#queues.change(queue, { tail: seq, depth: queue.depth + 1 })
+    return { outcome: 'accepted', seq }
+  }
+
+  #count(queue: QueueRow, depth: number, dead: number): true {
+    this.#queues.change(queue, { depth: queue.depth + depth, dead: queue.dead + dead })
+    return true
+  }
+
+  #load(id: number, seqs: number[], maxBytes: number): object {
+    const found = []
+    let bytes = 0
+    for (const seq of seqs) {
+      const message = this.#messages.loadOne(id, seq)
+      if (message) found.push(message)
+      bytes += message?.data.length ?? 0
+      if (bytes >= maxBytes) break
+    }
+    return found
+  }
+
+  #remove(queue: QueueRow, limit: number): boolean {
+    const { messages } = this.#messages.read(queue.id, 0, limit, Number.POSITIVE_INFINITY, queue.tail)
+    for (const { seq } of messages) this.#messages.remove(queue.id, seq)
+    const dead = this.#messages.discardOldest(queue.id, queue.tail, limit)
+    this.#count(queue, -messages.length, -dead)
+    if (queue.depth > 0 || queue.dead > 0) return false
+    this.#queues.remove(queue)
+    return true
+  }
+}
+
+serveCommits((options: QueueThreadOptions) => new QueueWriter(options))

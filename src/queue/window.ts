@@ -1,0 +1,280 @@
+import type { QueueStore, StoredMessage } from './contract.ts'
+import { Fifo } from './fifo.ts'
+import { Lane, seqOf } from './lane.ts'
+
+/** How much of one queue is kept in memory. */
+export interface WindowLimits {
+  /** Messages held whole. Default 1,000. */
+  messages: number
+  /** Characters of data held. Default 16 Mi. */
+  bytes: number
+  /** Messages known by their seq: behind a blocked one of their group, or waiting. Default 100,000. */
+  tracked: number
+  /** Messages of one group held whole. Default 16. */
+  perGroup: number
+}
+
+export const WINDOW_LIMITS: WindowLimits = {
+  messages: 1_000,
+  bytes: 16 * 1024 * 1024,
+  tracked: 100_000,
+  perGroup: 16,
+}
+
+interface WindowOptions {
+  queue: string
+  store: Pick<QueueStore, 'read' | 'load'>
+  limits: WindowLimits
+  /** Called when lanes have become ready. */
+  onReady: () => void
+  /** Called when the store could not be read; calling {@link Window.refill} tries again. */
+  onError: (error: unknown) => void
+}
+
+/**
+ * The part of a queue that is in memory: a bounded window that mirrors the store. It covers every message up
+ * to `cursor`; what is newer is read in pages when there is room. A message that is enqueued while the
+ * window reaches up to the tail goes straight into it and is never read back.
+ *
+ * Covered messages are in lanes. Those of a blocked lane are kept by their seq alone, so that a poisoned
+ * group neither fills the window nor stops the cursor (until `tracked` of them are known).
+ */
+export class Window {
+  readonly #options: WindowOptions
+  readonly #limits: WindowLimits
+  /** Every message up to here is in a lane, or finished. */
+  #cursor = 0
+  #tail = 0
+  /** Nothing was read yet, so what the queue holds is not known. */
+  #unread = true
+  #lanes = new Set<Lane>()
+  #groups = new Map<string, Lane>()
+  #ready = new Fifo<Lane>()
+  /** Ready lanes whose head has to be loaded first. */
+  #bare: Lane[] = []
+  /** Messages that were delivered and not finished: after a rewind they are not to be found a second time. */
+  readonly #claimed = new Set<number>()
+  /** Finished while a read was under way, which may still bring them. */
+  readonly #finished = new Set<number>()
+  #reading = false
+  /** Counts rewinds, so that what was read before one is not used after it. */
+  #epoch = 0
+  #messages = 0
+  #bytes = 0
+  #tracked = 0
+
+  constructor(options: WindowOptions) {
+    this.#options = options
+    this.#limits = options.limits
+  }
+
+  /** Messages held whole and messages known, for tests and operators. */
+  get size(): { held: number; tracked: number } {
+    return { held: this.#messages, tracked: this.#tracked }
+  }
+
+  /** A message was stored. */
+  accepted(message: StoredMessage): void {
+    this.#tail = Math.max(this.#tail, message.seq)
+    if (this.#reading || message.seq !== this.#cursor + 1 || !this.#hasRoom()) return
+    this.#cursor = message.seq
+    this.#track(message)
+  }
+
+  /** Takes the next lane whose head can be delivered. */
+  next(): (Lane & { head: StoredMessage }) | undefined {
+    for (let lane = this.#ready.shift(); lane; lane = this.#ready.shift()) {
+      if (lane.state !== 'ready') continue
+      if (typeof lane.head === 'object') return lane as Lane & { head: StoredMessage }
+      this.#bare.push(lane)
+    }
+    return undefined
+  }
+
+  /** The head of `lane` is being delivered. */
+  deliver(lane: Lane): void {
+    lane.state = 'busy'
+    this.#claimed.add(seqOf(lane.head))
+  }
+
+  /**
+   * The head of `lane` cannot be delivered for now. If older messages of its group have come back behind
+   * it, the lane is dropped and built again in order.
+   */
+  block(lane: Lane, state: 'waiting' | 'missing'): void {
+    lane.state = state
+    if (lane.isOutOfOrder) {
+      this.rewind()
+      return
+    }
+    for (const message of lane.release()) this.#letGo(message)
+  }
+
+  /** The head of `lane` may be delivered (again). */
+  unblock(lane: Lane): void {
+    lane.state = 'ready'
+    this.#ready.push(lane)
+  }
+
+  /** The head of `lane` is no longer in the queue: it was acknowledged, or given up. */
+  finish(lane: Lane): void {
+    if (this.#reading) this.#finished.add(seqOf(lane.head))
+    this.#removeHead(lane)
+    if (lane.size > 0) this.unblock(lane)
+  }
+
+  /** Starts over from the front of the queue, where older messages have come back; keeps what is in flight. */
+  rewind(): void {
+    this.#epoch += 1
+    this.#cursor = 0
+    this.#unread = true
+    const busy: Lane[] = []
+    for (const lane of this.#lanes) {
+      if (lane.state === 'busy') {
+        for (const message of lane.keepHead()) this.#letGo(message)
+        busy.push(lane)
+      } else {
+        for (const message of lane.release()) this.#letGo(message)
+        this.#claimed.delete(seqOf(lane.head))
+        lane.state = 'dropped'
+      }
+    }
+    this.#ready.clear()
+    this.#bare = []
+    this.#lanes = new Set(busy)
+    this.#groups = new Map(busy.flatMap((lane) => (lane.group === undefined ? [] : [[lane.group, lane]])))
+    this.#tracked = busy.length
+    this.#options.onReady()
+  }
+
+  /** Reads on if there is room: heads that have to be loaded first, then the next page. */
+  refill(): void {
+    if (this.#reading) return
+    if (this.#bare.length > 0 && this.#messages < this.#limits.messages) this.#run(() => this.#load())
+    else if ((this.#unread || this.#cursor < this.#tail) && this.#isLow()) this.#run(() => this.#read())
+  }
+
+  #run(read: () => Promise<void>): void {
+    this.#reading = true
+    read()
+      .then(
+        () => true,
+        (error) => {
+          this.#options.onError(error)
+          return false
+        },
+      )
+      .then((went) => {
+        this.#reading = false
+        this.#finished.clear()
+        if (went) this.#options.onReady()
+      })
+  }
+
+  async #read(): Promise<void> {
+    const { store, queue } = this.#options
+    const epoch = this.#epoch
+    const room = Math.min(
+      this.#limits.messages - this.#messages,
+      Math.max(1, this.#limits.tracked - this.#tracked),
+    )
+    const page = await store.read(queue, this.#cursor, room, this.#limits.bytes - this.#bytes)
+    if (epoch !== this.#epoch) return
+    for (const message of page.messages) {
+      if (!this.#claimed.has(message.seq) && !this.#finished.has(message.seq)) this.#track(message)
+    }
+    this.#cursor = Math.max(this.#cursor, page.end)
+    this.#tail = Math.max(this.#tail, page.tail)
+    this.#unread = false
+  }
+
+  async #load(): Promise<void> {
+    const { store, queue } = this.#options
+    const epoch = this.#epoch
+    const maxBytes = Math.max(1, this.#limits.bytes - this.#bytes)
+    const lanes = this.#bare.splice(0, this.#limits.messages - this.#messages)
+    const each = Math.max(
+      1,
+      Math.min(this.#limits.perGroup, Math.floor(this.#limits.messages / lanes.length)),
+    )
+    const wanted = lanes.map((lane) => lane.seqs(each))
+    let messages: StoredMessage[]
+    try {
+      messages = await store.load(queue, wanted.flat(), maxBytes)
+    } catch (error) {
+      this.#bare.push(...lanes)
+      throw error
+    }
+    if (epoch !== this.#epoch) return
+    const bytes = messages.reduce((sum, { data }) => sum + data.length, 0)
+    const found = new Map(messages.map((message) => [message.seq, message]))
+    lanes.forEach((lane, index) => {
+      for (const seq of wanted[index] ?? []) {
+        const message = found.get(seq)
+        if (message) this.#hold(lane, message)
+        else if (bytes >= maxBytes || lane.held > 0) break
+        else this.#removeHead(lane)
+      }
+      if (lane.size > 0) this.#ready.push(lane)
+    })
+  }
+
+  #track(message: StoredMessage): void {
+    const lane = this.#laneOf(message.group)
+    const whole = (lane.state === 'ready' || lane.state === 'busy') && lane.held < this.#limits.perGroup
+    this.#tracked += 1
+    if (lane.append(message, whole)) this.#count(message)
+    if (lane.size === 1) this.#ready.push(lane)
+  }
+
+  #laneOf(group: string | undefined): Lane {
+    const known = group === undefined ? undefined : this.#groups.get(group)
+    if (known) return known
+    const lane = new Lane(group)
+    this.#lanes.add(lane)
+    if (group !== undefined) this.#groups.set(group, lane)
+    return lane
+  }
+
+  #removeHead(lane: Lane): void {
+    const head = lane.shift()
+    this.#claimed.delete(seqOf(head))
+    this.#tracked -= 1
+    if (typeof head === 'object') this.#letGo(head)
+    if (lane.size > 0) return
+    lane.state = 'dropped'
+    this.#lanes.delete(lane)
+    if (lane.group !== undefined) this.#groups.delete(lane.group)
+  }
+
+  #hold(lane: Lane, message: StoredMessage): void {
+    lane.fill(message)
+    this.#count(message)
+  }
+
+  #count(message: StoredMessage): void {
+    this.#messages += 1
+    this.#bytes += message.data.length
+  }
+
+  #letGo(message: StoredMessage): void {
+    this.#messages -= 1
+    this.#bytes -= message.data.length
+  }
+
+  #hasRoom(): boolean {
+    return (
+      this.#messages < this.#limits.messages &&
+      this.#bytes < this.#limits.bytes &&
+      this.#tracked < this.#limits.tracked
+    )
+  }
+
+  #isLow(): boolean {
+    return (
+      this.#messages * 2 <= this.#limits.messages &&
+      this.#bytes * 2 <= this.#limits.bytes &&
+      this.#tracked < this.#limits.tracked
+    )
+  }
+}

@@ -1,0 +1,52 @@
+import type { IIIClient } from 'iii-sdk'
+import type { DeliverToFunction, DeliveryRequest } from '../queue/queue.ts'
+import type { DeliveryOutcome } from '../queue/runner.ts'
+
+/** The longest error that is stored with a message, in characters. */
+const MAX_ERROR = 4_000
+
+/** Delivers messages by calling their functions through the engine. */
+export function deliverBy(iii: Pick<IIIClient, 'trigger'>): DeliverToFunction {
+  return async (request) => {
+    try {
+      const payload: unknown = JSON.parse(request.message.data)
+      if (await isWanted(iii, request, payload)) {
+        await iii.trigger({
+          function_id: request.message.functionId,
+          payload,
+          timeoutMs: request.settings.timeout_ms,
+        })
+      }
+      return { outcome: 'done' }
+    } catch (error) {
+      return toOutcome(error)
+    }
+  }
+}
+
+/** A subscriber's condition skips a message by answering `false`, and nothing else. */
+async function isWanted(
+  iii: Pick<IIIClient, 'trigger'>,
+  { subscription, settings }: DeliveryRequest,
+  payload: unknown,
+): Promise<boolean> {
+  const condition = subscription?.conditionFunctionId
+  if (condition === undefined) return true
+  const answer: unknown = await iii.trigger({
+    function_id: condition,
+    payload,
+    timeoutMs: settings.timeout_ms,
+  })
+  return answer !== false
+}
+
+/** What the engine's error code (see iii's wire protocol) says about the delivery. */
+function toOutcome(error: unknown): DeliveryOutcome {
+  const { code, message } = error as { code?: unknown; message?: unknown }
+  const text = String(message ?? error).slice(0, MAX_ERROR)
+  if (code === 'function_not_found') return { outcome: 'missing' }
+  if (code === 'invocation_stopped') return { outcome: 'stopped', error: text }
+  // The SDK rejects without a code only when it is shut down while the call is out.
+  if (typeof code !== 'string') return { outcome: 'unsent' }
+  return { outcome: 'failed', error: text.includes(code) ? text : `${code}: ${text}` }
+}

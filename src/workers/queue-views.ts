@@ -1,0 +1,80 @@
+import type { DeadLetter } from '../queue/contract.ts'
+import type { QueueStatus } from '../queue/queue.ts'
+import type { QueueSettings } from '../queue/settings.ts'
+
+/** A queue, or a topic with all its subscribers, as iii's console shows them. */
+export interface TopicSummary {
+  name: string
+  broker: 'function_queue' | 'builtin'
+  consumers: number
+  depth: number
+  dead: number
+  config: QueueSettings | undefined
+}
+
+/** One line for each named queue and for each topic. */
+export function summarise(queues: QueueStatus[]): TopicSummary[] {
+  const topics = new Map<string, TopicSummary>()
+  const named: TopicSummary[] = []
+  for (const { name, settings, subscription, depth, dead } of queues) {
+    if (!subscription) {
+      named.push({
+        name,
+        broker: 'function_queue',
+        consumers: settings.concurrency,
+        depth,
+        dead,
+        config: settings,
+      })
+      continue
+    }
+    const { topic } = subscription
+    const summary = topics.get(topic) ?? {
+      name: topic,
+      broker: 'builtin',
+      consumers: 0,
+      depth: 0,
+      dead: 0,
+      config: undefined,
+    }
+    topics.set(topic, {
+      ...summary,
+      consumers: summary.consumers + 1,
+      depth: summary.depth + depth,
+      dead: summary.dead + dead,
+    })
+  }
+  return [...named, ...topics.values()]
+}
+
+/** A line of `iii::queue::list`. */
+export function toListed({ tail: _, subscription, ...queue }: QueueStatus): Record<string, unknown> {
+  const { name, settings, paused, depth, dead, inFlight, retrying, missing } = queue
+  return {
+    queue: name,
+    topic: subscription?.topic ?? null,
+    function_id: subscription?.functionId ?? null,
+    paused,
+    depth,
+    in_flight: inFlight,
+    retrying,
+    waiting_for_functions: missing,
+    dlq_depth: dead,
+    config: settings,
+  }
+}
+
+/** A dead letter as `engine::queue::dlq_messages` shows it, with what iii's own keys have no place for. */
+export function toDlqMessage(letter: DeadLetter): Record<string, unknown> {
+  return {
+    id: letter.id,
+    payload: JSON.parse(letter.data) as unknown,
+    error: letter.error,
+    failed_at: Math.floor(letter.failedAt / 1_000),
+    retries: letter.attempts,
+    size_bytes: Buffer.byteLength(letter.data),
+    function_id: letter.functionId,
+    stops: letter.stops,
+    history: letter.history,
+  }
+}

@@ -1,0 +1,103 @@
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import { DurableQueue, type DurableQueueOptions } from '../../src/queue/queue.ts'
+import type { DeliveryOutcome } from '../../src/queue/runner.ts'
+import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
+import { FakeClock } from './fake-clock.ts'
+import { tempFolder } from './temp-folder.ts'
+import { until } from './until.ts'
+
+export const silent = pino({ level: 'silent' })
+
+export const DONE: DeliveryOutcome = { outcome: 'done' }
+export const FAILED: DeliveryOutcome = { outcome: 'failed', error: 'no' }
+export const STOPPED: DeliveryOutcome = { outcome: 'stopped', error: 'the worker died' }
+export const MISSING: DeliveryOutcome = { outcome: 'missing' }
+
+/** A delivery that waits for the test to answer it. */
+export interface OpenDelivery {
+  queue: string
+  id: string
+  functionId: string
+  attempts: number
+  timeoutMs: number
+  answer(outcome: DeliveryOutcome): void
+}
+
+type Overrides = Partial<Omit<DurableQueueOptions, 'store' | 'clock'>>
+
+/** A queue on SQLite whose functions are played by the test, on a clock that stands still. */
+export async function queueHarness(overrides: Overrides = {}, folder = tempFolder()) {
+  const clock = new FakeClock()
+  /** Every delivery ever made, in order, by message id. */
+  const delivered: string[] = []
+  /** Deliveries that were not answered yet. */
+  const open: OpenDelivery[] = []
+  /** Answers deliveries by itself if it is set. */
+  const automatic: { answer: ((delivery: OpenDelivery) => DeliveryOutcome) | undefined } = {
+    answer: undefined,
+  }
+  const store = await openSqliteQueueStore({ folder })
+  const queue = await DurableQueue.open({ store, log: silent, clock, random: () => 0.999, ...overrides })
+  onTestFinished(() => queue.stop(0).then(() => undefined))
+
+  const start = (): void =>
+    queue.start(({ queue: name, message, settings }) => {
+      delivered.push(message.id)
+      return new Promise((resolve) => {
+        const delivery: OpenDelivery = {
+          queue: name,
+          id: message.id,
+          functionId: message.functionId,
+          attempts: message.attempts,
+          timeoutMs: settings.timeout_ms,
+          answer: (outcome) => {
+            open.splice(open.indexOf(delivery), 1)
+            resolve(outcome)
+          },
+        }
+        open.push(delivery)
+        if (automatic.answer) delivery.answer(automatic.answer(delivery))
+      })
+    })
+
+  const enqueue = (id: string, data: object = {}, to: { queue?: string; functionId?: string } = {}) =>
+    queue.enqueue({ queue: to.queue ?? 'jobs', functionId: to.functionId ?? 'job::run', data, id })
+
+  /** Answers the open delivery of a message, once there is one. */
+  const answer = async (id: string, outcome: DeliveryOutcome = DONE): Promise<void> => {
+    await until(() => open.some((delivery) => delivery.id === id))
+    open.find((delivery) => delivery.id === id)?.answer(outcome)
+  }
+
+  const openIds = (): string[] => open.map(({ id }) => id)
+
+  /** Waits until exactly these messages are being delivered. */
+  const untilOpen = (...ids: string[]): Promise<void> =>
+    until(() => openIds().toSorted().join() === ids.toSorted().join())
+
+  const status = async (name = 'jobs') => (await queue.status(name))[0]
+
+  /** Waits until everything that was answered is stored, however it ended. */
+  const settled = async (): Promise<void> => {
+    // Each round trip of the store comes after what was submitted before it.
+    for (let round = 0; round < 3; round += 1) await store.queues()
+  }
+
+  return {
+    queue,
+    store,
+    clock,
+    folder,
+    delivered,
+    open,
+    automatic,
+    start,
+    enqueue,
+    answer,
+    openIds,
+    untilOpen,
+    status,
+    settled,
+  }
+}
