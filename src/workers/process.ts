@@ -38,10 +38,13 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerOp
   const iii = connect(config, `cqrs-${roles.join('-')}`, log)
   const { connected, onReconnected } = watchLink(iii)
   const running: Role[] = []
+  const failure = Promise.withResolvers<never>()
+  failure.promise.catch(() => {})
   const startOne = async (name: RoleName) => {
     const start = starters[name]
     if (!start) throw new CqrsError('CQRS_APP_INVALID', `There is no role ${name} in this version.`)
-    const context = { app, config, iii, log: log.child({ role: name }), onReconnected }
+    const fail = (error: unknown) => failure.reject(error)
+    const context = { app, config, iii, log: log.child({ role: name }), onReconnected, fail }
     running.push(await start({ ...context, stopping: stopping.signal }))
   }
   let stopWithinMs = ORPHAN_STOP_MS
@@ -52,7 +55,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerOp
       log.info({ roles, engine: config.engine.url }, 'ready')
       reportReady(host)
     }
-    const reason = await stop
+    const reason = await Promise.race([stop, failure.promise])
     log.info({ reason }, 'stopping')
     if (reason !== 'supervisor-gone') stopWithinMs = Math.max(ORPHAN_STOP_MS, config.shutdownMs - RESERVE_MS)
   } finally {

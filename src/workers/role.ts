@@ -20,6 +20,8 @@ export interface RoleContext {
    * link will never be answered. Returns a function that ends it.
    */
   onReconnected(listener: () => void): () => void
+  /** Says that a role cannot go on: the process stops and ends with this error, to be started again. */
+  fail(error: unknown): void
   /** Aborted when the process is told to stop. */
   readonly stopping: AbortSignal
 }

@@ -1,0 +1,45 @@
+import { dataPaths } from '../config/paths.ts'
+import { DurableQueue } from '../queue/queue.ts'
+import { openSqliteQueueStore } from '../queue/sqlite/store.ts'
+import { type QueueProvider, registerQueueProvider } from './queue-provider.ts'
+import type { RoleContext, StartRole } from './role.ts'
+
+/**
+ * The queue worker: the queue provider of the engine, on the one store of the data folder. While another
+ * process owns the store this one stands by, registers nothing, and takes over when that process ends.
+ */
+export const startQueue: StartRole = async (context) => {
+  const standingBy = Promise.withResolvers<void>()
+  const provider = provide(context, () => standingBy.resolve())
+  await Promise.race([provider, standingBy.promise])
+  // A standby that cannot take over in the end is of no use: the process ends, and is started again.
+  provider.catch((error) => {
+    if (!context.stopping.aborted) context.fail(error)
+  })
+  return {
+    async stop() {
+      const started = await provider.catch(() => undefined)
+      const unfinished = await started?.stop()
+      if (unfinished) context.log.warn({ unfinished }, 'deliveries did not finish in time; they come again')
+    },
+  }
+}
+
+async function provide(
+  { config, iii, log, stopping }: RoleContext,
+  onWaiting: () => void,
+): Promise<QueueProvider> {
+  const store = await openSqliteQueueStore({
+    folder: config.data,
+    signal: stopping,
+    onWaiting: (pid) => {
+      log.info({ pid }, 'another process owns the queue store; standing by')
+      onWaiting()
+    },
+  })
+  const { concurrency, maxRetries, backoffMs, timeoutMs } = config.queue
+  const defaults = { concurrency, max_retries: maxRetries, backoff_ms: backoffMs, timeout_ms: timeoutMs }
+  const queue = await DurableQueue.open({ store, log, queues: { default: defaults } })
+  log.info({ store: dataPaths(config.data).queue }, 'the queue is open')
+  return registerQueueProvider({ iii, queue, log, drainMs: config.queue.drainMs })
+}
