@@ -160,7 +160,7 @@ export class QueueRunner {
     this.#stopped = true
     this.#retries.clear()
     this.#missing.clear()
-    if (this.#inFlight.size + this.#settling > 0) {
+    if (deadlineMs > 0 && this.#inFlight.size + this.#settling > 0) {
       await new Promise<void>((resolve) => {
         const cancel = this.#options.clock.after(deadlineMs, resolve)
         this.#onQuiet = () => {
@@ -225,7 +225,9 @@ export class QueueRunner {
   #wait(lane: Lane, ms: number): void {
     lane.waitedFor = typeof lane.head === 'object' ? lane.head.seq : (lane.head ?? 0)
     this.#window.block(lane, 'waiting')
-    if (lane.state === 'waiting') this.#retries.add(lane, ms)
+    if (lane.state !== 'waiting') return
+    if (ms > 0) this.#retries.add(lane, ms)
+    else this.#window.unblock(lane)
   }
 
   #answered(delivery: Delivery, outcome: DeliveryOutcome): void {

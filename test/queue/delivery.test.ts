@@ -132,7 +132,10 @@ test('without any news, one message is tried now and then, not all of them', asy
   const harness = await queueHarness({ probeMs: 5_000, queues: { jobs: {} } })
   harness.automatic.answer = () => MISSING
   harness.start()
-  for (const id of ['a', 'b', 'c', 'd']) await harness.enqueue(id)
+  await harness.enqueue('a')
+  await until(() => harness.delivered.length === 1)
+  await harness.settled()
+  for (const id of ['b', 'c', 'd']) await harness.enqueue(id)
   await harness.settled()
   expect(harness.delivered).toEqual(['a'])
   harness.clock.advance(5_000)
