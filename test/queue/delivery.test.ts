@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { eventually } from '../support/eventually.ts'
 import { DONE, FAILED, MISSING, queueHarness, STOPPED } from '../support/queue-harness.ts'
-import { until } from '../support/until.ts'
 
 const fifo = { type: 'fifo', message_group_field: 'sku' }
 const depth = async (harness: Awaited<ReturnType<typeof queueHarness>>) => (await harness.status())?.depth
@@ -23,7 +23,7 @@ test('messages that were stored before the start are delivered, in order', async
   harness.automatic.answer = () => DONE
   for (const id of ['a', 'b', 'c']) await harness.enqueue(id)
   harness.start()
-  await until(() => harness.delivered.length === 3)
+  await eventually(() => harness.delivered.length === 3)
   expect(harness.delivered).toEqual(['a', 'b', 'c'])
 })
 
@@ -106,7 +106,7 @@ test('attempts survive a restart of the queue', async () => {
   await first.queue.stop(0)
   const second = await queueHarness({ queues: settings }, first.folder)
   second.start()
-  await until(() => true)
+  await eventually(() => true)
   second.clock.advance(1_000)
   await second.answer('a', FAILED)
   await second.settled()
@@ -133,18 +133,18 @@ test('without any news, one message is tried now and then, not all of them', asy
   harness.automatic.answer = () => MISSING
   harness.start()
   await harness.enqueue('a')
-  await until(() => harness.delivered.length === 1)
+  await eventually(() => harness.delivered.length === 1)
   await harness.settled()
   for (const id of ['b', 'c', 'd']) await harness.enqueue(id)
   await harness.settled()
   expect(harness.delivered).toEqual(['a'])
   harness.clock.advance(5_000)
-  await until(() => harness.delivered.length === 2)
+  await eventually(() => harness.delivered.length === 2)
   await harness.settled()
   expect(harness.delivered).toHaveLength(2)
   harness.automatic.answer = () => DONE
   harness.clock.advance(5_000)
-  await until(() => harness.delivered.length === 6)
+  await eventually(() => harness.delivered.length === 6)
 })
 
 test('a function that is slow to answer the probe counts as back', async () => {
@@ -205,7 +205,7 @@ test('after a reconnect, what was in flight is delivered again and the old answe
   await harness.untilOpen('a1')
   const [old] = harness.open
   harness.queue.reconnected()
-  await until(() => harness.open.length === 2)
+  await eventually(() => harness.open.length === 2)
   old?.answer(FAILED)
   await harness.settled()
   expect(await harness.status()).toMatchObject({ depth: 2, dead: 0, inFlight: 1 })

@@ -3,9 +3,9 @@ import { onTestFinished } from 'vitest'
 import { DurableQueue, type DurableQueueOptions } from '../../src/queue/queue.ts'
 import type { DeliveryOutcome } from '../../src/queue/runner.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
+import { eventually } from './eventually.ts'
 import { FakeClock } from './fake-clock.ts'
 import { tempFolder } from './temp-folder.ts'
-import { until } from './until.ts'
 
 export const silent = pino({ level: 'silent' })
 
@@ -66,7 +66,7 @@ export async function queueHarness(overrides: Overrides = {}, folder = tempFolde
 
   /** Answers the open delivery of a message, once there is one. */
   const answer = async (id: string, outcome: DeliveryOutcome = DONE): Promise<void> => {
-    await until(() => open.some((delivery) => delivery.id === id))
+    await eventually(() => open.some((delivery) => delivery.id === id))
     open.find((delivery) => delivery.id === id)?.answer(outcome)
   }
 
@@ -74,7 +74,7 @@ export async function queueHarness(overrides: Overrides = {}, folder = tempFolde
 
   /** Waits until exactly these messages are being delivered. */
   const untilOpen = (...ids: string[]): Promise<void> =>
-    until(() => openIds().toSorted().join() === ids.toSorted().join())
+    eventually(() => openIds().toSorted().join() === ids.toSorted().join())
 
   const status = async (name = 'jobs') => (await queue.status(name))[0]
 
