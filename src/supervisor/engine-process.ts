@@ -1,12 +1,8 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../config/paths.ts'
+import { type EngineOptions, startEngine } from '../engine/engine.ts'
 import { type EngineAddresses, type HostProcess, reportReady, stopRequested } from './supervised.ts'
-
-/** The part of src/engine/engine.ts that is used here. */
-interface EngineModule {
-  startEngine(options: object): Promise<EngineAddresses & { close(): Promise<void> }>
-}
 
 /** What {@link runEngine} needs. */
 export interface EngineProcessOptions {
@@ -24,9 +20,7 @@ export interface EngineProcessOptions {
  */
 export async function runEngine({ config, log, host, onListening }: EngineProcessOptions): Promise<void> {
   const stop = stopRequested(host)
-  const { startEngine } = (await import(new URL('../engine/engine.ts', import.meta.url).href)) as EngineModule
-  const { url, port, httpUrl, httpPort, close } = await startEngine(engineOptions(config, log))
-  const addresses = { url, port, httpUrl, httpPort }
+  const { close, ...addresses } = await startEngine(engineOptions(config, log))
   log.info(addresses, 'ready')
   onListening?.(addresses)
   reportReady(host, addresses)
@@ -34,7 +28,7 @@ export async function runEngine({ config, log, host, onListening }: EngineProces
   await close()
 }
 
-function engineOptions({ data, engine, http }: Config, logger: Logger) {
+function engineOptions({ data, engine, http }: Config, logger: Logger): EngineOptions {
   return {
     host: engine.host,
     port: engine.port,

@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { runEngine } from '../../supervisor/engine-process.ts'
 import type { CliContext } from './context.ts'
 
 /** `cqrs engine`. */
@@ -13,7 +12,8 @@ Examples:
   cqrs engine
   III_HOST=0.0.0.0 III_PORT=49200 cqrs engine`,
     )
-    .action(() =>
-      runEngine({ config: context.config(), log: context.logger('engine'), host: context.process }),
-    )
+    .action(async () => {
+      const { runEngine } = await import('../../supervisor/engine-process.ts')
+      await runEngine({ config: context.config(), log: context.logger('engine'), host: context.process })
+    })
 }

@@ -1,6 +1,4 @@
 import { Command } from 'commander'
-import { up } from '../../supervisor/up.ts'
-import { loadApp } from '../../workers/load-app.ts'
 import type { CliContext } from './context.ts'
 
 /** `cqrs up`. */
@@ -19,6 +17,8 @@ Examples:
   III_URL=ws://engine:49134 cqrs up`,
     )
     .action(async () => {
+      const { up } = await import('../../supervisor/up.ts')
+      const { loadApp } = await import('../../workers/load-app.ts')
       const config = context.config()
       const code = await up({
         app: await loadApp(config.app),

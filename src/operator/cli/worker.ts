@@ -1,7 +1,5 @@
 import { Argument, Command } from 'commander'
-import { runWorker } from '../../workers/process.ts'
 import { ROLES, type RoleName } from '../../workers/role.ts'
-import { STARTERS } from '../../workers/roles.ts'
 import type { CliContext } from './context.ts'
 
 /** `cqrs worker <role…>`. */
@@ -20,6 +18,8 @@ Examples:
   III_URL=ws://engine:49134 cqrs worker projections`,
     )
     .action(async (names: RoleName[]) => {
+      const { runWorker } = await import('../../workers/process.ts')
+      const { STARTERS } = await import('../../workers/roles.ts')
       const roles = [...new Set(names)]
       const log = context.logger(roles.join('+'))
       await runWorker({ roles, config: context.config(), starters: STARTERS, log, host: context.process })
