@@ -9,8 +9,6 @@ export interface EngineProcessOptions {
   readonly config: Config
   readonly log: Logger
   readonly host: HostProcess
-  /** Called when it listens. */
-  onListening?(addresses: EngineAddresses): void
 }
 
 /**
@@ -18,11 +16,10 @@ export interface EngineProcessOptions {
  *
  * @throws CqrsError CQRS_PORT_TAKEN, or a store error of its state
  */
-export async function runEngine({ config, log, host, onListening }: EngineProcessOptions): Promise<void> {
+export async function runEngine({ config, log, host }: EngineProcessOptions): Promise<void> {
   const stop = stopRequested(host)
   const { close, ...addresses } = await startEngine(engineOptions(config, log))
   log.info(addresses, 'ready')
-  onListening?.(addresses)
   reportReady(host, addresses)
   log.info({ reason: await stop }, 'stopping')
   await close()
