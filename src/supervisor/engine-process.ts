@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../config/paths.ts'
 import { type EngineOptions, startEngine } from '../engine/engine.ts'
-import { type EngineAddresses, type HostProcess, reportReady, stopRequested } from './supervised.ts'
+import { type HostProcess, reportReady, stopRequested } from './supervised.ts'
 
 /** What {@link runEngine} needs. */
 export interface EngineProcessOptions {

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net'
+import type { Config } from '../config/config.ts'
 import { CqrsError } from '../kernel/errors.ts'
 
 /** A port that will be needed. */
@@ -14,6 +15,16 @@ export interface NeededPort {
 
 /** Linux takes ports for outgoing connections from here, so that one of these can be in use by chance. */
 const EPHEMERAL = { first: 32_768, last: 60_999 }
+
+/** The ports of the embedded engine. */
+export function neededPorts({ engine, http }: Config): NeededPort[] {
+  const { host, port } = engine
+  const ports: NeededPort[] = [{ host, port, what: 'the engine', variable: 'III_PORT' }]
+  if (engine.httpEnabled) {
+    ports.push({ host: http.host, port: http.port, what: 'HTTP', variable: 'III_HTTP_PORT' })
+  }
+  return ports
+}
 
 /** Whether nobody listens on a port; binds it for a moment. @throws what the system says except "in use" */
 export async function isFree({ host, port }: Pick<NeededPort, 'host' | 'port'>): Promise<boolean> {

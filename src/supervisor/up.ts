@@ -8,7 +8,7 @@ import { toStoreError } from '../sqlite/errors.ts'
 import { type OwnerLock, tryOwn } from '../sqlite/owner-lock.ts'
 import { systemClock } from './clock.ts'
 import { EXIT } from './exit-codes.ts'
-import { assertPortsFree, type NeededPort } from './ports.ts'
+import { assertPortsFree, neededPorts } from './ports.ts'
 import { type ChildSpec, spawnChild } from './spawn.ts'
 import { type EngineAddresses, type HostProcess, stopRequested } from './supervised.ts'
 import { Supervisor } from './supervisor.ts'
@@ -92,16 +92,6 @@ function ownDataFolder(data: string): OwnerLock {
       { cause: error },
     )
   }
-}
-
-/** The ports of the embedded engine. */
-export function neededPorts({ engine, http }: Config): NeededPort[] {
-  const { host, port } = engine
-  const ports: NeededPort[] = [{ host, port, what: 'the engine', variable: 'III_PORT' }]
-  if (engine.httpEnabled) {
-    ports.push({ host: http.host, port: http.port, what: 'HTTP', variable: 'III_HTTP_PORT' })
-  }
-  return ports
 }
 
 /**

@@ -2,7 +2,12 @@ import { Command, CommanderError } from 'commander'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
 import { type CliContext, type CliProcess, createContext } from './context.ts'
+import { dlqCommand } from './dlq.ts'
+import { doctorCommand } from './doctor.ts'
 import { engineCommand } from './engine.ts'
+import { eventsCommand } from './events.ts'
+import { OperationFailed } from './operations.ts'
+import { statusCommand } from './status.ts'
 import { upCommand } from './up.ts'
 import { workerCommand } from './worker.ts'
 
@@ -36,7 +41,15 @@ export function createProgram(context: CliContext): Command {
     })
     .showHelpAfterError('Run with --help to see what there is.')
     .addHelpText('after', exitCodeHelp())
-  const commands = [upCommand, workerCommand, engineCommand]
+  const commands = [
+    upCommand,
+    workerCommand,
+    engineCommand,
+    statusCommand,
+    eventsCommand,
+    dlqCommand,
+    doctorCommand,
+  ]
   for (const make of commands) program.addCommand(make(context))
   for (const command of allCommands(program)) {
     command.exitOverride().configureOutput({
@@ -58,5 +71,6 @@ function exitCodeHelp(): string {
 
 function describe(error: unknown): string {
   if (isCqrsError(error)) return `${error.code}: ${error.message}`
+  if (error instanceof OperationFailed) return error.message
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }

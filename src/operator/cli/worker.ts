@@ -1,12 +1,13 @@
-import { Argument, Command } from 'commander'
+import { Command } from 'commander'
 import { ROLES, type RoleName } from '../../workers/role.ts'
 import type { CliContext } from './context.ts'
+import { someOf } from './values.ts'
 
 /** `cqrs worker <role…>`. */
 export function workerCommand(context: CliContext): Command {
   return new Command('worker')
     .description('Run one or several roles in this process, connected to an engine.')
-    .addArgument(new Argument('<role...>', 'what the process does').choices(ROLES))
+    .argument('<role...>', `what the process does: ${ROLES.join(', ')}`, someOf(ROLES))
     .addHelpText(
       'after',
       `
@@ -17,10 +18,9 @@ Examples:
   cqrs worker commands queries
   III_URL=ws://engine:49134 cqrs worker projections`,
     )
-    .action(async (names: RoleName[]) => {
+    .action(async (roles: RoleName[]) => {
       const { runWorker } = await import('../../workers/process.ts')
       const { STARTERS } = await import('../../workers/roles.ts')
-      const roles = [...new Set(names)]
       const log = context.logger(roles.join('+'))
       await runWorker({ roles, config: context.config(), starters: STARTERS, log, host: context.process })
     })

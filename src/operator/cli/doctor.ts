@@ -1,0 +1,70 @@
+import { styleText } from 'node:util'
+import { Command } from 'commander'
+import { EXIT } from '../../supervisor/exit-codes.ts'
+import type { StatusResult } from '../contract.ts'
+import { type Check, fail, ok } from '../doctor/check.ts'
+import { checkDataFolder, checkStores, newestWrite } from '../doctor/data-folder.ts'
+import { checkPorts, checkSystem } from '../doctor/network.ts'
+import { checkClock, checkEnvironment, checkRuntime } from '../doctor/runtime.ts'
+import type { CliContext } from './context.ts'
+import { withOperations } from './operations.ts'
+import { layOut, printable } from './table.ts'
+
+/** `cqrs doctor`. */
+export function doctorCommand(context: CliContext): Command {
+  return new Command('doctor')
+    .description('Check what the system needs: Node, configuration, data folder, stores, ports, engine.')
+    .option('--json', 'print the checks as JSON')
+    .addHelpText(
+      'after',
+      '\nChanges nothing and works whether the system runs or not. Ends with 1 if a check fails; warnings end with 0.',
+    )
+    .action(async ({ json }: { json?: boolean }) => {
+      const checks = await examine(context)
+      if (json) context.print(JSON.stringify(checks, null, 2))
+      else for (const line of renderChecks(checks)) context.print(line)
+      if (checks.some(({ status }) => status === 'fail')) context.exit(EXIT.failed.code)
+    })
+}
+
+async function examine(context: CliContext): Promise<Check[]> {
+  const checks = [...checkRuntime(process.versions), ...checkEnvironment(context.process.env)]
+  try {
+    const config = context.config()
+    const status = await withOperations(context, (call) => call('status', {})).catch(
+      (error: Error): StatusResult | Error => error,
+    )
+    return [
+      ...checks,
+      checkClock(Date.now(), await newestWrite(config.data)),
+      ok('configuration', config.file ?? 'defaults and environment; there is no iii.config.yaml'),
+      ...(await checkDataFolder(config.data)),
+      ...(await checkStores(config.data)),
+      ...(await checkPorts(config, !(status instanceof Error))),
+      ...checkSystem(config, status),
+    ]
+  } catch (error) {
+    return [...checks, fail('configuration', (error as Error).message, 'Correct it, then run this again.')]
+  }
+}
+
+/** The checks for people, line by line. */
+export function renderChecks(checks: readonly Check[]): string[] {
+  const marks = {
+    ok: styleText('green', 'ok'),
+    warn: styleText('yellow', 'warn'),
+    fail: styleText('red', 'FAIL'),
+  }
+  const lines = layOut(
+    [
+      { title: '', cell: ({ status }: Check) => marks[status] },
+      { title: '', cell: ({ name }) => name },
+      { title: '', cell: ({ found }) => printable(found) },
+    ],
+    checks,
+  ).slice(1)
+  return lines.flatMap((line, index) => {
+    const advice = checks[index]?.advice
+    return advice ? [line, `      ${printable(advice)}`] : [line]
+  })
+}

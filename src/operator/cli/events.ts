@@ -1,0 +1,106 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Command } from 'commander'
+import type { RecordedEvent } from '../../kernel/event.ts'
+import type { CliContext } from './context.ts'
+import { type CallOperation, patiently, withOperations } from './operations.ts'
+import { cut, printable } from './table.ts'
+import { several, wholeNumber } from './values.ts'
+
+/** Events that are asked for in one call. */
+const PAGE = 500
+
+/** How often `--follow` looks for new events, in milliseconds. */
+const FOLLOW_INTERVAL_MS = 500
+
+interface TailOptions {
+  readonly from?: number
+  readonly limit: number
+  readonly type?: string[]
+  readonly stream?: string
+  readonly follow?: boolean
+  readonly json?: boolean
+}
+
+/** `cqrs events`. */
+export function eventsCommand(context: CliContext): Command {
+  const tail = new Command('tail')
+    .description('Show events of the log: the last ones, or those from a position on.')
+    .option(
+      '--from <position>',
+      'the first position to show, instead of the last events',
+      wholeNumber(1, Number.MAX_SAFE_INTEGER),
+    )
+    .option(
+      '-n, --limit <events>',
+      'show at most so many; with --follow, to begin with',
+      wholeNumber(0, 1_000_000),
+      20,
+    )
+    .option('--type <type>', 'only events of this type; may be given several times', several)
+    .option('--stream <stream>', 'only events of this stream')
+    .option('-f, --follow', 'go on with new events until Ctrl-C')
+    .option('--json', 'print each event as JSON on a line of its own')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cqrs events tail
+  cqrs events tail --follow --type inventory-item-sold
+  cqrs events tail --from 1 --limit 100000 --json > events.ndjson`,
+    )
+    .action((options: TailOptions) => withOperations(context, (call) => tailEvents(call, options, context)))
+  return new Command('events').description('Read the event log.').addCommand(tail)
+}
+
+async function tailEvents(call: CallOperation, options: TailOptions, context: CliContext): Promise<void> {
+  const width = context.process.stdout.isTTY ? context.process.stdout.columns : Number.POSITIVE_INFINITY
+  const show = (event: RecordedEvent) =>
+    context.print(options.json ? JSON.stringify(event) : renderEvent(event, width))
+  const filter = { types: options.type, stream: options.stream }
+  let next = options.from === undefined ? await showLast() : await showFrom(options.from)
+
+  while (options.follow) {
+    await patiently(async () => {
+      const page = await call('events', { ...filter, from: next, limit: PAGE })
+      for (const event of page.events) show(event)
+      next = page.next
+      if (page.next > page.head) await delay(FOLLOW_INTERVAL_MS)
+    }, context)
+  }
+
+  async function showFrom(first: number): Promise<number> {
+    let from = first
+    for (let left = options.limit; left > 0; ) {
+      const page = await call('events', { ...filter, from, limit: Math.min(left, PAGE) })
+      for (const event of page.events) show(event)
+      left -= page.events.length
+      from = page.next
+      if (page.next > page.head) break
+    }
+    return from
+  }
+
+  /** Without a filter the last events are the last positions; with one, all have to be looked through. */
+  async function showLast(): Promise<number> {
+    const { head } = await call('events', { limit: 1 })
+    const isFiltered = options.type !== undefined || options.stream !== undefined
+    let from = isFiltered ? 1 : Math.max(1, head - options.limit + 1)
+    let last: RecordedEvent[] = []
+    while (from <= head) {
+      const page = await call('events', { ...filter, from, limit: PAGE })
+      last = options.limit === 0 ? [] : [...last, ...page.events].slice(-options.limit)
+      from = page.next
+    }
+    for (const event of last) show(event)
+    return Math.max(from, head + 1)
+  }
+}
+
+/** One event on one line of at most `width` characters. */
+export function renderEvent(event: RecordedEvent, width: number): string {
+  const { position, recordedAt, type, stream, version, data } = event
+  return cut(
+    `${String(position).padStart(8)}  ${recordedAt}  ${type}  ${printable(stream)}@${version}  ${JSON.stringify(data)}`,
+    width,
+  )
+}

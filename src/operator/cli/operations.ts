@@ -1,0 +1,130 @@
+import { connect as connectTcp } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { IIIClient } from 'iii-sdk'
+import type { Config } from '../../config/config.ts'
+import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
+import { OPERATIONS, type Operations } from '../contract.ts'
+import type { CliContext } from './context.ts'
+
+/** How long to wait for an engine to answer, in milliseconds. */
+const CONNECT_TIMEOUT_MS = 3_000
+
+/** How long an operation may take, in milliseconds; a redrive of everything takes longest. */
+const OPERATION_TIMEOUT_MS = 60_000
+
+/** How often something that goes on is tried again, in milliseconds. */
+const RETRY_INTERVAL_MS = 1_000
+
+/** Calls one operation of the running system. @throws CqrsError CQRS_ENGINE_UNREACHABLE, or {@link OperationFailed} */
+export type CallOperation = <Name extends keyof Operations>(
+  name: Name,
+  input: Operations[Name]['input'],
+) => Promise<Operations[Name]['result']>
+
+/** The running system answered that it could not do what was asked; the message says why. */
+export class OperationFailed extends Error {
+  override readonly name = 'OperationFailed'
+}
+
+/**
+ * Connects to the running system for as long as `use` takes.
+ *
+ * @throws CqrsError CQRS_ENGINE_UNREACHABLE if no engine answers
+ */
+export async function withOperations<Result>(
+  context: CliContext,
+  use: (call: CallOperation) => Promise<Result>,
+): Promise<Result> {
+  const config = context.config()
+  await assertListening(config)
+  const { connect } = await import('../../workers/connect.ts')
+  const { watchLink } = await import('../../workers/link.ts')
+  const iii = connect(config, 'cqrs-cli', context.silent)
+  try {
+    const linked = await within(CONNECT_TIMEOUT_MS, watchLink(iii).connected)
+    if (!linked) throw unreachable(config, 'something listens there, but it does not speak as an iii engine')
+    return await use((name, input) => call(iii, config, name, input))
+  } finally {
+    await iii.shutdown()
+  }
+}
+
+/** For what goes on until Ctrl-C: a system that does not answer is waited for, and said once per try. */
+export async function patiently(act: () => Promise<void>, context: CliContext): Promise<void> {
+  try {
+    await act()
+  } catch (error) {
+    if (!isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE')) throw error
+    context.warn(error.message)
+    await delay(RETRY_INTERVAL_MS)
+  }
+}
+
+/** Whether anything listens at the engine's address; says so at once where the SDK would try again and again. */
+export async function assertListening(config: Config): Promise<void> {
+  const { hostname, port, protocol } = new URL(config.engine.url)
+  const socket = connectTcp({
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: Number(port) || (protocol === 'wss:' ? 443 : 80),
+  })
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  socket.once('connect', () => resolve())
+  socket.once('error', (error) => reject(unreachable(config, error.message, error)))
+  socket.setTimeout(CONNECT_TIMEOUT_MS, () => reject(unreachable(config, 'no answer')))
+  try {
+    await promise
+  } finally {
+    socket.destroy()
+  }
+}
+
+async function call<Name extends keyof Operations>(
+  iii: IIIClient,
+  config: Config,
+  name: Name,
+  input: Operations[Name]['input'],
+): Promise<Operations[Name]['result']> {
+  const function_id = OPERATIONS[name]
+  try {
+    return await iii.trigger({ function_id, payload: input, timeoutMs: OPERATION_TIMEOUT_MS })
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string }
+    const text = message.replace(/^[A-Za-z_]+: /, '')
+    switch (code) {
+      case 'function_not_found':
+        throw new CqrsError(
+          'CQRS_ENGINE_UNREACHABLE',
+          `The engine at ${config.engine.url} runs, but no operator worker is connected to it (${function_id} is missing). ` +
+            'If "cqrs up" was started just now, try again; otherwise start it, or "cqrs worker operator".',
+          { cause: error },
+        )
+      case 'invocation_stopped':
+      case 'TIMEOUT':
+        throw new CqrsError(
+          'CQRS_ENGINE_UNREACHABLE',
+          `The operator worker did not answer ${function_id}: ${text}. Try again; if it stays so, look at its log.`,
+          { cause: error },
+        )
+      default:
+        throw new OperationFailed(text, { cause: error })
+    }
+  }
+}
+
+function unreachable({ engine }: Config, why: string, cause?: unknown): CqrsError {
+  return new CqrsError(
+    'CQRS_ENGINE_UNREACHABLE',
+    `No engine answers at ${engine.url} (${why}). Start the system with "cqrs up", or set III_URL to where it runs.`,
+    { cause },
+  )
+}
+
+async function within(ms: number, promise: Promise<void>): Promise<boolean> {
+  const timeout = Promise.withResolvers<boolean>()
+  const timer = setTimeout(() => timeout.resolve(false), ms)
+  try {
+    return await Promise.race([promise.then(() => true), timeout.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

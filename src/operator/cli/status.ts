@@ -1,0 +1,87 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Command } from 'commander'
+import type { ProjectionStatus, StatusResult } from '../contract.ts'
+import type { CliContext } from './context.ts'
+import { patiently, withOperations } from './operations.ts'
+import { type Column, count, layOut } from './table.ts'
+import { wholeNumber } from './values.ts'
+
+const CLEAR_SCREEN = '\x1b[H\x1b[2J'
+
+/** `cqrs status`. */
+export function statusCommand(context: CliContext): Command {
+  return new Command('status')
+    .description('Show every projection: position, lag behind the log, parked events, its queue.')
+    .option('--json', 'print the answer as JSON')
+    .option(
+      '-w, --watch [seconds]',
+      'show it again every so many seconds until Ctrl-C',
+      wholeNumber(1, 3_600),
+    )
+    .addHelpText(
+      'after',
+      `
+Lag is counted in events behind the head of the log. With --watch, --json prints one object per line.
+
+State of a projection:
+  live      it has everything
+  behind    it is catching up
+  parked    events failed: "cqrs dlq list" shows them
+  no owner  no worker has its function, so nothing moves it
+
+Examples:
+  cqrs status
+  cqrs status --watch
+  cqrs status --json | jq '.projections[] | {name, lag}'`,
+    )
+    .action(async (options: { json?: boolean; watch?: number | true }) => {
+      await withOperations(context, async (call) => {
+        const show = async () => {
+          const status = await call('status', {})
+          if (options.json) context.print(JSON.stringify(status, null, options.watch ? undefined : 2))
+          else for (const line of renderStatus(status)) context.print(line)
+        }
+        await show()
+        if (!options.watch) return
+        const seconds = options.watch === true ? 1 : options.watch
+        for (;;) {
+          await delay(seconds * 1_000)
+          if (!options.json && context.process.stdout.isTTY) context.process.stdout.write(CLEAR_SCREEN)
+          await patiently(show, context)
+        }
+      })
+    })
+}
+
+const COLUMNS: readonly Column<ProjectionStatus>[] = [
+  { title: 'PROJECTION', cell: ({ name, version }) => (version === 1 ? name : `${name} v${version}`) },
+  { title: 'STATE', cell: stateOf },
+  { title: 'POSITION', align: 'right', cell: ({ position }) => count(position) },
+  { title: 'LAG', align: 'right', cell: ({ lag }) => count(lag) },
+  { title: 'PARKED', align: 'right', cell: ({ parked }) => count(parked) },
+  { title: 'RETRYING', align: 'right', cell: ({ retrying }) => count(retrying) },
+  { title: 'DEAD', align: 'right', cell: ({ dead }) => count(dead) },
+  { title: 'QUEUE', align: 'right', cell: ({ queue }) => (queue ? count(queue.depth) : '-') },
+  { title: 'DEAD LETTERS', align: 'right', cell: ({ queue }) => (queue ? count(queue.deadLetters) : '-') },
+]
+
+/** The status for people, line by line. */
+export function renderStatus({ app, head, engine, takenAt, projections }: StatusResult): string[] {
+  const lines = [
+    `${app}: head at ${count(head)}, engine ${engine.url}, ${takenAt}`,
+    '',
+    ...layOut(COLUMNS, projections),
+  ]
+  if (projections.some(({ queue }) => queue === null)) {
+    lines.push('', 'No queue worker answers; projections go on from the log by their sweep.')
+  }
+  const letters = projections.reduce((sum, { dead, queue }) => sum + dead + (queue?.deadLetters ?? 0), 0)
+  if (letters > 0) lines.push('', `${count(letters)} wait for a decision of yours: cqrs dlq list`)
+  return lines
+}
+
+function stateOf({ owned, lag, parked }: ProjectionStatus): string {
+  if (!owned) return 'no owner'
+  if (lag > 0) return 'behind'
+  return parked > 0 ? 'parked' : 'live'
+}

@@ -1,0 +1,97 @@
+import { access, constants, readdir, stat, statfs } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { type Check, fail, ok, warn } from './check.ts'
+
+/** Less free space than this is worth a look, in bytes. */
+const LITTLE_SPACE = 1024 ** 3
+
+/** Less free space than this will not last, in bytes. */
+const NO_SPACE = 64 * 1024 ** 2
+
+/** The data folder itself: whether it can be written, by whom it can be read, and the space that is left. */
+export async function checkDataFolder(data: string): Promise<Check[]> {
+  const exists = await isThere(data)
+  const folder = exists ? data : await nearestFolder(data)
+  return [await checkAccess(data, folder), await checkSpace(folder)]
+}
+
+/** Every store in the data folder, from outside and without writing. */
+export async function checkStores(data: string): Promise<Check[]> {
+  const files = await databases(data)
+  return Promise.all(files.map((path) => checkStore(path, relative(data, path))))
+}
+
+/** When something in the data folder was written last, in ms since 1970. */
+export async function newestWrite(data: string): Promise<number | undefined> {
+  const times = await Promise.all((await databases(data)).map(async (path) => (await stat(path)).mtimeMs))
+  return times.length > 0 ? Math.max(...times) : undefined
+}
+
+async function checkAccess(data: string, folder: string): Promise<Check> {
+  try {
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch {
+    return fail('data folder', `${folder} cannot be written`, 'Give its user the right to, or set CQRS_DATA.')
+  }
+  if (folder !== data) return ok('data folder', `${data} will be made at the first start`)
+  const { mode } = await stat(data)
+  const open = mode & 0o077
+  return open === 0
+    ? ok('data folder', `${data}, yours alone`)
+    : warn(
+        'data folder',
+        `${data} has mode ${(mode & 0o777).toString(8)}`,
+        `Other users of this machine can look into it: chmod 700 ${data}`,
+      )
+}
+
+async function checkSpace(folder: string): Promise<Check> {
+  const { bavail, bsize } = await statfs(folder)
+  const free = bavail * bsize
+  const found = `${(free / 1024 ** 3).toFixed(1)} GiB free`
+  if (free < NO_SPACE) return fail('disk', found, 'Free space: commands are refused when the disk is full.')
+  if (free < LITTLE_SPACE) return warn('disk', found, 'Free space before it runs out.')
+  return ok('disk', found)
+}
+
+async function checkStore(path: string, name: string): Promise<Check> {
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(path, { readOnly: true, timeout: 1_000 })
+    const pragma = (key: string) => Object.values(db?.prepare(`PRAGMA ${key}`).get() ?? {})[0]
+    const journal = String(pragma('journal_mode'))
+    const { size, mode } = await stat(path)
+    const found = `schema ${pragma('user_version')}, ${journal}, ${(size / 1024 ** 2).toFixed(1)} MiB`
+    if (journal !== 'wal') {
+      return warn(name, found, 'It is not in WAL mode; the next start of its worker switches it back.')
+    }
+    if (mode & 0o077) return warn(name, `${found}, readable by others`, `chmod 600 ${path}`)
+    return ok(name, found)
+  } catch (error) {
+    return fail(name, (error as Error).message, 'See docs/errors.md, CQRS_STORE_CORRUPT; restore a backup.')
+  } finally {
+    db?.close()
+  }
+}
+
+async function databases(data: string): Promise<string[]> {
+  if (!(await isThere(data))) return []
+  const entries = await readdir(data, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.db'))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+}
+
+async function nearestFolder(path: string): Promise<string> {
+  const parent = dirname(path)
+  return parent === path || (await isThere(parent)) ? parent : nearestFolder(parent)
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

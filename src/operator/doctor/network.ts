@@ -1,0 +1,52 @@
+import type { Config } from '../../config/config.ts'
+import { isFree, neededPorts, portTakenError } from '../../supervisor/ports.ts'
+import type { StatusResult } from '../contract.ts'
+import { type Check, fail, ok, warn } from './check.ts'
+
+/**
+ * The ports of the embedded engine: free, or taken by it.
+ *
+ * @param running whether an engine answers
+ */
+export async function checkPorts(config: Config, running: boolean): Promise<Check[]> {
+  if (!config.engine.embedded) return []
+  return Promise.all(
+    neededPorts(config).map(async (needed) => {
+      const name = `port ${needed.port}`
+      try {
+        if (await isFree(needed)) return ok(name, `free for ${needed.what}`)
+      } catch (error) {
+        return fail(name, (error as Error).message, `Choose another address or ${needed.variable}.`)
+      }
+      return running
+        ? ok(name, `${needed.what}, in use by the running system`)
+        : fail(name, `needed for ${needed.what} and in use`, portTakenError(needed).message)
+    }),
+  )
+}
+
+/** The running system, or why it does not answer. */
+export function checkSystem(config: Config, status: StatusResult | Error): Check[] {
+  if (status instanceof Error) return [warn('system', 'does not answer', status.message)]
+  const orphans = status.projections.filter(({ owned }) => !owned).map(({ name }) => name)
+  const letters = status.projections.reduce(
+    (sum, { dead, queue }) => sum + dead + (queue?.deadLetters ?? 0),
+    0,
+  )
+  return [
+    ok('system', `${status.app} at ${config.engine.url}, head at ${status.head}`),
+    orphans.length === 0
+      ? ok('projections', `${status.projections.length} with an owner`)
+      : fail('projections', `no owner: ${orphans.join(', ')}`, 'Start "cqrs worker projections".'),
+    status.projections.some(({ queue }) => queue === null)
+      ? warn(
+          'queue',
+          'no queue worker answers',
+          'Start "cqrs worker queue"; projections are slower without it.',
+        )
+      : ok('queue', 'answers'),
+    letters === 0
+      ? ok('dead letters', 'none')
+      : warn('dead letters', String(letters), 'Look at them with "cqrs dlq list".'),
+  ]
+}

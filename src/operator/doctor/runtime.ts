@@ -1,0 +1,54 @@
+import { unknownVariables } from '../../config/load.ts'
+import { assertSqliteVersion, OLDEST_SQLITE } from '../../sqlite/open.ts'
+import { type Check, fail, ok, warn } from './check.ts'
+
+/** A clock that stands before this was certainly never set. */
+const EARLIEST = Date.UTC(2026, 0, 1)
+
+/** Node and the SQLite in it. */
+export function checkRuntime(versions: { readonly node: string; readonly sqlite?: string }): Check[] {
+  const major = Number(versions.node.split('.')[0])
+  const sqlite = versions.sqlite ?? '0'
+  return [
+    major >= 24
+      ? ok('node', versions.node)
+      : fail('node', versions.node, 'Use Node 24 or newer; npm scripts of this project bring it along.'),
+    isGoodSqlite(sqlite)
+      ? ok('sqlite', sqlite)
+      : fail('sqlite', sqlite, `Use a Node with SQLite ${OLDEST_SQLITE} or newer.`),
+  ]
+}
+
+/** Whether the clock can be right, also against what was written last (`newest`, ms since 1970). */
+export function checkClock(now: number, newest: number | undefined): Check {
+  const time = new Date(now).toISOString()
+  if (now < EARLIEST) return fail('clock', time, 'Set the clock: events carry its time.')
+  if (newest !== undefined && newest > now + 2_000) {
+    return warn(
+      'clock',
+      `${time}, but the data was written ${new Date(newest).toISOString()}`,
+      'The clock was set back; order is kept, but times of events and retries will be off. Let NTP set it.',
+    )
+  }
+  return ok('clock', time)
+}
+
+/** Variables that look like settings but are none. */
+export function checkEnvironment(env: Readonly<NodeJS.ProcessEnv>): Check[] {
+  return unknownVariables(env).map(({ name, nearest }) =>
+    warn(
+      'environment',
+      `${name} is no setting`,
+      nearest ? `Did you mean ${nearest}?` : 'Remove it, or see iii.config.yaml for the settings there are.',
+    ),
+  )
+}
+
+function isGoodSqlite(version: string): boolean {
+  try {
+    assertSqliteVersion(version)
+    return true
+  } catch {
+    return false
+  }
+}
