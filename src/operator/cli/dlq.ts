@@ -1,6 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { EXIT } from '../../supervisor/exit-codes.ts'
-import type { DlqRedriveInput, Letter, LetterDetails, LetterSource } from '../contract.ts'
+import type { Letter, LetterDetails, LetterSource, RedriveRequest } from '../contract.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
 import { type Column, count, cut, layOut, printable } from './table.ts'
@@ -27,26 +26,18 @@ function listCommand(context: CliContext): Command {
     .description('List dead letters and parked events.')
     .option('--source <source>', 'only those of the queue, or only parked ones', oneOf(['queue', 'parked']))
     .option('--name <name>', 'only those of this queue or projection')
-    .option('-n, --limit <letters>', 'letters on a page', wholeNumber(1, 500), 50)
-    .option('--cursor <cursor>', 'go on where the page before ended')
+    .option('-n, --limit <letters>', 'letters of each queue and projection', wholeNumber(1, 500), 50)
     .option('--json', 'print the page as JSON')
     .addHelpText('after', '\nExamples:\n  cqrs dlq list\n  cqrs dlq list --source parked --json')
-    .action(
-      async (options: {
-        source?: LetterSource
-        name?: string
-        limit: number
-        cursor?: string
-        json?: boolean
-      }) => {
-        const { json, ...input } = options
-        const page = await withOperations(context, (call) => call('dlqList', input))
-        if (json) return context.print(JSON.stringify(page, null, 2))
-        if (page.letters.length === 0) return context.print('There are none.')
-        for (const line of layOut(COLUMNS, page.letters)) context.print(line)
-        if (page.next) context.print(`\nThere are more: add --cursor ${page.next}`)
-      },
-    )
+    .action(async (options: { source?: LetterSource; name?: string; limit: number; json?: boolean }) => {
+      const { json, ...input } = options
+      const page = await withOperations(context, (call) => call('ops::dlq-list', input))
+      if (json) return context.print(JSON.stringify(page, null, 2))
+      if (page.letters.length === 0) return context.print('There are none.')
+      for (const line of layOut(COLUMNS, page.letters)) context.print(line)
+      if (page.more)
+        context.print('\nThere are more: raise --limit, or choose a queue or projection with --name.')
+    })
 }
 
 function showCommand(context: CliContext): Command {
@@ -56,7 +47,7 @@ function showCommand(context: CliContext): Command {
     .option('--json', 'print it as JSON')
     .addHelpText('after', '\nExample:\n  cqrs dlq show parked:inventory-list:42')
     .action(async (id: string, { json }: { json?: boolean }) => {
-      const letter = await withOperations(context, (call) => call('dlqShow', { id }))
+      const letter = await withOperations(context, (call) => call('ops::dlq-show', { id }))
       if (json) context.print(JSON.stringify(letter, null, 2))
       else for (const line of renderLetter(letter)) context.print(line)
     })
@@ -79,7 +70,7 @@ function redriveCommand(context: CliContext): Command {
         options: { name?: string; all?: boolean; json?: boolean },
         command: Command,
       ) => {
-        const inputs: DlqRedriveInput[] = [
+        const inputs: RedriveRequest[] = [
           ...(id === undefined ? [] : [{ id }]),
           ...(options.name === undefined ? [] : [{ name: options.name }]),
           ...(options.all ? [{ all: true as const }] : []),
@@ -87,12 +78,9 @@ function redriveCommand(context: CliContext): Command {
         const [input] = inputs
         if (!input || inputs.length > 1)
           return command.error('error: give one of <id>, --name <name> and --all')
-        const result = await withOperations(context, (call) => call('dlqRedrive', input))
+        const result = await withOperations(context, (call) => call('ops::dlq-redrive', input))
         if (options.json) context.print(JSON.stringify(result, null, 2))
         else context.print(`${count(result.redriven)} redriven.`)
-        for (const { id: failedId, error } of result.failed ?? [])
-          context.warn(`${failedId}: ${printable(error)}`)
-        if (result.failed?.length) context.exit(EXIT.failed.code)
       },
     )
 }
@@ -108,7 +96,9 @@ function discardCommand(context: CliContext): Command {
       '\nExample:\n  cqrs dlq discard parked:inventory-list:42 --reason "item was a test"',
     )
     .action(async (id: string, { reason, json }: { reason: string; json?: boolean }) => {
-      const result = await withOperations(context, (call) => call('dlqDiscard', { id, reason }))
+      const result = await withOperations(context, (call) =>
+        call('ops::dlq-discard', { id, reason, by: context.process.env.USER }),
+      )
       context.print(json ? JSON.stringify(result, null, 2) : `${count(result.discarded)} discarded.`)
     })
 }
@@ -116,12 +106,13 @@ function discardCommand(context: CliContext): Command {
 const COLUMNS: readonly Column<Letter>[] = [
   { title: 'ID', cell: ({ id }) => id },
   { title: 'SOURCE', cell: ({ source }) => source },
+  { title: 'STATUS', cell: ({ status }) => status },
   { title: 'WHAT', cell: ({ what }) => cut(what, 50) },
   { title: 'ATTEMPTS', align: 'right', cell: ({ attempts }) => count(attempts) },
   {
     title: 'BEHIND IT',
     align: 'right',
-    cell: ({ waiting }) => (waiting === undefined ? '-' : count(waiting)),
+    cell: ({ waiting }) => count(waiting),
   },
   { title: 'FAILED AT', cell: ({ failedAt }) => failedAt },
   { title: 'ERROR', cell: ({ error }) => cut(error, 80) },
@@ -129,15 +120,26 @@ const COLUMNS: readonly Column<Letter>[] = [
 
 /** A letter for people, line by line. */
 export function renderLetter(letter: LetterDetails): string[] {
-  const { id, what, attempts, failedAt, error, waiting, payload, history } = letter
+  const { id, what, status, attempts, failedAt, error, waiting, behind, content, failures } = letter
+  const further = waiting > behind.length ? ' and further ones' : ''
   return [
     `${id}: ${printable(what)}`,
-    `Failed ${failedAt} after ${count(attempts)} attempts: ${printable(error)}`,
-    ...(waiting ? [`${count(waiting)} further events wait behind it.`] : []),
+    `${status} since ${failedAt} after ${count(attempts)} attempts: ${printable(error)}`,
+    ...(waiting > 0 ? [`${count(waiting)} wait behind it: ${behind.join(', ')}${further}`] : []),
     '',
-    printable(JSON.stringify(payload, null, 2)),
-    ...history.flatMap(({ at, message, stack }) => ['', `${at}  ${printable(stack ?? message)}`]),
+    'Content',
+    printable(JSON.stringify(content, null, 2)),
+    '',
+    'Failures, oldest first',
+    ...(Array.isArray(failures) ? failures : [failures]).map(renderFailure),
   ]
+}
+
+/** A failed attempt: what a projection notes has a stack; what a queue notes is shown as it is. */
+function renderFailure(failure: unknown): string {
+  const { at, message, stack } = (failure ?? {}) as { at?: string; message?: string; stack?: string }
+  if (at === undefined || message === undefined) return `  ${printable(JSON.stringify(failure))}`
+  return `  ${at}  ${printable(stack ?? message)}`
 }
 
 function letterId(text: string): string {

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import { Command } from 'commander'
 import { EXIT } from '../../supervisor/exit-codes.ts'
-import type { StatusResult } from '../contract.ts'
+import type { SystemStatus } from '../contract.ts'
 import { type Check, fail, ok } from '../doctor/check.ts'
 import { checkDataFolder, checkStores, newestWrite } from '../doctor/data-folder.ts'
 import { checkPorts, checkSystem } from '../doctor/network.ts'
@@ -31,8 +31,8 @@ async function examine(context: CliContext): Promise<Check[]> {
   const checks = [...checkRuntime(process.versions), ...checkEnvironment(context.process.env)]
   try {
     const config = context.config()
-    const status = await withOperations(context, (call) => call('status', {})).catch(
-      (error: Error): StatusResult | Error => error,
+    const status = await withOperations(context, (call) => call('ops::status', {})).catch(
+      (error: Error): SystemStatus | Error => error,
     )
     return [
       ...checks,

@@ -57,42 +57,42 @@ async function tailEvents(call: CallOperation, options: TailOptions, context: Cl
   const show = (event: RecordedEvent) =>
     context.print(options.json ? JSON.stringify(event) : renderEvent(event, width))
   const filter = { types: options.type, stream: options.stream }
-  let next = options.from === undefined ? await showLast() : await showFrom(options.from)
+  let after = options.from === undefined ? await showLast() : await showFrom(options.from - 1)
 
   while (options.follow) {
     await patiently(async () => {
-      const page = await call('events', { ...filter, from: next, limit: PAGE })
+      const page = await call('ops::events', { ...filter, after, limit: PAGE })
       for (const event of page.events) show(event)
-      next = page.next
-      if (page.next > page.head) await delay(FOLLOW_INTERVAL_MS)
+      after = page.next
+      if (page.next >= page.head) await delay(FOLLOW_INTERVAL_MS)
     }, context)
   }
 
-  async function showFrom(first: number): Promise<number> {
-    let from = first
+  async function showFrom(start: number): Promise<number> {
+    let through = start
     for (let left = options.limit; left > 0; ) {
-      const page = await call('events', { ...filter, from, limit: Math.min(left, PAGE) })
+      const page = await call('ops::events', { ...filter, after: through, limit: Math.min(left, PAGE) })
       for (const event of page.events) show(event)
       left -= page.events.length
-      from = page.next
-      if (page.next > page.head) break
+      through = page.next
+      if (page.next >= page.head) break
     }
-    return from
+    return through
   }
 
   /** Without a filter the last events are the last positions; with one, all have to be looked through. */
   async function showLast(): Promise<number> {
-    const { head } = await call('events', { limit: 1 })
+    const { head } = await call('ops::events', { limit: 1 })
     const isFiltered = options.type !== undefined || options.stream !== undefined
-    let from = isFiltered ? 1 : Math.max(1, head - options.limit + 1)
+    let through = isFiltered ? 0 : Math.max(0, head - options.limit)
     let last: RecordedEvent[] = []
-    while (from <= head) {
-      const page = await call('events', { ...filter, from, limit: PAGE })
+    while (through < head) {
+      const page = await call('ops::events', { ...filter, after: through, limit: PAGE })
       last = options.limit === 0 ? [] : [...last, ...page.events].slice(-options.limit)
-      from = page.next
+      through = page.next
     }
     for (const event of last) show(event)
-    return Math.max(from, head + 1)
+    return through
   }
 }
 

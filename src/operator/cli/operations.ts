@@ -3,7 +3,18 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { IIIClient } from 'iii-sdk'
 import type { Config } from '../../config/config.ts'
 import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
-import { OPERATIONS, type Operations } from '../contract.ts'
+import type {
+  DiscardRequest,
+  DiscardResult,
+  EventsPage,
+  EventsRequest,
+  LetterDetails,
+  LettersPage,
+  LettersRequest,
+  RedriveRequest,
+  RedriveResult,
+  SystemStatus,
+} from '../contract.ts'
 import type { CliContext } from './context.ts'
 
 /** How long to wait for an engine to answer, in milliseconds. */
@@ -14,6 +25,16 @@ const OPERATION_TIMEOUT_MS = 60_000
 
 /** How often something that goes on is tried again, in milliseconds. */
 const RETRY_INTERVAL_MS = 1_000
+
+/** What each function of the operator's worker takes and answers. */
+export interface Operations {
+  readonly 'ops::status': { readonly input: Record<string, never>; readonly result: SystemStatus }
+  readonly 'ops::events': { readonly input: EventsRequest; readonly result: EventsPage }
+  readonly 'ops::dlq-list': { readonly input: LettersRequest; readonly result: LettersPage }
+  readonly 'ops::dlq-show': { readonly input: { readonly id: string }; readonly result: LetterDetails }
+  readonly 'ops::dlq-redrive': { readonly input: RedriveRequest; readonly result: RedriveResult }
+  readonly 'ops::dlq-discard': { readonly input: DiscardRequest; readonly result: DiscardResult }
+}
 
 /** Calls one operation of the running system. @throws CqrsError CQRS_ENGINE_UNREACHABLE, or {@link OperationFailed} */
 export type CallOperation = <Name extends keyof Operations>(
@@ -81,10 +102,9 @@ export async function assertListening(config: Config): Promise<void> {
 async function call<Name extends keyof Operations>(
   iii: IIIClient,
   config: Config,
-  name: Name,
+  function_id: Name,
   input: Operations[Name]['input'],
 ): Promise<Operations[Name]['result']> {
-  const function_id = OPERATIONS[name]
   try {
     return await iii.trigger({ function_id, payload: input, timeoutMs: OPERATION_TIMEOUT_MS })
   } catch (error) {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command } from 'commander'
-import type { ProjectionStatus, StatusResult } from '../contract.ts'
+import type { ProjectionStatus, SystemStatus } from '../contract.ts'
+import { undecided } from '../undecided.ts'
 import type { CliContext } from './context.ts'
 import { patiently, withOperations } from './operations.ts'
 import { type Column, count, layOut } from './table.ts'
@@ -21,7 +22,8 @@ export function statusCommand(context: CliContext): Command {
     .addHelpText(
       'after',
       `
-Lag is counted in events behind the head of the log. With --watch, --json prints one object per line.
+PARKED are events that failed, with those that wait behind them; DEAD of them failed too often and wait for you. EFFECTS are
+recorded and not sent yet. Lag is counted in events behind the head of the log. With --watch, --json prints one object per line.
 
 State of a projection:
   live      it has everything
@@ -37,7 +39,7 @@ Examples:
     .action(async (options: { json?: boolean; watch?: number | true }) => {
       await withOperations(context, async (call) => {
         const show = async () => {
-          const status = await call('status', {})
+          const status = await call('ops::status', {})
           if (options.json) context.print(JSON.stringify(status, null, options.watch ? undefined : 2))
           else for (const line of renderStatus(status)) context.print(line)
         }
@@ -58,24 +60,20 @@ const COLUMNS: readonly Column<ProjectionStatus>[] = [
   { title: 'STATE', cell: stateOf },
   { title: 'POSITION', align: 'right', cell: ({ position }) => count(position) },
   { title: 'LAG', align: 'right', cell: ({ lag }) => count(lag) },
-  { title: 'PARKED', align: 'right', cell: ({ parked }) => count(parked) },
-  { title: 'RETRYING', align: 'right', cell: ({ retrying }) => count(retrying) },
-  { title: 'DEAD', align: 'right', cell: ({ dead }) => count(dead) },
+  { title: 'PARKED', align: 'right', cell: ({ parked }) => count(total(parked)) },
+  { title: 'DEAD', align: 'right', cell: ({ parked }) => count(parked.dead) },
+  { title: 'EFFECTS', align: 'right', cell: ({ effects }) => count(effects.pending) },
   { title: 'QUEUE', align: 'right', cell: ({ queue }) => (queue ? count(queue.depth) : '-') },
   { title: 'DEAD LETTERS', align: 'right', cell: ({ queue }) => (queue ? count(queue.deadLetters) : '-') },
 ]
 
 /** The status for people, line by line. */
-export function renderStatus({ app, head, engine, takenAt, projections }: StatusResult): string[] {
-  const lines = [
-    `${app}: head at ${count(head)}, engine ${engine.url}, ${takenAt}`,
-    '',
-    ...layOut(COLUMNS, projections),
-  ]
+export function renderStatus({ app, head, takenAt, projections }: SystemStatus): string[] {
+  const lines = [`${app}: head at ${count(head)}, ${takenAt}`, '', ...layOut(COLUMNS, projections)]
   if (projections.some(({ queue }) => queue === null)) {
     lines.push('', 'No queue worker answers; projections go on from the log by their sweep.')
   }
-  const letters = projections.reduce((sum, { dead, queue }) => sum + dead + (queue?.deadLetters ?? 0), 0)
+  const letters = undecided({ projections })
   if (letters > 0) lines.push('', `${count(letters)} wait for a decision of yours: cqrs dlq list`)
   return lines
 }
@@ -83,5 +81,9 @@ export function renderStatus({ app, head, engine, takenAt, projections }: Status
 function stateOf({ owned, lag, parked }: ProjectionStatus): string {
   if (!owned) return 'no owner'
   if (lag > 0) return 'behind'
-  return parked > 0 ? 'parked' : 'live'
+  return total(parked) > 0 ? 'parked' : 'live'
+}
+
+function total({ retrying, dead, waiting }: ProjectionStatus['parked']): number {
+  return retrying + dead + waiting
 }

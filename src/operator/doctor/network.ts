@@ -1,6 +1,7 @@
 import type { Config } from '../../config/config.ts'
 import { isFree, neededPorts, portTakenError } from '../../supervisor/ports.ts'
-import type { StatusResult } from '../contract.ts'
+import type { SystemStatus } from '../contract.ts'
+import { undecided } from '../undecided.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
 /**
@@ -26,13 +27,10 @@ export async function checkPorts(config: Config, running: boolean): Promise<Chec
 }
 
 /** The running system, or why it does not answer. */
-export function checkSystem(config: Config, status: StatusResult | Error): Check[] {
+export function checkSystem(config: Config, status: SystemStatus | Error): Check[] {
   if (status instanceof Error) return [warn('system', 'does not answer', status.message)]
   const orphans = status.projections.filter(({ owned }) => !owned).map(({ name }) => name)
-  const letters = status.projections.reduce(
-    (sum, { dead, queue }) => sum + dead + (queue?.deadLetters ?? 0),
-    0,
-  )
+  const letters = undecided(status)
   return [
     ok('system', `${status.app} at ${config.engine.url}, head at ${status.head}`),
     orphans.length === 0
