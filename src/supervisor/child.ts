@@ -97,7 +97,7 @@ export class SupervisedChild {
     this.#handle = handle
     this.#cancelTimer = clock.after(policy.readyTimeoutMs, () => {
       log.error(
-        { child: this.spec.name, pid: handle.pid, readyTimeoutMs: policy.readyTimeoutMs },
+        { child: this.spec.name, childPid: handle.pid, readyTimeoutMs: policy.readyTimeoutMs },
         'did not get ready in time and is started anew',
       )
       handle.kill('SIGKILL')
@@ -110,7 +110,7 @@ export class SupervisedChild {
     this.#state = 'ready'
     this.#everReady = true
     this.#readySince = this.#surroundings.clock.now()
-    this.#surroundings.log.debug({ child: this.spec.name, pid: this.pid }, 'is ready')
+    this.#surroundings.log.debug({ child: this.spec.name, childPid: this.pid }, 'is ready')
     this.#first.resolve({ ready: true, message })
   }
 
@@ -133,7 +133,7 @@ export class SupervisedChild {
     }
     const waitMs = this.#backoff.next()
     this.#state = 'waiting'
-    log.warn({ child: this.spec.name, pid, ...exit, waitMs }, 'died and is started again')
+    log.warn({ child: this.spec.name, childPid: pid, ...exit, waitMs }, 'died and is started again')
     this.#cancelTimer = clock.after(waitMs, () => this.#spawn())
   }
 

@@ -19,7 +19,6 @@ export interface EngineProcessOptions {
 export async function runEngine({ config, log, host }: EngineProcessOptions): Promise<void> {
   const stop = stopRequested(host)
   const { close, ...addresses } = await startEngine(engineOptions(config, log))
-  log.info(addresses, 'ready')
   reportReady(host, addresses)
   log.info({ reason: await stop }, 'stopping')
   await close()

@@ -3,6 +3,9 @@ import { type Config, DEFAULT_APP } from '../config/config.ts'
 import type { App } from '../kernel/app.ts'
 import type { EngineAddresses } from './supervised.ts'
 
+/** Where other programs look for the engine if nothing tells them otherwise. */
+const DEFAULT_PORT = 49_134
+
 const EXAMPLE = '{"sku":"mug-1","name":"Mug","priceCents":1250,"quantity":10}'
 
 /** What `cqrs up` says when everything is ready. */
@@ -15,7 +18,8 @@ export function welcome(options: {
   const { app, config, engine } = options
   const url = engine?.url ?? config.engine.url
   const http = engine?.httpUrl
-  const status = `npx cqrs status${engine && engine.port !== 49_134 ? ` (with III_URL=${engine.url})` : ''}`
+  const isElsewhere = engine !== undefined && engine.port !== DEFAULT_PORT
+  const status = `${isElsewhere ? `III_URL=${engine.url} ` : ''}npx cqrs status`
   return [
     '',
     `  ${app.name} is up.`,

@@ -10,6 +10,8 @@ export type CliProcess = HostProcess & {
   readonly stdout: Pick<NodeJS.WriteStream, 'write' | 'isTTY' | 'columns'>
   readonly stderr: Pick<NodeJS.WriteStream, 'write'>
   cwd(): string
+  title: string
+  exit(code: number): never
 }
 
 /** What each command works with. */

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { CliContext } from './context.ts'
+import { runService } from './service.ts'
 
 /** `cqrs engine`. */
 export function engineCommand(context: CliContext): Command {
@@ -12,8 +13,11 @@ Examples:
   cqrs engine
   III_HOST=0.0.0.0 III_PORT=49200 cqrs engine`,
     )
-    .action(async () => {
-      const { runEngine } = await import('../../supervisor/engine-process.ts')
-      await runEngine({ config: context.config(), log: context.logger('engine'), host: context.process })
-    })
+    .action(() =>
+      runService(context, 'engine', async (log) => {
+        const { runEngine } = await import('../../supervisor/engine-process.ts')
+        await runEngine({ config: context.config(), log, host: context.process })
+        return undefined
+      }),
+    )
 }

@@ -27,7 +27,7 @@ export function layOut<Row>(columns: readonly Column<Row>[], rows: readonly Row[
 
 /** `text` on one line of at most `width` characters, cut with an ellipsis. */
 export function cut(text: string, width: number): string {
-  const line = printable(text).replaceAll(/\s+/g, ' ')
+  const line = printable(text).replaceAll(/[\n\t]+/g, ' ')
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`
 }
 

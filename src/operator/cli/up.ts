@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { CliContext } from './context.ts'
+import { runService } from './service.ts'
 
 /** `cqrs up`. */
 export function upCommand(context: CliContext): Command {
@@ -16,17 +17,13 @@ Examples:
   CQRS_APP=./my-app.ts CQRS_DATA=/var/lib/my-app cqrs up
   III_URL=ws://engine:49134 cqrs up`,
     )
-    .action(async () => {
-      const { up } = await import('../../supervisor/up.ts')
-      const { loadApp } = await import('../../workers/load-app.ts')
-      const config = context.config()
-      const code = await up({
-        app: await loadApp(config.app),
-        config,
-        log: context.logger('up'),
-        host: context.process,
-        print: context.print,
-      })
-      context.exit(code)
-    })
+    .action(() =>
+      runService(context, 'up', async (log) => {
+        const { up } = await import('../../supervisor/up.ts')
+        const { loadApp } = await import('../../workers/load-app.ts')
+        const config = context.config()
+        const app = await loadApp(config.app)
+        return up({ app, config, log, host: context.process, print: context.print })
+      }),
+    )
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { ROLES, type RoleName } from '../../workers/role.ts'
 import type { CliContext } from './context.ts'
+import { runService } from './service.ts'
 import { someOf } from './values.ts'
 
 /** `cqrs worker <role…>`. */
@@ -18,10 +19,12 @@ Examples:
   cqrs worker commands queries
   III_URL=ws://engine:49134 cqrs worker projections`,
     )
-    .action(async (roles: RoleName[]) => {
-      const { runWorker } = await import('../../workers/process.ts')
-      const { STARTERS } = await import('../../workers/roles.ts')
-      const log = context.logger(roles.join('+'))
-      await runWorker({ roles, config: context.config(), starters: STARTERS, log, host: context.process })
-    })
+    .action((roles: RoleName[]) =>
+      runService(context, roles.join('+'), async (log) => {
+        const { runWorker } = await import('../../workers/process.ts')
+        const { STARTERS } = await import('../../workers/roles.ts')
+        await runWorker({ roles, config: context.config(), starters: STARTERS, log, host: context.process })
+        return undefined
+      }),
+    )
 }
