@@ -77,12 +77,13 @@ export class SupervisedChild {
       this.#end('stopped')
       return this.#ended.promise
     }
-    if (this.#state !== 'stopping') handle.kill('SIGTERM')
+    const isFirst = this.#state !== 'stopping'
     this.#state = 'stopping'
     this.#cancelTimer = this.#surroundings.clock.after(graceMs, () => {
       this.#surroundings.log.warn({ child: this.spec.name, graceMs }, 'did not stop in time and is killed')
       handle.kill('SIGKILL')
     })
+    if (isFirst) handle.kill('SIGTERM')
     return this.#ended.promise
   }
 
