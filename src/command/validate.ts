@@ -8,12 +8,12 @@ export interface InputIssue {
   readonly problem: string
 }
 
-export type ParsedInput =
-  | { readonly ok: true; readonly value: unknown }
+export type ParsedInput<Input> =
+  | { readonly ok: true; readonly value: Input }
   | { readonly ok: false; readonly issues: readonly InputIssue[] }
 
 /** Checks an input against its schema and names every field that does not fit. */
-export function parseInput(schema: z.ZodType, input: unknown): ParsedInput {
+export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): ParsedInput<Input> {
   const parsed = schema.safeParse(input)
   if (parsed.success) return { ok: true, value: parsed.data }
   return { ok: false, issues: parsed.error.issues.flatMap(toIssues) }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { RecordedEvent } from '../kernel/event.ts'
 import type { EventsPage } from './contract.ts'
+import { parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
 /** Positions looked at for one page, so that a rare type does not scan the whole log in one call. */
@@ -15,7 +16,7 @@ const request = z.object({
 
 /** The next events of the log after a position; a page may hold fewer than there are, `next` goes on. */
 export async function readEvents({ log }: System, input: unknown): Promise<EventsPage> {
-  const { after, limit, types, stream } = request.parse(input ?? {})
+  const { after, limit, types, stream } = parseRequest(request, input ?? {})
   const events: RecordedEvent[] = []
   let next = after
   const filter = types ? { types: new Set(types) } : {}

@@ -10,6 +10,7 @@ import {
   redriveQueue,
   showMessage,
 } from './queue-letters.ts'
+import { parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
 const listRequest = z.object({
@@ -31,7 +32,7 @@ const discardRequest = z.object({
 
 /** Everything that failed: dead letters of the queues and parked events of the projections, oldest first. */
 export async function listLetters(system: System, input: unknown): Promise<LettersPage> {
-  const { source, name, limit } = listRequest.parse(input ?? {})
+  const { source, name, limit } = parseRequest(listRequest, input ?? {})
   const lists = await Promise.all([
     ...(source === 'parked'
       ? []
@@ -49,13 +50,13 @@ export async function listLetters(system: System, input: unknown): Promise<Lette
 
 /** One letter with everything that is known about it. @throws CqrsError CQRS_NOT_FOUND */
 export async function showLetter(system: System, input: unknown): Promise<LetterDetails> {
-  const id = parseLetterId(oneRequest.parse(input).id)
+  const id = parseLetterId(parseRequest(oneRequest, input).id)
   return id.source === 'queue' ? showMessage(system, id) : showParked(system, id)
 }
 
 /** Tries letters again: one, all of a queue or projection, or everything, each sequence in order. */
 export async function redriveLetters(system: System, input: unknown): Promise<RedriveResult> {
-  const request = redriveRequest.parse(input)
+  const request = parseRequest(redriveRequest, input)
   if ('id' in request) return redriveOne(system, parseLetterId(request.id))
   const name = 'name' in request ? request.name : undefined
   let redriven = 0
@@ -70,7 +71,7 @@ export async function redriveLetters(system: System, input: unknown): Promise<Re
 
 /** Gives one letter up, for a reason that is recorded. @throws CqrsError CQRS_NOT_FOUND */
 export async function discardLetter(system: System, input: unknown): Promise<DiscardResult> {
-  const { id, reason, by } = discardRequest.parse(input)
+  const { id, reason, by } = parseRequest(discardRequest, input)
   const parsed = parseLetterId(id)
   return parsed.source === 'queue'
     ? discardMessage(system, parsed)

@@ -67,8 +67,8 @@ export function failed(error: unknown): HttpResponse {
 }
 
 /**
- * The input that a request carries: its own fields with the parameters of the path. A field that stands in
- * both must say the same.
+ * The input that a request carries: its own fields with the parameters of the path, which the engine hands
+ * over percent-encoded. A field that stands in both must say the same.
  */
 export function requestInput(
   fields: unknown,
@@ -78,12 +78,24 @@ export function requestInput(
   if (typeof given !== 'object' || Array.isArray(given)) {
     return { ok: false, issues: [{ field: '(input)', problem: 'must be a JSON object' }] }
   }
-  const issues = Object.entries(pathParams)
-    .filter(
-      ([name, value]) => Object.hasOwn(given, name) && (given as Record<string, unknown>)[name] !== value,
-    )
-    .map(([field]) => ({ field, problem: 'differs from the one in the path; leave it out of the body' }))
-  return issues.length > 0 ? { ok: false, issues } : { ok: true, input: { ...given, ...pathParams } }
+  const params: Record<string, string> = {}
+  const issues: InputIssue[] = []
+  for (const [field, encoded] of Object.entries(pathParams)) {
+    const value = decode(encoded)
+    if (value === undefined) issues.push({ field, problem: 'is not valid percent-encoding' })
+    else if (Object.hasOwn(given, field) && (given as Record<string, unknown>)[field] !== value) {
+      issues.push({ field, problem: 'differs from the one in the path; leave it out of the body' })
+    } else params[field] = value
+  }
+  return issues.length > 0 ? { ok: false, issues } : { ok: true, input: { ...given, ...params } }
+}
+
+function decode(encoded: string): string | undefined {
+  try {
+    return decodeURIComponent(encoded)
+  } catch {
+    return undefined
+  }
 }
 
 /** What another worker gave, without what the engine adds to it. */

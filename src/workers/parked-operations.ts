@@ -1,6 +1,7 @@
 import type { IIIClient } from 'iii-sdk'
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
+import { parseRequest } from '../operator/request.ts'
 import type { LiveProjection } from './projections.ts'
 
 const projection = z.string()
@@ -34,25 +35,25 @@ export function registerParkedOperations(iii: IIIClient, live: readonly LiveProj
   }
   return [
     iii.registerFunction('ops::parked::letters', async (payload) => {
-      const { projection, after, limit } = inputs.letters.parse(payload)
+      const { projection, after, limit } = parseRequest(inputs.letters, payload)
       return find(projection).view.letters({ after, limit })
     }),
     iii.registerFunction('ops::parked::show', async (payload) => {
-      const { projection, position } = inputs.show.parse(payload)
+      const { projection, position } = parseRequest(inputs.show, payload)
       const { view } = find(projection)
       const event = (await view.parkedEvent(position)) ?? notParked(projection, position)
       const sequence = await view.sequence(event.sequence, 101)
       return { event, behind: sequence.filter((other) => other.position > position) }
     }),
     iii.registerFunction('ops::parked::redrive', async (payload) => {
-      const { projection, position } = inputs.redrive.parse(payload)
+      const { projection, position } = parseRequest(inputs.redrive, payload)
       return find(projection).runner.inTurn(async (projector) => {
         if (!(await projector.redrive(position))) notParked(projection, position)
         return { redriven: await projector.retryDue() }
       })
     }),
     iii.registerFunction('ops::parked::discard', async (payload) => {
-      const { projection, position, by, reason } = inputs.discard.parse(payload)
+      const { projection, position, by, reason } = parseRequest(inputs.discard, payload)
       return find(projection).runner.inTurn(async (projector) => {
         if (!(await projector.discard(position, by, reason))) notParked(projection, position)
         await projector.retryDue()
