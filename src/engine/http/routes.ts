@@ -104,7 +104,7 @@ function readRoute(trigger: Trigger): Route | ErrorBody {
   if (typeof config.api_path !== 'string') return refusal('A trigger of type http needs an api_path.')
   const path = config.api_path
   const segments = (path.startsWith('/') ? path.slice(1) : path).split('/')
-  if (segments.some((segment) => segment.includes('*'))) {
+  if (segments.some((segment) => segment.includes('*') && !segment.startsWith(':'))) {
     return refusal(`The route ${path} has a wildcard; routes take :name for one segment and no more.`)
   }
   const middleware = Array.isArray(config.middleware_function_ids) ? config.middleware_function_ids : []

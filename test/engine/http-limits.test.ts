@@ -1,0 +1,211 @@
+import { connect } from 'node:net'
+import { expect, test } from 'vitest'
+import { until } from '../support/until.ts'
+import { engineForTest, route, workerForTest } from './start.ts'
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+/** An engine with a route that answers with the body that it got. */
+async function echo(http: Parameters<typeof engineForTest>[0] = {}) {
+  const engine = await engineForTest(http)
+  const worker = await workerForTest(engine)
+  await route(worker, { api_path: '/echo/:name', http_method: 'POST' }, ({ body, path_params }) => ({
+    body: { body, path_params },
+  }))
+  const post = async (
+    body: string | ReadableStream,
+    path = '/echo/x',
+    headers: Record<string, string> = JSON_TYPE,
+  ) => {
+    const response = await fetch(`${engine.httpUrl}${path}`, {
+      method: 'POST',
+      body,
+      headers,
+      duplex: 'half',
+    })
+    return {
+      status: response.status,
+      answer: (await response.json()) as { error?: { code: string; message: string } },
+    }
+  }
+  return { engine, worker, post }
+}
+
+test('a body over the limit is a 413, whether its length was announced or not, and what its type may be', async () => {
+  const { post } = await echo({ http: { maxBodyBytes: 1_000 } })
+  const large = JSON.stringify('x'.repeat(200_000))
+  const fits = JSON.stringify('x'.repeat(998))
+  expect((await post(fits)).status).toBe(200)
+  const stream = (text: string) => new Response(text).body as ReadableStream
+  for (const refused of [
+    await post(large),
+    await post(stream(large)),
+    await post(large, '/echo/x', { 'content-type': 'text/plain' }),
+    await post(stream(large), '/echo/x', { 'content-type': 'text/plain' }),
+  ]) {
+    expect(refused).toMatchObject({ status: 413, answer: { error: { code: 'BODY_TOO_LARGE' } } })
+  }
+  expect((await post(fits)).status).toBe(200)
+})
+
+test('the default limit is 1 MiB', async () => {
+  const { post } = await echo()
+  expect((await post(JSON.stringify('x'.repeat(1_048_574)))).status).toBe(200)
+  expect((await post(JSON.stringify('x'.repeat(1_048_575)))).status).toBe(413)
+})
+
+test.each([
+  ['half a document', '{"a":'],
+  ['two documents', '{} {}'],
+  ['a trailing comma', '[1,]'],
+  ['no document', 'sku=A-1'],
+  ['bytes that are no UTF-8', '\ud800'],
+])('malformed JSON is a 400 and reaches nobody: %s', async (name, body) => {
+  const { post, worker } = await echo()
+  const bytes = name.startsWith('bytes')
+    ? new Blob([new Uint8Array([0x22, 0xff, 0xfe, 0x22])]).stream()
+    : body
+  expect(await post(bytes)).toMatchObject({ status: 400, answer: { error: { code: 'INVALID_JSON' } } })
+  expect(worker.frames.filter((frame) => frame.type === 'invokefunction')).toEqual([])
+})
+
+test('10,000-deep JSON and keys __proto__ are a 400', async () => {
+  const { post } = await echo()
+  const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels)
+  expect((await post(deep(120))).status).toBe(200)
+  for (const body of [deep(121), deep(10_000), '{"__proto__":{"a":1}}', '[{"x":{"\\u005f_proto__":1}}]']) {
+    expect(await post(body)).toMatchObject({ status: 400, answer: { error: { code: 'INVALID_JSON' } } })
+  }
+  expect((await post('{"text":"__proto__","constructor":1}')).status).toBe(200)
+})
+
+test('a path with invalid percent-encoding is a 400', async () => {
+  const { post } = await echo()
+  for (const path of ['/echo/%zz', '/echo/%', '/echo/%ff', '/echo/a%2']) {
+    expect(await post('{}', path)).toMatchObject({ status: 400, answer: { error: { code: 'INVALID_PATH' } } })
+  }
+  expect((await post('{}', '/echo/%C3%BC%2F')).answer).toMatchObject({ path_params: { name: '%C3%BC%2F' } })
+})
+
+test('over the concurrency limit requests get 503 with Retry-After, and service goes on afterwards', async () => {
+  const engine = await engineForTest({ http: { concurrencyRequestLimit: 2 } })
+  const worker = await workerForTest(engine)
+  const release: (() => void)[] = []
+  await route(
+    worker,
+    { api_path: '/wait' },
+    () => new Promise((resolve) => release.push(() => resolve({ body: 1 }))),
+  )
+  const held = [fetch(`${engine.httpUrl}/wait`), fetch(`${engine.httpUrl}/wait`)]
+  await until('both requests to be in flight', () => release.length === 2)
+  const refused = await fetch(`${engine.httpUrl}/wait`)
+  expect(refused.status).toBe(503)
+  expect(refused.headers.get('retry-after')).toBe('1')
+  expect(await refused.json()).toMatchObject({ error: { code: 'OVERLOADED' } })
+  for (const each of release.splice(0)) each()
+  expect((await Promise.all(held)).map((response) => response.status)).toEqual([200, 200])
+  const next = fetch(`${engine.httpUrl}/wait`)
+  await until('the next request', () => release.length === 1)
+  release[0]?.()
+  expect((await next).status).toBe(200)
+})
+
+test('a client that goes away frees its place', async () => {
+  const engine = await engineForTest({ http: { concurrencyRequestLimit: 1, defaultTimeoutMs: 300 } })
+  const worker = await workerForTest(engine)
+  await route(worker, { api_path: '/hang' }, () => new Promise(() => {}))
+  await route(worker, { api_path: '/quick' }, () => ({ body: 1 }))
+  const leaving = new AbortController()
+  const request = fetch(`${engine.httpUrl}/hang`, { signal: leaving.signal }).catch(() => 'left')
+  await worker.next('the request', (frame) => frame.type === 'invokefunction')
+  leaving.abort()
+  expect(await request).toBe('left')
+  await until('the place to be free', async () => (await fetch(`${engine.httpUrl}/quick`)).status === 200)
+})
+
+test('an answer in time is 200, one that does not come is a 504 with code TIMEOUT', async () => {
+  const engine = await engineForTest({ http: { defaultTimeoutMs: 100 } })
+  const worker = await workerForTest(engine)
+  await route(worker, { api_path: '/hang' }, () => new Promise(() => {}))
+  await route(worker, { api_path: '/nothing' }, () => undefined)
+  const hung = await fetch(`${engine.httpUrl}/hang`)
+  expect([hung.status, await hung.json()]).toMatchObject([504, { error: { code: 'TIMEOUT' } }])
+  const nothing = await fetch(`${engine.httpUrl}/nothing`)
+  expect([nothing.status, await nothing.json()]).toMatchObject([504, { error: { code: 'NO_ANSWER' } }])
+})
+
+test.each([
+  ['headers', 'POST /echo/x HTTP/1.1\r\nHost: x\r\n'],
+  [
+    'a body',
+    'POST /echo/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a"',
+  ],
+])('a client that does not finish sending %s is cut off with 408', async (_what, text) => {
+  const { engine } = await echo({ http: { headersTimeoutMs: 100, requestTimeoutMs: 200 } })
+  const socket = connect(engine.httpPort ?? 0, '127.0.0.1')
+  let received = ''
+  socket.on('data', (bytes) => {
+    received += String(bytes)
+  })
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  socket.write(text)
+  await closed
+  expect(received).toContain('408')
+})
+
+test('what is no HTTP is a 400', async () => {
+  const { engine } = await echo()
+  const socket = connect(engine.httpPort ?? 0, '127.0.0.1')
+  let received = ''
+  socket.on('data', (bytes) => {
+    received += String(bytes)
+  })
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  socket.write('HELLO\r\n\r\n')
+  await closed
+  expect(received).toContain('400')
+})
+
+test('global middleware runs before every route, lower priority first', async () => {
+  const middleware = [
+    { functionId: 'mw::second', priority: 2 },
+    { functionId: 'mw::first', priority: 1 },
+  ]
+  const engine = await engineForTest({ http: { middleware } })
+  const worker = await workerForTest(engine)
+  const order: string[] = []
+  for (const { functionId } of middleware) {
+    await worker.offer(functionId, () => {
+      order.push(functionId)
+      return { action: 'continue' }
+    })
+  }
+  await route(worker, { api_path: '/any' }, () => {
+    order.push('handler')
+    return { body: 1 }
+  })
+  expect((await fetch(`${engine.httpUrl}/any`)).status).toBe(200)
+  expect(order).toEqual(['mw::first', 'mw::second', 'handler'])
+})
+
+test('colons within a segment, and names that are no words, are no syntax of the router', async () => {
+  const engine = await engineForTest()
+  const worker = await workerForTest(engine)
+  await route(worker, { api_path: '/a:b/:sku(.*)' }, ({ path_params }) => ({ body: path_params }))
+  expect(await (await fetch(`${engine.httpUrl}/a:b/c`)).json()).toEqual({ 'sku(.*)': 'c' })
+  expect((await fetch(`${engine.httpUrl}/axb/c`)).status).toBe(404)
+})
+
+test('a wildcard is refused, for it would answer what nobody registered', async () => {
+  const engine = await engineForTest()
+  const worker = await workerForTest(engine)
+  worker.send({
+    type: 'registertrigger',
+    id: 't',
+    trigger_type: 'http',
+    function_id: 'f',
+    config: { api_path: '/files/*' },
+  })
+  const answer = await worker.next('the refusal', (frame) => frame.type === 'triggerregistrationresult')
+  expect(answer.error).toMatchObject({ code: 'trigger_registration_failed' })
+})
