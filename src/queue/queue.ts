@@ -31,7 +31,7 @@ export interface DurableQueueOptions {
   maxDataLength?: number
   /** How much of each queue is kept in memory; see {@link WindowLimits}. */
   limits?: Partial<WindowLimits>
-  /** How often a delivery is tried while its function is missing, in milliseconds. Default 5,000. */
+  /** How often a delivery is tried while its function is missing, in milliseconds. Default 1,000. */
   probeMs?: number
   /** How long to wait after a store error, in milliseconds. Default 1,000. */
   storeRetryMs?: number
@@ -57,6 +57,8 @@ export interface QueueStatus extends StoredQueue {
   retrying: number
   /** Functions that messages of this queue wait for. */
   missing: string[]
+  /** Messages in memory: held whole, and known by their seq. */
+  memory: { held: number; tracked: number }
 }
 
 interface ManagedQueue {
@@ -238,8 +240,8 @@ export class DurableQueue {
     const stored = await this.#options.store.queues()
     return stored.map((queue) => {
       const state = this.#queues.get(queue.name)?.runner?.state
-      const { inFlight = 0, retrying = 0, missing = [] } = state ?? {}
-      return { ...queue, inFlight, retrying, missing }
+      const { inFlight = 0, retrying = 0, missing = [], held = 0, tracked = 0 } = state ?? {}
+      return { ...queue, inFlight, retrying, missing, memory: { held, tracked } }
     })
   }
 
@@ -319,7 +321,7 @@ export class DurableQueue {
   #run(queue: ManagedQueue): void {
     const deliver = this.#deliver
     if (!deliver) return
-    const { store, log, limits, probeMs = 5_000, storeRetryMs = 1_000 } = this.#options
+    const { store, log, limits, probeMs = 1_000, storeRetryMs = 1_000 } = this.#options
     const { clock = systemClock, random = Math.random } = this.#options
     const options: RunnerOptions = {
       queue: queue.name,

@@ -64,6 +64,14 @@ export async function queueHarness(overrides: Overrides = {}, folder = tempFolde
   const enqueue = (id: string, data: object = {}, to: { queue?: string; functionId?: string } = {}) =>
     queue.enqueue({ queue: to.queue ?? 'jobs', functionId: to.functionId ?? 'job::run', data, id })
 
+  /** Enqueues many messages, as many at a time as the store lets wait. */
+  const enqueueAll = async (ids: string[], dataOf: (index: number) => object): Promise<void> => {
+    for (let from = 0; from < ids.length; from += 5_000) {
+      const part = ids.slice(from, from + 5_000)
+      await Promise.all(part.map((id, index) => enqueue(id, dataOf(from + index))))
+    }
+  }
+
   /** Answers the open delivery of a message, once there is one. */
   const answer = async (id: string, outcome: DeliveryOutcome = DONE): Promise<void> => {
     await eventually(() => open.some((delivery) => delivery.id === id))
@@ -94,6 +102,7 @@ export async function queueHarness(overrides: Overrides = {}, folder = tempFolde
     automatic,
     start,
     enqueue,
+    enqueueAll,
     answer,
     openIds,
     untilOpen,
