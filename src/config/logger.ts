@@ -19,7 +19,13 @@ export function createLogger(config: Pick<Config, 'log'>, name: string): Logger 
     { name, level, base: { pid: process.pid }, serializers: { err: serializeError } },
     // Written before the next statement runs: the last lines before a crash are the ones that are needed.
     isPretty
-      ? pretty({ destination: STDERR, sync: true, ignore: 'pid,hostname', colorize: isatty(STDERR) })
+      ? pretty({
+          destination: STDERR,
+          sync: true,
+          ignore: 'pid,hostname',
+          singleLine: true,
+          colorize: isatty(STDERR),
+        })
       : destination({ dest: STDERR, sync: true }),
   )
 }
