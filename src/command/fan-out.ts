@@ -44,7 +44,7 @@ export class FanOut {
   #coalesced = 0
 
   constructor(targets: readonly FanOutTarget[], enqueue: Enqueue, log: Logger) {
-    this.#lanes = targets.map((target) => ({ target, told: 0, wanted: 0, underWay: undefined }))
+    this.#lanes = targets.map((target) => ({ target, failures: 0, told: 0, wanted: 0, underWay: undefined }))
     this.#enqueue = enqueue
     this.#log = log
   }
@@ -73,20 +73,39 @@ export class FanOut {
       try {
         await this.#enqueue(lane.target, message)
         this.#sent += 1
+        this.#report(lane, undefined)
       } catch (error) {
         this.#failed += 1
-        this.#log.warn(
-          { err: error, projection: message.projection, to: message.to },
-          'A queue did not take a message; the projection will find the events by its sweep',
-        )
+        this.#report(lane, error)
       }
       lane.told = message.to
     }
     lane.underWay = undefined
   }
+
+  /** Says when a queue stops taking messages and when it takes them again, not each time. */
+  #report(lane: Lane, error: unknown): void {
+    const { queue } = lane.target
+    if (error === undefined) {
+      if (lane.failures > 0)
+        this.#log.info({ queue, failures: lane.failures }, 'the queue takes messages again')
+      lane.failures = 0
+      return
+    }
+    if (lane.failures === 0) {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.#log.warn(
+        { queue, reason },
+        'the queue does not take messages; its projection goes by the sweep meanwhile',
+      )
+    }
+    lane.failures += 1
+  }
 }
 
 interface Lane {
+  /** Messages that failed in a row. */
+  failures: number
   readonly target: FanOutTarget
   /** Last position that a message was sent for. */
   told: Position

@@ -6,8 +6,6 @@ export interface DataPaths {
   readonly events: string
   /** The durable queue. */
   readonly queue: string
-  /** Held by the one queue worker that dispatches; another one stands by. */
-  readonly queueLock: string
   /** What operators wish for: rebuilds, pauses. */
   readonly control: string
   /** State of the embedded engine. */
@@ -23,12 +21,16 @@ export function dataPaths(data: string): DataPaths {
   return {
     events: join(data, 'events.db'),
     queue: join(data, 'queue.db'),
-    queueLock: join(data, 'queue.lock'),
     control: join(data, 'control.db'),
     state: join(data, 'state.db'),
     views: join(data, 'views'),
     upLock: join(data, 'up.lock'),
   }
+}
+
+/** Held by the one process of a data folder that is at work in a role; others stand by. */
+export function roleLock(data: string, role: string): string {
+  return join(data, `${role}.lock`)
 }
 
 /** The generation that every view begins with. */

@@ -4,12 +4,13 @@ import { startProjections } from './projections.ts'
 import { startQueries } from './queries.ts'
 import { startQueue } from './queue.ts'
 import type { RoleName, StartRole } from './role.ts'
+import { withStandby } from './standby.ts'
 
-/** How each role starts. */
+/** How each role starts. The queue has a lock of its own, with its store. */
 export const STARTERS: Readonly<Partial<Record<RoleName, StartRole>>> = {
   queue: startQueue,
-  commands: startCommands,
-  projections: startProjections,
-  queries: startQueries,
-  operator: startOperator,
+  commands: withStandby('commands', startCommands),
+  projections: withStandby('projections', startProjections),
+  queries: withStandby('queries', startQueries),
+  operator: withStandby('operator', startOperator),
 }
