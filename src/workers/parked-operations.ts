@@ -2,7 +2,8 @@ import type { IIIClient } from 'iii-sdk'
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import { parseRequest } from '../operator/request.ts'
-import type { LiveProjection } from './projections.ts'
+import type { ViewStore } from '../projection/contract.ts'
+import type { ProjectionRunner } from '../projection/runner.ts'
 
 const projection = z.string()
 const position = z.int().min(1)
@@ -19,6 +20,12 @@ const inputs = {
   discard: z.object({ projection, position, by, reason: z.string().trim().min(1).max(1_000) }),
 }
 
+/** A view that this process keeps up to date. */
+export interface LiveView {
+  readonly view: ViewStore
+  readonly runner: ProjectionRunner
+}
+
 /**
  * What operators can do with parked events, as functions of the process that owns the views: they take
  * their turn with the projector, so nothing is applied twice or left out.
@@ -26,11 +33,11 @@ const inputs = {
  * `ops::parked::letters` lists what failed, `ops::parked::show` one of them, `ops::parked::redrive` tries
  * it and what waits behind it again, `ops::parked::discard` gives it up with a reason.
  */
-export function registerParkedOperations(iii: IIIClient, live: readonly LiveProjection[]) {
+export function registerParkedOperations(iii: IIIClient, live: ReadonlyMap<string, LiveView>) {
   const find = (name: string) => {
-    const found = live.find(({ definition }) => definition.name === name)
+    const found = live.get(name)
     if (found) return found
-    const known = live.map(({ definition }) => definition.name).join(', ')
+    const known = [...live.keys()].join(', ')
     throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${name}; there are: ${known}.`)
   }
   return [

@@ -5,12 +5,11 @@ import { toPosition } from '../kernel/position.ts'
 import type { Effect, ProjectionDefinition } from '../kernel/projection.ts'
 import type { EventLog } from '../log/contract.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
-import type { ViewStore } from '../projection/contract.ts'
 import { EffectSender } from '../projection/effect-sender.ts'
 import { Projector } from '../projection/projector.ts'
 import { ProjectionRunner } from '../projection/runner.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
-import { registerParkedOperations } from './parked-operations.ts'
+import { type LiveView, registerParkedOperations } from './parked-operations.ts'
 import type { RoleContext, StartRole } from './role.ts'
 
 /** Documents of one projection that are kept in memory between batches. */
@@ -19,13 +18,6 @@ const DOCUMENT_CACHE = 10_000
 /** How long one effect may take to be sent, in milliseconds. */
 const EFFECT_TIMEOUT_MS = 5_000
 
-/** A projection at work. */
-export interface LiveProjection {
-  readonly definition: ProjectionDefinition
-  readonly view: ViewStore
-  readonly runner: ProjectionRunner
-}
-
 /**
  * The projections worker: folds the log into every view of the app, woken by one queue per projection
  * and by its own sweep, and sends the effects of reactors.
@@ -33,32 +25,33 @@ export interface LiveProjection {
 export const startProjections: StartRole = async (context) => {
   const { app, config, iii, log } = context
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
-  const live = [...app.projections.values()].map((definition) => start(definition, events, context))
-  const registered = [
-    ...live.map(({ definition, runner }) =>
-      iii.registerFunction(definition.functionId, (payload) => apply(runner, events, payload), {
-        description: `Applies the log to the ${definition.kind} ${definition.name} up to a position.`,
-      }),
-    ),
-    ...registerParkedOperations(iii, live),
-  ]
-  for (const { definition, runner } of live) {
-    void runner.start()
-    void defineQueue(definition.name, context)
+  const live = new Map<string, LiveView>()
+  const registered: { unregister(): void }[] = []
+  for (const definition of app.projections.values()) {
+    const view = openView(definition, events, context)
+    live.set(definition.name, view)
+    const { kind, name, functionId } = definition
+    const description = `Applies the log to the ${kind} ${name} up to a position.`
+    registered.push(
+      iii.registerFunction(functionId, (payload) => apply(view, events, payload), { description }),
+    )
+    void view.runner.start()
+    void defineQueue(name, context)
   }
-  log.info({ projections: live.map(({ definition }) => definition.name) }, 'projections are live')
+  registered.push(...registerParkedOperations(iii, live))
+  log.info({ projections: [...live.keys()] }, 'projections are live')
 
   return {
     async stop() {
       for (const registration of registered) registration.unregister()
-      await Promise.all(live.map(({ runner }) => runner.stop()))
-      for (const { view } of live) await view.close()
+      await Promise.all([...live.values()].map(({ runner }) => runner.stop()))
+      for (const { view } of live.values()) await view.close()
       await events.close()
     },
   }
 }
 
-function start(definition: ProjectionDefinition, events: EventLog, context: RoleContext): LiveProjection {
+function openView(definition: ProjectionDefinition, events: EventLog, context: RoleContext): LiveView {
   const { app, config, iii, stopping } = context
   const {
     batchSize,
@@ -91,14 +84,13 @@ function start(definition: ProjectionDefinition, events: EventLog, context: Role
     signal: stopping,
   })
   return {
-    definition,
     view,
     runner: new ProjectionRunner({ projector, view, effects, sweepIntervalMs, now, log }),
   }
 }
 
 /** A queue message says how far the log is; a call without a position means "up to the head". */
-async function apply(runner: ProjectionRunner, events: EventLog, payload: unknown) {
+async function apply({ runner }: LiveView, events: EventLog, payload: unknown) {
   const { to } = (payload ?? {}) as { to?: unknown }
   const target = to === undefined ? await events.head() : toPosition(to)
   await runner.advanceTo(target)
