@@ -72,3 +72,20 @@ test('a message that fails is counted, and the next append is announced all the 
   expect(sent.map(({ to }) => to)).toEqual([1, 2])
   expect(fanOut.stats).toMatchObject({ sent: 1, failed: 1 })
 })
+
+test('an outage of the queue is logged once, and so is its end', async () => {
+  const logged: string[] = []
+  const log = pino({ base: undefined }, { write: (line: string) => void logged.push(JSON.parse(line).level) })
+  let up = false
+  const fanOut = new FanOut(
+    [list],
+    () => (up ? Promise.resolve() : Promise.reject(new Error('no queue'))),
+    log,
+  )
+  for (const position of [1, 2, 3, 4]) {
+    up = position > 2
+    fanOut.appended(position)
+    await fanOut.idle()
+  }
+  expect(logged).toEqual([pino.levels.values.warn, pino.levels.values.info])
+})
