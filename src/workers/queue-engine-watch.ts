@@ -40,35 +40,36 @@ export function watchEngine({ iii, queue, log }: { iii: IIIClient; queue: Durabl
     workerId = id
   }
   const internal = { metadata: { internal: true } }
-  const references: { unregister(): void }[] = [
-    iii.registerFunction(
-      WHO_AM_I,
-      async (payload: unknown) => called.safeParse(payload).data?._caller_worker_id ?? null,
-      internal,
-    ),
-    iii.registerFunction(
-      FUNCTIONS_CHANGED,
-      async (payload: unknown) => {
-        const { data } = functionsChanged.safeParse(payload)
-        queue.functionsAvailable(data?.functions.map(({ function_id }) => function_id))
-      },
-      internal,
-    ),
-    iii.registerFunction(
-      WORKERS_CHANGED,
-      async () => {
-        queue.functionsAvailable()
-        checkLink().catch((error) => log.debug({ error }, 'the engine link could not be checked'))
-      },
-      internal,
-    ),
+  // They go with the link, not before: a call that is on its way here still finds its function.
+  iii.registerFunction(
+    WHO_AM_I,
+    async (payload: unknown) => called.safeParse(payload).data?._caller_worker_id ?? null,
+    internal,
+  )
+  iii.registerFunction(
+    FUNCTIONS_CHANGED,
+    async (payload: unknown) => {
+      const { data } = functionsChanged.safeParse(payload)
+      queue.functionsAvailable(data?.functions.map(({ function_id }) => function_id))
+    },
+    internal,
+  )
+  iii.registerFunction(
+    WORKERS_CHANGED,
+    async () => {
+      queue.functionsAvailable()
+      checkLink().catch((error) => log.debug({ error }, 'the engine link could not be checked'))
+    },
+    internal,
+  )
+  const triggers: { unregister(): void }[] = [
     iii.registerTrigger({ type: 'engine::functions-available', function_id: FUNCTIONS_CHANGED, config: {} }),
     iii.registerTrigger({ type: 'engine::workers-available', function_id: WORKERS_CHANGED, config: {} }),
   ]
   checkLink().catch((error) => log.debug({ error }, 'the engine link could not be checked'))
   return {
     stop: () => {
-      for (const reference of references) reference.unregister()
+      for (const trigger of triggers) trigger.unregister()
     },
   }
 }
