@@ -10,7 +10,7 @@ import { systemClock } from './clock.ts'
 import { EXIT } from './exit-codes.ts'
 import { assertPortsFree, neededPorts } from './ports.ts'
 import { type ChildSpec, spawnChild } from './spawn.ts'
-import { type EngineAddresses, type HostProcess, stopRequested } from './supervised.ts'
+import { type EngineAddresses, type HostProcess, reportReady, stopRequested } from './supervised.ts'
 import { Supervisor } from './supervisor.ts'
 import { welcome } from './welcome.ts'
 
@@ -31,7 +31,8 @@ export interface UpOptions {
 
 /**
  * Runs the whole system: the engine (unless one runs elsewhere) and every role as a process of its own.
- * Each one that dies is started again. Ends when it is told to stop; a second signal kills what is left.
+ * Each one that dies is started again. Ends when it is told to stop; a second signal kills what is left. A
+ * process that started this one with a channel hears when everything is ready, and its end ends this one.
  *
  * @returns the exit code
  * @throws CqrsError CQRS_STORE_LOCKED, CQRS_PORT_TAKEN, or a store error of the data folder
@@ -53,6 +54,7 @@ export async function up({ app, config, log, host, print }: UpOptions): Promise<
     const outcome = await Promise.race([supervisor.start(), stop])
     if (typeof outcome === 'object' && outcome.ready) {
       for (const line of welcome({ app, config, engine })) print(line)
+      reportReady(host, engine)
     }
     const refused = typeof outcome === 'object' && !outcome.ready ? outcome : undefined
     if (refused)
