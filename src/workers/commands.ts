@@ -63,10 +63,6 @@ export const startCommands: StartRole = async ({ app, config, iii, log }) => {
     onAppended: (position) => fanOut.appended(position),
     now: () => new Date(),
   })
-  // Whatever was appended before this process started and not announced: one message says it all.
-  const head = await events.head()
-  if (head > 0) fanOut.appended(head)
-
   const underWay = new Set<Promise<unknown>>()
   const registered = [...app.commands.values()].flatMap((command) =>
     register(command, { iii, log }, (...call) => {
