@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
-import { CqrsError } from '../kernel/errors.ts'
 import { type HostProcess, reportReady, stopRequested } from '../supervisor/supervised.ts'
 import { connect } from './connect.ts'
 import { watchLink } from './link.ts'
@@ -18,7 +17,7 @@ const ORPHAN_STOP_MS = 1_000
 export interface WorkerOptions {
   readonly roles: readonly RoleName[]
   readonly config: Config
-  readonly starters: Readonly<Partial<Record<RoleName, StartRole>>>
+  readonly starters: Readonly<Record<RoleName, StartRole>>
   readonly log: Logger
   readonly host: HostProcess
 }
@@ -41,11 +40,9 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerOp
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => {})
   const startOne = async (name: RoleName) => {
-    const start = starters[name]
-    if (!start) throw new CqrsError('CQRS_APP_INVALID', `There is no role ${name} in this version.`)
     const fail = (error: unknown) => failure.reject(error)
     const context = { app, config, iii, log: log.child({ role: name }), onReconnected, fail }
-    running.push(await start({ ...context, stopping: stopping.signal }))
+    running.push(await starters[name]({ ...context, stopping: stopping.signal }))
   }
   let stopWithinMs = ORPHAN_STOP_MS
   try {

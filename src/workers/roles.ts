@@ -7,7 +7,7 @@ import type { RoleName, StartRole } from './role.ts'
 import { withStandby } from './standby.ts'
 
 /** How each role starts. The queue has a lock of its own, with its store. */
-export const STARTERS: Readonly<Partial<Record<RoleName, StartRole>>> = {
+export const STARTERS: Readonly<Record<RoleName, StartRole>> = {
   queue: startQueue,
   commands: withStandby('commands', startCommands),
   projections: withStandby('projections', startProjections),

@@ -1,0 +1,106 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { loadConfig } from '../../src/config/load.ts'
+import { checkDataFolder, checkStores, newestWrite } from '../../src/operator/doctor/data-folder.ts'
+import { checkPorts, checkSystem } from '../../src/operator/doctor/network.ts'
+import { checkClock, checkEnvironment, checkRuntime } from '../../src/operator/doctor/runtime.ts'
+import { openDatabase } from '../../src/sqlite/open.ts'
+import { counterSchema } from '../support/counter-schema.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { run } from './fake-process.ts'
+
+const NOW = Date.UTC(2026, 5, 1)
+
+test('an old Node and an SQLite with known bugs fail', () => {
+  const statuses = checkRuntime({ node: '22.1.0', sqlite: '3.46.0' }).map(({ status }) => status)
+  expect(statuses).toEqual(['fail', 'fail'])
+  expect(checkRuntime(process.versions).map(({ status }) => status)).toEqual(['ok', 'ok'])
+})
+
+test('a clock that was never set fails; one that stands before the data is worth a look', () => {
+  expect(checkClock(0, undefined).status).toBe('fail')
+  expect(checkClock(NOW, NOW + 60_000).status).toBe('warn')
+  expect(checkClock(NOW, NOW - 60_000).status).toBe('ok')
+})
+
+test('a mistyped variable is found with the name it was meant to be', () => {
+  expect(checkEnvironment({ CQRS_LOG_LEVLE: 'debug' })).toEqual([
+    {
+      name: 'environment',
+      status: 'warn',
+      found: 'CQRS_LOG_LEVLE is no setting',
+      advice: 'Did you mean CQRS_LOG_LEVEL?',
+    },
+  ])
+})
+
+test('a data folder that others can read is worth a look; one that is not there yet is fine', async () => {
+  const data = join(tempFolder(), 'data')
+  expect((await checkDataFolder(data))[0]).toMatchObject({ status: 'ok' })
+  mkdirSync(data, { mode: 0o755 })
+  chmodSync(data, 0o755)
+  expect((await checkDataFolder(data))[0]).toMatchObject({
+    status: 'warn',
+    advice: expect.stringContaining('chmod 700'),
+  })
+})
+
+test('every store is looked into without being changed; a damaged one fails', async () => {
+  const data = tempFolder()
+  openDatabase({ path: join(data, 'views', 'counter.1.db'), schema: counterSchema }).close()
+  writeFileSync(join(data, 'events.db'), 'this is no database, however long it is'.repeat(100))
+  const before = await newestWrite(data)
+  expect(await checkStores(data)).toMatchObject([
+    { name: 'events.db', status: 'fail' },
+    { name: join('views', 'counter.1.db'), status: 'ok', found: expect.stringContaining('schema 1, wal') },
+  ])
+  expect(await newestWrite(data)).toBe(before)
+})
+
+test('a port that another program holds fails, one that the running system holds is fine', async () => {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as { port: number }
+  const config = loadConfig({ env: { III_PORT: String(port), III_HTTP_PORT: '0' }, cwd: tempFolder() })
+  expect((await checkPorts(config, false))[0]).toMatchObject({
+    status: 'fail',
+    advice: expect.stringContaining('III_PORT='),
+  })
+  expect((await checkPorts(config, true))[0]).toMatchObject({ status: 'ok' })
+})
+
+test('a projection without an owner fails', () => {
+  const config = loadConfig({ env: {}, cwd: tempFolder() })
+  const orphan = {
+    name: 'inventory-list',
+    kind: 'projection' as const,
+    version: 1,
+    position: 1,
+    lag: 0,
+    parked: { retrying: 0, dead: 0, waiting: 0 },
+    effects: { pending: 0, dead: 0 },
+    owned: false,
+    queue: null,
+  }
+  const checks = checkSystem(config, { app: 'inventory', head: 1, takenAt: '', projections: [orphan] })
+  expect(checks.find(({ name }) => name === 'projections')).toMatchObject({
+    status: 'fail',
+    found: 'no owner: inventory-list',
+  })
+  expect(checks.find(({ name }) => name === 'queue')).toMatchObject({ status: 'warn' })
+})
+
+test('the command ends with 1 if a check fails, and prints nothing but JSON with --json', async () => {
+  const broken = await run(['doctor', '--json'], { III_PORT: 'x' })
+  expect(broken.exitCode).toBe(1)
+  expect(JSON.parse(broken.stdout)).toContainEqual(
+    expect.objectContaining({
+      name: 'configuration',
+      status: 'fail',
+      found: expect.stringContaining('III_PORT'),
+    }),
+  )
+})

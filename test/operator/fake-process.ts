@@ -1,0 +1,27 @@
+import { EventEmitter } from 'node:events'
+import { runCli } from '../../src/operator/cli/program.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+
+/** Runs the program in this process, in an empty folder, with nothing but `env`, and keeps what it prints. */
+export async function run(args: string[], env: Record<string, string> = {}) {
+  const output = { stdout: '', stderr: '' }
+  const keep = (stream: keyof typeof output) => (text: string) => {
+    output[stream] += text
+    return true
+  }
+  const cwd = tempFolder()
+  const host = Object.assign(new EventEmitter(), {
+    env,
+    title: 'test',
+    connected: false,
+    send: undefined,
+    cwd: () => cwd,
+    exit(code: number): never {
+      throw new Error(`exit ${code}`)
+    },
+    stdout: { isTTY: false, columns: 80, write: keep('stdout') },
+    stderr: { write: keep('stderr') },
+  })
+  const exitCode = await runCli(args, host as never)
+  return { exitCode, ...output }
+}

@@ -1,0 +1,118 @@
+import { expect, test } from 'vitest'
+import { renderLetter } from '../../src/operator/cli/dlq.ts'
+import { renderEvent } from '../../src/operator/cli/events.ts'
+import { renderStatus } from '../../src/operator/cli/status.ts'
+import { cut, layOut, printable } from '../../src/operator/cli/table.ts'
+import type { ProjectionStatus, SystemStatus } from '../../src/operator/contract.ts'
+
+function status(...projections: Partial<ProjectionStatus>[]): SystemStatus {
+  const calm: ProjectionStatus = {
+    name: 'inventory-list',
+    kind: 'projection',
+    version: 1,
+    position: 1_200,
+    lag: 0,
+    parked: { retrying: 0, dead: 0, waiting: 0 },
+    effects: { pending: 0, dead: 0 },
+    owned: true,
+    queue: { depth: 0, deadLetters: 0 },
+  }
+  return {
+    app: 'inventory',
+    head: 1_234,
+    takenAt: '2026-01-01T00:00:00.000Z',
+    projections: projections.map((projection) => ({ ...calm, ...projection })),
+  }
+}
+
+test('a calm system shows its positions and asks for nothing', () => {
+  expect(renderStatus(status({}))).toEqual([
+    'inventory: head at 1,234, 2026-01-01T00:00:00.000Z',
+    '',
+    'PROJECTION      STATE  POSITION  LAG  PARKED  DEAD  EFFECTS  QUEUE  DEAD LETTERS',
+    'inventory-list  live      1,200    0       0     0        0      0             0',
+  ])
+})
+
+test.each([
+  [{ owned: false, lag: 3 }, 'no owner'],
+  [{ lag: 34, parked: { retrying: 1, dead: 0, waiting: 0 } }, 'behind'],
+  [{ parked: { retrying: 1, dead: 0, waiting: 2 } }, 'parked'],
+])('the state of a projection is the worst that is true of it: %o', (projection, state) => {
+  expect(renderStatus(status(projection))[3]).toContain(`  ${state}  `)
+})
+
+test('what needs a decision is counted over queue, parked events and effects', () => {
+  const lines = renderStatus(
+    status(
+      { parked: { retrying: 0, dead: 2, waiting: 5 }, queue: { depth: 0, deadLetters: 3 } },
+      { effects: { pending: 0, dead: 1 } },
+    ),
+  )
+  expect(lines.at(-1)).toBe('6 wait for a decision of yours: cqrs dlq list')
+})
+
+test('a missing queue worker is not shown as an empty queue', () => {
+  const lines = renderStatus(status({ queue: null }))
+  expect(lines[3]).toMatch(/-\s+-$/)
+  expect(lines.at(-1)).toContain('No queue worker answers')
+})
+
+test('columns are as wide as their widest cell, colour codes not counted', () => {
+  const red = (text: string) => `\x1b[31m${text}\x1b[39m`
+  expect(
+    layOut(
+      [
+        { title: 'A', cell: ([first]: [string, number]) => red(first) },
+        { title: 'B', align: 'right', cell: ([, second]) => String(second) },
+      ],
+      [
+        ['long', 1],
+        ['x', 100],
+      ],
+    ),
+  ).toEqual(['A       B', `${red('long')}    1`, `${red('x')}     100`])
+})
+
+test('data cannot steer the terminal of the operator', () => {
+  expect(printable('a\x1b[2Jb\u202Ec\x07')).toBe('ab\uFFFDc\uFFFD')
+  expect(cut('one\ntwo', 6)).toBe('one t…')
+})
+
+test('an event is one line', () => {
+  const event = {
+    position: 7,
+    id: 'x',
+    stream: 'inventory-item-a\nb',
+    version: 2,
+    type: 'inventory-item-sold',
+    schemaVersion: 1,
+    data: { text: 'one\ntwo' },
+    metadata: { commandId: 'c', correlationId: 'c' },
+    recordedAt: '2026-01-01T00:00:00.000Z',
+  }
+  expect(renderEvent(event, Number.POSITIVE_INFINITY)).toBe(
+    '       7  2026-01-01T00:00:00.000Z  inventory-item-sold  inventory-item-a b@2  {"text":"one\\ntwo"}',
+  )
+})
+
+test('a letter shows what it is, why it failed, and what waits behind it', () => {
+  const text = renderLetter({
+    id: 'parked:inventory-list:42',
+    source: 'parked',
+    name: 'inventory-list',
+    what: 'inventory-item-sold',
+    status: 'dead',
+    error: 'boom',
+    attempts: 5,
+    failedAt: '2026-01-01T00:00:00.000Z',
+    waiting: 3,
+    content: { position: 42 },
+    failures: [{ at: '2026-01-01T00:00:00.000Z', message: 'boom', stack: 'Error: boom\n    at apply' }],
+    behind: [43, 44],
+  }).join('\n')
+  expect(text).toContain('dead since 2026-01-01T00:00:00.000Z after 5 attempts: boom')
+  expect(text).toContain('3 wait behind it: 43, 44 and further ones')
+  expect(text).toContain('"position": 42')
+  expect(text).toContain('    at apply')
+})

@@ -1,0 +1,86 @@
+import { createServer } from 'node:net'
+import { expect, test } from 'vitest'
+import { createProgram } from '../../src/operator/cli/program.ts'
+import { run } from './fake-process.ts'
+
+const COMMANDS = createProgram({} as never).commands.map((command) => command.name())
+
+test('there are the commands that the documentation names', () => {
+  expect(COMMANDS).toEqual(['up', 'worker', 'engine', 'status', 'events', 'dlq', 'doctor'])
+})
+
+test('--help tells every exit code', async () => {
+  const { exitCode, stdout } = await run(['--help'])
+  expect(exitCode).toBe(0)
+  expect(stdout).toMatch(/0 {2}done\n[\s\S]*3 {2}no engine answers[\s\S]*6 {2}a store/)
+})
+
+test.each([
+  ['up'],
+  ['worker'],
+  ['engine'],
+  ['status'],
+  ['events', 'tail'],
+  ['dlq', 'list'],
+  ['dlq', 'show'],
+  ['dlq', 'redrive'],
+  ['dlq', 'discard'],
+])('cqrs %s %s --help explains itself with an example', async (...args) => {
+  const { exitCode, stdout } = await run([...args.filter(Boolean), '--help'])
+  expect(exitCode).toBe(0)
+  expect(stdout).toMatch(/Examples?:\n/)
+})
+
+test.each([
+  { args: ['statsu'], hint: 'Did you mean status?' },
+  { args: ['status', '--jsno'], hint: 'Did you mean --json?' },
+  { args: ['dlq', 'redirve'], hint: 'Did you mean redrive?' },
+  { args: ['worker', 'comands'], hint: 'Did you mean "commands"?' },
+  { args: ['dlq', 'list', '--source', 'parkd'], hint: 'Did you mean "parked"?' },
+])('a mistyped word is answered with the nearest: $args', async ({ args, hint }) => {
+  const { exitCode, stderr } = await run(args)
+  expect(exitCode).toBe(2)
+  expect(stderr).toContain(hint)
+})
+
+test.each([
+  { args: ['worker'], says: 'missing required argument' },
+  { args: ['dlq', 'show', '42'], says: 'queue:<queue>:<id> or parked:<projection>:<position>' },
+  { args: ['dlq', 'redrive'], says: 'one of <id>, --name <name> and --all' },
+  { args: ['dlq', 'redrive', 'queue:a:1', '--all'], says: 'one of <id>, --name <name> and --all' },
+  { args: ['dlq', 'discard', 'queue:a:1'], says: '--reason' },
+  { args: ['dlq', 'list', '--limit', '0'], says: 'a whole number from 1 to 500' },
+  { args: ['events', 'tail', '--from', '-1'], says: 'a whole number from 1' },
+])('a wrong command line is refused before anything is done: $args', async ({ args, says }) => {
+  const { exitCode, stdout, stderr } = await run(args)
+  expect(exitCode).toBe(2)
+  expect(stderr).toContain(says)
+  expect(stdout).toBe('')
+})
+
+test('a wrong configuration ends with 2 and names the key', async () => {
+  const { exitCode, stderr } = await run(['status'], { III_PORT: 'http' })
+  expect(exitCode).toBe(2)
+  expect(stderr).toMatch(/^CQRS_CONFIG_INVALID: .*III_PORT is "http"\. Allowed: a whole number/)
+})
+
+test('--config names the configuration and must exist', async () => {
+  const { exitCode, stderr } = await run(['status', '--config', 'nowhere.yaml'])
+  expect(exitCode).toBe(2)
+  expect(stderr).toContain('nowhere.yaml cannot be read')
+})
+
+test('without an engine the program says so at once, what to do, and ends with 3', async () => {
+  const closed = await new Promise<number>((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+  const { exitCode, stdout, stderr } = await run(['status', '--json'], {
+    III_URL: `ws://127.0.0.1:${closed}`,
+  })
+  expect(exitCode).toBe(3)
+  expect(stderr).toMatch(/^CQRS_ENGINE_UNREACHABLE: .*cqrs up/)
+  expect(stdout).toBe('')
+})
