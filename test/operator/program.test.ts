@@ -1,0 +1,124 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { startEngine } from '../../src/engine/engine.ts'
+import type { EventsRequest } from '../../src/operator/contract.ts'
+import { runProgram, startProgram } from '../support/program.ts'
+import { functionKnown, sdkWorker } from '../support/sdk-worker.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
+
+type Operations = Record<string, (input: never) => unknown>
+
+/** An engine with a worker that answers as the operator role would. @returns runs the program against it */
+async function operatorAnswers(operations: Operations) {
+  const engine = await startEngine({ port: 0, http: false })
+  onTestFinished(() => engine.close())
+  const worker = await sdkWorker(engine.url)
+  for (const [id, answer] of Object.entries(operations)) {
+    worker.registerFunction(id, async (input: unknown) => answer(input as never))
+    await functionKnown(worker, id)
+  }
+  const env = { III_URL: engine.url }
+  return {
+    run: (...args: string[]) => runProgram(args, tempFolder(), env),
+    start: (...args: string[]) => startProgram(args, tempFolder(), env),
+  }
+}
+
+/** A log of `head` events, every third of type `c`, read as the operator role reads it. */
+function logOf(head: () => number) {
+  return ({ after = 0, limit = 100, types }: EventsRequest) => {
+    const events = []
+    let next = after
+    while (next < head() && events.length < limit) {
+      next += 1
+      const type = next % 3 === 0 ? 'c' : 'a'
+      if (types && !types.includes(type)) continue
+      events.push({ position: next, type, stream: 's', version: next, data: { n: next }, recordedAt: 'now' })
+    }
+    return { events, head: head(), next }
+  }
+}
+
+const positions = (stdout: string) =>
+  stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).position)
+
+test('events tail shows the last events, or those from a position on, one JSON object per line', async () => {
+  const { run } = await operatorAnswers({ 'ops::events': logOf(() => 1_200) })
+  const last = await run('events', 'tail', '--limit', '3', '--json')
+  expect(last).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(positions(last.stdout)).toEqual([1_198, 1_199, 1_200])
+  const from = await run('events', 'tail', '--from', '2', '--limit', '700', '--json')
+  expect(positions(from.stdout)).toEqual(Array.from({ length: 700 }, (_, index) => index + 2))
+})
+
+test('events tail with a filter shows the last events that fit, however far back they are', async () => {
+  const { run } = await operatorAnswers({ 'ops::events': logOf(() => 1_201) })
+  const { stdout } = await run('events', 'tail', '--type', 'c', '--limit', '2', '--json')
+  expect(positions(stdout)).toEqual([1_197, 1_200])
+})
+
+test('events tail --follow goes on with what is new, and leaves nothing out', async () => {
+  let head = 5
+  const { start } = await operatorAnswers({ 'ops::events': logOf(() => head) })
+  const { output } = start('events', 'tail', '--follow', '--limit', '1', '--json')
+  await until('the last event is shown', () => output.stdout.includes('"position":5'))
+  head = 8
+  await until('the new ones are shown', () => output.stdout.includes('"position":8'))
+  expect(positions(output.stdout)).toEqual([5, 6, 7, 8])
+})
+
+test('what the system refuses is said without a stack, and ends with 1', async () => {
+  const { run } = await operatorAnswers({
+    'ops::dlq-show': () => {
+      throw new Error('There is no letter queue:a:1.')
+    },
+  })
+  const { exitCode, stdout, stderr } = await run('dlq', 'show', 'queue:a:1')
+  expect({ exitCode, stdout, stderr }).toEqual({
+    exitCode: 1,
+    stdout: '',
+    stderr: 'There is no letter queue:a:1.\n',
+  })
+})
+
+test('redrive and discard tell the system exactly what was asked for', async () => {
+  const asked: unknown[] = []
+  const { run } = await operatorAnswers({
+    'ops::dlq-redrive': (input) => {
+      asked.push(input)
+      return { redriven: 2 }
+    },
+    'ops::dlq-discard': (input) => {
+      asked.push(input)
+      return { discarded: 1 }
+    },
+  })
+  expect((await run('dlq', 'redrive', '--name', 'inventory-list')).stdout).toBe('2 redriven.\n')
+  expect((await run('dlq', 'discard', 'parked:a:4', '--reason', 'a test', '--json')).stdout).toContain(
+    '"discarded": 1',
+  )
+  expect(asked).toMatchObject([{ name: 'inventory-list' }, { id: 'parked:a:4', reason: 'a test' }])
+})
+
+test('an engine without an operator worker is told apart from no engine', async () => {
+  const { run } = await operatorAnswers({})
+  const { exitCode, stderr } = await run('status')
+  expect(exitCode).toBe(3)
+  expect(stderr).toMatch(/no operator worker is connected.*cqrs worker operator/)
+})
+
+test('a reader that closes the pipe early ends the program quietly', async () => {
+  const { start } = await operatorAnswers({ 'ops::events': logOf(() => 100_000) })
+  const {
+    process: program,
+    output,
+    exited,
+  } = start('events', 'tail', '--from', '1', '--limit', '100000', '--json')
+  await until('it prints', () => output.stdout.length > 0)
+  program.stdout?.destroy()
+  expect(await exited).toBe(0)
+  expect(output.stderr).toBe('')
+})

@@ -1,0 +1,41 @@
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { loadConfig } from '../../src/config/load.ts'
+import inventory from '../../src/inventory/app.ts'
+import { defineApp } from '../../src/kernel/app.ts'
+import { welcome } from '../../src/supervisor/welcome.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+
+const engine = { url: 'ws://127.0.0.1:49134', port: 49_134, httpUrl: 'http://127.0.0.1:3111', httpPort: 3111 }
+
+test('the reference application is shown with lines to try', () => {
+  const config = loadConfig({ env: {}, cwd: tempFolder() })
+  const text = welcome({ app: inventory, config, engine }).join('\n')
+  expect(text).toContain(
+    "curl -X POST http://127.0.0.1:3111/inventory -H 'content-type: application/json' -d '{",
+  )
+  expect(text).toContain(`Data     ${config.data}`)
+  expect(text).toContain('Look:    npx cqrs status\n')
+})
+
+test('an app of your own is shown with its routes', () => {
+  const config = loadConfig({ env: { CQRS_APP: 'my-app.ts' }, cwd: process.cwd() })
+  const text = welcome({ app: inventory, config, engine }).join('\n')
+  expect(text).toContain('Routes of my-app.ts:')
+  expect(text).toContain('POST   http://127.0.0.1:3111/inventory/:sku/sell  cmd::sell-item')
+  expect(text).toContain('GET    http://127.0.0.1:3111/inventory/stats  query::inventory-stats')
+})
+
+test('an app without routes says so', () => {
+  const config = loadConfig({ env: { CQRS_APP: join(process.cwd(), 'my-app.ts') }, cwd: tempFolder() })
+  const app = defineApp({ name: 'mine', deciders: [] })
+  expect(welcome({ app, config, engine }).join('\n')).toContain('The app my-app.ts has no HTTP routes.')
+})
+
+test('an engine on another port is shown with what the status command needs to find it', () => {
+  const config = loadConfig({ env: {}, cwd: tempFolder() })
+  const elsewhere = { ...engine, url: 'ws://127.0.0.1:50000', port: 50_000 }
+  expect(welcome({ app: inventory, config, engine: elsewhere }).join('\n')).toContain(
+    'Look:    III_URL=ws://127.0.0.1:50000 npx cqrs status',
+  )
+})

@@ -1,0 +1,55 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+import { until } from './until.ts'
+
+const CLI = fileURLToPath(new URL('../../src/cqrs.js', import.meta.url))
+
+/** A run of the program `cqrs` as a process of its own. */
+export interface ProgramRun {
+  readonly process: ChildProcess
+  /** What it printed so far. */
+  readonly output: { stdout: string; stderr: string }
+  /** Its exit code, when it has ended. */
+  readonly exited: Promise<number | null>
+}
+
+/** Starts the program in `cwd` with nothing in its environment but PATH and `env`. Killed when the test ends. */
+export function startProgram(args: string[], cwd: string, env: Record<string, string> = {}): ProgramRun {
+  const child = spawn(process.execPath, [CLI, ...args], {
+    cwd,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const output = { stdout: '', stderr: '' }
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
+      output[stream] += text
+    })
+  }
+  const exited = once(child, 'close').then(([code]) => code as number | null)
+  return { process: child, output, exited }
+}
+
+/** Runs the program to its end. */
+export async function runProgram(args: string[], cwd: string, env: Record<string, string> = {}) {
+  const { exited, output } = startProgram(args, cwd, env)
+  return { exitCode: await exited, ...output }
+}
+
+/** Starts `cqrs up` in `cwd` on ports that the system chooses, and waits until it says that it is up. */
+export async function startUp(cwd: string, env: Record<string, string> = {}) {
+  const run = startProgram(['up'], cwd, { III_PORT: '0', III_HTTP_PORT: '0', CQRS_LOG_LEVEL: 'warn', ...env })
+  await until(
+    'the system is up',
+    () => {
+      if (run.process.exitCode !== null) throw new Error(run.output.stderr)
+      return run.output.stdout.includes('Ctrl-C')
+    },
+    30_000,
+  )
+  const find = (pattern: RegExp) => pattern.exec(run.output.stdout)?.[1] ?? ''
+  return { ...run, http: find(/HTTP +(http:\S+)/), engine: find(/Engine +(ws:\S+)/) }
+}
