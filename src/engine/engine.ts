@@ -10,7 +10,14 @@ import { STATE_WORKER, StateWorker } from './state/worker.ts'
 import { WorkerListener } from './worker-listener.ts'
 
 export type { EngineLogger } from './logger.ts'
-export type { EngineOptions, HttpMiddleware, HttpOptions, StateOptions, WorkerLimits } from './options.ts'
+export type {
+  CorsOptions,
+  EngineOptions,
+  HttpMiddleware,
+  HttpOptions,
+  StateOptions,
+  WorkerLimits,
+} from './options.ts'
 
 /** The version of the iii engine whose protocol and behaviour this one has. */
 export const ENGINE_VERSION = '0.22.1'

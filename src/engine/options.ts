@@ -24,6 +24,14 @@ export interface HttpMiddleware {
   readonly priority: number
 }
 
+/** Which web pages of other origins may use the HTTP routes. */
+export interface CorsOptions {
+  /** Origins such as `https://shop.example.com`; empty, or with `*` among them, any. */
+  readonly allowedOrigins: readonly string[]
+  /** Methods such as `POST`; empty: any. */
+  readonly allowedMethods: readonly string[]
+}
+
 /** How the engine serves HTTP. */
 export interface HttpOptions {
   /** Interface to bind. Default 127.0.0.1. */
@@ -46,6 +54,8 @@ export interface HttpOptions {
   readonly keepAliveTimeoutMs: number
   /** Functions that run before every route, lower priority first. Default none. */
   readonly middleware: readonly HttpMiddleware[]
+  /** Default none: unlike the real engine this one lets no page of another origin read its answers. */
+  readonly cors: CorsOptions | undefined
 }
 
 /** How the engine keeps state. */
@@ -108,6 +118,7 @@ const HTTP: HttpOptions = {
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 5_000,
   middleware: [],
+  cors: undefined,
 }
 
 const STATE: StateOptions = { path: undefined, maxValueBytes: undefined }

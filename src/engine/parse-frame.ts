@@ -1,4 +1,4 @@
-import type { InvokeFrame, ResultFrame, WorkerFrame } from './frames.ts'
+import type { InvokeFrame, WorkerFrame } from './frames.ts'
 import type { ErrorBody } from './outcome.ts'
 import { type RawJson, scanObject } from './raw-json.ts'
 
@@ -20,16 +20,6 @@ export interface BadFrame {
 
 type Fields = Readonly<Record<string, unknown>>
 
-class FrameProblem extends Error {
-  readonly code: string
-  constructor(code: string, message: string) {
-    super(message)
-    this.code = code
-  }
-}
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
-
 /**
  * Reads one text frame of a worker.
  *
@@ -37,143 +27,187 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
  * walks it recursively, as the SDK does.
  */
 export function parseFrame(text: string, maxDepth: number): WorkerFrame | BadFrame {
-  let fields: Fields
+  let fields: unknown
   try {
-    const parsed: unknown = JSON.parse(text)
-    if (!isObject(parsed)) return fatal('A frame must be a JSON object.')
-    fields = parsed
+    fields = JSON.parse(text)
   } catch (error) {
     return fatal(`A frame must be JSON: ${(error as Error).message}`)
   }
-  try {
-    const raw = scanObject(text)
-    if (raw.depth > maxDepth) {
-      throw new FrameProblem('frame_too_deep', `The frame nests deeper than ${maxDepth} levels.`)
-    }
-    return readFrame(fields, raw.fields)
-  } catch (error) {
-    if (!(error instanceof FrameProblem)) throw error
-    return {
-      type: 'bad',
-      fatal: false,
-      error: { code: error.code, message: error.message },
-      about: aboutCall(fields),
-    }
+  if (!isObject(fields)) return fatal('A frame must be a JSON object.')
+  const raw = scanObject(text)
+  if (raw.depth > maxDepth) {
+    return bad(fields, 'frame_too_deep', `The frame nests deeper than ${maxDepth} levels.`)
   }
+  const reader = new FieldReader(fields, raw.fields)
+  const frame = readFrame(reader, fields)
+  if (frame === undefined) {
+    return bad(fields, 'unknown_frame_type', `There is no frame of type ${JSON.stringify(fields.type)}.`)
+  }
+  return reader.problem === undefined ? frame : bad(fields, 'invalid_frame', reader.problem)
 }
 
-function readFrame(fields: Fields, raw: ReadonlyMap<string, RawJson>): WorkerFrame {
+function readFrame(reader: FieldReader, fields: Fields): WorkerFrame | undefined {
   switch (fields.type) {
     case 'invokefunction':
-      return readInvoke(fields, raw)
+      return readInvoke(reader, fields)
     case 'invocationresult':
-      return readResult(fields, raw)
+      return {
+        type: 'invocationresult',
+        invocationId: reader.uuid('invocation_id'),
+        result: reader.optionalRaw('result'),
+        error: readError(fields.error, 'invocation_failed'),
+      }
     case 'registerfunction':
       return {
         type: 'registerfunction',
-        id: text(fields, 'id'),
-        description: optionalText(fields, 'description'),
+        id: reader.text('id'),
+        description: reader.optionalText('description'),
         requestFormat: fields.request_format ?? undefined,
         responseFormat: fields.response_format ?? undefined,
         metadata: fields.metadata ?? undefined,
         isHttpInvocation: isObject(fields.invocation),
       }
     case 'unregisterfunction':
-      return { type: 'unregisterfunction', id: text(fields, 'id') }
+      return { type: 'unregisterfunction', id: reader.text('id') }
     case 'registertrigger':
+      reader.raw('config')
       return {
         type: 'registertrigger',
-        id: text(fields, 'id'),
-        triggerType: text(fields, 'trigger_type'),
-        functionId: text(fields, 'function_id'),
-        config: present(fields, 'config'),
-        metadata: optionalRaw(raw, 'metadata'),
+        id: reader.text('id'),
+        triggerType: reader.text('trigger_type'),
+        functionId: reader.text('function_id'),
+        config: fields.config,
+        metadata: reader.optionalRaw('metadata'),
       }
     case 'unregistertrigger':
-      return { type: 'unregistertrigger', id: text(fields, 'id') }
+      return { type: 'unregistertrigger', id: reader.text('id') }
     case 'registertriggertype':
       return {
         type: 'registertriggertype',
-        id: text(fields, 'id'),
-        description: text(fields, 'description'),
+        id: reader.text('id'),
+        description: reader.text('description'),
         triggerRequestFormat: fields.trigger_request_format ?? undefined,
         callRequestFormat: fields.call_request_format ?? undefined,
       }
     case 'triggerregistrationresult':
       return {
         type: 'triggerregistrationresult',
-        id: text(fields, 'id'),
+        id: reader.text('id'),
         error: readError(fields.error, 'trigger_registration_failed'),
       }
     case 'reattach':
       return {
         type: 'reattach',
-        previousWorkerId: text(fields, 'previous_worker_id'),
-        reattachToken: optionalText(fields, 'reattach_token'),
+        previousWorkerId: reader.text('previous_worker_id'),
+        reattachToken: reader.optionalText('reattach_token'),
       }
     case 'ping':
       return { type: 'ping' }
-    // The real engine knows no `unregistertriggertype` either: a type ends with its provider's connection.
+    // The real engine does not know `unregistertriggertype` either: a type ends with its provider's connection.
     case 'unregistertriggertype':
     case 'registerservice':
     case 'pong':
     case 'workerregistered':
       return { type: 'ignored' }
     default:
-      throw new FrameProblem(
-        'unknown_frame_type',
-        `There is no frame of type ${JSON.stringify(fields.type)}.`,
-      )
+      return undefined
   }
 }
 
-function readInvoke(fields: Fields, raw: ReadonlyMap<string, RawJson>): InvokeFrame {
-  const data = raw.get('data')
-  if (data === undefined) throw new FrameProblem('invalid_frame', 'The frame lacks the field data.')
+function readInvoke(reader: FieldReader, fields: Fields): InvokeFrame {
   const dataIsObject = isObject(fields.data)
   return {
     type: 'invokefunction',
-    invocationId: fields.invocation_id == null ? undefined : uuid(fields, 'invocation_id'),
-    functionId: text(fields, 'function_id'),
-    data,
+    invocationId: fields.invocation_id == null ? undefined : reader.uuid('invocation_id'),
+    functionId: reader.text('function_id'),
+    data: reader.raw('data'),
     dataIsObject,
     dataNamesCaller: dataIsObject && Object.hasOwn(fields.data as object, '_caller_worker_id'),
-    metadata: optionalRaw(raw, 'metadata'),
-    traceparent: optionalText(fields, 'traceparent'),
-    baggage: optionalText(fields, 'baggage'),
-    action: readAction(fields.action),
+    metadata: reader.optionalRaw('metadata'),
+    traceparent: reader.optionalText('traceparent'),
+    baggage: reader.optionalText('baggage'),
+    action: readAction(reader, fields.action),
   }
 }
 
-function readAction(action: unknown): InvokeFrame['action'] {
+function readAction(reader: FieldReader, action: unknown): InvokeFrame['action'] {
   if (action == null) return undefined
-  if (isObject(action)) {
-    if (action.type === 'void') return { type: 'void' }
-    if (action.type === 'enqueue') return { type: 'enqueue', queue: text(action, 'queue') }
+  if (isObject(action) && action.type === 'void') return { type: 'void' }
+  if (isObject(action) && action.type === 'enqueue' && typeof action.queue === 'string') {
+    return { type: 'enqueue', queue: action.queue }
   }
-  throw new FrameProblem('invalid_frame', 'The action must be of type void or enqueue.')
-}
-
-function readResult(fields: Fields, raw: ReadonlyMap<string, RawJson>): ResultFrame {
-  return {
-    type: 'invocationresult',
-    invocationId: uuid(fields, 'invocation_id'),
-    result: optionalRaw(raw, 'result'),
-    error: readError(fields.error, 'invocation_failed'),
-  }
+  reader.refuse('The field action must be of type void, or of type enqueue with a queue.')
+  return undefined
 }
 
 /** An error of any shape becomes an error body: whoever waits must learn that it failed. */
 function readError(error: unknown, fallbackCode: string): ErrorBody | undefined {
   if (error == null) return undefined
-  if (!isObject(error))
+  if (!isObject(error)) {
     return { code: fallbackCode, message: typeof error === 'string' ? error : JSON.stringify(error) }
+  }
   return {
     code: typeof error.code === 'string' ? error.code : fallbackCode,
     message:
       typeof error.message === 'string' ? error.message : 'The worker reported an error without a message.',
     ...(typeof error.stacktrace === 'string' && { stacktrace: error.stacktrace }),
   }
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** Reads the fields of a frame; of several that do not fit it remembers the first. */
+class FieldReader {
+  problem: string | undefined
+  readonly #fields: Fields
+  readonly #raw: ReadonlyMap<string, RawJson>
+
+  constructor(fields: Fields, raw: ReadonlyMap<string, RawJson>) {
+    this.#fields = fields
+    this.#raw = raw
+  }
+
+  refuse(problem: string): void {
+    this.problem ??= problem
+  }
+
+  text(name: string): string {
+    const value = this.#fields[name]
+    if (typeof value === 'string') return value
+    this.refuse(`The field ${name} must be a string.`)
+    return ''
+  }
+
+  optionalText(name: string): string | undefined {
+    return this.#fields[name] == null ? undefined : this.text(name)
+  }
+
+  uuid(name: string): string {
+    const value = this.text(name)
+    if (!UUID.test(value)) this.refuse(`The field ${name} must be a UUID.`)
+    return value
+  }
+
+  raw(name: string): RawJson {
+    const value = this.#raw.get(name)
+    if (value !== undefined) return value
+    this.refuse(`The frame lacks the field ${name}.`)
+    return 'null'
+  }
+
+  /** A field whose `null` means the same as its absence. */
+  optionalRaw(name: string): RawJson | undefined {
+    const value = this.#raw.get(name)
+    return value === 'null' ? undefined : value
+  }
+}
+
+function bad(fields: Fields, code: string, message: string): BadFrame {
+  return { type: 'bad', fatal: false, error: { code, message }, about: aboutCall(fields) }
+}
+
+function fatal(message: string): BadFrame {
+  return { type: 'bad', fatal: true, error: { code: 'invalid_frame', message }, about: undefined }
 }
 
 function aboutCall(fields: Fields): BadFrame['about'] {
@@ -183,37 +217,6 @@ function aboutCall(fields: Fields): BadFrame['about'] {
   return { type, invocationId, functionId: typeof functionId === 'string' ? functionId : '' }
 }
 
-function fatal(message: string): BadFrame {
-  return { type: 'bad', fatal: true, error: { code: 'invalid_frame', message }, about: undefined }
-}
-
 function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function text(fields: Fields, name: string): string {
-  const value = fields[name]
-  if (typeof value === 'string') return value
-  throw new FrameProblem('invalid_frame', `The field ${name} must be a string.`)
-}
-
-function optionalText(fields: Fields, name: string): string | undefined {
-  return fields[name] == null ? undefined : text(fields, name)
-}
-
-function uuid(fields: Fields, name: string): string {
-  const value = text(fields, name)
-  if (UUID.test(value)) return value
-  throw new FrameProblem('invalid_frame', `The field ${name} must be a UUID.`)
-}
-
-function present(fields: Fields, name: string): unknown {
-  if (Object.hasOwn(fields, name)) return fields[name]
-  throw new FrameProblem('invalid_frame', `The frame lacks the field ${name}.`)
-}
-
-/** A field whose `null` means the same as its absence. */
-function optionalRaw(raw: ReadonlyMap<string, RawJson>, name: string): RawJson | undefined {
-  const value = raw.get(name)
-  return value === 'null' ? undefined : value
 }

@@ -29,7 +29,13 @@ export class WorkerListener {
       perMessageDeflate: false,
       maxPayload: limits.maxFrameBytes,
     })
-    this.server = createServer({ headersTimeout: limits.handshakeTimeoutMs }, (_request, response) => {
+    const timeouts = {
+      headersTimeout: limits.handshakeTimeoutMs,
+      requestTimeout: limits.handshakeTimeoutMs,
+      // Node enforces the two timeouts above only this often.
+      connectionsCheckingInterval: Math.max(50, limits.handshakeTimeoutMs / 4),
+    }
+    this.server = createServer(timeouts, (_request, response) => {
       response
         .writeHead(400, { 'content-type': 'text/plain' })
         .end('This port takes WebSockets of iii workers.\n')
@@ -104,6 +110,8 @@ export class WorkerListener {
 }
 
 function refuse(socket: Duplex, status: string): void {
+  socket.on('error', () => {})
+  socket.once('finish', () => socket.destroy())
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
 

@@ -209,3 +209,33 @@ test('a wildcard is refused, for it would answer what nobody registered', async 
   const answer = await worker.next('the refusal', (frame) => frame.type === 'triggerregistrationresult')
   expect(answer.error).toMatchObject({ code: 'trigger_registration_failed' })
 })
+
+test('without CORS settings a page of another origin learns nothing; with them what they allow', async () => {
+  const asked = async (
+    cors: { allowedOrigins: string[]; allowedMethods: string[] } | undefined,
+    method: string,
+  ) => {
+    const engine = await engineForTest({ http: { cors } })
+    await route(await workerForTest(engine), { api_path: '/shop' }, () => ({ body: 1 }))
+    const headers = { origin: 'https://shop.example.com' }
+    const response = await fetch(`${engine.httpUrl}/shop`, { method, headers })
+    const names = ['access-control-allow-origin', 'access-control-allow-methods']
+    return [response.status, ...names.map((name) => response.headers.get(name))]
+  }
+  const shop = { allowedOrigins: ['https://shop.example.com'], allowedMethods: ['GET'] }
+  const other = { allowedOrigins: ['https://other.example.com'], allowedMethods: [] }
+  expect(await asked(undefined, 'GET')).toEqual([200, null, null])
+  expect(await asked(undefined, 'OPTIONS')).toEqual([405, null, null])
+  expect(await asked(shop, 'GET')).toEqual([200, 'https://shop.example.com', null])
+  expect(await asked(shop, 'OPTIONS')).toEqual([200, 'https://shop.example.com', 'GET'])
+  expect(await asked(other, 'GET')).toEqual([200, null, null])
+  expect(await asked({ allowedOrigins: [], allowedMethods: [] }, 'OPTIONS')).toEqual([200, '*', '*'])
+})
+
+test('a header with more than visible ASCII reaches functions empty', async () => {
+  const engine = await engineForTest()
+  const worker = await workerForTest(engine)
+  await route(worker, { api_path: '/h' }, ({ headers }) => ({ body: headers }))
+  const response = await fetch(`${engine.httpUrl}/h`, { headers: { 'x-latin': '\u00e9', 'x-plain': 'e' } })
+  expect(await response.json()).toMatchObject({ 'x-latin': '', 'x-plain': 'e' })
+})

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { startEngine } from '../../src/engine/engine.ts'
@@ -82,6 +82,24 @@ test('web pages from elsewhere cannot connect as workers, pages of this machine 
   expect(await connects('null')).toBe(false)
   expect(await connects('http://localhost:3000')).toBe(true)
   expect(await connects('http://127.0.0.1')).toBe(true)
+})
+
+test('a client that was refused and does not hang up keeps the engine from nothing', async () => {
+  const engine = await engineForTest()
+  const socket = connect({ port: engine.port, host: '127.0.0.1', allowHalfOpen: true })
+  onTestFinished(() => void socket.destroy())
+  socket.write('GET /elsewhere HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+  const answer = await new Promise((resolve) => socket.once('data', (bytes) => resolve(String(bytes))))
+  expect(answer).toContain('404')
+  await engine.close()
+})
+
+test('a connection that never asks for anything is cut off', async () => {
+  const engine = await engineForTest({ limits: { handshakeTimeoutMs: 100 } })
+  const socket = connect(engine.port, '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  socket.resume()
+  await new Promise((resolve) => socket.once('close', resolve))
 })
 
 test('the port of workers tells HTTP clients what it is', async () => {

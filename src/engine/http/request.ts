@@ -2,6 +2,9 @@ import type { IncomingMessage } from 'node:http'
 import type { RawJson } from '../raw-json.ts'
 import type { Route } from './routes.ts'
 
+/** As in the real engine a header with anything else reaches functions empty. */
+const VISIBLE_ASCII = /^[\t\x20-\x7e]*$/
+
 /** A request as functions see it, every part as JSON text. */
 export interface HttpCall {
   readonly queryParams: RawJson
@@ -31,7 +34,10 @@ export function readCall(
 ): HttpCall {
   const headers = new Map<string, string>()
   const raw = request.rawHeaders
-  for (let at = 0; at < raw.length; at += 2) headers.set((raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '')
+  for (let at = 0; at < raw.length; at += 2) {
+    const value = raw[at + 1] ?? ''
+    headers.set((raw[at] ?? '').toLowerCase(), VISIBLE_ASCII.test(value) ? value : '')
+  }
   return {
     queryParams: objectOf(new URLSearchParams(query)),
     pathParams: objectOf(pathParams),

@@ -4,6 +4,7 @@ import type { HttpOptions } from '../options.ts'
 import type { ErrorBody } from '../outcome.ts'
 import { type Answer, answerFrom, errorAnswer, writeAnswer } from './answer.ts'
 import { type Body, readBody } from './body.ts'
+import { corsHeaders, preflight } from './cors.ts'
 import { callPayload, type HttpCall, middlewarePayload, readCall, splitTarget } from './request.ts'
 import { type Route, RouteTable } from './routes.ts'
 
@@ -84,6 +85,8 @@ export class HttpWorker {
 
   /** The answer to a request; undefined when the client has gone away. */
   async #answer(request: IncomingMessage): Promise<Answer | undefined> {
+    const permission = preflight(this.#options.cors, request)
+    if (permission !== undefined) return permission
     const { path, query } = splitTarget(request.url ?? '/')
     const match = this.#routes.match(request.method ?? 'GET', path)
     if (match.kind === 'unknown') return NOT_FOUND
@@ -149,7 +152,10 @@ export class HttpWorker {
     if (response.destroyed) return
     // What is left of the body is read and dropped: cut off while sending, a client would miss the answer.
     request.resume()
-    writeAnswer(response, answer)
+    writeAnswer(response, {
+      ...answer,
+      headers: [...answer.headers, ...corsHeaders(this.#options.cors, request)],
+    })
   }
 }
 
