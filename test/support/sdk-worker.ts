@@ -28,7 +28,11 @@ export async function sdkWorker(url: string, name = `worker-${crypto.randomUUID(
 /** Waits until a function is registered, as seen by `worker`. */
 export async function functionKnown(worker: IIIClient, functionId: string): Promise<void> {
   await until(`function ${functionId} to be known`, () =>
-    worker.trigger({ function_id: 'engine::functions::info', payload: { function_id: functionId } }),
+    worker.trigger({
+      function_id: 'engine::functions::info',
+      payload: { function_id: functionId },
+      timeoutMs: 1_000,
+    }),
   )
 }
 
@@ -36,7 +40,11 @@ export async function functionKnown(worker: IIIClient, functionId: string): Prom
 export async function functionGone(worker: IIIClient, functionId: string): Promise<void> {
   await until(`function ${functionId} to be gone`, async () => {
     const error = await failureOf(
-      worker.trigger({ function_id: 'engine::functions::info', payload: { function_id: functionId } }),
+      worker.trigger({
+        function_id: 'engine::functions::info',
+        payload: { function_id: functionId },
+        timeoutMs: 1_000,
+      }),
     )
     return error?.code === 'NOT_FOUND'
   })
