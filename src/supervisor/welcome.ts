@@ -17,9 +17,9 @@ export function welcome(options: {
 }): string[] {
   const { app, config, engine } = options
   const url = engine?.url ?? config.engine.url
-  const http = engine?.httpUrl
-  const isElsewhere = engine !== undefined && engine.port !== DEFAULT_PORT
-  const status = `${isElsewhere ? `III_URL=${engine.url} ` : ''}npx cqrs status`
+  const http = engine ? engine.httpUrl : httpElsewhere(config)
+  const isDefault = new URL(url).host === `127.0.0.1:${DEFAULT_PORT}`
+  const status = `${isDefault ? '' : `III_URL=${url} `}npx cqrs status`
   return [
     '',
     `  ${app.name} is up.`,
@@ -28,12 +28,18 @@ export function welcome(options: {
     `  Engine   ${url}${engine ? ' (embedded)' : ''}`,
     `  Data     ${config.data}`,
     '',
-    ...tryNext(app, config, http ?? 'http://<the engine>:3111'),
+    ...(http ? tryNext(app, config, http) : ['  HTTP is switched off in the configuration.']),
     '',
     `  Look:    ${status}`,
     '  Stop:    Ctrl-C',
     '',
   ]
+}
+
+/** An engine that runs elsewhere is taken to serve HTTP as this configuration says, on its own host. */
+function httpElsewhere({ engine, http }: Config): string | undefined {
+  const { hostname } = new URL(engine.url)
+  return engine.httpEnabled ? `http://${hostname}:${http.port}` : undefined
 }
 
 function tryNext(app: App, config: Config, http: string): string[] {

@@ -39,3 +39,19 @@ test('an engine on another port is shown with what the status command needs to f
     'Look:    III_URL=ws://127.0.0.1:50000 npx cqrs status',
   )
 })
+
+test('with an engine elsewhere, HTTP is looked for on its host', () => {
+  const config = loadConfig({
+    env: { III_URL: 'ws://engine:49134', III_HTTP_PORT: '8080' },
+    cwd: tempFolder(),
+  })
+  const text = welcome({ app: inventory, config, engine: undefined }).join('\n')
+  expect(text).toContain('curl http://engine:8080/inventory')
+  expect(text).toContain('Look:    III_URL=ws://engine:49134 npx cqrs status')
+})
+
+test('an engine without HTTP is not shown with lines that cannot work', () => {
+  const config = loadConfig({ env: {}, cwd: tempFolder() })
+  const text = welcome({ app: inventory, config, engine: { url: engine.url, port: engine.port } }).join('\n')
+  expect(text).not.toContain('curl')
+})
