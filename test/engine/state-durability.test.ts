@@ -1,5 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { expect, onTestFinished, test } from 'vitest'
+import { silentLogger } from '../../src/engine/logger.ts'
+import { NOTHING } from '../../src/engine/outcome.ts'
+import { StateQueue } from '../../src/engine/state/queue.ts'
+import { StateStore } from '../../src/engine/state/store.ts'
 import { RawWorker } from '../support/raw-worker.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
@@ -50,15 +54,47 @@ test('a state write that was answered is there after kill -9', async () => {
   }
 })
 
-test('writes of one turn share a transaction, and one that cannot be stored fails alone', async () => {
-  const engine = await engineForTest({ state: { path: `${tempFolder()}/state.db`, maxValueBytes: 100 } })
+/** A store that counts its transactions. */
+class CountingStore extends StateStore {
+  transactions = 0
+
+  override transaction<T>(work: () => T): T {
+    this.transactions += 1
+    return super.transaction(work)
+  }
+}
+
+test('writes of one turn are one transaction; one that fails is undone and fails alone', async () => {
+  const store = new CountingStore(undefined)
+  onTestFinished(() => store.close())
+  const queue = new StateQueue(store, silentLogger)
+  const stored: string[] = []
+  const write = (key: string, fails = false) =>
+    queue.write(() => {
+      store.set('s', key, '1')
+      if (fails) throw new Error('the disk said no')
+      return { outcome: NOTHING, after: () => stored.push(key) }
+    })
+  expect(await Promise.all([write('a'), write('b')])).toEqual([NOTHING, NOTHING])
+  expect(store.transactions).toBe(1)
+  const outcomes = await Promise.all([write('c'), write('d', true), write('e')])
+  expect(outcomes).toMatchObject([{ ok: true }, { ok: false, error: { code: 'STATE_ERROR' } }, { ok: true }])
+  expect(['a', 'b', 'c', 'd', 'e'].filter((key) => store.get('s', key) !== undefined)).toEqual([
+    'a',
+    'b',
+    'c',
+    'e',
+  ])
+  expect(stored).toEqual(['a', 'b', 'c', 'e'])
+})
+
+test('a value over the limit is refused, and nothing is stored of it', async () => {
+  const engine = await engineForTest({ state: { maxValueBytes: 100 } })
   const worker = await workerForTest(engine)
-  const set = (key: string, value: unknown) => worker.call('state::set', { scope: 's', key, value })
-  const [first, large, last] = await Promise.all([set('a', 1), set('b', 'x'.repeat(200)), set('c', 3)])
-  expect(first.result).toMatchObject({ new_value: 1 })
-  expect(large.error).toMatchObject({ code: 'VALUE_TOO_LARGE' })
-  expect(last.result).toMatchObject({ new_value: 3 })
-  expect((await worker.call('state::list', { scope: 's' })).result).toEqual([1, 3])
+  const set = (value: unknown) => worker.call('state::set', { scope: 's', key: 'a', value })
+  expect((await set('x'.repeat(99))).error).toMatchObject({ code: 'VALUE_TOO_LARGE' })
+  expect((await worker.call('state::list', { scope: 's' })).result).toEqual([])
+  expect((await set('x'.repeat(98))).error).toBeUndefined()
 })
 
 test('reads and writes of a worker take effect in the order in which it sent them', async () => {
