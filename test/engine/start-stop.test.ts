@@ -2,7 +2,9 @@ import { connect, createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { startEngine } from '../../src/engine/engine.ts'
+import { functionKnown, sdkWorker } from '../support/sdk-worker.ts'
 import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
 import { engineForTest, workerForTest } from './start.ts'
 
 test('a taken port is CQRS_PORT_TAKEN, naming the port and how to choose another', async () => {
@@ -48,6 +50,18 @@ test('closing disconnects workers, ends what they wait for and frees the ports; 
     await closed
     await expect(fetch(engine.httpUrl ?? '')).rejects.toThrow()
   }
+})
+
+test('workers come back by themselves to an engine that was restarted', async () => {
+  const first = await startEngine({ port: 0, http: false })
+  onTestFinished(() => first.close())
+  const worker = await sdkWorker(first.url)
+  worker.registerFunction('back::f', async () => 'back')
+  await functionKnown(worker, 'back::f')
+  await first.close()
+  const second = await engineForTest({ port: first.port, http: false })
+  const caller = await workerForTest(second)
+  await until('the worker to be back', async () => (await caller.call('back::f', {})).result === 'back')
 })
 
 test('parts can be left out', async () => {

@@ -48,16 +48,15 @@ test('a provider that never answers counts as having accepted', async () => {
 })
 
 test('many changes of functions make one event, and changes that undo each other none', async () => {
-  const engine = await engineForTest({ limits: { functionsChangedDelayMs: 30 } })
+  const engine = await engineForTest({ limits: { functionsChangedDelayMs: 250 } })
   const [watcher, worker] = await Promise.all([workerForTest(engine), workerForTest(engine)])
   const events: string[][] = []
+  const trigger_type = 'engine::functions-available'
+  watcher.send({ type: 'registertrigger', id: 'w', trigger_type, function_id: 'watch::f', config: {} })
   await watcher.offer('watch::f', (event) => {
     const { functions } = event as { functions: { function_id: string }[] }
     events.push(functions.map((row) => row.function_id).filter((id) => id.startsWith('many::')))
   })
-  const trigger_type = 'engine::functions-available'
-  watcher.send({ type: 'registertrigger', id: 'w', trigger_type, function_id: 'watch::f', config: {} })
-  await watcher.settled()
   await until('the event of the watcher itself', () => events.length === 1)
   worker.send({ type: 'registerfunction', id: 'many::gone' })
   worker.send({ type: 'unregisterfunction', id: 'many::gone' })
