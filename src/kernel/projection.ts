@@ -39,7 +39,7 @@ type EffectHandlers<Document, Definitions extends readonly EventDefinition[]> = 
 }
 
 /** A view made of events: JSON documents by key. A reactor is one whose handlers also emit effects. */
-export interface ProjectionDefinition<Document = unknown> {
+export interface ProjectionDefinition<Document = unknown, Index extends string = string> {
   readonly kind: 'projection' | 'reactor'
   readonly name: string
   /** Higher by one whenever the fold changes; the view is then built anew. */
@@ -48,7 +48,7 @@ export interface ProjectionDefinition<Document = unknown> {
   readonly functionId: string
   readonly events: readonly EventDefinition[]
   /** Top-level fields of the document by which it can be found and sorted. */
-  readonly indexes: readonly string[]
+  readonly indexes: readonly Index[]
   /** The document of a key that no event has touched. */
   initial(key: string): Document
   /** Events of one sequence are applied in order or wait behind one another. */
@@ -57,7 +57,11 @@ export interface ProjectionDefinition<Document = unknown> {
 }
 
 /** What a view is, before its handlers are given. */
-export interface ViewOptions<Definitions extends readonly EventDefinition[], Document> {
+export interface ViewOptions<
+  Definitions extends readonly EventDefinition[],
+  Document,
+  Index extends string = string,
+> {
   /** Unique in the app: lower-case words joined by "-". */
   name: string
   /** Version of the fold; 1 if left out. */
@@ -67,23 +71,27 @@ export interface ViewOptions<Definitions extends readonly EventDefinition[], Doc
   /** The document of a key before its first event; annotate its parameter and result. */
   initial(key: string): Document
   /** Top-level fields of the document for finding and sorting. */
-  indexes?: readonly (keyof NoInfer<Document> & string)[]
+  indexes?: readonly (Index & keyof NoInfer<Document>)[]
   /** Names the sequence of an event, within which order is kept; by default its stream. */
   sequence?(event: RecordedEvent): string
 }
 
 /** The second half of a definition: one keyed, pure fold per type of event. */
-export interface ViewBuilder<Document, Handlers> {
-  on(handlers: Handlers): ProjectionDefinition<Document>
+export interface ViewBuilder<Document, Handlers, Index extends string = string> {
+  on(handlers: Handlers): ProjectionDefinition<Document, Index>
 }
 
 /**
  * Defines a projection, a queryable view: `defineProjection({…}).on({'item-sold': {key, apply}})`.
  * The function on the engine is `proj::<name>`.
  */
-export function defineProjection<const Definitions extends readonly EventDefinition[], Document>(
-  options: ViewOptions<Definitions, Document>,
-): ViewBuilder<Document, EventHandlers<Document, Definitions>> {
+export function defineProjection<
+  const Definitions extends readonly EventDefinition[],
+  Document,
+  const Index extends string = never,
+>(
+  options: ViewOptions<Definitions, Document, Index>,
+): ViewBuilder<Document, EventHandlers<Document, Definitions>, Index> {
   return { on: (handlers) => define('projection', `proj::${options.name}`, options, handlers) }
 }
 
@@ -91,18 +99,22 @@ export function defineProjection<const Definitions extends readonly EventDefinit
  * Defines a reactor, a projection whose output is effects: its handlers get `emit` as third argument;
  * its documents are its memory. The function on the engine is `notify::<name>`.
  */
-export function defineReactor<const Definitions extends readonly EventDefinition[], Document>(
-  options: ViewOptions<Definitions, Document>,
-): ViewBuilder<Document, EffectHandlers<Document, Definitions>> {
+export function defineReactor<
+  const Definitions extends readonly EventDefinition[],
+  Document,
+  const Index extends string = never,
+>(
+  options: ViewOptions<Definitions, Document, Index>,
+): ViewBuilder<Document, EffectHandlers<Document, Definitions>, Index> {
   return { on: (handlers) => define('reactor', `notify::${options.name}`, options, handlers) }
 }
 
-function define<Document>(
+function define<Document, Index extends string>(
   kind: ProjectionDefinition['kind'],
   functionId: string,
-  options: ViewOptions<readonly EventDefinition[], Document>,
+  options: ViewOptions<readonly EventDefinition[], Document, Index>,
   on: object,
-): ProjectionDefinition<Document> {
+): ProjectionDefinition<Document, Index> {
   // The table is checked per type where it is given; here it is only looked up by an event's type.
   const handlers = new Map(Object.entries(on as Record<string, EffectHandler<Document>>))
   return Object.freeze({

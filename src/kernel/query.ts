@@ -11,9 +11,9 @@ export interface Page<Document> {
 }
 
 /** Which documents, in which order. */
-export interface FindOptions<Document = unknown> {
+export interface FindOptions<Index extends string = string> {
   /** An index of the projection to find and sort by; the key if left out. */
-  readonly by?: keyof Document & string
+  readonly by?: Index
   /** Only documents whose indexed field equals this. */
   readonly equals?: string | number | boolean
   /** Only documents whose indexed field is at least this. */
@@ -28,10 +28,10 @@ export interface FindOptions<Document = unknown> {
 }
 
 /** Reads one consistent state of a view. */
-export interface ViewReader<Document> {
+export interface ViewReader<Document, Index extends string = string> {
   get(key: string): Promise<Document | undefined>
   /** @throws CqrsError CQRS_VALIDATION if the field is no index or the cursor is not one of this query */
-  find(options: FindOptions<Document>): Promise<Page<Document>>
+  find(options: FindOptions<Index>): Promise<Page<Document>>
 }
 
 /** Reads the event log. */
@@ -57,13 +57,13 @@ export interface QueryDefinition<Input = unknown, Result = unknown, Source = unk
  * @param options.input schema of the question; over HTTP every field arrives as text, so coerce numbers
  * @param options.run answers, or rejects with `notFound(…)`
  */
-export function defineQuery<Document, Input, Result>(options: {
+export function defineQuery<Document, Index extends string, Input, Result>(options: {
   name: string
-  reads: ProjectionDefinition<Document>
+  reads: ProjectionDefinition<Document, Index>
   input: z.ZodType<Input>
   http?: HttpRoute
-  run: (view: ViewReader<Document>, input: Input) => Promise<Result | Rejection> | Result | Rejection
-}): QueryDefinition<Input, Result, ViewReader<Document>> {
+  run: (view: ViewReader<Document, Index>, input: Input) => Promise<Result | Rejection> | Result | Rejection
+}): QueryDefinition<Input, Result, ViewReader<Document, Index>> {
   const { reads, ...rest } = options
   return Object.freeze({ ...rest, projection: reads })
 }

@@ -68,7 +68,7 @@ class SqliteViewReader implements ReadableView {
     })
   }
 
-  async find(options: FindOptions<Record<string, unknown>>): Promise<Page<unknown>> {
+  async find(options: FindOptions): Promise<Page<unknown>> {
     const { by, limit, order = 'ascending' } = options
     const after = options.cursor === undefined ? undefined : decodeCursor(options.cursor, by)
     const { sql, values } = findQuery(options, this.#field(by), after, order === 'ascending')
