@@ -1,6 +1,6 @@
 import type { App } from '../kernel/app.ts'
 import type { EventLog } from '../log/contract.ts'
-import type { ViewStanding } from '../projection/sqlite/view-reader.ts'
+import type { ViewStanding } from '../projection/contract.ts'
 
 /**
  * What the operator's use cases work on: the app, the log and the views as they lie in the stores, and

@@ -93,6 +93,13 @@ export interface ParkedCounts {
   readonly waiting: number
 }
 
+/** How a view stands. */
+export interface ViewStanding {
+  readonly position: Position
+  readonly parked: ParkedCounts
+  readonly effects: { readonly pending: number; readonly dead: number }
+}
+
 /**
  * One generation of one view, from its writer's side.
  * Every method rejects with a CqrsError (CQRS_STORE_…) if the store fails.

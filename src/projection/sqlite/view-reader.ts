@@ -5,18 +5,11 @@ import type { ProjectionDefinition } from '../../kernel/projection.ts'
 import type { FindOptions, Page, ViewReader } from '../../kernel/query.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
-import type { ParkedCounts } from '../contract.ts'
+import type { ViewStanding } from '../contract.ts'
 import { fieldExpression } from './indexes.ts'
 import { viewSchema } from './schema.ts'
 
 type Value = string | number
-
-/** How a view stands. */
-export interface ViewStanding {
-  readonly position: Position
-  readonly parked: ParkedCounts
-  readonly effects: { readonly pending: number; readonly dead: number }
-}
 
 /** A view from its readers' side, in a process of its own or beside the writer. */
 export interface ReadableView extends ViewReader<unknown> {
