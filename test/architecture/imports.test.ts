@@ -48,7 +48,7 @@ const CONCRETE_STORE = /^(log|projection|queue)\/sqlite\//
 const MAX_LINES = 400
 
 const IMPORT =
-  /^(?:import|export)\s+(type\s+)?(?:\{[^}]*\}|\*(?:\s+as\s+\w+)?|\w+(?:\s*,\s*\{[^}]*\})?)\s+from\s+'([^']+)'|\bimport\('([^']+)'\)/gm
+  /^(?:import|export)\s+(type\s+)?(?:\{[^}]*\}|\*(?:\s+as\s+\w+)?|\w+(?:\s*,\s*\{[^}]*\})?)\s+from\s+'([^']+)'|\bimport\('([^']+)'\)|^import\s+'([^']+)'/gm
 
 function filesOf(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
@@ -62,7 +62,7 @@ const sources = new Map(filesOf('src').map((file) => [file, readFileSync(join(RO
 const imports = [...sources].flatMap(([from, source]) =>
   [...source.matchAll(IMPORT)].map((found) => ({
     from,
-    module: String(found[2] ?? found[3]),
+    module: String(found[2] ?? found[3] ?? found[4]),
     typeOnly: found[1] !== undefined,
   })),
 )
