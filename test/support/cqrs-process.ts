@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { onTestFailed, onTestFinished } from 'vitest'
+import { isReadyMessage } from '../../src/supervisor/supervised.ts'
+import { childrenOf } from './process-tree.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const CLI = fileURLToPath(new URL('../../src/cqrs.js', import.meta.url))
+
+/** Lines of a process's output that are shown when its test fails. */
+const SHOWN_LINES = 60
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/**
+ * The program `cqrs` as a real process, for one test: its output is kept and shown if the test fails, and
+ * it is killed with all its children when the test ends.
+ */
+export class CqrsProcess {
+  readonly name: string
+  /** Everything it wrote, both streams. */
+  output = ''
+  readonly exited: Promise<Exit>
+  readonly #child: ChildProcess
+  readonly #ready = Promise.withResolvers<void>()
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
+    this.name = args.join(' ')
+    // The channel makes it end by itself should this process be killed.
+    this.#child = spawn(process.execPath, [CLI, ...args], {
+      cwd: ROOT,
+      env: { ...withoutSettings(process.env), ...env },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    })
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => this.#heard(text))
+    }
+    this.#child.on('message', (message) => {
+      if (isReadyMessage(message)) this.#ready.resolve()
+    })
+    this.exited = new Promise((resolve) => {
+      this.#child.once('close', (code, signal) => {
+        this.#ready.reject(new Error(`cqrs ${this.name} ended (${code ?? signal}):\n${this.#lastLines()}`))
+        resolve({ code, signal })
+      })
+    })
+    this.#ready.promise.catch(() => {})
+    onTestFailed(() => void process.stderr.write(`\n--- cqrs ${this.name}\n${this.#lastLines()}\n`))
+    onTestFinished(() => this.#killAll())
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  /** Resolves when it serves. @throws Error with its last lines if it ends before */
+  get ready(): Promise<void> {
+    return this.#ready.promise
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** Sends a signal and waits until it is gone. */
+  async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<Exit> {
+    this.signal(signal)
+    return this.exited
+  }
+
+  #heard(text: string): void {
+    this.output += text
+    // `cqrs up` reports to nobody but people.
+    if (this.name === 'up' && this.output.includes(' is up.')) this.#ready.resolve()
+  }
+
+  #lastLines(): string {
+    return this.output.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n')
+  }
+
+  async #killAll(): Promise<void> {
+    const pids = this.#child.exitCode === null ? childrenOf(this.pid).map(({ pid }) => pid) : []
+    this.signal('SIGKILL')
+    for (const pid of pids) killIfAlive(pid)
+    await this.exited
+  }
+}
+
+function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
+/** The settings of whoever runs the tests are not those of the tests. */
+function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(CQRS|III)_/.test(name)))
+}

@@ -1,0 +1,94 @@
+import { join } from 'node:path'
+import { isFree } from '../../src/supervisor/ports.ts'
+import { CqrsProcess } from './cqrs-process.ts'
+import { childrenOf } from './process-tree.ts'
+import { between } from './random.ts'
+import { tempFolder } from './temp-folder.ts'
+import { until } from './until.ts'
+
+/** The roles that `cqrs up` runs as processes of their own, and the engine. */
+export type Part = 'engine' | 'queue' | 'projections' | 'commands' | 'queries'
+
+/** Where one system lives: its data folder and its ports, which stay the same when it is started again. */
+export interface Site {
+  readonly data: string
+  /** Where HTTP is served. */
+  readonly http: string
+  /** Where workers connect. */
+  readonly engine: string
+  /** The settings of all its processes. */
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** A new site on free ports. @param settings environment variables besides folder and ports */
+export async function newSite(settings: Readonly<Record<string, string>> = {}): Promise<Site> {
+  const data = join(tempFolder(), 'data')
+  const enginePort = await freePort()
+  const httpPort = await freePort(enginePort)
+  return {
+    data,
+    http: `http://127.0.0.1:${httpPort}`,
+    engine: `ws://127.0.0.1:${enginePort}`,
+    env: {
+      CQRS_DATA: data,
+      III_PORT: String(enginePort),
+      III_HTTP_PORT: String(httpPort),
+      CQRS_LOG_FORMAT: 'json',
+      ...settings,
+    },
+  }
+}
+
+/** Starts the whole system under its supervisor; resolves when it says that it is up. */
+export async function startSystem(site: Site): Promise<CqrsProcess> {
+  const up = new CqrsProcess(['up'], site.env)
+  await up.ready
+  return up
+}
+
+/** Starts one part as a process of its own, connected to the site's engine; resolves when it is ready. */
+export async function startPart(site: Site, part: Part): Promise<CqrsProcess> {
+  const worker =
+    part === 'engine'
+      ? new CqrsProcess(['engine'], site.env)
+      : new CqrsProcess(['worker', part], { ...site.env, III_URL: site.engine })
+  await worker.ready
+  return worker
+}
+
+/** Starts all parts one by one, but for those that are left out. */
+export async function startParts<Out extends Part = never>(
+  site: Site,
+  { without = [] }: { without?: readonly Out[] } = {},
+): Promise<Record<Exclude<Part, Out>, CqrsProcess>> {
+  const wanted = (['queue', 'projections', 'commands', 'queries'] as const).filter(
+    (part) => !(without as readonly Part[]).includes(part),
+  )
+  const engine = await startPart(site, 'engine')
+  const workers = await Promise.all(wanted.map(async (part) => [part, await startPart(site, part)] as const))
+  return { engine, ...Object.fromEntries(workers) } as Record<Exclude<Part, Out>, CqrsProcess>
+}
+
+/**
+ * Kills one part of a system under its supervisor with SIGKILL, whatever it is doing; if it is dead at the
+ * moment, as soon as it is started again.
+ */
+export async function killPart(up: CqrsProcess, part: Part): Promise<void> {
+  // A process starts as `… cli.ts worker queue` and then calls itself `cqrs queue`.
+  const called = new RegExp(` ${part}(?![\\w-])`)
+  await until(`the ${part} process is killed`, () => {
+    const child = childrenOf(up.pid).find(({ args }) => called.test(args))
+    return child && process.kill(child.pid, 'SIGKILL')
+  })
+}
+
+/**
+ * A port that nobody uses, from below the range that systems take for outgoing connections: otherwise a
+ * worker that reconnects could take its own engine's port while that is down.
+ */
+async function freePort(except?: number): Promise<number> {
+  for (;;) {
+    const port = between(Math.random, 20_000, 32_000)
+    if (port !== except && (await isFree({ host: '127.0.0.1', port }))) return port
+  }
+}
