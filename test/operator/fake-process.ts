@@ -5,8 +5,9 @@ import { tempFolder } from '../support/temp-folder.ts'
 /** Runs the program in this process, in an empty folder, with nothing but `env`, and keeps what it prints. */
 export async function run(args: string[], env: Record<string, string> = {}) {
   const output = { stdout: '', stderr: '' }
-  const keep = (stream: keyof typeof output) => (text: string) => {
+  const keep = (stream: keyof typeof output) => (text: string, written?: () => void) => {
     output[stream] += text
+    written?.()
     return true
   }
   const cwd = tempFolder()

@@ -1,10 +1,14 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { startEngine } from '../../src/engine/engine.ts'
 import type { EventsRequest } from '../../src/operator/contract.ts'
 import { runProgram, startProgram } from '../support/program.ts'
 import { functionKnown, sdkWorker } from '../support/sdk-worker.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
 
 type Operations = Record<string, (input: never) => unknown>
 
@@ -108,6 +112,29 @@ test('an engine without an operator worker is told apart from no engine', async 
   const { exitCode, stderr } = await run('status')
   expect(exitCode).toBe(3)
   expect(stderr).toMatch(/no operator worker is connected.*cqrs worker operator/)
+})
+
+test('a reader that is slow misses nothing', async () => {
+  const fat = (position: number) => ({ position, type: 'a', data: 'x'.repeat(10_000) })
+  const { start } = await operatorAnswers({
+    'ops::events': () => ({
+      events: Array.from({ length: 500 }, (_, index) => fat(index + 1)),
+      head: 500,
+      next: 500,
+    }),
+  })
+  const {
+    process: program,
+    output,
+    exited,
+  } = start('events', 'tail', '--from', '1', '--limit', '500', '--json')
+  await until('it prints', () => output.stdout.length > 0)
+  program.stdout?.pause()
+  // A program that does not wait for its reader ends here and takes what is not read yet with it.
+  await Promise.race([once(program, 'exit'), delay(1_000)])
+  program.stdout?.resume()
+  expect(await exited).toBe(0)
+  expect(positions(output.stdout)).toHaveLength(500)
 })
 
 test('a reader that closes the pipe early ends the program quietly', async () => {

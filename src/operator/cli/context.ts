@@ -25,6 +25,8 @@ export interface CliContext {
   readonly silent: Logger
   /** Prints a line to standard output. */
   print(line: string): void
+  /** Resolves when everything that was printed is with the reader, who may be slower than we are. */
+  printed(): Promise<void>
   /** Prints a line to standard error. */
   warn(line: string): void
   /** Sets the exit code. */
@@ -41,6 +43,7 @@ export function createContext(host: CliProcess, setExitCode: (code: number) => v
     logger: (name) => createLogger(load(), name),
     silent: pino({ level: 'silent' }),
     print: (line) => void host.stdout.write(`${line}\n`),
+    printed: () => new Promise((resolve) => host.stdout.write('', () => resolve())),
     warn: (line) => void host.stderr.write(`${line}\n`),
     exit: setExitCode,
   }

@@ -54,15 +54,19 @@ Examples:
 
 async function tailEvents(call: CallOperation, options: TailOptions, context: CliContext): Promise<void> {
   const width = context.process.stdout.isTTY ? context.process.stdout.columns : Number.POSITIVE_INFINITY
-  const show = (event: RecordedEvent) =>
-    context.print(options.json ? JSON.stringify(event) : renderEvent(event, width))
+  const show = async (events: readonly RecordedEvent[]) => {
+    for (const event of events) {
+      context.print(options.json ? JSON.stringify(event) : renderEvent(event, width))
+    }
+    await context.printed()
+  }
   const filter = { types: options.type, stream: options.stream }
   let after = options.from === undefined ? await showLast() : await showFrom(options.from - 1)
 
   while (options.follow) {
     await patiently(async () => {
       const page = await call('ops::events', { ...filter, after, limit: PAGE })
-      for (const event of page.events) show(event)
+      await show(page.events)
       after = page.next
       if (page.next >= page.head) await delay(FOLLOW_INTERVAL_MS)
     }, context)
@@ -72,7 +76,7 @@ async function tailEvents(call: CallOperation, options: TailOptions, context: Cl
     let through = start
     for (let left = options.limit; left > 0; ) {
       const page = await call('ops::events', { ...filter, after: through, limit: Math.min(left, PAGE) })
-      for (const event of page.events) show(event)
+      await show(page.events)
       left -= page.events.length
       through = page.next
       if (page.next >= page.head) break
@@ -91,7 +95,7 @@ async function tailEvents(call: CallOperation, options: TailOptions, context: Cl
       last = options.limit === 0 ? [] : [...last, ...page.events].slice(-options.limit)
       through = page.next
     }
-    for (const event of last) show(event)
+    await show(last)
     return through
   }
 }

@@ -27,6 +27,8 @@ export async function runCli(args: readonly string[], host: CliProcess): Promise
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok.code : EXIT.usage.code
     context.warn(describe(error))
     return exitCodeOf(error)
+  } finally {
+    await context.printed()
   }
 }
 
