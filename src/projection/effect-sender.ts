@@ -3,8 +3,14 @@ import type { Logger } from 'pino'
 import type { Effect } from '../kernel/projection.ts'
 import type { RecordedEffect, ViewStore } from './contract.ts'
 
-/** Does an effect in the world; what it throws is tried again. */
-export type SendEffect = (effect: Effect, idempotencyKey: string) => Promise<void>
+/**
+ * How sending an effect ended. `unreachable`: nobody was there to take it, because the engine or the
+ * function was away. That is not the effect's fault: it stays recorded, however long it takes.
+ */
+export type SendOutcome = 'sent' | 'unreachable'
+
+/** Does an effect in the world; what it throws is a failed attempt and tried again. */
+export type SendEffect = (effect: Effect, idempotencyKey: string) => Promise<SendOutcome>
 
 export interface EffectSenderOptions {
   view: ViewStore
@@ -25,12 +31,14 @@ const PAGE = 100
 
 /**
  * Sends the recorded effects of a view, oldest first, one at a time. An effect is forgotten only after
- * it was sent: if the process dies between the two it is sent again, under the same idempotency key.
+ * it was sent: if the process dies between the two it is sent again, under the same idempotency key. One
+ * that nobody takes holds up those behind it until the next {@link flush}, so that order is kept.
  */
 export class EffectSender {
   readonly #options: EffectSenderOptions
   #flushing: Promise<void> | undefined
   #again = false
+  #unreachable = false
 
   constructor(options: EffectSenderOptions) {
     this.#options = options
@@ -52,30 +60,44 @@ export class EffectSender {
       const pending = await view.pendingEffects(PAGE)
       if (pending.length === PAGE) this.#again = true
       for (const effect of pending) {
-        if (signal.aborted) return
-        await this.#sendOne(effect)
+        if (signal.aborted || !(await this.#settle(effect))) return
       }
     }
   }
 
-  async #sendOne({ effect, idempotencyKey }: RecordedEffect): Promise<void> {
-    const { view, send, maxAttempts, baseMs, capMs, log, signal } = this.#options
+  /** Sends one effect; false if it is still to be sent. */
+  async #settle(recorded: RecordedEffect): Promise<boolean> {
+    const { view, maxAttempts, log, signal } = this.#options
+    const { idempotencyKey, effect } = recorded
+    const outcome = await this.#send(recorded)
+    if (signal.aborted && outcome !== 'sent') return false
+    if (outcome === 'unreachable') {
+      if (!this.#unreachable) log.warn({ idempotencyKey, effect }, 'Nobody takes an effect; it waits')
+      this.#unreachable = true
+      return false
+    }
+    this.#unreachable = false
+    if (outcome === 'sent') {
+      await view.effectsSent([idempotencyKey])
+      return true
+    }
+    log.error({ err: outcome, idempotencyKey, effect }, 'An effect failed too often and is dead')
+    await view.effectFailed(idempotencyKey, maxAttempts, outcome.message)
+    return true
+  }
+
+  async #send({ effect, idempotencyKey }: RecordedEffect): Promise<SendOutcome | Error> {
+    const { send, maxAttempts, baseMs, capMs, signal } = this.#options
     try {
-      await pRetry(() => send(effect, idempotencyKey), {
+      return await pRetry(() => send(effect, idempotencyKey), {
         retries: maxAttempts - 1,
         minTimeout: baseMs,
         maxTimeout: capMs,
         randomize: true,
         signal,
       })
-      await view.effectsSent([idempotencyKey])
     } catch (error) {
-      if (signal.aborted) return
-      log.error(
-        { err: error, idempotencyKey, effect },
-        'An effect could not be sent and is dead; redrive it when the cause is gone',
-      )
-      await view.effectFailed(idempotencyKey, maxAttempts, String((error as Error).message))
+      return error as Error
     }
   }
 }

@@ -5,7 +5,7 @@ import { toPosition } from '../kernel/position.ts'
 import type { Effect, ProjectionDefinition } from '../kernel/projection.ts'
 import type { EventLog } from '../log/contract.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
-import { EffectSender } from '../projection/effect-sender.ts'
+import { EffectSender, type SendOutcome } from '../projection/effect-sender.ts'
 import { Projector } from '../projection/projector.ts'
 import { ProjectionRunner } from '../projection/runner.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
@@ -97,11 +97,28 @@ async function apply({ runner }: LiveView, events: EventLog, payload: unknown) {
   return { position: target }
 }
 
-async function send(iii: IIIClient, effect: Effect, idempotencyKey: string): Promise<void> {
+async function send(iii: IIIClient, effect: Effect, idempotencyKey: string): Promise<SendOutcome> {
   const data = { ...effect.data, idempotencyKey }
   const [function_id, payload] =
     effect.kind === 'publish' ? ['publish', { topic: effect.topic, data }] : [effect.functionId, data]
-  await iii.trigger({ function_id, payload, timeoutMs: EFFECT_TIMEOUT_MS })
+  try {
+    await iii.trigger({ function_id, payload, timeoutMs: EFFECT_TIMEOUT_MS })
+    return 'sent'
+  } catch (error) {
+    const { code } = error as { code?: unknown }
+    if (code === 'function_not_found' || code === 'invocation_stopped') return 'unreachable'
+    if (code === 'TIMEOUT' && !(await engineAnswers(iii))) return 'unreachable'
+    throw error
+  }
+}
+
+/** Tells a function that is too slow from an engine that is away: to the SDK both are a timeout. */
+async function engineAnswers(iii: IIIClient): Promise<boolean> {
+  const call = { function_id: 'engine::workers::list', payload: {}, timeoutMs: EFFECT_TIMEOUT_MS }
+  return iii.trigger(call).then(
+    () => true,
+    () => false,
+  )
 }
 
 /**

@@ -1,0 +1,74 @@
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import { EffectSender, type SendEffect } from '../../src/projection/effect-sender.ts'
+import { ledger, toHead } from '../support/ledger.ts'
+
+/** A view with three recorded effects, and a sender whose `send` the test gives. */
+async function threeEffects(send: SendEffect) {
+  const { view, move, projector } = ledger()
+  for (const account of ['ada', 'bob', 'cy']) await move(account, -1)
+  await toHead(projector())
+  const sender = new EffectSender({
+    view,
+    send,
+    maxAttempts: 3,
+    baseMs: 1,
+    capMs: 1,
+    log: pino({ level: 'silent' }),
+    signal: new AbortController().signal,
+  })
+  const pending = async () => (await view.pendingEffects(10)).map(({ idempotencyKey }) => idempotencyKey)
+  return { view, sender, pending }
+}
+
+const KEYS = ['balances:1:1', 'balances:2:1', 'balances:3:1']
+
+test('effects are sent in order and forgotten once they are sent', async () => {
+  const sent: string[] = []
+  const { sender, pending } = await threeEffects(async (_, key) => {
+    sent.push(key)
+    return 'sent'
+  })
+  await sender.flush()
+  expect(sent).toEqual(KEYS)
+  expect(await pending()).toEqual([])
+})
+
+test('an effect that nobody takes waits as long as it has to, and those behind it with it', async () => {
+  let away = true
+  const sent: string[] = []
+  const { sender, pending } = await threeEffects(async (_, key) => {
+    if (away) return 'unreachable'
+    sent.push(key)
+    return 'sent'
+  })
+  for (let attempt = 0; attempt < 20; attempt += 1) await sender.flush()
+  expect(await pending()).toEqual(KEYS)
+  away = false
+  await sender.flush()
+  expect(sent).toEqual(KEYS)
+})
+
+test('an effect that fails every time is dead after its attempts, and the others are sent', async () => {
+  const attempts: string[] = []
+  const { sender, pending } = await threeEffects(async (_, key) => {
+    attempts.push(key)
+    if (key === 'balances:2:1') throw new Error('no such topic')
+    return 'sent'
+  })
+  await sender.flush()
+  expect(attempts.filter((key) => key === 'balances:2:1')).toHaveLength(3)
+  expect(attempts.at(-1)).toBe('balances:3:1')
+  expect(await pending()).toEqual([])
+})
+
+test('an effect that was sent but could not be forgotten is sent again, not given up', async () => {
+  const { view, sender, pending } = await threeEffects(async () => 'sent')
+  const { effectsSent } = view
+  view.effectsSent = () => Promise.reject(new Error('the store is locked'))
+  await expect(sender.flush()).rejects.toThrow('locked')
+  view.effectsSent = effectsSent
+  expect(await pending()).toEqual(KEYS)
+  await sender.flush()
+  expect(await pending()).toEqual([])
+})
