@@ -87,6 +87,15 @@ export type CommitOutcome =
   /** Another writer changed the view meanwhile; nothing was stored. */
   | { readonly kind: 'superseded' }
 
+/**
+ * What is about to be handed to handlers. It is stored before they run and removed by the commit that
+ * follows, so that whoever finds one knows that a process ended while it was under way.
+ */
+export interface Trial {
+  readonly from: Position
+  readonly to: Position
+}
+
 export interface ParkedCounts {
   readonly retrying: number
   readonly dead: number
@@ -108,7 +117,11 @@ export interface ViewStore {
   checkpoint(): Promise<Checkpoint>
   /** The documents of those keys that have one. */
   load(keys: Iterable<string>): Promise<Map<string, unknown>>
+  /** Also ends the trial, if one was begun. */
   commit(change: ViewChange): Promise<CommitOutcome>
+  beginTrial(trial: Trial): Promise<void>
+  /** The trial that was begun and not ended. */
+  trial(): Promise<Trial | undefined>
   /** Sequences that have parked events. */
   parkedSequences(): Promise<Set<string>>
   /** The first parked event of each sequence that is retrying and due at `now`, earliest first. */

@@ -4,7 +4,7 @@ import type { Effect, ProjectionDefinition } from '../kernel/projection.ts'
 import type { EventLog } from '../log/contract.ts'
 import type { Checkpoint, ParkedEvent, ViewChange, ViewStore } from './contract.ts'
 import { extendDigest } from './digest.ts'
-import { type Documents, fold, type PreparedEvent, prepare, sequenceOf } from './fold.ts'
+import { type Documents, type FoldOutcome, fold, type PreparedEvent, prepare, sequenceOf } from './fold.ts'
 import { parkBehind, parkFailed, type RetryPolicy } from './retry-policy.ts'
 
 export interface ProjectorOptions {
@@ -36,12 +36,21 @@ export type StepOutcome = 'advanced' | 'at-head' | 'superseded'
  * What it keeps in memory (checkpoint, parked sequences, documents) is what the view held at the
  * checkpoint's revision. Every change is committed against that revision; if it does not commit, for
  * whatever reason, memory is dropped and read again.
+ *
+ * A handler can also end the process, or hang until it is killed. Before handlers run, a trial is stored;
+ * the next process finds it, tries the events of the batch one by one, and counts an end during the
+ * trial of a single event as that event's failure: it is parked like one that throws.
  */
 export class Projector {
   readonly #options: ProjectorOptions
   readonly #types: ReadonlySet<string>
   readonly #documents: Documents = new Map()
   #checkpoint: Checkpoint | undefined
+  /** An event up to here may have ended the process that tried it, so each is tried alone. */
+  #suspectedTo: Position = 0
+  /** The event that was being tried, alone, when a process ended. */
+  #crashedAt: Position | undefined
+  #lookedForTrial = false
   #blocked = new Set<string>()
 
   constructor(options: ProjectorOptions) {
@@ -59,8 +68,12 @@ export class Projector {
   async step(): Promise<StepOutcome> {
     const { log, batchSize } = this.#options
     const checkpoint = await this.#state()
-    const page = await log.readFrom(checkpoint.position, { limit: batchSize, types: this.#types })
+    const limit = checkpoint.position < this.#suspectedTo ? 1 : batchSize
+    const page = await log.readFrom(checkpoint.position, { limit, types: this.#types })
     if (page.through === checkpoint.position) return 'at-head'
+    if (page.events.length > 0) {
+      await this.#options.view.beginTrial({ from: checkpoint.position + 1, to: page.through })
+    }
     const change = await this.#foldPage(page.events)
     return this.#commit({
       ...change,
@@ -137,7 +150,7 @@ export class Projector {
         parked.push(behind)
         continue
       }
-      const outcome = ready.ok ? fold(projection, ready, this.#documents) : ready
+      const outcome = this.#tryOn(event.position, ready)
       if (!outcome.ok) {
         this.#blocked.add(sequence)
         parked.push(parkFailed(behind, outcome.error, this.#parkingContext()))
@@ -151,6 +164,14 @@ export class Projector {
     }
     const documents = new Map([...changed].map((key) => [key, this.#documents.get(key)]))
     return { documents, parked, effects, settled: [] }
+  }
+
+  /** Runs the handler of an event; one that ended the process last time has failed without running. */
+  #tryOn(position: Position, prepared: PreparedEvent): FoldOutcome {
+    if (!prepared.ok) return prepared
+    if (this.#crashedAt !== position) return fold(this.#options.projection, prepared, this.#documents)
+    this.#crashedAt = undefined
+    return { ok: false, error: new Error('The process ended while this event was applied.') }
   }
 
   async #retrySequence(head: ParkedEvent): Promise<number> {
@@ -174,7 +195,8 @@ export class Projector {
     const { events } = await log.readFrom(parked.position - 1, { limit: 1 })
     const prepared = prepare(projection, catalog, events[0] as RecordedEvent)
     await this.#loadDocuments([prepared])
-    const outcome = prepared.ok ? fold(projection, prepared, this.#documents) : prepared
+    await this.#options.view.beginTrial({ from: parked.position, to: parked.position })
+    const outcome = this.#tryOn(parked.position, prepared)
     if (!outcome.ok) {
       const again = parkFailed(parked, outcome.error, this.#parkingContext())
       await this.#commit({ ...NOTHING, expectedRevision: revision, parked: [again] })
@@ -248,9 +270,18 @@ export class Projector {
       // The checkpoint is read first: if the rest is newer, the commit is refused and all is read again.
       const checkpoint = await this.#options.view.checkpoint()
       this.#blocked = await this.#options.view.parkedSequences()
+      if (!this.#lookedForTrial) await this.#lookForTrial()
       this.#checkpoint = checkpoint
     }
     return this.#checkpoint
+  }
+
+  /** Only a trial that was there before this projector began tells of a process that ended. */
+  async #lookForTrial(): Promise<void> {
+    const trial = await this.#options.view.trial()
+    this.#lookedForTrial = true
+    this.#suspectedTo = trial?.to ?? 0
+    this.#crashedAt = trial && trial.from === trial.to ? trial.from : undefined
   }
 
   #forget(): void {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { balances, ledger, toHead } from '../support/ledger.ts'
+import { ledger, toHead } from '../support/ledger.ts'
+import { balances } from '../support/ledger-app.ts'
 
 /** Fails for one account until it is cured. */
 function poisoned(account: string) {

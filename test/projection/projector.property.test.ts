@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Projector } from '../../src/projection/projector.ts'
-import { type Balance, balances, ledger, toHead } from '../support/ledger.ts'
+import { ledger, toHead } from '../support/ledger.ts'
+import { type Balance, balances } from '../support/ledger-app.ts'
 
 type Action =
   | { do: 'move'; account: string; amount: number }

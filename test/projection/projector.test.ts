@@ -1,7 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { defineProjection } from '../../src/kernel/projection.ts'
-import { balances, ledger, Moved, toHead } from '../support/ledger.ts'
+import { ledger, toHead } from '../support/ledger.ts'
+import { balances, Moved } from '../support/ledger-app.ts'
 
 test('the view holds what the events say, and the checkpoint where it is', async () => {
   const { move, projector, document, view } = ledger()

@@ -34,6 +34,12 @@ export const viewSchema: StoreSchema = {
     CREATE INDEX parked_by_sequence ON parked (sequence, position);
     CREATE INDEX parked_due ON parked (due_at) WHERE status = 'retrying';
 
+    CREATE TABLE trial (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      from_position INTEGER NOT NULL,
+      to_position INTEGER NOT NULL
+    ) STRICT;
+
     CREATE TABLE discarded (
       position INTEGER NOT NULL,
       event TEXT NOT NULL,

@@ -9,6 +9,7 @@ import type {
   ParkedCounts,
   ParkedEvent,
   RecordedEffect,
+  Trial,
   ViewChange,
   ViewStore,
 } from '../contract.ts'
@@ -90,6 +91,7 @@ class SqliteViewStore implements ViewStore {
         }
         const revision = checkpoint.revision + 1
         this.#write(change)
+        this.#sql.endTrial.run()
         const { position, processed, digest } = change.advanceTo ?? checkpoint
         this.#sql.advance.run(position, processed, digest, revision)
         this.#db.exec('COMMIT')
@@ -100,6 +102,17 @@ class SqliteViewStore implements ViewStore {
       } finally {
         if (durable) this.#db.exec('PRAGMA synchronous = NORMAL')
       }
+    })
+  }
+
+  async beginTrial({ from, to }: Trial): Promise<void> {
+    this.#run(() => this.#sql.beginTrial.run(from, to))
+  }
+
+  async trial(): Promise<Trial | undefined> {
+    return this.#run(() => {
+      const row = this.#sql.trial.get()
+      return row && { from: Number(row.from_position), to: Number(row.to_position) }
     })
   }
 
@@ -193,6 +206,9 @@ function statements(db: DatabaseSync) {
   return {
     checkpoint: db.prepare('SELECT position, processed, digest, revision FROM checkpoint'),
     advance: db.prepare('UPDATE checkpoint SET position = ?, processed = ?, digest = ?, revision = ?'),
+    beginTrial: db.prepare('INSERT OR REPLACE INTO trial VALUES (1, ?, ?)'),
+    trial: db.prepare('SELECT from_position, to_position FROM trial'),
+    endTrial: db.prepare('DELETE FROM trial'),
     document: db.prepare('SELECT document FROM documents WHERE key = ?'),
     putDocument: db.prepare(`INSERT INTO documents (key, document) VALUES (?, ?)
       ON CONFLICT (key) DO UPDATE SET document = excluded.document`),
