@@ -10,6 +10,7 @@ import { Projector } from '../projection/projector.ts'
 import { ProjectionRunner } from '../projection/runner.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
 import { type LiveView, registerParkedOperations } from './parked-operations.ts'
+import { PROJECTION_QUEUE } from './projection-queue.ts'
 import type { RoleContext, StartRole } from './role.ts'
 
 /** Documents of one projection that are kept in memory between batches. */
@@ -121,23 +122,21 @@ async function engineAnswers(iii: IIIClient): Promise<boolean> {
   )
 }
 
-/**
- * One message of a projection's queue is applied at a time: it brings the view to the head, so more at once
- * would only wait. The queue worker may come up later than this one.
- */
+/** Our own queue worker knows the queue already; another provider is told, as soon as it is there. */
 async function defineQueue(queue: string, { iii, log, stopping }: RoleContext): Promise<void> {
-  const config = { type: 'standard', concurrency: 1, max_retries: 10, backoff_ms: 200 }
+  const call = {
+    function_id: 'queue::define',
+    payload: { queue, config: PROJECTION_QUEUE },
+    timeoutMs: 5_000,
+  }
   try {
-    await pRetry(
-      () => iii.trigger({ function_id: 'queue::define', payload: { queue, config }, timeoutMs: 5_000 }),
-      {
-        retries: Number.POSITIVE_INFINITY,
-        minTimeout: 100,
-        maxTimeout: 5_000,
-        randomize: true,
-        signal: stopping,
-      },
-    )
+    await pRetry(() => iii.trigger(call), {
+      retries: Number.POSITIVE_INFINITY,
+      minTimeout: 100,
+      maxTimeout: 5_000,
+      randomize: true,
+      signal: stopping,
+    })
   } catch (error) {
     if (!stopping.aborted)
       log.error({ err: error, queue }, 'The queue could not be defined; its defaults apply')

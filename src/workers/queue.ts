@@ -1,6 +1,7 @@
 import { dataPaths } from '../config/paths.ts'
 import { DurableQueue } from '../queue/queue.ts'
 import { openSqliteQueueStore } from '../queue/sqlite/store.ts'
+import { PROJECTION_QUEUE } from './projection-queue.ts'
 import { type QueueProvider, registerQueueProvider } from './queue-provider.ts'
 import type { RoleContext, StartRole } from './role.ts'
 
@@ -38,8 +39,11 @@ async function provide(
     },
   })
   const { concurrency, maxRetries, backoffMs, timeoutMs } = config.queue
-  const defaults = { concurrency, max_retries: maxRetries, backoff_ms: backoffMs, timeout_ms: timeoutMs }
-  const queue = await DurableQueue.open({ store, log, queues: { default: defaults } })
+  const queues = {
+    default: { concurrency, max_retries: maxRetries, backoff_ms: backoffMs, timeout_ms: timeoutMs },
+    ...Object.fromEntries([...app.projections.keys()].map((name) => [name, PROJECTION_QUEUE])),
+  }
+  const queue = await DurableQueue.open({ store, log, queues })
   log.info({ store: dataPaths(config.data).queue }, 'the queue is open')
   return registerQueueProvider({ iii, queue, log, drainMs: config.queue.drainMs })
 }
