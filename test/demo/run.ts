@@ -57,8 +57,9 @@ export async function run(options: RunOptions): Promise<boolean> {
     if (options.keep) await keepRunning(screen, system, stop.signal)
     return agrees
   } finally {
-    await listener?.close()
+    // In this order nothing is on its way to a listener that is gone.
     await system.stop()
+    await listener?.close()
   }
 }
 

@@ -46,7 +46,7 @@ export class Screen {
     }
     if (done < total && this.#now() - this.#drawnAt < REDRAW_MS) return
     this.#drawnAt = this.#now()
-    const width = Math.max(10, Math.min(40, (this.#output.columns ?? 80) - 40))
+    const width = Math.max(10, Math.min(40, (this.#output.columns || 80) - 40))
     const filled = Math.floor((width * done) / total)
     const bar = this.style('green', '█'.repeat(filled)) + this.style('dim', '░'.repeat(width - filled))
     this.#bar = `${CLEAR}  ${this.style('bold', name.padEnd(9))} ${bar} ${count(done)} of ${count(total)}`
