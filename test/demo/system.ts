@@ -83,6 +83,11 @@ function ready(child: ChildProcess, giveUp: AbortSignal): Promise<ReadyMessage> 
     child.on('message', (message) => {
       if (isReadyMessage(message)) resolve(message)
     })
-    giveUp.addEventListener('abort', () => reject(giveUp.reason), { once: true })
+    giveUp.addEventListener('abort', () => reject(whyNotReady(giveUp.reason)), { once: true })
   })
+}
+
+function whyNotReady(reason: unknown): unknown {
+  const isLate = reason instanceof Error && reason.name === 'TimeoutError'
+  return isLate ? new Error(`The system was not ready within ${START_MS / 1_000} seconds.`) : reason
 }
