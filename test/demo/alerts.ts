@@ -18,7 +18,10 @@ const status = z.object({
   ),
 })
 
-/** A worker, as anybody could write one, that listens to the low-stock alerts. */
+/**
+ * A worker, as anybody could write one, that listens to the low-stock alerts. A topic keeps nothing: what is
+ * published while this worker's link is down is missed.
+ */
 export interface AlertListener {
   /** The SKU of every alert, by the alert's idempotency key: one that comes twice counts once. */
   readonly alerts: ReadonlyMap<string, string>

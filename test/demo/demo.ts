@@ -7,7 +7,7 @@ import { Screen } from './screen.ts'
 
 const HELP = `
 Starts the whole system on a folder of its own, adds 1,862 products over HTTP, sells 9,994 order lines, then compares
-stock, revenue and alerts with a plain fold of the file.
+stock, revenue and alerts with a plain fold of the file. Kill a worker meanwhile (kill -9): they must still agree.
 
 Exit codes:
   0    everything agrees, to the cent

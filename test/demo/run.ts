@@ -74,13 +74,13 @@ async function sellAndCompare(
   const { screen, concurrency, lines, products, listener } = options
   const client = new Client(options.httpUrl, options.stop.signal)
   const timed = async <Result>(name: string, work: () => Promise<Result>, tell: Tell<Result>) => {
-    const from = options.now()
+    const began = options.now()
     const result = await work()
-    const seconds = (options.now() - from) / 1_000
+    const seconds = (options.now() - began) / 1_000
     screen.phase(
       name,
       seconds,
-      tell(result, (done) => `${count(Math.round(done / seconds))}/s`),
+      tell(result, (done) => rate(done, seconds)),
     )
     return result
   }
@@ -90,23 +90,25 @@ async function sellAndCompare(
     onProgress: (done: number) => screen.progress(name, done, total),
   })
 
+  const from = options.now()
   const added = await timed(
     'Products',
     () => addProducts(products, drive('Products', products.length)),
-    ({ accepted }, rate) => `${count(accepted)} added, ${rate(accepted)}`,
+    ({ accepted }, perSecond) => `${count(accepted)} added, ${perSecond(accepted)} commands/s`,
   )
   const sold = await timed(
     'Sales',
     () => sellLines(lines, drive('Sales', lines.length)),
-    ({ accepted, refused }, rate) =>
-      `${count(accepted)} accepted, ${count(refused)} refused for want of stock, ${rate(lines.length)}`,
+    ({ accepted, refused }, perSecond) =>
+      `${count(accepted)} accepted, ${count(refused)} refused for want of stock, ${perSecond(lines.length)} commands/s`,
   )
   const positions = [...added.positions, ...sold.positions]
   const head = Math.max(0, ...positions)
   await timed(
     'Views',
     () => waitForViews(client, head),
-    () => `caught up with all ${count(head)} events after the last sale`,
+    () =>
+      `caught up with ${count(head)} events, ${rate(head, (options.now() - from) / 1_000)} events/s over all`,
   )
   await timed(
     'Alerts',
@@ -128,8 +130,12 @@ async function sellAndCompare(
   return found.length === 0
 }
 
-/** Tells what a phase did; `rate` says how many that is per second. */
-type Tell<Result> = (result: Result, rate: (done: number) => string) => string
+/** Tells what a phase did; `perSecond` says how many that is per second. */
+type Tell<Result> = (result: Result, perSecond: (done: number) => string) => string
+
+function rate(done: number, seconds: number): string {
+  return count(Math.round(done / seconds))
+}
 
 async function keepRunning(
   screen: Screen,
