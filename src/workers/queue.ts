@@ -27,7 +27,7 @@ export const startQueue: StartRole = async (context) => {
 }
 
 async function provide(
-  { config, iii, log, stopping }: RoleContext,
+  { app, config, iii, log, stopping }: RoleContext,
   onWaiting: () => void,
 ): Promise<QueueProvider> {
   const store = await openSqliteQueueStore({
