@@ -52,7 +52,8 @@ export async function queueHarness(overrides: Overrides = {}, folder = tempFolde
           attempts: message.attempts,
           timeoutMs: settings.timeout_ms,
           answer: (outcome) => {
-            open.splice(open.indexOf(delivery), 1)
+            const at = open.indexOf(delivery)
+            if (at >= 0) open.splice(at, 1)
             resolve(outcome)
           },
         }
