@@ -1,37 +1,46 @@
+import { randomUUID } from 'node:crypto'
 import type { IIIClient } from 'iii-sdk'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { DurableQueue } from '../queue/queue.ts'
 
-/** Called by this worker itself, to learn which worker the engine takes it for. */
-const WHO_AM_I = 'iii::queue::whoami'
-const FUNCTIONS_CHANGED = 'iii::queue::functions_changed'
-const WORKERS_CHANGED = 'iii::queue::workers_changed'
-
 const functionsChanged = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
 const called = z.object({ _caller_worker_id: z.string() })
 
-/** How long to wait for the answer to a call of one's own, in milliseconds. */
-const WHO_AM_I_TIMEOUT_MS = 5_000
+/** How long to wait for what the engine answers itself, in milliseconds. */
+const ANSWER_TIMEOUT_MS = 5_000
+
+interface WatchOptions {
+  iii: IIIClient
+  queue: DurableQueue
+  log: Logger
+  /** A function of the provider: if it is gone, all of them are. */
+  functionId: string
+  /** The engine does not have the provider's functions (any more). */
+  onLost: () => void
+}
 
 /**
- * Tells the queue what happens on the engine: functions that have come (back), and a new link.
+ * Follows what happens on the engine: functions that have come (back), a new link, and the loss of the
+ * provider's own functions.
  *
  * The SDK does not tell that it has reconnected, and what was called over the old link is never answered.
  * But the engine announces every worker that connects, this one included, and gives it a new id with each
  * link: so after an announcement this worker asks for its own id by calling itself.
+ *
+ * An engine may drop functions with the link of an earlier provider, or refuse them while that link
+ * lingers: so each change is a reason to look whether they are there.
  */
-export function watchEngine({ iii, queue, log }: { iii: IIIClient; queue: DurableQueue; log: Logger }): {
-  stop(): void
-} {
+export function watchEngine({ iii, queue, log, functionId, onLost }: WatchOptions): { stop(): void } {
+  // The ids are this process's own, so that they never depend on what another provider has registered.
+  const own = (name: string): string => `iii::queue::${name}::${randomUUID()}`
+  const [whoAmI, functionsCame, workersCame] = [own('whoami'), own('functions'), own('workers')]
   let workerId: string | undefined
+  let stopped = false
+  const ask = (function_id: string, payload: object): Promise<unknown> =>
+    iii.trigger({ function_id, payload, timeoutMs: ANSWER_TIMEOUT_MS })
   const checkLink = async (): Promise<void> => {
-    const answer: unknown = await iii.trigger({
-      function_id: WHO_AM_I,
-      payload: {},
-      timeoutMs: WHO_AM_I_TIMEOUT_MS,
-    })
-    const id = z.string().safeParse(answer).data
+    const id = z.string().safeParse(await ask(whoAmI, {})).data
     if (id === undefined || id === workerId) return
     if (workerId !== undefined) {
       log.info('the engine link is a new one; what was in flight is delivered again')
@@ -39,36 +48,53 @@ export function watchEngine({ iii, queue, log }: { iii: IIIClient; queue: Durabl
     }
     workerId = id
   }
+  const checkFunctions = async (): Promise<void> => {
+    try {
+      await ask('engine::functions::info', { function_id: functionId })
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'NOT_FOUND') throw error
+      if (stopped) return
+      log.warn('the engine has lost the functions of the queue; registering them again')
+      onLost()
+    }
+  }
+  const check = (): void => {
+    for (const checking of [checkLink(), checkFunctions()]) {
+      checking.catch((error) => log.debug({ error }, 'the engine could not be checked'))
+    }
+  }
   const internal = { metadata: { internal: true } }
   // They go with the link, not before: a call that is on its way here still finds its function.
   iii.registerFunction(
-    WHO_AM_I,
+    whoAmI,
     async (payload: unknown) => called.safeParse(payload).data?._caller_worker_id ?? null,
     internal,
   )
   iii.registerFunction(
-    FUNCTIONS_CHANGED,
+    functionsCame,
     async (payload: unknown) => {
       const { data } = functionsChanged.safeParse(payload)
       queue.functionsAvailable(data?.functions.map(({ function_id }) => function_id))
+      check()
     },
     internal,
   )
   iii.registerFunction(
-    WORKERS_CHANGED,
+    workersCame,
     async () => {
       queue.functionsAvailable()
-      checkLink().catch((error) => log.debug({ error }, 'the engine link could not be checked'))
+      check()
     },
     internal,
   )
   const triggers: { unregister(): void }[] = [
-    iii.registerTrigger({ type: 'engine::functions-available', function_id: FUNCTIONS_CHANGED, config: {} }),
-    iii.registerTrigger({ type: 'engine::workers-available', function_id: WORKERS_CHANGED, config: {} }),
+    iii.registerTrigger({ type: 'engine::functions-available', function_id: functionsCame, config: {} }),
+    iii.registerTrigger({ type: 'engine::workers-available', function_id: workersCame, config: {} }),
   ]
-  checkLink().catch((error) => log.debug({ error }, 'the engine link could not be checked'))
+  check()
   return {
     stop: () => {
+      stopped = true
       for (const trigger of triggers) trigger.unregister()
     },
   }

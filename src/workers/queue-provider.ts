@@ -19,6 +19,9 @@ import {
 } from './queue-payloads.ts'
 import { summarise, toDlqMessage, toListed } from './queue-views.ts'
 
+/** The function that the engine calls for TriggerAction.Enqueue. */
+const ENQUEUE = 'engine::queue::enqueue'
+
 const anything = z.unknown()
 
 export interface QueueProviderOptions {
@@ -45,7 +48,8 @@ export interface QueueProvider {
  * the functions of iii's console and command line, and three for operators (pause, resume, list).
  */
 export function registerQueueProvider({ iii, queue, log, drainMs }: QueueProviderOptions): QueueProvider {
-  const registered: { unregister(): void }[] = []
+  const registered = new Map<string, () => { unregister(): void }>()
+  let references: { unregister(): void }[] = []
   const register = <Input>(
     id: string,
     schema: z.ZodType<Input>,
@@ -60,11 +64,11 @@ export function registerQueueProvider({ iii, queue, log, drainMs }: QueueProvide
         throw error
       }
     }
-    registered.push(iii.registerFunction(id, handler, { description }))
+    registered.set(id, () => iii.registerFunction(id, handler, { description }))
   }
 
   register(
-    'engine::queue::enqueue',
+    ENQUEUE,
     enqueuePayload,
     'Stores a message for a function; answers when it is on stable storage',
     async ({ queue: name, function_id, data, messageReceiptId }) => {
@@ -161,28 +165,35 @@ export function registerQueueProvider({ iii, queue, log, drainMs }: QueueProvide
     async ({ name, offset, limit }) => (await queue.deadLetters(name, offset, limit)).map(toDlqMessage),
   )
 
-  iii.registerTriggerType<unknown>(
-    { id: 'durable:subscriber', description: 'Delivers the messages of a durable topic to a function' },
-    {
-      registerTrigger: async ({ function_id, config }) => {
-        const subscriber = parsePayload('durable:subscriber', subscriberConfig, config)
-        const { topic, conditionFunctionId } = subscriber
-        const subscription = { topic, functionId: function_id, conditionFunctionId }
-        await queue.subscribe(subscription, subscriberSettings(subscriber))
-        queue.functionsAvailable([function_id])
+  const offerTopics = () =>
+    iii.registerTriggerType<unknown>(
+      { id: 'durable:subscriber', description: 'Delivers the messages of a durable topic to a function' },
+      {
+        registerTrigger: async ({ function_id, config }) => {
+          const subscriber = parsePayload('durable:subscriber', subscriberConfig, config)
+          const { topic, conditionFunctionId } = subscriber
+          const subscription = { topic, functionId: function_id, conditionFunctionId }
+          await queue.subscribe(subscription, subscriberSettings(subscriber))
+          queue.functionsAvailable([function_id])
+        },
+        // A trigger also goes when its worker does; the subscription stays, so that nothing is missed.
+        unregisterTrigger: async () => {},
       },
-      // A trigger also goes when its worker does; the subscription stays, so that nothing is missed.
-      unregisterTrigger: async () => {},
-    },
-  )
+    )
 
-  const watch = watchEngine({ iii, queue, log })
+  const offer = (): void => {
+    for (const reference of references) reference.unregister()
+    references = [...registered.values()].map((registerIt) => registerIt())
+    offerTopics()
+  }
   queue.start(deliverBy(iii))
+  offer()
+  const watch = watchEngine({ iii, queue, log, functionId: ENQUEUE, onLost: offer })
 
   return {
     stop: async () => {
       watch.stop()
-      for (const reference of registered) reference.unregister()
+      for (const reference of references) reference.unregister()
       return queue.stop(drainMs)
     },
   }

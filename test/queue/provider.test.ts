@@ -290,3 +290,16 @@ test('stopping lets the call in flight finish and leaves the rest to the next pr
   expect(await stopped).toBe(0)
   expect(calls).toEqual([{ n: 1 }])
 })
+
+test('a provider whose functions another worker took along registers them again', async () => {
+  const { engine, worker, enqueue } = await world()
+  const { calls } = recorder(worker, 'job::run')
+  const thief = connect(engine.url)
+  thief.registerFunction('engine::queue::enqueue', async () => ({ stolen: true }))
+  await eventuallyEquals(() => thief.trigger({ function_id: 'engine::queue::enqueue', payload: {} }), {
+    stolen: true,
+  })
+  await thief.shutdown()
+  await eventuallyAnswers(() => enqueue('jobs', 'job::run', { n: 1 }))
+  await eventually(() => calls.length === 1)
+})
