@@ -1,8 +1,11 @@
 import { TriggerAction } from 'iii-sdk'
-import { expect, test } from 'vitest'
-import { request } from '../support/inventory-client.ts'
-import { type Load, startLoad } from '../support/load.ts'
-import { between, oneOf, seededRandom, testSeed } from '../support/random.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { viewPath } from '../../src/config/paths.ts'
+import { inventoryAlert } from '../../src/inventory/alert.ts'
+import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
+import { request, settle } from '../support/inventory-client.ts'
+import { settledMore, startLoad } from '../support/load.ts'
+import { between, seededRandom, testSeed } from '../support/random.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
 import { newSite, startPart, startParts } from '../support/system.ts'
 import { expectTruth } from '../support/truth.ts'
@@ -10,12 +13,6 @@ import { until } from '../support/until.ts'
 
 const seed = testSeed()
 const TEST_MS = 90_000
-
-/** Resolves when `count` further commands are settled. */
-async function settledMore(load: Load, count: number): Promise<void> {
-  const wanted = load.settled.length + count
-  await until(`${count} further commands are settled`, () => load.settled.length >= wanted, 30_000)
-}
 
 test('a projections worker that was away catches up when it comes back', { timeout: TEST_MS }, async () => {
   const site = await newSite()
@@ -129,26 +126,22 @@ test('a second queue worker stands by and takes over what the first one held', {
   await until('and what comes afterwards', () => received.has(4))
 })
 
-test('a projections worker that was frozen while another took over applies nothing twice', {
+test('an alert that was recorded while the engine was away is sent when it is back', {
   timeout: TEST_MS,
 }, async () => {
-  const site = await newSite({ CQRS_PROJECTIONS_SWEEP_INTERVAL_MS: '100' })
-  const { projections: first } = await startParts(site)
-  const load = await startLoad({ http: site.http, seed })
-  await settledMore(load, 50)
-  first.signal('SIGSTOP')
-  const second = await startPart(site, 'projections')
-  await settledMore(load, 100)
-  first.signal('SIGCONT')
+  const site = await newSite({ CQRS_PROJECTIONS_MAX_ATTEMPTS: '1' })
+  const { engine, projections } = await startParts(site, { without: ['queue', 'queries'] })
+  const mug = { sku: 'mug-1', name: 'Mug', priceCents: 1_250, quantity: 10 }
+  await settle(site.http, { path: '/inventory', body: mug, idempotencyKey: 'add' })
+  projections.signal('SIGSTOP')
+  await settle(site.http, { path: '/inventory/mug-1/sell', body: { quantity: 8 }, idempotencyKey: 'sell' })
+  await engine.end('SIGKILL')
+  projections.signal('SIGCONT')
+  await until('the alert found nobody', () => projections.output.includes('Nobody takes an effect'), 30_000)
 
-  const random = seededRandom(seed)
-  for (let freeze = 0; freeze < 12; freeze += 1) {
-    const frozen = oneOf(random, [first, second])
-    frozen.signal('SIGSTOP')
-    await settledMore(load, between(random, 1, 25))
-    frozen.signal('SIGCONT')
-    await settledMore(load, between(random, 1, 25))
-  }
-  await load.finish()
-  await expectTruth(site, load.settled)
+  await startPart(site, 'engine')
+  const view = openSqliteViewReader(viewPath(site.data, inventoryAlert.name), inventoryAlert)
+  onTestFinished(() => view.close())
+  await until('nothing is left to be sent', async () => (await view.standing()).effects.pending === 0, 20_000)
+  expect((await view.standing()).effects).toEqual({ pending: 0, dead: 0 })
 })

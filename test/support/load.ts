@@ -1,5 +1,6 @@
 import { type Answered, type InventoryCommand, settle } from './inventory-client.ts'
 import { between, oneOf, seededRandom } from './random.ts'
+import { until } from './until.ts'
 
 /** A command with the answer that settled it. */
 export interface SettledCommand {
@@ -11,8 +12,6 @@ export interface SettledCommand {
 export interface Load {
   /** Every command that was settled so far. */
   readonly settled: readonly SettledCommand[]
-  /** The longest time in which nothing was settled, in milliseconds. */
-  readonly longestSilenceMs: number
   /** No client begins another command; resolves when all that are out are settled. */
   finish(): Promise<void>
 }
@@ -34,17 +33,11 @@ export interface LoadOptions {
 export async function startLoad({ http, seed, clients = 12, items = 12 }: LoadOptions): Promise<Load> {
   const settled: SettledCommand[] = []
   let finishing = false
-  let lastSettled = performance.now()
-  let longestSilenceMs = 0
   const send = async (command: InventoryCommand) => {
     settled.push({ command, answer: await settle(http, command) })
-    longestSilenceMs = Math.max(longestSilenceMs, performance.now() - lastSettled)
-    lastSettled = performance.now()
   }
   const skus = Array.from({ length: items }, (_, index) => `item-${index}`)
   await Promise.all(skus.map((sku, index) => send(add(sku, `${seed}-add-${index}`))))
-  lastSettled = performance.now()
-  longestSilenceMs = 0
 
   const work = async (client: number) => {
     const random = seededRandom(seed * 1_000 + client)
@@ -57,14 +50,17 @@ export async function startLoad({ http, seed, clients = 12, items = 12 }: LoadOp
   working.catch(() => {})
   return {
     settled,
-    get longestSilenceMs() {
-      return longestSilenceMs
-    },
     async finish() {
       finishing = true
       await working
     },
   }
+}
+
+/** Resolves when `count` further commands are settled. */
+export async function settledMore(load: Load, count: number): Promise<void> {
+  const wanted = load.settled.length + count
+  await until(`${count} further commands are settled`, () => load.settled.length >= wanted, 30_000)
 }
 
 function add(sku: string, idempotencyKey: string): InventoryCommand {
