@@ -14,7 +14,7 @@ function unattended(world: ReturnType<typeof ledger>, log: EventLog = world.log)
   const { view, clock } = world
   const effects = new EffectSender({
     view,
-    send: async () => {},
+    send: async () => 'sent',
     maxAttempts: 1,
     baseMs: 1,
     capMs: 1,
