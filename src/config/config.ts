@@ -177,6 +177,11 @@ export const configSchema = z.object({
       min: 0,
     }),
   }),
+  hangMs: milliseconds('How long a worker process may stand still before it is killed and started again.', {
+    env: 'CQRS_HANG_MS',
+    default: 20_000,
+    min: 1_000,
+  }),
   shutdownMs: milliseconds('How long everything may take to stop; then it is killed.', {
     env: 'CQRS_SHUTDOWN_MS',
     default: 15_000,

@@ -6,6 +6,7 @@ import { connect } from './connect.ts'
 import { watchLink } from './link.ts'
 import { loadApp } from './load-app.ts'
 import type { Role, RoleName, StartRole } from './role.ts'
+import { startWatchdog } from './watchdog.ts'
 
 /** Kept of `shutdownMs` for closing the link and for the supervisor, which kills what is late. */
 const RESERVE_MS = 2_000
@@ -33,6 +34,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerOp
   const stop = stopRequested(host)
   const stopping = new AbortController()
   void stop.then(() => stopping.abort())
+  const endWatchdog = startWatchdog({ limitMs: config.hangMs })
   const app = await loadApp(config.app)
   const iii = connect(config, `cqrs-${roles.join('-')}`, log)
   const { connected, onReconnected } = watchLink(iii)
@@ -59,6 +61,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerOp
     stopping.abort()
     await stopRoles(running, stopWithinMs, log)
     await iii.shutdown()
+    endWatchdog()
   }
 }
 
