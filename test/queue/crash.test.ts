@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import { eventually } from '../support/eventually.ts'
@@ -9,17 +10,22 @@ import { tempFolder } from '../support/temp-folder.ts'
 /** Starts test/support/queue-process.ts; `said` has what it reported, as words. */
 function queueProcess(folder: string, first: number, count: number) {
   const program = new URL('../support/queue-process.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [program, folder, String(first), String(count)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  const report = join(tempFolder(), 'report')
+  writeFileSync(report, '')
+  const child = spawn(process.execPath, [program, folder, report, String(first), String(count)], {
+    stdio: ['ignore', 'inherit', 'inherit'],
   })
   onTestFinished(() => void child.kill('SIGKILL'))
-  const said: string[][] = []
-  const lines = createInterface(child.stdout).on('line', (line) => said.push(line.split(' ')))
-  const ended = Promise.all([once(child, 'exit'), once(lines, 'close')])
+  const ended = once(child, 'exit')
+  const said = (): string[][] =>
+    readFileSync(report, 'utf8')
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => line.split(' '))
   return {
     pid: child.pid,
     said,
-    count: (word: string) => said.filter(([first]) => first === word).length,
+    count: (word: string) => said().filter(([first]) => first === word).length,
     ended,
     async kill() {
       child.kill('SIGKILL')
@@ -49,9 +55,9 @@ test('kill -9 while enqueuing and delivering loses no acknowledged message, doub
   const perRound = 1_500
   for (let round = 0; round < 5; round += 1) {
     const victim = queueProcess(folder, round * 10_000, perRound)
-    await eventually(() => victim.count('stored') >= 100 + round * 250, 20_000)
+    await eventually(() => victim.count('stored') >= 100 + round * 250, 60_000)
     await victim.kill()
-    said.push(...victim.said)
+    said.push(...victim.said())
     expect(victim.count('finished')).toBe(0)
 
     const { waiting, dead, counts } = await stored(folder)
@@ -64,7 +70,7 @@ test('kill -9 while enqueuing and delivering loses no acknowledged message, doub
 
   const last = queueProcess(folder, 90_000, 0)
   await last.ended
-  said.push(...last.said)
+  said.push(...last.said())
   expect(last.count('finished')).toBe(1)
   const { waiting, dead } = await stored(folder)
   expect(waiting).toEqual([])
@@ -79,18 +85,18 @@ test('kill -9 while enqueuing and delivering loses no acknowledged message, doub
     expect(Number(attempt)).toBeGreaterThanOrEqual(attempts.get(id) ?? 0)
     attempts.set(id, Number(attempt))
   }
-}, 120_000)
+}, 240_000)
 
 test('a standby waits for the owner to die, then takes over its messages', async () => {
   const folder = tempFolder()
   const owner = queueProcess(folder, 0, 100_000)
-  await eventually(() => owner.count('stored') > 200, 20_000)
+  await eventually(() => owner.count('stored') > 200, 60_000)
   const standby = queueProcess(folder, 0, 0)
-  await eventually(() => standby.count('waiting') === 1, 20_000)
-  expect(standby.said).toEqual([['waiting', String(owner.pid)]])
+  await eventually(() => standby.count('waiting') === 1, 60_000)
+  expect(standby.said()).toEqual([['waiting', String(owner.pid)]])
   await owner.kill()
   await eventually(() => standby.count('finished') === 1, 60_000)
-  const done = new Set(idsOf([...owner.said, ...standby.said], 'done'))
-  const lost = idsOf(owner.said, 'stored').filter((id) => Number(id) % 10 !== 0 && !done.has(id))
+  const done = new Set(idsOf([...owner.said(), ...standby.said()], 'done'))
+  const lost = idsOf(owner.said(), 'stored').filter((id) => Number(id) % 10 !== 0 && !done.has(id))
   expect(lost).toEqual([])
-}, 90_000)
+}, 240_000)

@@ -1,16 +1,17 @@
-import { writeSync } from 'node:fs'
+import { openSync, writeSync } from 'node:fs'
 import { pino } from 'pino'
 import { DurableQueue } from '../../src/queue/queue.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 
 /*
- * A process that owns a queue store, to be killed: `queue-process.ts FOLDER FIRST COUNT` enqueues COUNT
- * messages whose ids start at FIRST and delivers what is there. Messages of the queue `poison` always fail.
- * It reports on its standard output, a line each, written before anything else can happen:
+ * A process that owns a queue store, to be killed: `queue-process.ts FOLDER REPORT FIRST COUNT` enqueues
+ * COUNT messages whose ids start at FIRST and delivers what is there. Messages of the queue `poison` always
+ * fail. It reports to the file REPORT, a line each, written before anything else can happen:
  *   waiting PID | owner | stored ID | done ID | failed ID ATTEMPTS | finished
  */
-const [folder = '', first = '0', count = '0'] = process.argv.slice(2)
-const say = (line: string): void => void writeSync(1, `${line}\n`)
+const [folder = '', report = '', first = '0', count = '0'] = process.argv.slice(2)
+const file = openSync(report, 'a')
+const say = (line: string): void => void writeSync(file, `${line}\n`)
 
 const store = await openSqliteQueueStore({ folder, onWaiting: (pid) => say(`waiting ${pid}`) })
 const queue = await DurableQueue.open({
