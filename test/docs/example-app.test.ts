@@ -138,6 +138,9 @@ test('an event that does not parse parks its own locker; the other lockers go on
   const { store, reader } = await view(parcels)
   expect(await store.sequence('locker-broken', 10)).toMatchObject([{ position: 1, status: 'retrying' }])
   expect(await getParcel.run(reader, { locker: 'station-1', parcel: 'p-1' })).toMatchObject(deposit('p-1'))
+  await expect(execute('collect-parcel', { locker: 'broken', parcel: 'p-1' })).rejects.toMatchObject({
+    code: 'CQRS_STORE_CORRUPT',
+  })
 })
 
 test('the app of the README works on real stores, and can be loaded as it stands there', async () => {
