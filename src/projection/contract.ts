@@ -94,6 +94,8 @@ export type CommitOutcome =
 export interface Trial {
   readonly from: Position
   readonly to: Position
+  /** How many processes ended during earlier trials of this one event. */
+  readonly ends: number
 }
 
 export interface ParkedCounts {
@@ -120,6 +122,8 @@ export interface ViewStore {
   /** Also ends the trial, if one was begun. */
   commit(change: ViewChange): Promise<CommitOutcome>
   beginTrial(trial: Trial): Promise<void>
+  /** Ends the trial of a change that was not committed, though its process goes on. */
+  endTrial(): Promise<void>
   /** The trial that was begun and not ended. */
   trial(): Promise<Trial | undefined>
   /** Sequences that have parked events. */

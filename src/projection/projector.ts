@@ -23,6 +23,9 @@ export interface ProjectorOptions {
   random: () => number
 }
 
+/** Ends of the process during the trial of one event after which the event has failed. */
+const ENDS_THAT_COUNT = 2
+
 /**
  * `advanced`: a batch was committed; `at-head`: nothing was left to do; `superseded`: another writer was
  * faster, nothing was stored, and the next step starts from what that writer left.
@@ -38,8 +41,9 @@ export type StepOutcome = 'advanced' | 'at-head' | 'superseded'
  * whatever reason, memory is dropped and read again.
  *
  * A handler can also end the process, or hang until it is killed. Before handlers run, a trial is stored;
- * the next process finds it, tries the events of the batch one by one, and counts an end during the
- * trial of a single event as that event's failure: it is parked like one that throws.
+ * the next process finds it and tries the events of the batch one by one; an event during whose trial
+ * alone processes ended twice has failed, and is parked like one that throws. Once is not enough: a
+ * process can be killed for reasons of its own, and what was acknowledged should be seen by `after`.
  */
 export class Projector {
   readonly #options: ProjectorOptions
@@ -48,8 +52,8 @@ export class Projector {
   #checkpoint: Checkpoint | undefined
   /** An event up to here may have ended the process that tried it, so each is tried alone. */
   #suspectedTo: Position = 0
-  /** The event that was being tried, alone, when a process ended. */
-  #crashedAt: Position | undefined
+  /** The event that was being tried, alone, when processes ended, and how many did. */
+  #ended: { readonly position: Position; readonly times: number } | undefined
   #lookedForTrial = false
   #blocked = new Set<string>()
 
@@ -72,7 +76,7 @@ export class Projector {
     const page = await log.readFrom(checkpoint.position, { limit, types: this.#types })
     if (page.through === checkpoint.position) return 'at-head'
     if (page.events.length > 0) {
-      await this.#options.view.beginTrial({ from: checkpoint.position + 1, to: page.through })
+      await this.#beginTrial(checkpoint.position + 1, page.through)
     }
     const change = await this.#foldPage(page.events)
     return this.#commit({
@@ -150,7 +154,7 @@ export class Projector {
         parked.push(behind)
         continue
       }
-      const outcome = this.#tryOn(event.position, ready)
+      const outcome = this.#tryOn(event.position, ready, ENDS_THAT_COUNT)
       if (!outcome.ok) {
         this.#blocked.add(sequence)
         parked.push(parkFailed(behind, outcome.error, this.#parkingContext()))
@@ -166,11 +170,18 @@ export class Projector {
     return { documents, parked, effects, settled: [] }
   }
 
-  /** Runs the handler of an event; one that ended the process last time has failed without running. */
-  #tryOn(position: Position, prepared: PreparedEvent): FoldOutcome {
+  async #beginTrial(from: Position, to: Position): Promise<void> {
+    const ends = from === to && this.#ended?.position === from ? this.#ended.times : 0
+    await this.#options.view.beginTrial({ from, to, ends })
+  }
+
+  /** Runs the handler of an event, unless the process ended so many `ends` times while it ran. */
+  #tryOn(position: Position, prepared: PreparedEvent, ends: number): FoldOutcome {
     if (!prepared.ok) return prepared
-    if (this.#crashedAt !== position) return fold(this.#options.projection, prepared, this.#documents)
-    this.#crashedAt = undefined
+    if (this.#ended?.position !== position || this.#ended.times < ends) {
+      return fold(this.#options.projection, prepared, this.#documents)
+    }
+    this.#ended = undefined
     return { ok: false, error: new Error('The process ended while this event was applied.') }
   }
 
@@ -195,8 +206,8 @@ export class Projector {
     const { events } = await log.readFrom(parked.position - 1, { limit: 1 })
     const prepared = prepare(projection, catalog, events[0] as RecordedEvent)
     await this.#loadDocuments([prepared])
-    await this.#options.view.beginTrial({ from: parked.position, to: parked.position })
-    const outcome = this.#tryOn(parked.position, prepared)
+    await this.#beginTrial(parked.position, parked.position)
+    const outcome = this.#tryOn(parked.position, prepared, 1)
     if (!outcome.ok) {
       const again = parkFailed(parked, outcome.error, this.#parkingContext())
       await this.#commit({ ...NOTHING, expectedRevision: revision, parked: [again] })
@@ -254,6 +265,7 @@ export class Projector {
       const outcome = await this.#options.view.commit(change)
       if (outcome.kind === 'superseded') {
         this.#forget()
+        await this.#options.view.endTrial()
         return 'superseded'
       }
       this.#checkpoint = { ...checkpoint, ...change.advanceTo, revision: outcome.revision }
@@ -261,6 +273,8 @@ export class Projector {
       return 'advanced'
     } catch (error) {
       this.#forget()
+      // If this fails as well, the next process blames the event once, which is not enough to park it.
+      await this.#options.view.endTrial().catch(() => undefined)
       throw error
     }
   }
@@ -281,7 +295,8 @@ export class Projector {
     const trial = await this.#options.view.trial()
     this.#lookedForTrial = true
     this.#suspectedTo = trial?.to ?? 0
-    this.#crashedAt = trial && trial.from === trial.to ? trial.from : undefined
+    this.#ended =
+      trial && trial.from === trial.to ? { position: trial.from, times: trial.ends + 1 } : undefined
   }
 
   #forget(): void {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
-import { ledger } from '../support/ledger.ts'
+import { ledger, toHead } from '../support/ledger.ts'
 
 const PROGRAM = new URL('../support/crashing-projector.ts', import.meta.url).pathname
 
@@ -23,9 +23,10 @@ test('an event whose handler kills the process is parked and dead in the end; th
   await move('bob', 2)
   await move('ada', 5)
 
-  // The first process dies in the batch, the second on the event alone; the third parks it and goes on.
-  const endings = [await run(logPath, viewPath, clock.now), await run(logPath, viewPath, clock.now)]
-  expect(endings.map(({ signal }) => signal)).toEqual(['SIGKILL', 'SIGKILL'])
+  // The first process dies in the batch, two more on the event alone; the fourth parks it and goes on.
+  for (let death = 1; death <= 3; death += 1) {
+    expect(await run(logPath, viewPath, clock.now)).toEqual({ output: '', signal: 'SIGKILL' })
+  }
   expect(await run(logPath, viewPath, clock.now)).toMatchObject({ output: 'at the head' })
   expect(await document('bob')).toMatchObject({ balance: 3 })
   expect((await view.sequence('ada', 9)).map(({ status, attempts }) => [status, attempts])).toEqual([
@@ -43,4 +44,24 @@ test('an event whose handler kills the process is parked and dead in the end; th
   const [dead] = await view.sequence('ada', 1)
   expect(dead?.status).toBe('dead')
   expect(dead?.failures.at(-1)?.message).toMatch(/process ended/)
+})
+
+test('a process that is killed once while an event is applied costs the event nothing', async () => {
+  const { move, projector, view, document } = ledger()
+  await move('ada', 5)
+  await view.beginTrial({ from: 1, to: 1, ends: 0 })
+  await toHead(projector())
+  expect(await document('ada')).toMatchObject({ balance: 5 })
+  expect(await view.parkedCounts()).toEqual({ retrying: 0, dead: 0, waiting: 0 })
+})
+
+test('a step that another writer superseded leaves no trial behind', async () => {
+  const { move, projector, view, openView } = ledger()
+  await move('ada', 1)
+  const slow = projector()
+  await slow.position()
+  await move('ada', 2)
+  await projector({ view: openView(), batchSize: 1 }).step()
+  expect(await slow.step()).toBe('superseded')
+  expect(await view.trial()).toBeUndefined()
 })

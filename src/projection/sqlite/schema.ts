@@ -37,7 +37,8 @@ export const viewSchema: StoreSchema = {
     CREATE TABLE trial (
       id INTEGER PRIMARY KEY CHECK (id = 1),
       from_position INTEGER NOT NULL,
-      to_position INTEGER NOT NULL
+      to_position INTEGER NOT NULL,
+      ends INTEGER NOT NULL
     ) STRICT;
 
     CREATE TABLE discarded (

@@ -105,14 +105,18 @@ class SqliteViewStore implements ViewStore {
     })
   }
 
-  async beginTrial({ from, to }: Trial): Promise<void> {
-    this.#run(() => this.#sql.beginTrial.run(from, to))
+  async beginTrial({ from, to, ends }: Trial): Promise<void> {
+    this.#run(() => this.#sql.beginTrial.run(from, to, ends))
+  }
+
+  async endTrial(): Promise<void> {
+    this.#run(() => this.#sql.endTrial.run())
   }
 
   async trial(): Promise<Trial | undefined> {
     return this.#run(() => {
       const row = this.#sql.trial.get()
-      return row && { from: Number(row.from_position), to: Number(row.to_position) }
+      return row && { from: Number(row.from_position), to: Number(row.to_position), ends: Number(row.ends) }
     })
   }
 
@@ -206,8 +210,8 @@ function statements(db: DatabaseSync) {
   return {
     checkpoint: db.prepare('SELECT position, processed, digest, revision FROM checkpoint'),
     advance: db.prepare('UPDATE checkpoint SET position = ?, processed = ?, digest = ?, revision = ?'),
-    beginTrial: db.prepare('INSERT OR REPLACE INTO trial VALUES (1, ?, ?)'),
-    trial: db.prepare('SELECT from_position, to_position FROM trial'),
+    beginTrial: db.prepare('INSERT OR REPLACE INTO trial VALUES (1, ?, ?, ?)'),
+    trial: db.prepare('SELECT from_position, to_position, ends FROM trial'),
     endTrial: db.prepare('DELETE FROM trial'),
     document: db.prepare('SELECT document FROM documents WHERE key = ?'),
     putDocument: db.prepare(`INSERT INTO documents (key, document) VALUES (?, ?)
