@@ -65,7 +65,7 @@ test(`nothing that was acknowledged is lost or doubled by ${KILLS} kills (CQRS_T
   const accepted = load.settled.filter(({ answer }) => answer.status < 300)
   const retries = load.settled.reduce((sum, { answer }) => sum + answer.retries, 0)
   const replayed = accepted.filter(({ answer }) => answer.headers.get('idempotent-replayed')).length
-  expect(accepted.length, 'the load was a load').toBeGreaterThan(100)
+  expect(accepted.length, 'the load was a load').toBeGreaterThan(75)
   process.stdout.write(
     `seed ${seed}: ${KILLS} kills, ${load.settled.length} commands (${accepted.length} accepted), ${retries} retries, ` +
       `${replayed} answers from the first try, ${events.length} events, ${alerts.length} alerts (${alerted.size} heard); ` +

@@ -31,13 +31,19 @@ test('told to stop under load it stops in time, and after a new start nothing is
   await expectTruth(site, load.settled)
 })
 
-test('killed itself under load it can be started again at once', { timeout: TEST_MS }, async () => {
+test.each([
+  { killed: 'killed alone', all: false },
+  { killed: 'killed with everything that it started', all: true },
+])('$killed under load, it can be started again at once', { timeout: TEST_MS }, async ({ all }) => {
   const site = await newSite()
   const up = await startSystem(site)
   const load = await startLoad({ http: site.http, seed })
   await settledMore(load, 100)
 
-  await up.end('SIGKILL')
+  const started = all ? childrenOf(up.pid) : []
+  up.signal('SIGKILL')
+  for (const { pid } of started) process.kill(pid, 'SIGKILL')
+  await up.exited
   await startSystem(site)
   await settledMore(load, 50)
   await load.finish()
