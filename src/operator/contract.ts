@@ -46,17 +46,17 @@ export interface EventsPage {
   readonly next: Position
 }
 
-/** Where a letter lies: in a queue, or parked by a projection. */
-export type LetterSource = 'queue' | 'parked'
+/** Where a letter lies: in a queue, parked by a projection, or among the effects of a reactor. */
+export type LetterSource = 'queue' | 'parked' | 'effect'
 
 /** One thing that failed for good or is being retried. */
 export interface Letter {
-  /** `queue:<queue>:<message id>` or `parked:<projection>:<position>`. */
+  /** `queue:<queue>:<message id>`, `parked:<projection>:<position>` or `effect:<reactor>:<position>.<n>`. */
   readonly id: string
   readonly source: LetterSource
   /** The queue or the projection. */
   readonly name: string
-  /** What it is: the function of a message, or the type and sequence of an event. */
+  /** What it is: the function of a message, the type and sequence of an event, the target of an effect. */
   readonly what: string
   readonly status: 'dead' | 'retrying'
   readonly error: string
@@ -84,7 +84,7 @@ export interface LettersPage {
 
 /** What `ops::dlq-show` answers. */
 export interface LetterDetails extends Letter {
-  /** The message's payload, or the event. */
+  /** The message's payload, the event, or the effect. */
   readonly content: unknown
   /** The attempts that failed, oldest first. */
   readonly failures: unknown

@@ -5,7 +5,7 @@ import type { LetterSource } from './contract.ts'
 export interface LetterId {
   readonly source: LetterSource
   readonly name: string
-  /** The id of the message, or the position of the event. */
+  /** The id of the message, the position of the event, or `<position>.<n>` of the effect. */
   readonly key: string
 }
 
@@ -14,14 +14,21 @@ export function letterId({ source, name, key }: LetterId): string {
   return `${source}:${name}:${key}`
 }
 
+const KEYS: Readonly<Record<LetterSource, RegExp>> = {
+  queue: /^[^:]+$/,
+  parked: /^[1-9]\d{0,15}$/,
+  effect: /^[1-9]\d{0,15}\.[1-9]\d{0,9}$/,
+}
+
 /** @throws CqrsError CQRS_VALIDATION */
 export function parseLetterId(text: string): LetterId {
-  const match = /^(queue|parked):(.+):([^:]+)$/.exec(text)
-  const [, source, name, key] = match ?? []
-  const fits = source === 'queue' || /^[1-9]\d{0,15}$/.test(key ?? '')
-  if (match && fits) return { source: source as LetterSource, name: name as string, key: key as string }
+  const [, source, name, key] = /^(queue|parked|effect):(.+):([^:]+)$/.exec(text) ?? []
+  if (source && name && key && KEYS[source as LetterSource].test(key)) {
+    return { source: source as LetterSource, name, key }
+  }
   throw new CqrsError(
     'CQRS_VALIDATION',
-    `"${text}" is not the id of a letter: it looks like queue:<queue>:<message id> or parked:<projection>:<position>.`,
+    `"${text}" is not the id of a letter: it looks like queue:<queue>:<message id>, ` +
+      'parked:<projection>:<position> or effect:<reactor>:<position>.<n>; "cqrs dlq list" shows them.',
   )
 }

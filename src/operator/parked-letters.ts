@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import type { DiscardResult, Letter, LetterDetails, RedriveResult } from './contract.ts'
-import { type LetterId, letterId } from './letter-id.ts'
-import type { System } from './system.ts'
+import type { Letter } from './contract.ts'
+import { type LetterBox, redriveEach } from './letter-box.ts'
+import { letterId, parseLetterId } from './letter-id.ts'
 
 const parkedEvent = z.object({
   position: z.number(),
@@ -17,45 +17,50 @@ const shown = z.object({ event: parkedEvent, behind: z.array(parkedEvent) })
 const redriven = z.object({ redriven: z.number() })
 const discarded = z.object({ discarded: z.number() })
 
-/** The parked heads of a projection's sequences, by position. */
-export async function parkedLetters(system: System, projection: string, limit: number): Promise<Letter[]> {
-  const found = letters.parse(
-    await system.call('ops::parked::letters', { projection, limit: Math.min(limit, 500) }),
-  )
-  return found.map(({ event, waiting }) => toLetter(projection, event, waiting))
-}
+/** Parked events, as the projections worker tells of them: the head of each parked sequence. */
+export const parkedLetters: LetterBox = {
+  names: async ({ app }) => [...app.projections.keys()],
 
-/** One parked event, with the event itself from the log and what waits behind it. */
-export async function showParked(system: System, { name, key }: LetterId): Promise<LetterDetails> {
-  const position = Number(key)
-  const { event, behind } = shown.parse(
-    await system.call('ops::parked::show', { projection: name, position }),
-  )
-  const { events } = await system.log.readFrom(position - 1, { limit: 1 })
-  return {
-    ...toLetter(name, event, behind.length),
-    content: events[0],
-    failures: event.failures,
-    behind: behind.slice(0, 100).map((other) => other.position),
-  }
-}
+  async list(system, projection, limit) {
+    const found = letters.parse(await system.call('ops::parked::letters', { projection, limit }))
+    return found.map(({ event, waiting }) => toLetter(projection, event, waiting))
+  },
 
-/** Applies a parked event and what waits behind it, in order, up to the first failure. */
-export async function redriveParked(system: System, { name, key }: LetterId): Promise<RedriveResult> {
-  return redriven.parse(
-    await system.call('ops::parked::redrive', { projection: name, position: Number(key) }),
-  )
-}
+  async show(system, { name, key }) {
+    const position = Number(key)
+    const answer = await system.call('ops::parked::show', { projection: name, position })
+    const { event, behind } = shown.parse(answer)
+    const { events } = await system.log.readFrom(position - 1, { limit: 1 })
+    return {
+      ...toLetter(name, event, behind.length),
+      content: events[0],
+      failures: event.failures,
+      behind: behind.slice(0, 100).map((other) => other.position),
+    }
+  },
 
-/** Gives a parked event up; what waits behind it is tried. */
-export async function discardParked(
-  system: System,
-  { name, key }: LetterId,
-  by: string,
-  reason: string,
-): Promise<DiscardResult> {
-  const input = { projection: name, position: Number(key), by, reason }
-  return discarded.parse(await system.call('ops::parked::discard', input))
+  async redrive(system, { name, key }) {
+    const input = { projection: name, position: Number(key) }
+    return redriven.parse(await system.call('ops::parked::redrive', input))
+  },
+
+  async redriveAll(system, projection) {
+    const id = (letter: Letter) => parseLetterId(letter.id)
+    return redriveEach(
+      await this.list(system, projection, 500),
+      (letter) => this.redrive(system, id(letter)),
+      (letter) =>
+        this.show(system, id(letter)).then(
+          () => true,
+          () => false,
+        ),
+    )
+  },
+
+  async discard(system, { name, key }, by, reason) {
+    const input = { projection: name, position: Number(key), by, reason }
+    return discarded.parse(await system.call('ops::parked::discard', input))
+  },
 }
 
 function toLetter(projection: string, event: z.output<typeof parkedEvent>, waiting: number): Letter {

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
-import type { DiscardResult, Letter, LetterDetails, RedriveResult } from './contract.ts'
-import { type LetterId, letterId } from './letter-id.ts'
+import type { Letter } from './contract.ts'
+import type { LetterBox } from './letter-box.ts'
+import { letterId } from './letter-id.ts'
 import type { System } from './system.ts'
 
 /** Dead letters fetched at once while looking for one of them. */
@@ -19,46 +20,44 @@ const message = z.object({
   history: z.unknown().optional(),
 })
 const messages = z.array(message)
-const redriven = z.object({ redriven: z.number() })
+const count = z.object({ redriven: z.number() })
 
-/** Queues that have dead letters. */
-export async function deadLetterQueues({ call }: System): Promise<string[]> {
-  const found = topics.parse(await call('engine::queue::dlq_topics', {}))
-  return found.filter(({ message_count }) => message_count > 0).map(({ topic }) => topic)
-}
+/** The dead letters of the queues, as the queue worker tells of them. */
+export const queueLetters: LetterBox = {
+  async names({ call }) {
+    const found = topics.parse(await call('engine::queue::dlq_topics', {}))
+    return found.filter(({ message_count }) => message_count > 0).map(({ topic }) => topic)
+  },
 
-/** The dead letters of a queue, oldest first. */
-export async function queueLetters(system: System, queue: string, limit: number): Promise<Letter[]> {
-  return (await fetchPage(system, queue, 0, limit)).map((found) => toLetter(queue, found))
-}
+  async list(system, queue, limit) {
+    return (await fetchPage(system, queue, 0, limit)).map((found) => toLetter(queue, found))
+  },
 
-/** One dead letter with its payload and history. @throws CqrsError CQRS_NOT_FOUND */
-export async function showMessage(system: System, { name, key }: LetterId): Promise<LetterDetails> {
-  for (let offset = 0; ; offset += PAGE) {
-    const page = await fetchPage(system, name, offset, PAGE)
-    const found = page.find(({ id }) => id === key)
-    if (found)
-      return { ...toLetter(name, found), content: found.payload, failures: found.history ?? [], behind: [] }
-    if (page.length < PAGE) return notFound(name, key)
-  }
-}
+  async show(system, { name, key }) {
+    for (let offset = 0; ; offset += PAGE) {
+      const page = await fetchPage(system, name, offset, PAGE)
+      const found = page.find(({ id }) => id === key)
+      if (found) {
+        return { ...toLetter(name, found), content: found.payload, failures: found.history ?? [], behind: [] }
+      }
+      if (page.length < PAGE) return notFound(name, key)
+    }
+  },
 
-/** Puts one dead letter back. @throws CqrsError CQRS_NOT_FOUND */
-export async function redriveMessage({ call }: System, { name, key }: LetterId): Promise<RedriveResult> {
-  const result = redriven.parse(await call('iii::queue::redrive_message', { queue: name, message_id: key }))
-  return result.redriven > 0 ? { redriven: result.redriven } : notFound(name, key)
-}
+  async redrive({ call }, { name, key }) {
+    const result = count.parse(await call('iii::queue::redrive_message', { queue: name, message_id: key }))
+    return result.redriven > 0 ? result : notFound(name, key)
+  },
 
-/** Puts all dead letters of a queue back, in their original order. */
-export async function redriveQueue({ call }: System, queue: string): Promise<RedriveResult> {
-  const { redriven: count } = redriven.parse(await call('iii::queue::redrive', { queue }))
-  return { redriven: count }
-}
+  async redriveAll({ call }, queue) {
+    return count.parse(await call('iii::queue::redrive', { queue }))
+  },
 
-/** Deletes one dead letter. @throws CqrsError CQRS_NOT_FOUND */
-export async function discardMessage({ call }: System, { name, key }: LetterId): Promise<DiscardResult> {
-  const result = redriven.parse(await call('iii::queue::discard_message', { queue: name, message_id: key }))
-  return result.redriven > 0 ? { discarded: result.redriven } : notFound(name, key)
+  async discard({ call }, { name, key }) {
+    // The key is iii's: it counts discarded messages as `redriven`, too.
+    const result = count.parse(await call('iii::queue::discard_message', { queue: name, message_id: key }))
+    return result.redriven > 0 ? { discarded: result.redriven } : notFound(name, key)
+  },
 }
 
 async function fetchPage({ call }: System, topic: string, offset: number, limit: number) {

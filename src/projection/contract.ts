@@ -53,7 +53,9 @@ export interface RecordedEffect {
   readonly effect: Effect
   readonly status: 'pending' | 'dead'
   readonly attempts: number
+  /** Of the last attempt, with when it failed (ISO 8601). */
   readonly error: string | undefined
+  readonly failedAt: string | undefined
 }
 
 /** Everything that one step changes; committed whole or not at all. */
@@ -141,7 +143,16 @@ export interface ViewStore {
   pendingEffects(limit: number): Promise<RecordedEffect[]>
   /** Forgets effects that were sent. */
   effectsSent(idempotencyKeys: readonly string[]): Promise<void>
-  /** Marks an effect that could not be sent. */
-  effectFailed(idempotencyKey: string, attempts: number, error: string): Promise<void>
+  /** Marks an effect that could not be sent: it is dead. */
+  effectFailed(
+    idempotencyKey: string,
+    failure: { attempts: number; error: string; at: string },
+  ): Promise<void>
+  /** Dead effects, oldest first; only one of them if a key is given. */
+  deadEffects(limit: number, idempotencyKey?: string): Promise<RecordedEffect[]>
+  /** Makes dead effects pending again, all or one. @returns how many were */
+  redriveEffects(idempotencyKey?: string): Promise<number>
+  /** Gives a dead effect up, with who and why. @returns whether it was dead */
+  discardEffect(idempotencyKey: string, discard: { by: string; reason: string; at: string }): Promise<boolean>
   close(): Promise<void>
 }

@@ -21,6 +21,8 @@ export interface EffectSenderOptions {
   baseMs: number
   /** Longest delay, in milliseconds. */
   capMs: number
+  /** The wall clock, in milliseconds. */
+  now: () => number
   log: Logger
   /** Ends the waiting for a retry; what is not sent stays recorded. */
   signal: AbortSignal
@@ -67,7 +69,7 @@ export class EffectSender {
 
   /** Sends one effect; false if it is still to be sent. */
   async #settle(recorded: RecordedEffect): Promise<boolean> {
-    const { view, maxAttempts, log, signal } = this.#options
+    const { view, maxAttempts, log, signal, now } = this.#options
     const { idempotencyKey, effect } = recorded
     const outcome = await this.#send(recorded)
     if (signal.aborted && outcome !== 'sent') return false
@@ -82,7 +84,8 @@ export class EffectSender {
       return true
     }
     log.error({ err: outcome, idempotencyKey, effect }, 'An effect failed too often and is dead')
-    await view.effectFailed(idempotencyKey, maxAttempts, outcome.message)
+    const at = new Date(now()).toISOString()
+    await view.effectFailed(idempotencyKey, { attempts: maxAttempts, error: outcome.message, at })
     return true
   }
 

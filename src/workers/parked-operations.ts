@@ -3,11 +3,15 @@ import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import { parseRequest } from '../operator/request.ts'
 import type { ViewStore } from '../projection/contract.ts'
+import type { EffectSender } from '../projection/effect-sender.ts'
 import type { ProjectionRunner } from '../projection/runner.ts'
 
 const projection = z.string()
 const position = z.int().min(1)
 const by = z.string().default('operator')
+
+const idempotencyKey = z.string()
+const reason = z.string().trim().min(1).max(1_000)
 
 const inputs = {
   letters: z.object({
@@ -17,12 +21,20 @@ const inputs = {
   }),
   show: z.object({ projection, position }),
   redrive: z.object({ projection, position }),
-  discard: z.object({ projection, position, by, reason: z.string().trim().min(1).max(1_000) }),
+  discard: z.object({ projection, position, by, reason }),
+  deadEffects: z.object({
+    projection,
+    idempotencyKey: idempotencyKey.optional(),
+    limit: z.int().min(1).max(500).default(50),
+  }),
+  redriveEffects: z.object({ projection, idempotencyKey: idempotencyKey.optional() }),
+  discardEffect: z.object({ projection, idempotencyKey, by, reason }),
 }
 
 /** A view that this process keeps up to date. */
 export interface LiveView {
   readonly view: ViewStore
+  readonly effects: EffectSender
   readonly runner: ProjectionRunner
 }
 
@@ -31,7 +43,8 @@ export interface LiveView {
  * their turn with the projector, so nothing is applied twice or left out.
  *
  * `ops::parked::letters` lists what failed, `ops::parked::show` one of them, `ops::parked::redrive` tries
- * it and what waits behind it again, `ops::parked::discard` gives it up with a reason.
+ * it and what waits behind it again, `ops::parked::discard` gives it up with a reason. `ops::effects::…`
+ * does the same for effects that failed too often.
  */
 export function registerParkedOperations(iii: IIIClient, live: ReadonlyMap<string, LiveView>) {
   const find = (name: string) => {
@@ -67,6 +80,24 @@ export function registerParkedOperations(iii: IIIClient, live: ReadonlyMap<strin
         return { discarded: 1 }
       })
     }),
+    iii.registerFunction('ops::effects::dead', async (payload) => {
+      const { projection, limit, idempotencyKey } = parseRequest(inputs.deadEffects, payload)
+      return find(projection).view.deadEffects(limit, idempotencyKey)
+    }),
+    iii.registerFunction('ops::effects::redrive', async (payload) => {
+      const { projection, idempotencyKey } = parseRequest(inputs.redriveEffects, payload)
+      const { view, effects } = find(projection)
+      const redriven = await view.redriveEffects(idempotencyKey)
+      if (redriven === 0 && idempotencyKey !== undefined) notDead(idempotencyKey)
+      await effects.flush()
+      return { redriven }
+    }),
+    iii.registerFunction('ops::effects::discard', async (payload) => {
+      const { projection, idempotencyKey, ...discard } = parseRequest(inputs.discardEffect, payload)
+      const at = new Date().toISOString()
+      const discarded = await find(projection).view.discardEffect(idempotencyKey, { ...discard, at })
+      return discarded ? { discarded: 1 } : notDead(idempotencyKey)
+    }),
   ]
 }
 
@@ -74,5 +105,12 @@ function notParked(projection: string, position: number): never {
   throw new CqrsError(
     'CQRS_NOT_FOUND',
     `Position ${position} is not at the head of a parked sequence of ${projection} (any more); list them again.`,
+  )
+}
+
+function notDead(idempotencyKey: string): never {
+  throw new CqrsError(
+    'CQRS_NOT_FOUND',
+    `The effect ${idempotencyKey} is not dead (any more); list the letters again.`,
   )
 }

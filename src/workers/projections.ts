@@ -81,11 +81,13 @@ function openView(definition: ProjectionDefinition, events: EventLog, context: R
     maxAttempts,
     baseMs,
     capMs,
+    now,
     log,
     signal: stopping,
   })
   return {
     view,
+    effects,
     runner: new ProjectionRunner({ projector, view, effects, sweepIntervalMs, now, log }),
   }
 }

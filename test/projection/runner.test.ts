@@ -18,6 +18,7 @@ function unattended(world: ReturnType<typeof ledger>, log: EventLog = world.log)
     maxAttempts: 1,
     baseMs: 1,
     capMs: 1,
+    now: () => 0,
     log: SILENT,
     signal: new AbortController().signal,
   })

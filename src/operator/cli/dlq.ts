@@ -5,7 +5,7 @@ import { withOperations } from './operations.ts'
 import { type Column, count, cut, layOut, printable } from './table.ts'
 import { oneOf, wholeNumber } from './values.ts'
 
-/** `cqrs dlq`: dead letters of the queue and parked events of projections, in one list. */
+/** `cqrs dlq`: dead letters of the queue, parked events and dead effects, in one list. */
 export function dlqCommand(context: CliContext): Command {
   return new Command('dlq')
     .description('Look at what failed too often, and try it again or give it up.')
@@ -13,7 +13,8 @@ export function dlqCommand(context: CliContext): Command {
       'after',
       `
 A letter is a message that a queue gave up (queue:<queue>:<id>), or an event that a projection cannot apply and that
-holds back the rest of its sequence (parked:<projection>:<position>).`,
+holds back the rest of its sequence (parked:<projection>:<position>), and an effect that its
+taker refused too often (effect:<reactor>:<position>.<n>).`,
     )
     .addCommand(listCommand(context))
     .addCommand(showCommand(context))
@@ -23,8 +24,12 @@ holds back the rest of its sequence (parked:<projection>:<position>).`,
 
 function listCommand(context: CliContext): Command {
   return new Command('list')
-    .description('List dead letters and parked events.')
-    .option('--source <source>', 'only those of the queue, or only parked ones', oneOf(['queue', 'parked']))
+    .description('List dead letters, parked events and dead effects.')
+    .option(
+      '--source <source>',
+      'only those of one source: queue, parked or effect',
+      oneOf(['queue', 'parked', 'effect']),
+    )
     .option('--name <name>', 'only those of this queue or projection')
     .option('-n, --limit <letters>', 'letters of each queue and projection', wholeNumber(1, 500), 50)
     .option('--json', 'print the page as JSON')
@@ -143,8 +148,8 @@ function renderFailure(failure: unknown): string {
 }
 
 function letterId(text: string): string {
-  if (/^(queue|parked):[^:]+:.+$/s.test(text)) return text
+  if (/^(queue|parked|effect):[^:]+:.+$/s.test(text)) return text
   throw new InvalidArgumentError(
-    'A letter is named like queue:<queue>:<id> or parked:<projection>:<position>.',
+    'A letter is named like queue:<queue>:<id>, parked:<projection>:<position> or effect:<reactor>:<position>.<n>.',
   )
 }

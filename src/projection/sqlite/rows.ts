@@ -32,6 +32,7 @@ export interface EffectRow {
   status: 'pending' | 'dead'
   attempts: number
   error: string | null
+  failed_at: string | null
 }
 
 export function toEffect(row: EffectRow): RecordedEffect {
@@ -41,5 +42,6 @@ export function toEffect(row: EffectRow): RecordedEffect {
     status: row.status,
     attempts: row.attempts,
     error: row.error ?? undefined,
+    failedAt: row.failed_at ?? undefined,
   }
 }

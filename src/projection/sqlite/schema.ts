@@ -55,7 +55,8 @@ export const viewSchema: StoreSchema = {
       effect TEXT NOT NULL,
       status TEXT NOT NULL CHECK (status IN ('pending', 'dead')),
       attempts INTEGER NOT NULL DEFAULT 0,
-      error TEXT
+      error TEXT,
+      failed_at TEXT
     ) STRICT;
     CREATE INDEX effects_by_status ON effects (status, id);
     `,

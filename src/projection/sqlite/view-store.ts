@@ -15,8 +15,9 @@ import type {
 } from '../contract.ts'
 import { EMPTY_DIGEST } from '../digest.ts'
 import { freeze } from '../fold.ts'
+import { EffectTable } from './effect-table.ts'
 import { createIndexes } from './indexes.ts'
-import { type EffectRow, type ParkedRow, toEffect, toParked } from './rows.ts'
+import { type ParkedRow, toParked } from './rows.ts'
 import { viewSchema } from './schema.ts'
 
 /**
@@ -55,11 +56,13 @@ class SqliteViewStore implements ViewStore {
   readonly #db: DatabaseSync
   readonly #path: string
   readonly #sql: ReturnType<typeof statements>
+  readonly #effects: EffectTable
 
   constructor(db: DatabaseSync, path: string) {
     this.#db = db
     this.#path = path
     this.#sql = statements(db)
+    this.#effects = new EffectTable(db)
   }
 
   async checkpoint(): Promise<Checkpoint> {
@@ -78,31 +81,36 @@ class SqliteViewStore implements ViewStore {
   }
 
   async commit(change: ViewChange): Promise<CommitOutcome> {
-    return this.#run(() => {
-      // What an operator did is nowhere else, so it is synced; the rest can be derived from the log.
-      const durable = (change.discarded?.length ?? 0) > 0
-      if (durable) this.#db.exec('PRAGMA synchronous = FULL')
-      this.#db.exec('BEGIN IMMEDIATE')
-      try {
+    // What an operator did is nowhere else, so it is synced; the rest can be derived from the log.
+    const durable = (change.discarded?.length ?? 0) > 0
+    return this.#run(() =>
+      this.#transaction(durable, () => {
         const checkpoint = this.#sql.checkpoint.get() as unknown as Checkpoint
-        if (checkpoint.revision !== change.expectedRevision) {
-          this.#db.exec('ROLLBACK')
-          return { kind: 'superseded' }
-        }
+        if (checkpoint.revision !== change.expectedRevision) return { kind: 'superseded' }
         const revision = checkpoint.revision + 1
         this.#write(change)
         this.#sql.endTrial.run()
         const { position, processed, digest } = change.advanceTo ?? checkpoint
         this.#sql.advance.run(position, processed, digest, revision)
-        this.#db.exec('COMMIT')
         return { kind: 'committed', revision }
-      } catch (error) {
-        if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-        throw error
-      } finally {
-        if (durable) this.#db.exec('PRAGMA synchronous = NORMAL')
-      }
-    })
+      }),
+    )
+  }
+
+  /** @param durable sync this one commit to disk */
+  #transaction<Result>(durable: boolean, work: () => Result): Result {
+    try {
+      if (durable) this.#db.exec('PRAGMA synchronous = FULL')
+      this.#db.exec('BEGIN IMMEDIATE')
+      const result = work()
+      this.#db.exec('COMMIT')
+      return result
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      throw error
+    } finally {
+      if (durable) this.#db.exec('PRAGMA synchronous = NORMAL')
+    }
   }
 
   async beginTrial({ from, to, ends }: Trial): Promise<void> {
@@ -131,8 +139,7 @@ class SqliteViewStore implements ViewStore {
       const { position, sequence, type, status, attempts, dueAt, failures, parkedAt } = event
       sql.park.run(position, sequence, type, status, attempts, dueAt, JSON.stringify(failures), parkedAt)
     }
-    for (const { idempotencyKey, effect } of effects)
-      sql.addEffect.run(idempotencyKey, JSON.stringify(effect))
+    for (const effect of effects) this.#effects.add(effect)
     for (const { event, by, reason, at } of discarded) {
       sql.discard.run(event.position, JSON.stringify(event), by, reason, at)
     }
@@ -180,17 +187,30 @@ class SqliteViewStore implements ViewStore {
   }
 
   async pendingEffects(limit: number): Promise<RecordedEffect[]> {
-    return this.#run(() => this.#sql.effects.all(limit).map((row) => toEffect(row as unknown as EffectRow)))
+    return this.#run(() => this.#effects.pending(limit))
   }
 
   async effectsSent(idempotencyKeys: readonly string[]): Promise<void> {
-    this.#run(() => {
-      for (const key of idempotencyKeys) this.#sql.effectSent.run(key)
-    })
+    this.#run(() => this.#effects.sent(idempotencyKeys))
   }
 
-  async effectFailed(idempotencyKey: string, attempts: number, error: string): Promise<void> {
-    this.#run(() => this.#sql.effectFailed.run(attempts, error, idempotencyKey))
+  async effectFailed(idempotencyKey: string, failure: Parameters<EffectTable['failed']>[1]): Promise<void> {
+    this.#run(() => this.#effects.failed(idempotencyKey, failure))
+  }
+
+  async deadEffects(limit: number, idempotencyKey?: string): Promise<RecordedEffect[]> {
+    return this.#run(() => this.#effects.dead(limit, idempotencyKey))
+  }
+
+  async redriveEffects(idempotencyKey?: string): Promise<number> {
+    return this.#run(() => this.#effects.redrive(idempotencyKey))
+  }
+
+  async discardEffect(
+    idempotencyKey: string,
+    discard: Parameters<EffectTable['discard']>[1],
+  ): Promise<boolean> {
+    return this.#run(() => this.#transaction(true, () => this.#effects.discard(idempotencyKey, discard)))
   }
 
   async close(): Promise<void> {
@@ -231,13 +251,5 @@ function statements(db: DatabaseSync) {
       FROM parked WHERE status <> 'waiting' AND position > ? ORDER BY position LIMIT ?`),
     counts: db.prepare('SELECT status, count(*) AS events FROM parked GROUP BY status'),
     discard: db.prepare('INSERT INTO discarded VALUES (?, ?, ?, ?, ?)'),
-    addEffect: db.prepare(
-      `INSERT OR IGNORE INTO effects (idempotency_key, effect, status) VALUES (?, ?, 'pending')`,
-    ),
-    effects: db.prepare(`SELECT * FROM effects WHERE status = 'pending' ORDER BY id LIMIT ?`),
-    effectSent: db.prepare('DELETE FROM effects WHERE idempotency_key = ?'),
-    effectFailed: db.prepare(
-      `UPDATE effects SET status = 'dead', attempts = ?, error = ? WHERE idempotency_key = ?`,
-    ),
   }
 }

@@ -1,0 +1,79 @@
+import { z } from 'zod'
+import { CqrsError } from '../kernel/errors.ts'
+import type { Letter } from './contract.ts'
+import type { LetterBox } from './letter-box.ts'
+import { type LetterId, letterId } from './letter-id.ts'
+
+const effect = z.object({
+  idempotencyKey: z.string(),
+  effect: z.union([
+    z.object({ kind: z.literal('publish'), topic: z.string(), data: z.unknown() }),
+    z.object({ kind: z.literal('call'), functionId: z.string(), data: z.unknown() }),
+  ]),
+  attempts: z.number(),
+  error: z.string().optional(),
+  failedAt: z.string().optional(),
+})
+const effects = z.array(effect)
+const redriven = z.object({ redriven: z.number() })
+const discarded = z.object({ discarded: z.number() })
+
+/** Effects that their takers refused too often, as the projections worker tells of them. */
+export const effectLetters: LetterBox = {
+  names: async ({ app }) =>
+    [...app.projections.values()].filter(({ kind }) => kind === 'reactor').map(({ name }) => name),
+
+  async list(system, reactor, limit) {
+    const found = effects.parse(await system.call('ops::effects::dead', { projection: reactor, limit }))
+    return found.map((one) => toLetter(reactor, one))
+  },
+
+  async show(system, id) {
+    const wanted = idempotencyKey(id)
+    const found = effects.parse(
+      await system.call('ops::effects::dead', { projection: id.name, idempotencyKey: wanted, limit: 1 }),
+    )
+    const [one] = found
+    if (!one) {
+      throw new CqrsError(
+        'CQRS_NOT_FOUND',
+        `The effect ${wanted} is not dead (any more); list the letters again.`,
+      )
+    }
+    return { ...toLetter(id.name, one), content: one.effect, failures: [{ message: one.error }], behind: [] }
+  },
+
+  async redrive(system, id) {
+    const input = { projection: id.name, idempotencyKey: idempotencyKey(id) }
+    return redriven.parse(await system.call('ops::effects::redrive', input))
+  },
+
+  async redriveAll(system, reactor) {
+    return redriven.parse(await system.call('ops::effects::redrive', { projection: reactor }))
+  },
+
+  async discard(system, id, by, reason) {
+    const input = { projection: id.name, idempotencyKey: idempotencyKey(id), by, reason }
+    return discarded.parse(await system.call('ops::effects::discard', input))
+  },
+}
+
+function idempotencyKey({ name, key }: LetterId): string {
+  return `${name}:${key.replace('.', ':')}`
+}
+
+function toLetter(reactor: string, one: z.output<typeof effect>): Letter {
+  const [position, n] = one.idempotencyKey.split(':').slice(-2)
+  return {
+    id: letterId({ source: 'effect', name: reactor, key: `${position}.${n}` }),
+    source: 'effect',
+    name: reactor,
+    what:
+      one.effect.kind === 'publish' ? `publish to ${one.effect.topic}` : `call of ${one.effect.functionId}`,
+    status: 'dead',
+    error: one.error ?? '',
+    attempts: one.attempts,
+    failedAt: one.failedAt ?? '',
+    waiting: 0,
+  }
+}

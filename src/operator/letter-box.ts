@@ -1,0 +1,41 @@
+import type { DiscardResult, Letter, LetterDetails, RedriveResult } from './contract.ts'
+import type { LetterId } from './letter-id.ts'
+import type { System } from './system.ts'
+
+/** One kind of place where letters lie: the queues, the parked events, the effects. */
+export interface LetterBox {
+  /** The queues, or the projections, that may have letters. */
+  names(system: System): Promise<string[]>
+  /** The oldest letters under one name. */
+  list(system: System, name: string, limit: number): Promise<Letter[]>
+  /** @throws CqrsError CQRS_NOT_FOUND */
+  show(system: System, id: LetterId): Promise<LetterDetails>
+  /** @throws CqrsError CQRS_NOT_FOUND */
+  redrive(system: System, id: LetterId): Promise<RedriveResult>
+  /** Redrives everything under one name, in order. */
+  redriveAll(system: System, name: string): Promise<RedriveResult>
+  /** @throws CqrsError CQRS_NOT_FOUND */
+  discard(system: System, id: LetterId, by: string, reason: string): Promise<DiscardResult>
+}
+
+/**
+ * Redrives letters one by one. One that was settled by somebody else before its turn is no failure.
+ *
+ * @param redrive redrives one; rejects if it is not there
+ * @param isThere whether it still is
+ */
+export async function redriveEach(
+  letters: readonly Letter[],
+  redrive: (letter: Letter) => Promise<RedriveResult>,
+  isThere: (letter: Letter) => Promise<boolean>,
+): Promise<RedriveResult> {
+  let redriven = 0
+  for (const letter of letters) {
+    try {
+      redriven += (await redrive(letter)).redriven
+    } catch (error) {
+      if (await isThere(letter)) throw error
+    }
+  }
+  return { redriven }
+}

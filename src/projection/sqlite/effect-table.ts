@@ -1,0 +1,69 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { RecordedEffect, ViewChange } from '../contract.ts'
+import { type EffectRow, toEffect } from './rows.ts'
+
+/** The effects of one view: pending until they are sent and forgotten, dead when they failed too often. */
+export class EffectTable {
+  readonly #sql: ReturnType<typeof statements>
+
+  constructor(db: DatabaseSync) {
+    this.#sql = statements(db)
+  }
+
+  /** An effect that is recorded already, because its event was applied before, stays as it is. */
+  add({ idempotencyKey, effect }: ViewChange['effects'][number]): void {
+    this.#sql.add.run(idempotencyKey, JSON.stringify(effect))
+  }
+
+  pending(limit: number): RecordedEffect[] {
+    return this.#sql.pending.all(limit).map((row) => toEffect(row as unknown as EffectRow))
+  }
+
+  dead(limit: number, idempotencyKey: string | undefined): RecordedEffect[] {
+    const rows = this.#sql.dead.all(idempotencyKey ?? null, idempotencyKey ?? null, limit)
+    return rows.map((row) => toEffect(row as unknown as EffectRow))
+  }
+
+  sent(idempotencyKeys: readonly string[]): void {
+    for (const key of idempotencyKeys) this.#sql.remove.run(key)
+  }
+
+  failed(
+    idempotencyKey: string,
+    { attempts, error, at }: { attempts: number; error: string; at: string },
+  ): void {
+    this.#sql.fail.run(attempts, error, at, idempotencyKey)
+  }
+
+  /** @returns how many dead effects are pending now */
+  redrive(idempotencyKey: string | undefined): number {
+    return Number(this.#sql.redrive.run(idempotencyKey ?? null, idempotencyKey ?? null).changes)
+  }
+
+  /** @returns whether the effect was dead; it is gone, with a record of who and why */
+  discard(idempotencyKey: string, { by, reason, at }: { by: string; reason: string; at: string }): boolean {
+    const [effect] = this.dead(1, idempotencyKey)
+    if (!effect) return false
+    const position = Number(idempotencyKey.split(':').at(-2))
+    this.#sql.recordDiscard.run(position, JSON.stringify(effect), by, reason, at)
+    this.#sql.remove.run(idempotencyKey)
+    return true
+  }
+}
+
+function statements(db: DatabaseSync) {
+  return {
+    add: db.prepare(
+      `INSERT OR IGNORE INTO effects (idempotency_key, effect, status) VALUES (?, ?, 'pending')`,
+    ),
+    pending: db.prepare(`SELECT * FROM effects WHERE status = 'pending' ORDER BY id LIMIT ?`),
+    dead: db.prepare(`SELECT * FROM effects WHERE status = 'dead' AND (? IS NULL OR idempotency_key = ?)
+      ORDER BY id LIMIT ?`),
+    remove: db.prepare('DELETE FROM effects WHERE idempotency_key = ?'),
+    fail: db.prepare(`UPDATE effects SET status = 'dead', attempts = ?, error = ?, failed_at = ?
+      WHERE idempotency_key = ?`),
+    redrive: db.prepare(`UPDATE effects SET status = 'pending', attempts = 0
+      WHERE status = 'dead' AND (? IS NULL OR idempotency_key = ?)`),
+    recordDiscard: db.prepare('INSERT INTO discarded VALUES (?, ?, ?, ?, ?)'),
+  }
+}

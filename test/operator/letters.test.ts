@@ -1,0 +1,139 @@
+import { expect, test } from 'vitest'
+import inventory from '../../src/inventory/app.ts'
+import type { EventLog } from '../../src/log/contract.ts'
+import { discardLetter, listLetters, redriveLetters, showLetter } from '../../src/operator/letters.ts'
+import type { System } from '../../src/operator/system.ts'
+
+/** A system whose other workers answer what the test says, by function; every call is noted. */
+function system(answers: Record<string, (payload: never) => unknown>) {
+  const calls: { functionId: string; payload: unknown }[] = []
+  const fake: System = {
+    app: inventory,
+    log: {
+      readFrom: async () => ({ events: [{ position: 7 }], through: 7, head: 9 }),
+    } as unknown as EventLog,
+    standing: () => Promise.reject(new Error('not asked for')),
+    now: () => new Date(0),
+    async call(functionId, payload) {
+      calls.push({ functionId, payload })
+      const answer = answers[functionId]
+      if (!answer) throw new Error(`nobody offers ${functionId}`)
+      return answer(payload as never)
+    },
+  }
+  return { fake, calls }
+}
+
+const parkedEvent = {
+  position: 7,
+  sequence: 'inventory-item-lamp',
+  type: 'inventory-item-sold',
+  status: 'dead',
+  attempts: 5,
+  failures: [{ at: '2024-01-02T00:00:00.000Z', message: 'boom' }],
+  parkedAt: '2024-01-02T00:00:00.000Z',
+}
+const deadEffect = {
+  idempotencyKey: 'inventory-alert:9:1',
+  effect: { kind: 'publish', topic: 'alerts.low-stock', data: {} },
+  attempts: 5,
+  error: 'refused',
+  failedAt: '2024-01-01T00:00:00.000Z',
+}
+const message = { id: 'm-1', payload: { a: 1 }, error: 'late', failed_at: 1_704_240_000, retries: 3 }
+
+const answers = {
+  'engine::queue::dlq_topics': () => [{ topic: 'orders', message_count: 1 }],
+  'engine::queue::dlq_messages': () => [message],
+  'ops::parked::letters': ({ projection }: { projection: string }) =>
+    projection === 'inventory-list' ? [{ event: parkedEvent, waiting: 2 }] : [],
+  'ops::parked::show': () => ({ event: parkedEvent, behind: [{ ...parkedEvent, position: 8 }] }),
+  'ops::effects::dead': () => [deadEffect],
+}
+
+test('letters of every source stand in one list, oldest first, each under an id of its own', async () => {
+  const { fake } = system(answers)
+  const { letters, more } = await listLetters(fake, {})
+  expect(letters.map(({ id }) => id)).toEqual([
+    'effect:inventory-alert:9.1',
+    'parked:inventory-list:7',
+    'queue:orders:m-1',
+  ])
+  expect(letters[1]).toMatchObject({ status: 'dead', error: 'boom', attempts: 5, waiting: 2 })
+  expect(more).toBe(false)
+  expect((await listLetters(fake, { source: 'effect' })).letters).toHaveLength(1)
+  expect((await listLetters(fake, { name: 'orders' })).letters).toHaveLength(1)
+})
+
+test('a letter is shown with what it is about', async () => {
+  const { fake } = system(answers)
+  expect(await showLetter(fake, { id: 'parked:inventory-list:7' })).toMatchObject({
+    content: { position: 7 },
+    behind: [8],
+  })
+  expect(await showLetter(fake, { id: 'queue:orders:m-1' })).toMatchObject({ content: { a: 1 } })
+  expect(await showLetter(fake, { id: 'effect:inventory-alert:9.1' })).toMatchObject({
+    content: { topic: 'alerts.low-stock' },
+  })
+  await expect(showLetter(fake, { id: 'queue:orders:other' })).rejects.toMatchObject({
+    code: 'CQRS_NOT_FOUND',
+  })
+})
+
+test('redriving everything reaches every source', async () => {
+  const { fake, calls } = system({
+    ...answers,
+    'iii::queue::redrive': () => ({ redriven: 1 }),
+    'ops::parked::redrive': () => ({ redriven: 3 }),
+    'ops::effects::redrive': () => ({ redriven: 1 }),
+  })
+  expect(await redriveLetters(fake, { all: true })).toEqual({ redriven: 5 })
+  expect(calls.filter(({ functionId }) => functionId.endsWith('redrive'))).toEqual([
+    { functionId: 'iii::queue::redrive', payload: { queue: 'orders' } },
+    { functionId: 'ops::parked::redrive', payload: { projection: 'inventory-list', position: 7 } },
+    { functionId: 'ops::effects::redrive', payload: { projection: 'inventory-alert' } },
+  ])
+})
+
+test('a parked event that was settled before its turn does not end a redrive; another failure does', async () => {
+  const failing = (stillThere: boolean) =>
+    system({
+      ...answers,
+      'ops::parked::redrive': () => Promise.reject(new Error('no')),
+      'ops::parked::show': () =>
+        stillThere ? answers['ops::parked::show']() : Promise.reject(new Error('not parked')),
+    }).fake
+  expect(await redriveLetters(failing(false), { name: 'inventory-list' })).toEqual({ redriven: 0 })
+  await expect(redriveLetters(failing(true), { name: 'inventory-list' })).rejects.toThrow('no')
+})
+
+test('an effect is given up under its idempotency key, with the reason', async () => {
+  const { fake, calls } = system({ ...answers, 'ops::effects::discard': () => ({ discarded: 1 }) })
+  await discardLetter(fake, { id: 'effect:inventory-alert:9.1', reason: 'sent by hand', by: 'ada' })
+  expect(calls).toEqual([
+    {
+      functionId: 'ops::effects::discard',
+      payload: {
+        projection: 'inventory-alert',
+        idempotencyKey: 'inventory-alert:9:1',
+        reason: 'sent by hand',
+        by: 'ada',
+      },
+    },
+  ])
+})
+
+test.each(['42', 'parked:list:x', 'effect:alert:9', 'effect:alert:9.', 'queue:orders'])(
+  '%s is no id of a letter',
+  async (id) => {
+    await expect(showLetter(system(answers).fake, { id })).rejects.toMatchObject({ code: 'CQRS_VALIDATION' })
+  },
+)
+
+test('a letter is not given up without a reason', async () => {
+  const request = { id: 'effect:inventory-alert:9.1', reason: '  ' }
+  await expect(discardLetter(system(answers).fake, request)).rejects.toMatchObject({
+    code: 'CQRS_VALIDATION',
+    message: expect.stringContaining('reason'),
+  })
+})
