@@ -41,7 +41,9 @@ export function reportReady(host: HostProcess, engine?: EngineAddresses): void {
 export function stopRequested(host: HostProcess): Promise<StopReason> {
   return new Promise((resolve) => {
     const supervised = host.send !== undefined
-    host.once('SIGTERM', () => resolve('SIGTERM'))
+    // Kept for good: whoever stops a whole group of processes may signal one of them twice, and without a
+    // listener the second signal would end it at once.
+    host.on('SIGTERM', () => resolve('SIGTERM'))
     for (const signal of ['SIGINT', 'SIGHUP'] as const) {
       host.on(signal, () => {
         if (!supervised) resolve(signal)
