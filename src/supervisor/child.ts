@@ -44,6 +44,7 @@ export class SupervisedChild {
   #handle: ChildHandle | undefined
   #readySince: number | undefined
   #everReady = false
+  #retired = false
   #cancelTimer = () => {}
 
   constructor(spec: ChildSpec, surroundings: ChildSurroundings) {
@@ -66,6 +67,14 @@ export class SupervisedChild {
   start(): Promise<FirstStart> {
     if (this.#state === 'idle') this.#spawn()
     return this.#first.promise
+  }
+
+  /** From now on the process is not started again when it ends. */
+  retire(): void {
+    this.#retired = true
+    if (this.#state !== 'waiting') return
+    this.#cancelTimer()
+    this.#end('stopped')
   }
 
   /** Asks the process to end, kills it after `graceMs`, and resolves when it is gone. */
@@ -120,7 +129,7 @@ export class SupervisedChild {
     const pid = this.#handle?.pid
     this.#cancelTimer()
     this.#handle = undefined
-    if (this.#state === 'stopping') {
+    if (this.#state === 'stopping' || this.#retired) {
       this.#end('stopped')
       return
     }

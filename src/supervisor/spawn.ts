@@ -54,7 +54,7 @@ export const spawnChild: SpawnChild = (spec, events) => {
     if (isReadyMessage(message)) events.ready(message)
   })
   child.once('exit', (code, signal) => exited({ code, signal }))
-  child.once('error', () => {
+  child.on('error', () => {
     if (child.pid === undefined) exited({ code: null, signal: null })
   })
   return {

@@ -79,6 +79,9 @@ export class Supervisor {
 
   async #stop(withinMs: number): Promise<void> {
     const { clock } = this.#options
+    // Who stops this process may have told the others as well: a worker that ends early has done what it
+    // should. The engine is kept up to the last, for workers finish through it what is under way.
+    for (const child of this.#workers.flat()) child.retire()
     const deadline = clock.now() + withinMs
     const left = (reserve: number) => Math.max(0, deadline - reserve - clock.now())
     const reserve = this.#engine ? Math.min(ENGINE_RESERVE_MS, withinMs / 2) : 0

@@ -81,3 +81,28 @@ test('being told to stop while the engine starts starts no workers', async () =>
   await settle()
   expect(processes.all.map(({ name }) => name)).toEqual(['engine'])
 })
+
+test('a process that ends by itself while everything is stopping is not started again', async () => {
+  const { clock, processes, supervisor } = supervise({ engine: false })
+  void supervisor.start()
+  for (const process of processes.all) process.ready()
+  const commands = processes.latest('commands')
+  commands.obedient = false
+  const stopped = supervisor.stop(5_000)
+  processes.latest('queue').exit(0)
+  clock.advance(100)
+  expect(processes.starts('queue')).toBe(1)
+  commands.exit(0)
+  await stopped
+  expect(processes.latest('queue').signals).toEqual([])
+})
+
+test('a process that waits for its next start is not started when everything stops', async () => {
+  const { clock, processes, supervisor } = supervise({ engine: false })
+  void supervisor.start()
+  for (const process of processes.all) process.ready()
+  processes.latest('queue').exit()
+  await supervisor.stop(5_000)
+  clock.advance(1_000)
+  expect(processes.starts('queue')).toBe(1)
+})
