@@ -55,6 +55,11 @@ export class EffectSender {
     return this.#flushing
   }
 
+  /** Resolves when the sending that is under way has ended, however it ended. */
+  async idle(): Promise<void> {
+    await this.#flushing?.catch(() => undefined)
+  }
+
   async #sendAll(): Promise<void> {
     const { view, signal } = this.#options
     while (this.#again && !signal.aborted) {
@@ -91,8 +96,13 @@ export class EffectSender {
 
   async #send({ effect, idempotencyKey }: RecordedEffect): Promise<SendOutcome | Error> {
     const { send, maxAttempts, baseMs, capMs, signal } = this.#options
+    let outcome: SendOutcome | undefined
+    const attempt = async () => {
+      outcome = await send(effect, idempotencyKey)
+      return outcome
+    }
     try {
-      return await pRetry(() => send(effect, idempotencyKey), {
+      return await pRetry(attempt, {
         retries: maxAttempts - 1,
         minTimeout: baseMs,
         maxTimeout: capMs,
@@ -100,7 +110,8 @@ export class EffectSender {
         signal,
       })
     } catch (error) {
-      return error as Error
+      // Called off meanwhile, p-retry rejects even what has been sent.
+      return outcome ?? (error as Error)
     }
   }
 }

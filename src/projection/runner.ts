@@ -61,11 +61,12 @@ export class ProjectionRunner {
     return turn
   }
 
-  /** Finishes the batch that is under way and begins no other. */
+  /** Finishes the batch and the effect that are under way and begins no other; then the view may be closed. */
   async stop(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
     await this.#turn
+    await this.#options.effects.idle()
   }
 
   #catchUp(): Promise<void> {
@@ -73,7 +74,8 @@ export class ProjectionRunner {
       this.#drain = undefined
       // Between batches the process answers pings and messages, however far behind the view is.
       while (!this.#stopped && (await projector.step()) !== 'at-head') await nextTurn()
-      if (!this.#stopped) await projector.retryDue()
+      if (this.#stopped) return
+      await projector.retryDue()
       this.#sendEffects()
     })
     return this.#drain
@@ -85,9 +87,10 @@ export class ProjectionRunner {
     } catch (error) {
       this.#options.log.error({ err: error }, 'The view could not catch up; the next sweep tries again')
     }
+    const wait = await this.#untilNextSweep()
     if (this.#stopped) return
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.#sweep(), await this.#untilNextSweep())
+    this.#timer = setTimeout(() => void this.#sweep(), wait)
   }
 
   async #untilNextSweep(): Promise<number> {

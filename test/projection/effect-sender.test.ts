@@ -4,7 +4,7 @@ import { EffectSender, type SendEffect } from '../../src/projection/effect-sende
 import { ledger, toHead } from '../support/ledger.ts'
 
 /** A view with three recorded effects, and a sender whose `send` the test gives. */
-async function threeEffects(send: SendEffect) {
+async function threeEffects(send: SendEffect, signal = new AbortController().signal) {
   const { view, move, projector } = ledger()
   for (const account of ['ada', 'bob', 'cy']) await move(account, -1)
   await toHead(projector())
@@ -16,7 +16,7 @@ async function threeEffects(send: SendEffect) {
     capMs: 1,
     now: () => 0,
     log: pino({ level: 'silent' }),
-    signal: new AbortController().signal,
+    signal,
   })
   const pending = async () => (await view.pendingEffects(10)).map(({ idempotencyKey }) => idempotencyKey)
   return { view, sender, pending }
@@ -93,4 +93,18 @@ test('a dead effect is listed, made pending again and sent, or given up with who
   expect(await view.discardEffect('balances:1:1', discard)).toBe(false)
   expect(await view.discardEffect('balances:2:1', discard)).toBe(true)
   expect(await view.deadEffects(10)).toEqual([])
+})
+
+test('an effect that is under way when everything stops is forgotten once it is sent, and no other begins', async () => {
+  const stopping = new AbortController()
+  const sent: string[] = []
+  const { sender, pending } = await threeEffects(async (_, key) => {
+    sent.push(key)
+    stopping.abort()
+    return 'sent'
+  }, stopping.signal)
+  void sender.flush()
+  await sender.idle()
+  expect(sent).toEqual(KEYS.slice(0, 1))
+  expect(await pending()).toEqual(KEYS.slice(1))
 })
