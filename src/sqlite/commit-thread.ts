@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { isCqrsError } from '../kernel/errors.ts'
-import { toStoreError } from './errors.ts'
+import { isStoreFailure, toStoreError } from './errors.ts'
 import type { FailedReply, FromThread, Reply, ToThread } from './group-commit.ts'
 
 /** What one store does in its writer thread. */
@@ -17,14 +17,15 @@ export interface CommitHandler<Request, Result> {
   execute(request: Request): Result
   /** Called after the last request, before the commit, to write what the requests share. */
   prepare?: () => void
-  /** Called after the commit, to keep in memory what it stored. */
+  /** Called after the commit, to keep in memory what it stored. Must not throw: the requests are stored. */
   committed?: () => void
 }
 
 /**
  * Runs in a writer thread: takes each batch of {@link GroupCommit}, carries it out as one transaction
- * and answers after its fsync. If anything throws, the batch is rolled back and each request runs
- * in a transaction of its own, so that a bad one fails alone.
+ * and answers after its fsync. If a request throws, the batch is rolled back and each request runs in a
+ * transaction of its own, so that a bad one fails alone. If the store fails (the disk is full or broken),
+ * all fail at once: a thousand further tries would only keep everybody waiting.
  *
  * @param open makes the handler from the options that were given to the GroupCommit
  */
@@ -59,7 +60,10 @@ function commit<Request, Result>(
   try {
     return transaction(handler, requests)
   } catch (error) {
-    if (requests.length === 1) return [{ ok: false, error: describe(toStoreError(error, handler.path)) }]
+    if (requests.length === 1 || isStoreFailure(error)) {
+      const failure = describe(toStoreError(error, handler.path))
+      return requests.map(() => ({ ok: false, error: failure }))
+    }
     return requests.flatMap((request) => commit(handler, [request]))
   }
 }
@@ -71,16 +75,17 @@ function transaction<Request, Result>(
   const { db } = handler
   handler.begin?.()
   db.exec('BEGIN IMMEDIATE')
+  let replies: Reply<Result>[]
   try {
-    const replies = requests.map((request) => ({ ok: true as const, value: handler.execute(request) }))
+    replies = requests.map((request) => ({ ok: true, value: handler.execute(request) }))
     handler.prepare?.()
     db.exec('COMMIT')
-    handler.committed?.()
-    return replies
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK')
     throw error
   }
+  handler.committed?.()
+  return replies
 }
 
 function describe(error: unknown): FailedReply {

@@ -38,6 +38,11 @@ export function isSqliteError(error: unknown): error is Error & { errcode: numbe
   return error instanceof Error && typeof (error as { errcode?: unknown }).errcode === 'number'
 }
 
+/** Whether the store as a whole failed (locked, full, broken), so that another request would meet the same. */
+export function isStoreFailure(error: unknown): boolean {
+  return isSqliteError(error) && ADVICE[error.errcode & 0xff] !== undefined
+}
+
 /**
  * Turns an error of node:sqlite into a {@link CqrsError} that says which store failed and what to do.
  * Any other error is returned as it is.

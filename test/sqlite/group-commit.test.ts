@@ -37,6 +37,26 @@ test('a request that fails, fails alone', async () => {
   expect(rows().map(({ value }) => value)).toEqual([1, 3])
 })
 
+test('requests that meet a locked store fail together, after one wait', async () => {
+  const { commits, rows, path } = counter()
+  await commits.submit(1)
+  const other = openDatabase({ path, schema: counterSchema })
+  other.exec('BEGIN IMMEDIATE')
+  const outcomes = await Promise.allSettled([2, 3, 4].map((value) => commits.submit(value)))
+  other.close()
+  expect(outcomes).toEqual(
+    [2, 3, 4].map(() => ({
+      status: 'rejected',
+      reason: expect.objectContaining({ code: 'CQRS_STORE_UNAVAILABLE' }),
+    })),
+  )
+  await commits.submit(5)
+  expect(rows()).toEqual([
+    { value: 1, batch: 1 },
+    { value: 5, batch: 3 },
+  ])
+})
+
 test('more than the limit of waiting requests are refused at once and none of them is stored', async () => {
   const { commits, rows } = counter({ maxWaiting: 3 })
   const outcomes = await Promise.allSettled([1, 2, 3, 4, 5].map((value) => commits.submit(value)))

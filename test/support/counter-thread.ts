@@ -4,7 +4,7 @@ import { counterSchema } from './counter-schema.ts'
 
 /** A store of numbers for the tests of group commit: refuses negative ones, dies of 666. */
 serveCommits((path: string) => {
-  const db = openDatabase({ path, schema: counterSchema })
+  const db = openDatabase({ path, schema: counterSchema, busyTimeoutMs: 100 })
   const insert = db.prepare('INSERT INTO numbers (value, batch) VALUES (?, ?)')
   let batch = 0
   return {

@@ -1,3 +1,4 @@
+import { isStoreFailure } from '../../sqlite/errors.ts'
 import type { EngineLogger } from '../logger.ts'
 import { failure, type Outcome } from '../outcome.ts'
 import type { StateStore } from './store.ts'
@@ -55,7 +56,7 @@ export class StateQueue {
       results = tasks.some((task) => task.writes) ? this.#store.transaction(runAll) : runAll()
     } catch (error) {
       // One of many failed and undid all: each on its own, so that only the culprit fails.
-      if (tasks.length > 1) {
+      if (tasks.length > 1 && !isStoreFailure(error)) {
         for (const task of tasks) this.#run([task])
         return
       }
