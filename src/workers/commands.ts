@@ -1,7 +1,9 @@
 import { TriggerAction } from 'iii-sdk'
 import { v7 as uuidv7 } from 'uuid'
+import { z } from 'zod'
 import { type CommandContext, CommandExecutor, type CommandOutcome } from '../command/execute.ts'
 import { FanOut } from '../command/fan-out.ts'
+import { parseInput } from '../command/validate.ts'
 import { dataPaths } from '../config/paths.ts'
 import type { AppCommand } from '../kernel/app.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
@@ -20,15 +22,18 @@ import {
 } from './http.ts'
 import type { RoleContext, StartRole } from './role.ts'
 
-/** What a caller may say about a command besides its input; over HTTP in headers. */
-interface CallerContext {
-  idempotencyKey?: string
-  correlationId?: string
-  actor?: string
-  traceparent?: string
-}
+const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
+const note = z.string().max(255)
 
-const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
+/** What a caller may say about a command besides its input: another worker in the metadata of its call. */
+const callerContext = z.object({
+  idempotencyKey: idempotencyKey.optional(),
+  correlationId: note.optional(),
+  actor: note.optional(),
+  traceparent: note.optional(),
+})
+
+type CallerContext = z.output<typeof callerContext>
 
 /**
  * The commands worker: `cmd::<name>` for every command of the app, and its HTTP route. An answer with
@@ -98,7 +103,7 @@ function register(
       commandLog.debug({ status: response.status_code }, 'command')
       return response
     }
-    const outcome = await execute(directInput(payload), context((metadata ?? {}) as CallerContext))
+    const outcome = await direct(payload, metadata, execute)
     commandLog.debug({ outcome: outcome.kind }, 'command')
     return outcome
   }
@@ -112,14 +117,21 @@ function register(
   return [...registrations, iii.registerTrigger(trigger)]
 }
 
+async function direct(payload: unknown, metadata: unknown, execute: Execute): Promise<CommandOutcome> {
+  const caller = parseInput(callerContext, metadata ?? {})
+  if (!caller.ok) return { kind: 'invalid', issues: caller.issues }
+  return execute(directInput(payload), context(caller.value))
+}
+
 async function overHttp(
   request: HttpRequest,
   status: number | undefined,
   execute: Execute,
 ): Promise<HttpResponse> {
   const key = request.headers['idempotency-key']
-  if (key !== undefined && !IDEMPOTENCY_KEY.test(key)) {
-    return invalidInput([{ field: 'Idempotency-Key', problem: 'must be 1 to 255 visible ASCII characters' }])
+  const parsedKey = parseInput(idempotencyKey.optional(), key)
+  if (!parsedKey.ok) {
+    return invalidInput(parsedKey.issues.map(({ problem }) => ({ field: 'Idempotency-Key', problem })))
   }
   const merged = requestInput(request.body, request.path_params)
   if (!merged.ok) return invalidInput(merged.issues)

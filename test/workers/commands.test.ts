@@ -1,0 +1,58 @@
+import type { IIIClient } from 'iii-sdk'
+import { pino } from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import { loadConfig } from '../../src/config/load.ts'
+import app from '../../src/inventory/app.ts'
+import { startCommands } from '../../src/workers/commands.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+
+type Handler = (payload: unknown, metadata?: unknown) => Promise<unknown>
+
+/** The commands worker on an engine that does nothing. @returns calls a function as another worker does */
+async function commands() {
+  const functions = new Map<string, Handler>()
+  const registration = { unregister() {} }
+  const iii = {
+    registerFunction(id: string, handler: Handler) {
+      functions.set(id, handler)
+      return registration
+    },
+    registerTrigger: () => registration,
+    trigger: async () => undefined,
+  }
+  const folder = tempFolder()
+  const role = await startCommands({
+    app,
+    config: loadConfig({ env: { CQRS_DATA: folder }, cwd: folder }),
+    iii: iii as unknown as IIIClient,
+    log: pino({ level: 'silent' }),
+    fail: () => {},
+    stopping: new AbortController().signal,
+  })
+  onTestFinished(() => role.stop())
+  return (id: string, payload: unknown, metadata?: unknown) => functions.get(id)?.(payload, metadata)
+}
+
+const mug = { sku: 'mug-1', name: 'Mug', priceCents: 1_250, quantity: 10 }
+
+test('a worker that calls a command twice with one key gets the first answer again', async () => {
+  const call = await commands()
+  const metadata = { idempotencyKey: 'add-mug', whatever: 'the caller keeps there' }
+  expect(await call('cmd::add-inventory-item', mug, metadata)).toMatchObject({ position: 1, replayed: false })
+  expect(await call('cmd::add-inventory-item', mug, metadata)).toMatchObject({ position: 1, replayed: true })
+})
+
+test('what a worker says about its call is checked, and the field is named', async () => {
+  const call = await commands()
+  for (const [metadata, field] of [
+    [{ idempotencyKey: 42 }, 'idempotencyKey'],
+    [{ idempotencyKey: '' }, 'idempotencyKey'],
+    [{ idempotencyKey: 'k'.repeat(256) }, 'idempotencyKey'],
+    [{ correlationId: ['a'] }, 'correlationId'],
+    ['a text', '(input)'],
+  ] as const) {
+    const outcome = await call('cmd::add-inventory-item', mug, metadata)
+    expect(outcome).toMatchObject({ kind: 'invalid', issues: [{ field }] })
+  }
+  expect(await call('cmd::add-inventory-item', mug)).toMatchObject({ kind: 'accepted', position: 1 })
+})
