@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
-import { type HostProcess, reportReady, stopRequested } from '../supervisor/supervised.ts'
-import { connect } from './connect.ts'
-import { watchLink } from './link.ts'
-import { loadApp } from './load-app.ts'
-import type { Role, RoleName, StartRole } from './role.ts'
-import { startWatchdog } from './watchdog.ts'
+import { connect } from '../workers/connect.ts'
+import { connected } from '../workers/link.ts'
+import { loadApp } from '../workers/load-app.ts'
+import type { Role, RoleName, StartRole } from '../workers/role.ts'
+import { startWatchdog } from '../workers/watchdog.ts'
+import { type HostProcess, reportReady, stopRequested } from './supervised.ts'
 
 /** Kept of `shutdownMs` for closing the link and for the supervisor, which kills what is late. */
 const RESERVE_MS = 2_000
@@ -15,7 +15,7 @@ const RESERVE_MS = 2_000
 const ORPHAN_STOP_MS = 1_000
 
 /** What {@link runWorker} needs. */
-export interface WorkerOptions {
+export interface WorkerProcessOptions {
   readonly roles: readonly RoleName[]
   readonly config: Config
   readonly starters: Readonly<Record<RoleName, StartRole>>
@@ -30,25 +30,25 @@ export interface WorkerOptions {
  * @returns when everything is closed; the caller then ends the process
  * @throws CqrsError if the app is invalid or a role cannot start
  */
-export async function runWorker({ roles, config, starters, log, host }: WorkerOptions): Promise<void> {
+export async function runWorker({ roles, config, starters, log, host }: WorkerProcessOptions): Promise<void> {
   const stop = stopRequested(host)
   const stopping = new AbortController()
   void stop.then(() => stopping.abort())
   const endWatchdog = startWatchdog({ limitMs: config.hangMs })
   const app = await loadApp(config.app)
   const iii = connect(config, `cqrs-${roles.join('-')}`, log)
-  const { connected, onReconnected } = watchLink(iii)
+  const linked = connected(iii)
   const running: Role[] = []
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => {})
   const startOne = async (name: RoleName) => {
     const fail = (error: unknown) => failure.reject(error)
-    const context = { app, config, iii, log: log.child({ role: name }), onReconnected, fail }
+    const context = { app, config, iii, log: log.child({ role: name }), fail }
     running.push(await starters[name]({ ...context, stopping: stopping.signal }))
   }
   let stopWithinMs = ORPHAN_STOP_MS
   try {
-    await Promise.race([connected, stop])
+    await Promise.race([linked, stop])
     if (!stopping.signal.aborted) await Promise.race([Promise.all(roles.map(startOne)), stop])
     if (!stopping.signal.aborted) {
       log.info({ roles, engine: config.engine.url }, 'ready')

@@ -15,11 +15,6 @@ export interface RoleContext {
   /** The process's one connection to the engine. */
   readonly iii: IIIClient
   readonly log: Logger
-  /**
-   * Calls `listener` whenever the link to the engine came back: calls that were under way on the old
-   * link will never be answered. Returns a function that ends it.
-   */
-  onReconnected(listener: () => void): () => void
   /** Says that a role cannot go on: the process stops and ends with this error, to be started again. */
   fail(error: unknown): void
   /** Aborted when the process is told to stop. */

@@ -35,8 +35,6 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
     ['operator/', 'config/', 'kernel/', 'sqlite/', 'log/', 'queue/', 'projection/', 'supervisor/ports.ts'],
   ],
   ['operator/', ['kernel/', 'log/contract.ts', 'projection/', 'queue/', 'command/validate.ts']],
-  // The supervised process's side of the talk with its supervisor.
-  ['workers/process.ts', ['workers/', 'config/', 'kernel/', 'supervisor/supervised.ts']],
   ['workers/', ['kernel/', 'sqlite/', 'config/', 'command/', 'log/', 'projection/', 'queue/', 'operator/']],
   ['supervisor/', ['kernel/', 'sqlite/', 'config/', 'engine/', 'workers/']],
 ]

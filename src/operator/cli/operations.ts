@@ -59,10 +59,10 @@ export async function withOperations<Result>(
   const config = context.config()
   await assertListening(config)
   const { connect } = await import('../../workers/connect.ts')
-  const { watchLink } = await import('../../workers/link.ts')
+  const { connected } = await import('../../workers/link.ts')
   const iii = connect(config, 'cqrs-cli', context.silent)
   try {
-    const linked = await within(CONNECT_TIMEOUT_MS, watchLink(iii).connected)
+    const linked = await within(CONNECT_TIMEOUT_MS, connected(iii))
     if (!linked) throw unreachable(config, 'something listens there, but it does not speak as an iii engine')
     return await use((name, input) => call(iii, config, name, input))
   } finally {

@@ -21,7 +21,7 @@ Examples:
     )
     .action((roles: RoleName[]) =>
       runService(context, roles.join('+'), async (log) => {
-        const { runWorker } = await import('../../workers/process.ts')
+        const { runWorker } = await import('../../supervisor/worker-process.ts')
         const { STARTERS } = await import('../../workers/roles.ts')
         await runWorker({ roles, config: context.config(), starters: STARTERS, log, host: context.process })
         return undefined
