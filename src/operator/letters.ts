@@ -17,7 +17,7 @@ const BOXES: Readonly<Record<LetterSource, LetterBox>> = {
 const listRequest = z.object({
   source: z.enum(['queue', 'parked', 'effect']).optional(),
   name: z.string().optional(),
-  limit: z.int().min(1).max(499).default(50),
+  limit: z.int().min(1).max(500).default(50),
 })
 const oneRequest = z.object({ id: z.string() })
 const redriveRequest = z.union([

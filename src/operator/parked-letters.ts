@@ -1,7 +1,12 @@
 import { z } from 'zod'
+import type { Position } from '../kernel/position.ts'
 import type { Letter } from './contract.ts'
 import { type LetterBox, redriveEach } from './letter-box.ts'
 import { letterId, parseLetterId } from './letter-id.ts'
+import type { System } from './system.ts'
+
+/** Parked events that are fetched at once to be redriven. */
+const REDRIVE_PAGE = 500
 
 const parkedEvent = z.object({
   position: z.number(),
@@ -21,10 +26,7 @@ const discarded = z.object({ discarded: z.number() })
 export const parkedLetters: LetterBox = {
   names: async ({ app }) => [...app.projections.keys()],
 
-  async list(system, projection, limit) {
-    const found = letters.parse(await system.call('ops::parked::letters', { projection, limit }))
-    return found.map(({ event, waiting }) => toLetter(projection, event, waiting))
-  },
+  list: (system, projection, limit) => heads(system, projection, { after: 0, limit }),
 
   async show(system, { name, key }) {
     const position = Number(key)
@@ -46,21 +48,36 @@ export const parkedLetters: LetterBox = {
 
   async redriveAll(system, projection) {
     const id = (letter: Letter) => parseLetterId(letter.id)
-    return redriveEach(
-      await this.list(system, projection, 500),
-      (letter) => this.redrive(system, id(letter)),
-      (letter) =>
-        this.show(system, id(letter)).then(
-          () => true,
-          () => false,
-        ),
-    )
+    const isThere = (letter: Letter) =>
+      this.show(system, id(letter)).then(
+        () => true,
+        () => false,
+      )
+    let redriven = 0
+    // Page by page: what fails again stays at its position, before the beginning of the next page.
+    for (let after = 0; ; ) {
+      const page = await heads(system, projection, { after, limit: REDRIVE_PAGE })
+      const result = await redriveEach(page, (letter) => this.redrive(system, id(letter)), isThere)
+      redriven += result.redriven
+      const last = page.at(-1)
+      if (!last || page.length < REDRIVE_PAGE) return { redriven }
+      after = Number(id(last).key)
+    }
   },
 
   async discard(system, { name, key }, by, reason) {
     const input = { projection: name, position: Number(key), by, reason }
     return discarded.parse(await system.call('ops::parked::discard', input))
   },
+}
+
+async function heads(
+  system: System,
+  projection: string,
+  page: { after: Position; limit: number },
+): Promise<Letter[]> {
+  const found = letters.parse(await system.call('ops::parked::letters', { projection, ...page }))
+  return found.map(({ event, waiting }) => toLetter(projection, event, waiting))
 }
 
 function toLetter(projection: string, event: z.output<typeof parkedEvent>, waiting: number): Letter {

@@ -22,6 +22,9 @@ const OPERATIONS: Readonly<Record<string, (system: System, input: unknown) => Pr
   'ops::dlq-discard': discardLetter,
 }
 
+/** What changes something is logged with who asked for it and why. */
+const CHANGES = ['ops::dlq-redrive', 'ops::dlq-discard']
+
 /** The operator's worker: an `ops::` function for every use case of src/operator. */
 export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
@@ -53,8 +56,10 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   }
   const registered = Object.entries(OPERATIONS).map(([functionId, operation]) =>
     iii.registerFunction(functionId, async (payload) => {
-      log.debug({ operation: functionId }, 'operator')
-      return operation(system, directInput(payload))
+      const request = directInput(payload)
+      const result = await operation(system, request)
+      if (CHANGES.includes(functionId)) log.info({ operation: functionId, request, result }, 'operator')
+      return result
     }),
   )
   return {

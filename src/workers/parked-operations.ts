@@ -17,7 +17,7 @@ const inputs = {
   letters: z.object({
     projection,
     after: z.int().min(0).default(0),
-    limit: z.int().min(1).max(500).default(50),
+    limit: z.int().min(1).max(1_000).default(50),
   }),
   show: z.object({ projection, position }),
   redrive: z.object({ projection, position }),
@@ -25,7 +25,7 @@ const inputs = {
   deadEffects: z.object({
     projection,
     idempotencyKey: idempotencyKey.optional(),
-    limit: z.int().min(1).max(500).default(50),
+    limit: z.int().min(1).max(1_000).default(50),
   }),
   redriveEffects: z.object({ projection, idempotencyKey: idempotencyKey.optional() }),
   discardEffect: z.object({ projection, idempotencyKey, by, reason }),

@@ -45,7 +45,7 @@ test.each([
 
 test.each([
   { args: ['worker'], says: 'missing required argument' },
-  { args: ['dlq', 'show', '42'], says: 'queue:<queue>:<id>, parked:<projection>:<position> or effect:' },
+  { args: ['dlq', 'show', '42'], says: 'parked:<projection>:<position> or effect:<reactor>' },
   { args: ['dlq', 'redrive'], says: 'one of <id>, --name <name> and --all' },
   { args: ['dlq', 'redrive', 'queue:a:1', '--all'], says: 'one of <id>, --name <name> and --all' },
   { args: ['dlq', 'discard', 'queue:a:1'], says: '--reason' },

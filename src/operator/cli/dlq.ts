@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import type { Letter, LetterDetails, LetterSource, RedriveRequest } from '../contract.ts'
+import { parseLetterId } from '../letter-id.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
 import { type Column, count, cut, layOut, printable } from './table.ts'
@@ -94,7 +95,7 @@ function discardCommand(context: CliContext): Command {
   return new Command('discard')
     .description('Give a letter up for good; what waits behind it goes on.')
     .argument('<id>', 'the letter', letterId)
-    .requiredOption('--reason <text>', 'why; kept for whoever asks later')
+    .requiredOption('--reason <text>', 'why; it goes to the log, and for a parked event into the view')
     .option('--json', 'print the answer as JSON')
     .addHelpText(
       'after',
@@ -148,8 +149,10 @@ function renderFailure(failure: unknown): string {
 }
 
 function letterId(text: string): string {
-  if (/^(queue|parked|effect):[^:]+:.+$/s.test(text)) return text
-  throw new InvalidArgumentError(
-    'A letter is named like queue:<queue>:<id>, parked:<projection>:<position> or effect:<reactor>:<position>.<n>.',
-  )
+  try {
+    parseLetterId(text)
+    return text
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message)
+  }
 }

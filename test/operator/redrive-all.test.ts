@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest'
+import app from '../../src/inventory/app.ts'
+import { listLetters, redriveLetters } from '../../src/operator/letters.ts'
+import type { System } from '../../src/operator/system.ts'
+
+const parked = (position: number) => ({
+  event: {
+    position,
+    sequence: `item-${position}`,
+    type: 'inventory-item-sold',
+    status: 'dead',
+    attempts: 5,
+    failures: [{ at: '2026-01-01T00:00:00.000Z', message: 'no such shelf' }],
+    parkedAt: '2026-01-01T00:00:00.000Z',
+  },
+  waiting: 0,
+})
+
+/** A system in which the list view has `heads` parked events, of which those at even positions fail again. */
+function systemWith(heads: number) {
+  const positions = new Set(Array.from({ length: heads }, (_, index) => index + 1))
+  const tried: number[] = []
+  const functions: Record<string, (input: never) => unknown> = {
+    'engine::queue::dlq_topics': () => [],
+    'ops::effects::dead': () => [],
+    'ops::effects::redrive': () => ({ redriven: 0 }),
+    'ops::parked::letters': ({
+      projection,
+      after,
+      limit,
+    }: {
+      projection: string
+      after: number
+      limit: number
+    }) =>
+      projection === 'inventory-list'
+        ? [...positions]
+            .filter((position) => position > after)
+            .map(parked)
+            .slice(0, limit)
+        : [],
+    'ops::parked::redrive': ({ position }: { position: number }) => {
+      tried.push(position)
+      return { redriven: position % 2 === 1 && positions.delete(position) ? 1 : 0 }
+    },
+  }
+  const call: System['call'] = async (id, input) => functions[id]?.(input as never)
+  return { system: { app, call } as System, tried }
+}
+
+test('redriving everything tries every parked sequence once, also those that fail again', async () => {
+  const { system, tried } = systemWith(1_200)
+  expect(await redriveLetters(system, { all: true })).toEqual({ redriven: 600 })
+  expect(tried).toEqual(Array.from({ length: 1_200 }, (_, index) => index + 1))
+})
+
+test('a list says that there are more, up to its largest limit', async () => {
+  const { system } = systemWith(501)
+  expect(await listLetters(system, { limit: 500 })).toMatchObject({ more: true })
+  expect((await listLetters(system, { limit: 500, name: 'inventory-stats' })).letters).toEqual([])
+  expect(await listLetters(systemWith(500).system, { limit: 500 })).toMatchObject({ more: false })
+})
