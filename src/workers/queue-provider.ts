@@ -45,7 +45,7 @@ export interface QueueProvider {
 
 /**
  * Makes a {@link DurableQueue} the queue provider of an iii engine: TriggerAction.Enqueue, durable topics,
- * the functions of iii's console and command line, and three for operators (pause, resume, list).
+ * the functions of iii's console and command line, and four of its own (pause, resume, list, unsubscribe).
  */
 export function registerQueueProvider({ iii, queue, log, drainMs }: QueueProviderOptions): QueueProvider {
   const registered = new Map<string, () => { unregister(): void }>()
