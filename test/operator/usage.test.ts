@@ -9,6 +9,13 @@ test('there are the commands that the documentation names', () => {
   expect(COMMANDS).toEqual(['up', 'worker', 'engine', 'status', 'events', 'dlq', 'doctor'])
 })
 
+test('--version tells the version of the package', async () => {
+  expect(await run(['--version'])).toMatchObject({
+    exitCode: 0,
+    stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+  })
+})
+
 test('--help tells every exit code', async () => {
   const { exitCode, stdout } = await run(['--help'])
   expect(exitCode).toBe(0)

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
@@ -36,6 +37,7 @@ export async function runCli(args: readonly string[], host: CliProcess): Promise
 export function createProgram(context: CliContext): Command {
   const program = new Command('cqrs')
     .description('CQRS and event sourcing with guaranteed delivery on the iii engine.')
+    .version(ownVersion())
     .option('-c, --config <file>', 'the configuration; ./iii.config.yaml by default (CQRS_CONFIG)')
     .hook('preAction', () => {
       const { config } = program.opts<{ config?: string }>()
@@ -60,6 +62,11 @@ export function createProgram(context: CliContext): Command {
     })
   }
   return program
+}
+
+function ownVersion(): string {
+  const packageJson = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(packageJson) as { version: string }).version
 }
 
 function allCommands(command: Command): Command[] {
