@@ -12,6 +12,7 @@ import type {
   Subscription,
 } from './contract.ts'
 import { groupOf } from './group.ts'
+import { type ManagedQueue, QueueRegistry, subscriptionQueue } from './registry.ts'
 import { type DeliveryOutcome, QueueRunner, type RunnerOptions } from './runner.ts'
 import { parseQueueSettings, type QueueSettings } from './settings.ts'
 import { WINDOW_LIMITS, type WindowLimits } from './window.ts'
@@ -61,22 +62,13 @@ export interface QueueStatus extends StoredQueue {
   memory: { held: number; tracked: number }
 }
 
-interface ManagedQueue {
-  name: string
-  definition: QueueDefinition
-  paused: boolean
-  runner: QueueRunner | undefined
-}
-
 /**
  * Durable queues on a store: what is accepted is on stable storage, and is delivered until its function
  * succeeds or it is a dead letter. Deliveries begin with {@link start}.
  */
 export class DurableQueue {
   readonly #options: DurableQueueOptions
-  readonly #queues = new Map<string, ManagedQueue>()
-  /** Subscriptions by topic. */
-  readonly #topics = new Map<string, ManagedQueue[]>()
+  readonly #queues = new QueueRegistry()
   #deliver: DeliverToFunction | undefined
 
   private constructor(options: DurableQueueOptions) {
@@ -92,17 +84,17 @@ export class DurableQueue {
   static async open(options: DurableQueueOptions): Promise<DurableQueue> {
     const queue = new DurableQueue(options)
     for (const { name, paused, settings, subscription } of await options.store.queues()) {
-      queue.#add({ name, paused, definition: { settings, subscription }, runner: undefined })
+      queue.#queues.add({ name, paused, definition: { settings, subscription }, runner: undefined })
     }
     for (const [name, given] of Object.entries(options.queues ?? {})) await queue.define(name, given)
-    if (!queue.#queues.has(DEFAULT_QUEUE)) await queue.define(DEFAULT_QUEUE, {})
+    if (!queue.#queues.get(DEFAULT_QUEUE)) await queue.define(DEFAULT_QUEUE, {})
     return queue
   }
 
   /** Begins to deliver. */
   start(deliver: DeliverToFunction): void {
     this.#deliver = deliver
-    for (const queue of this.#queues.values()) this.#run(queue)
+    for (const queue of this.#queues.all()) this.#run(queue)
   }
 
   /**
@@ -140,11 +132,7 @@ export class DurableQueue {
   async unsubscribe(topic: string, functionId: string): Promise<boolean> {
     const queue = this.#queues.get(subscriptionQueue({ topic, functionId }))
     if (!queue?.definition.subscription) return false
-    this.#queues.delete(queue.name)
-    this.#topics.set(
-      topic,
-      this.#subscribers(topic).filter((other) => other !== queue),
-    )
+    this.#queues.remove(queue)
     await queue.runner?.stop(0)
     while (!(await this.#options.store.remove(queue.name, REDRIVE_CHUNK))) {
       // Each call removes a chunk, so that other callers get their turn in between.
@@ -160,7 +148,7 @@ export class DurableQueue {
    */
   async enqueue(request: { queue: string; functionId: string; data: unknown; id: string }): Promise<void> {
     const queue = this.#queues.get(request.queue)
-    if (!queue) throw this.#unknown(request.queue)
+    if (!queue) throw this.#queues.unknown(request.queue)
     const data = this.#encode(request.data)
     const group = groupOf(queue.name, queue.definition, request.data)
     const { id, functionId } = request
@@ -169,7 +157,7 @@ export class DurableQueue {
 
   /** Stores a message for every subscriber of a topic, all or none; answers how many there are. */
   async publish(topic: string, data: unknown): Promise<number> {
-    const subscribers = this.#subscribers(topic)
+    const subscribers = this.#queues.subscribers(topic)
     if (subscribers.length === 0) return 0
     const encoded = this.#encode(data)
     const messages = subscribers.map(({ name, definition }) => {
@@ -189,7 +177,7 @@ export class DurableQueue {
   /** Puts all dead letters of a queue or topic back, in their original order; answers how many. */
   async redrive(name: string): Promise<number> {
     let redriven = 0
-    for (const queue of this.#resolve(name)) {
+    for (const queue of this.#queues.resolve(name)) {
       await this.#whileHeld(queue, async () => {
         for (let moved = REDRIVE_CHUNK; moved === REDRIVE_CHUNK; redriven += moved) {
           moved = await this.#options.store.redrive(queue.name, REDRIVE_CHUNK)
@@ -201,7 +189,7 @@ export class DurableQueue {
 
   /** Puts one dead letter back; false if there is none with this id (any more). */
   async redriveMessage(name: string, id: string): Promise<boolean> {
-    for (const queue of this.#resolve(name)) {
+    for (const queue of this.#queues.resolve(name)) {
       const redriven = () => this.#options.store.redriveMessage(queue.name, id)
       if (await this.#whileHeld(queue, redriven)) return true
     }
@@ -210,7 +198,7 @@ export class DurableQueue {
 
   /** Deletes one dead letter; false if there is none with this id (any more). */
   async discard(name: string, id: string): Promise<boolean> {
-    for (const queue of this.#resolve(name)) {
+    for (const queue of this.#queues.resolve(name)) {
       if (await this.#options.store.discard(queue.name, id)) return true
     }
     return false
@@ -218,17 +206,17 @@ export class DurableQueue {
 
   /** Dead letters of a queue in original order, of a topic subscriber by subscriber. */
   async deadLetters(name: string, offset: number, limit: number): Promise<DeadLetter[]> {
-    const [queue, ...others] = this.#resolve(name)
+    const [queue, ...others] = this.#queues.resolve(name)
     if (queue && others.length === 0) return this.#options.store.deadLetters(queue.name, offset, limit)
     const found = await Promise.all(
-      this.#resolve(name).map((each) => this.#options.store.deadLetters(each.name, 0, offset + limit)),
+      this.#queues.resolve(name).map((each) => this.#options.store.deadLetters(each.name, 0, offset + limit)),
     )
     return found.flat().slice(offset, offset + limit)
   }
 
   /** Stops or resumes the deliveries of a queue or topic, also over restarts. Enqueuing goes on. */
   async setPaused(name: string, paused: boolean): Promise<void> {
-    for (const queue of this.#resolve(name)) {
+    for (const queue of this.#queues.resolve(name)) {
       await this.#options.store.setPaused(queue.name, paused)
       queue.paused = paused
       queue.runner?.setPaused(paused)
@@ -247,18 +235,18 @@ export class DurableQueue {
 
   /** The queues that a name stands for: the queue itself, or those of the topic's subscriptions. */
   async status(name: string): Promise<QueueStatus[]> {
-    const names = new Set(this.#resolve(name).map((queue) => queue.name))
+    const names = new Set(this.#queues.resolve(name).map((queue) => queue.name))
     return (await this.list()).filter((queue) => names.has(queue.name))
   }
 
   /** Tells that functions may have come back; those of `functionIds` have, if it is given. */
   functionsAvailable(functionIds?: string[]): void {
-    for (const { runner } of this.#queues.values()) runner?.functionsAvailable(functionIds)
+    for (const { runner } of this.#queues.all()) runner?.functionsAvailable(functionIds)
   }
 
   /** Tells that the engine link is a new one: what was in flight on the old one is delivered again. */
   reconnected(): void {
-    for (const { runner } of this.#queues.values()) runner?.reconnected()
+    for (const { runner } of this.#queues.all()) runner?.reconnected()
   }
 
   /**
@@ -266,7 +254,7 @@ export class DurableQueue {
    * store. Answers how many deliveries were not finished; they come again after the next start.
    */
   async stop(deadlineMs = 10_000): Promise<number> {
-    const runners = [...this.#queues.values()].flatMap(({ runner }) => runner ?? [])
+    const runners = [...this.#queues.all()].flatMap(({ runner }) => runner ?? [])
     const unfinished = await Promise.all(runners.map((runner) => runner.stop(deadlineMs)))
     await this.#options.store.close()
     return unfinished.reduce((sum, count) => sum + count, 0)
@@ -281,7 +269,7 @@ export class DurableQueue {
       this.#queues.get(queue)?.runner?.accepted({ ...message, ...fresh })
     })
     const unknown = messages.find((_, index) => outcomes[index]?.outcome === 'unknown-queue')
-    if (unknown) throw this.#unknown(unknown.queue)
+    if (unknown) throw this.#queues.unknown(unknown.queue)
   }
 
   async #define(name: string, definition: QueueDefinition): Promise<void> {
@@ -304,18 +292,12 @@ export class DurableQueue {
     const known = this.#queues.get(name)
     if (!known) {
       const queue = { name, definition, paused: false, runner: undefined }
-      this.#add(queue)
+      this.#queues.add(queue)
       this.#run(queue)
       return
     }
     known.definition = definition
     known.runner?.configure(definition.settings)
-  }
-
-  #add(queue: ManagedQueue): void {
-    this.#queues.set(queue.name, queue)
-    const topic = queue.definition.subscription?.topic
-    if (topic !== undefined) this.#topics.set(topic, [...this.#subscribers(topic), queue])
   }
 
   #run(queue: ManagedQueue): void {
@@ -344,27 +326,6 @@ export class DurableQueue {
     return queue.runner ? queue.runner.whileHeld(change) : change()
   }
 
-  #resolve(name: string): ManagedQueue[] {
-    const queue = this.#queues.get(name)
-    if (queue) return [queue]
-    const subscribers = this.#subscribers(name)
-    if (subscribers.length === 0) throw this.#unknown(name)
-    return subscribers
-  }
-
-  #subscribers(topic: string): ManagedQueue[] {
-    return this.#topics.get(topic) ?? []
-  }
-
-  #unknown(name: string): CqrsError {
-    const known = [...this.#queues.keys()].slice(0, 20).join(', ')
-    return new CqrsError(
-      'CQRS_NOT_FOUND',
-      `There is no queue "${name}". Define it with queue::define or in the configuration. Known: ${known}.`,
-      { details: { queue: name } },
-    )
-  }
-
   /** JSON text; what cannot be JSON (nested too deep, too long) is refused. */
   #encode(data: unknown): string {
     const limit = this.#options.maxDataLength ?? 1_048_576
@@ -380,10 +341,6 @@ export class DurableQueue {
     const message = `The data of the message has ${text.length} characters of JSON; at most ${limit} are allowed.`
     throw new CqrsError('CQRS_QUEUE_INVALID', message)
   }
-}
-
-function subscriptionQueue({ topic, functionId }: Pick<Subscription, 'topic' | 'functionId'>): string {
-  return `${topic}::${functionId}`
 }
 
 /** What decides in which order messages of a queue may be delivered. */

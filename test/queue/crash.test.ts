@@ -4,8 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
-import { eventually } from '../support/eventually.ts'
 import { tempFolder } from '../support/temp-folder.ts'
+import { eventually } from '../support/until.ts'
 
 /** Starts test/support/queue-process.ts; `said` has what it reported, as words. */
 function queueProcess(folder: string, first: number, count: number) {

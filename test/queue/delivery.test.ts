@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { eventually } from '../support/eventually.ts'
 import { DONE, FAILED, MISSING, queueHarness, STOPPED } from '../support/queue-harness.ts'
+import { eventually } from '../support/until.ts'
 
 const fifo = { type: 'fifo', message_group_field: 'sku' }
 const depth = async (harness: Awaited<ReturnType<typeof queueHarness>>) => (await harness.status())?.depth

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { eventually } from '../support/eventually.ts'
 import { DONE, FAILED, MISSING, queueHarness, STOPPED } from '../support/queue-harness.ts'
 import { tempFolder } from '../support/temp-folder.ts'
+import { eventually } from '../support/until.ts'
 
 /*
  * Random histories of a fifo and a standard queue, next to a model of what must become of every message.

@@ -6,10 +6,10 @@ import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import { registerQueueProvider } from '../../src/workers/queue-provider.ts'
 import { connect } from '../support/connect.ts'
 import { ENGINE_KINDS, type EngineKind } from '../support/engines.ts'
-import { eventually } from '../support/eventually.ts'
 import { silent } from '../support/queue-harness.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { tempFolder } from '../support/temp-folder.ts'
+import { eventually } from '../support/until.ts'
 
 type Call = (functionId: string, payload?: unknown) => Promise<unknown>
 

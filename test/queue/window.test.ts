@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { eventually } from '../support/eventually.ts'
 import { DONE, FAILED, MISSING, queueHarness } from '../support/queue-harness.ts'
+import { eventually } from '../support/until.ts'
 
 const fifo = { type: 'fifo', message_group_field: 'group' }
 const numbered = (count: number) => Array.from({ length: count }, (_, index) => `m${index}`)

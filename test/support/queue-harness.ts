@@ -3,9 +3,9 @@ import { onTestFinished } from 'vitest'
 import { DurableQueue, type DurableQueueOptions } from '../../src/queue/queue.ts'
 import type { DeliveryOutcome } from '../../src/queue/runner.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
-import { eventually } from './eventually.ts'
 import { FakeClock } from './fake-clock.ts'
 import { tempFolder } from './temp-folder.ts'
+import { eventually } from './until.ts'
 
 export const silent = pino({ level: 'silent' })
 

@@ -22,3 +22,8 @@ export async function until<T>(
   }
   throw new Error(`Waited ${timeoutMs} ms in vain: ${what}`, { cause: lastError })
 }
+
+/** {@link until} for a condition that says itself what it waits for; the default leaves time for real processes. */
+export async function eventually(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
+  await until(String(condition), condition, timeoutMs)
+}

@@ -1,0 +1,77 @@
+import { CqrsError } from '../kernel/errors.ts'
+import type { QueueDefinition, Subscription } from './contract.ts'
+import type { QueueRunner } from './runner.ts'
+
+/** A queue at work. */
+export interface ManagedQueue {
+  readonly name: string
+  definition: QueueDefinition
+  paused: boolean
+  /** Undefined until deliveries begin. */
+  runner: QueueRunner | undefined
+}
+
+/** Names at most in a message about an unknown one. */
+const NAMES_SHOWN = 20
+
+/** The queues of a process by name, and by the topic that they are subscribed to. */
+export class QueueRegistry {
+  readonly #queues = new Map<string, ManagedQueue>()
+  readonly #topics = new Map<string, ManagedQueue[]>()
+
+  get(name: string): ManagedQueue | undefined {
+    return this.#queues.get(name)
+  }
+
+  all(): Iterable<ManagedQueue> {
+    return this.#queues.values()
+  }
+
+  add(queue: ManagedQueue): void {
+    this.#queues.set(queue.name, queue)
+    const topic = queue.definition.subscription?.topic
+    if (topic !== undefined) this.#topics.set(topic, [...this.subscribers(topic), queue])
+  }
+
+  remove(queue: ManagedQueue): void {
+    this.#queues.delete(queue.name)
+    const topic = queue.definition.subscription?.topic
+    if (topic === undefined) return
+    const others = this.subscribers(topic).filter((other) => other !== queue)
+    if (others.length > 0) this.#topics.set(topic, others)
+    else this.#topics.delete(topic)
+  }
+
+  /** The queues of a topic's subscriptions. */
+  subscribers(topic: string): readonly ManagedQueue[] {
+    return this.#topics.get(topic) ?? []
+  }
+
+  /**
+   * The queues that a name stands for: the queue itself, or those of the topic's subscriptions.
+   *
+   * @throws CqrsError CQRS_NOT_FOUND if there is neither
+   */
+  resolve(name: string): readonly ManagedQueue[] {
+    const queue = this.get(name)
+    if (queue) return [queue]
+    const subscribers = this.subscribers(name)
+    if (subscribers.length === 0) throw this.unknown(name)
+    return subscribers
+  }
+
+  /** The error for a queue that is not there. */
+  unknown(name: string): CqrsError {
+    const known = [...this.#queues.keys()].slice(0, NAMES_SHOWN).join(', ')
+    return new CqrsError(
+      'CQRS_NOT_FOUND',
+      `There is no queue "${name}". Define it with queue::define. Known: ${known}.`,
+      { details: { queue: name } },
+    )
+  }
+}
+
+/** The name of the queue of a subscription. */
+export function subscriptionQueue({ topic, functionId }: Pick<Subscription, 'topic' | 'functionId'>): string {
+  return `${topic}::${functionId}`
+}
