@@ -13,6 +13,7 @@ import {
   failure,
   type HttpRequest,
   type HttpResponse,
+  hasUndeclaredBody,
   httpTrigger,
   invalidInput,
   isHttpRequest,
@@ -132,6 +133,11 @@ async function overHttp(
   const parsedKey = parseInput(idempotencyKey.optional(), key)
   if (!parsedKey.ok) {
     return invalidInput(parsedKey.issues.map(({ problem }) => ({ field: 'Idempotency-Key', problem })))
+  }
+  if (hasUndeclaredBody(request)) {
+    return invalidInput([
+      { field: 'Content-Type', problem: 'must be application/json for the body to be read' },
+    ])
   }
   const merged = requestInput(request.body, request.path_params)
   if (!merged.ok) return invalidInput(merged.issues)

@@ -53,6 +53,15 @@ export function invalidInput(issues: readonly InputIssue[]): HttpResponse {
   return failure(400, { code: 'CQRS_VALIDATION', message, issues })
 }
 
+/**
+ * Whether the engine has dropped the body of a request because it is not declared as JSON. Without a word
+ * about that the caller would be told that every field is missing.
+ */
+export function hasUndeclaredBody({ body, headers }: HttpRequest): boolean {
+  const isSent = Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined
+  return body === null && isSent && !headers['content-type']?.includes('application/json')
+}
+
 /** 404 or 409, with the reason. */
 export function rejected({ reason, code, message, details }: Rejection): HttpResponse {
   return failure(reason === 'not-found' ? 404 : 409, { code, message, details })

@@ -56,3 +56,31 @@ test('what a worker says about its call is checked, and the field is named', asy
   }
   expect(await call('cmd::add-inventory-item', mug)).toMatchObject({ kind: 'accepted', position: 1 })
 })
+
+test('a body that is not declared as JSON is refused for that, not for missing fields', async () => {
+  const call = await commands()
+  const post = (headers: Record<string, string>, body: unknown) =>
+    call('cmd::add-inventory-item', {
+      trigger: { type: 'http' },
+      query_params: {},
+      path_params: {},
+      headers,
+      body,
+    })
+  const form = { 'content-type': 'application/x-www-form-urlencoded', 'content-length': '64' }
+  expect(await post(form, null)).toMatchObject({
+    status_code: 400,
+    body: { error: { issues: [{ field: 'Content-Type' }] } },
+  })
+  const json = { 'content-type': 'application/json', 'content-length': '64' }
+  expect(await post(json, mug)).toMatchObject({ status_code: 201 })
+})
+
+test('a request without a body is told which fields are missing', async () => {
+  const call = await commands()
+  const request = { trigger: { type: 'http' }, query_params: {}, path_params: {}, headers: {}, body: null }
+  const { body } = (await call('cmd::add-inventory-item', request)) as {
+    body: { error: { issues: { field: string }[] } }
+  }
+  expect(body.error.issues.map(({ field }) => field)).toContain('sku')
+})
