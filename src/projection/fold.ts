@@ -1,6 +1,7 @@
 import { CqrsError } from '../kernel/errors.ts'
 import type { EventCatalog, RecordedEvent } from '../kernel/event.ts'
 import type { Effect, ProjectionDefinition } from '../kernel/projection.ts'
+import { freezeJson } from './plain-json.ts'
 
 /** Documents while they are folded: what the store holds plus what changed since. */
 export type Documents = Map<string, unknown>
@@ -49,7 +50,8 @@ export function prepare(
 /**
  * Applies one event to `documents`. All its documents change or none does; `documents` itself is left to
  * the caller. Documents are frozen, so that a handler that changes its argument fails instead of
- * leaving half of a change behind.
+ * leaving half of a change behind; what it makes must be JSON, so that no handler can make a batch that the
+ * store cannot write.
  */
 export function fold(
   projection: ProjectionDefinition,
@@ -62,15 +64,16 @@ export function fold(
   const effects: Effect[] = []
   try {
     for (const key of keys) {
-      const before = documents.get(key) ?? freeze(projection.initial(key))
-      const after = handler?.apply(before, event, (effect) => void effects.push(effect))
+      const before = documents.get(key) ?? freezeJson(projection.initial(key))
+      const after = handler?.apply(before, event, (effect) => void effects.push(checkEffect(effect)))
+      silence(after)
       if (after === undefined) {
         throw new CqrsError(
           'CQRS_APP_INVALID',
           `The handler of ${event.type} in ${projection.name} returned nothing; return the document, or null to remove it.`,
         )
       }
-      changed.set(key, freeze(after))
+      changed.set(key, freezeJson(after))
     }
     return { ok: true, changed, effects }
   } catch (error) {
@@ -78,12 +81,20 @@ export function fold(
   }
 }
 
-/** Freezes a JSON value in depth; parts that are frozen already are skipped. */
-export function freeze<Value>(value: Value): Value {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
-  Object.freeze(value)
-  for (const part of Object.values(value)) freeze(part)
-  return value
+function checkEffect(effect: Effect): Effect {
+  const { kind, data, ...target } = freezeJson(effect) ?? {}
+  const [name] = Object.values(target)
+  const known = kind === 'publish' ? 'topic' in target : kind === 'call' && 'functionId' in target
+  if (known && typeof name === 'string' && typeof data === 'object' && data !== null) return effect
+  throw new CqrsError(
+    'CQRS_APP_INVALID',
+    'emit() takes {kind: "publish", topic, data} or {kind: "call", functionId, data}, with an object as data.',
+  )
+}
+
+/** A promise is never awaited here: one that rejects must not end the process besides. */
+function silence(after: unknown): void {
+  if (after instanceof Promise) after.catch(() => undefined)
 }
 
 function asError(error: unknown): Error {

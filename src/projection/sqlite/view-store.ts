@@ -14,7 +14,7 @@ import type {
   ViewStore,
 } from '../contract.ts'
 import { EMPTY_DIGEST } from '../digest.ts'
-import { freeze } from '../fold.ts'
+import { freezeJson } from '../plain-json.ts'
 import { EffectTable } from './effect-table.ts'
 import { createIndexes } from './indexes.ts'
 import { type ParkedRow, toParked } from './rows.ts'
@@ -74,7 +74,7 @@ class SqliteViewStore implements ViewStore {
       const loaded = new Map<string, unknown>()
       for (const key of keys) {
         const row = this.#sql.document.get(key)
-        if (row) loaded.set(key, freeze(JSON.parse(String(row.document))))
+        if (row) loaded.set(key, freezeJson(JSON.parse(String(row.document))))
       }
       return loaded
     })

@@ -1,0 +1,54 @@
+import { CqrsError } from '../kernel/errors.ts'
+
+/** Deepest nesting of a document or effect; a frame of the engine takes 127 levels, its own included. */
+const MAX_DEPTH = 100
+
+/** What was found to be JSON and was frozen; frozen alone says nothing, since an app freezes too. */
+const known = new WeakSet<object>()
+
+/**
+ * Freezes a value in depth; parts that went through here before are skipped.
+ *
+ * It must be what JSON gives back unchanged: a store cannot write the rest, and a fold over what is in
+ * memory would differ from one over what was stored. Fields that are undefined count as left out.
+ *
+ * @throws CqrsError CQRS_APP_INVALID that names the field and what it holds instead
+ */
+export function freezeJson<Value>(value: Value): Value {
+  freezePart(value, [])
+  return value
+}
+
+function freezePart(value: unknown, path: readonly string[]): void {
+  const wrong = whatIsWrong(value, path.length)
+  if (wrong) {
+    const field = path.slice(0, 10).join('.') || 'it'
+    throw new CqrsError('CQRS_APP_INVALID', `A document or effect must be plain JSON; ${field} ${wrong}.`)
+  }
+  if (typeof value !== 'object' || value === null || known.has(value)) return
+  for (const [key, part] of Object.entries(value)) {
+    if (part !== undefined || Array.isArray(value)) freezePart(part, [...path, key])
+  }
+  known.add(Object.freeze(value))
+}
+
+function whatIsWrong(value: unknown, depth: number): string | undefined {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return undefined
+    case 'number':
+      return Number.isFinite(value) ? undefined : `is ${value}`
+    case 'object':
+      if (depth > MAX_DEPTH) return `nests deeper than ${MAX_DEPTH} levels or holds itself`
+      return isPlain(value) ? undefined : `is a ${value?.constructor?.name ?? 'object of its own kind'}`
+    default:
+      return `is a ${typeof value}`
+  }
+}
+
+function isPlain(value: object | null): boolean {
+  if (value === null || Array.isArray(value)) return true
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
