@@ -48,6 +48,11 @@ export const ERRORS = {
     retry: false,
     meaning: 'A store holds bytes that it did not write.',
   },
+  CQRS_LOG_TOO_SHORT: {
+    httpStatus: 500,
+    retry: false,
+    meaning: 'The event log ends before what a view has applied.',
+  },
   CQRS_SQLITE_TOO_OLD: {
     httpStatus: 500,
     retry: false,

@@ -11,7 +11,7 @@ export const EXIT = {
   },
   locked: { code: 4, meaning: 'another process owns the data folder' },
   portTaken: { code: 5, meaning: 'another program listens on a port that is needed' },
-  store: { code: 6, meaning: 'a store cannot be used: newer, foreign or damaged' },
+  store: { code: 6, meaning: 'a store cannot be used: newer, foreign, damaged or an old copy' },
 } as const
 
 const BY_ERROR: Partial<Record<ErrorCode, number>> = {
@@ -25,6 +25,7 @@ const BY_ERROR: Partial<Record<ErrorCode, number>> = {
   CQRS_STORE_NEWER: EXIT.store.code,
   CQRS_STORE_FOREIGN: EXIT.store.code,
   CQRS_STORE_CORRUPT: EXIT.store.code,
+  CQRS_LOG_TOO_SHORT: EXIT.store.code,
 }
 
 /** The exit code for an error. */

@@ -21,6 +21,7 @@ import {
   requestInput,
   success,
 } from './http.ts'
+import { assertLogReachesViews } from './log-reaches-views.ts'
 import type { RoleContext, StartRole } from './role.ts'
 
 const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
@@ -45,6 +46,7 @@ export const startCommands: StartRole = async ({ app, config, iii, log }) => {
     path: dataPaths(config.data).events,
     maxWaiting: config.commands.maxWaiting,
   })
+  await assertLogReachesViews(app, config.data, events)
   const fanOut = new FanOut(
     [...app.projections.values()].map(({ name, functionId }) => ({
       projection: name,

@@ -9,6 +9,7 @@ import { EffectSender, type SendOutcome } from '../projection/effect-sender.ts'
 import { Projector } from '../projection/projector.ts'
 import { ProjectionRunner } from '../projection/runner.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
+import { assertLogReachesViews } from './log-reaches-views.ts'
 import { type LiveView, registerParkedOperations } from './parked-operations.ts'
 import { PROJECTION_QUEUE } from './projection-queue.ts'
 import type { RoleContext, StartRole } from './role.ts'
@@ -26,6 +27,7 @@ const EFFECT_TIMEOUT_MS = 5_000
 export const startProjections: StartRole = async (context) => {
   const { app, config, iii, log } = context
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
+  await assertLogReachesViews(app, config.data, events)
   const live = new Map<string, LiveView>()
   const registered: { unregister(): void }[] = []
   for (const definition of app.projections.values()) {
