@@ -66,9 +66,19 @@ export class CachedStream {
     return this.#spoiled
   }
 
-  /** Folds the events of an append that is being submitted in this very turn. */
-  append(events: readonly DomainEvent[], submitted: Promise<AppendOutcome>): void {
-    for (const event of events) this.#state = this.#decider.evolve(this.#state, event)
+  /**
+   * Submits an append of events to the version that the entry stands at, and moves it ahead. The events are
+   * folded first: if `evolve` throws, nothing was submitted.
+   *
+   * @param events as a reader of the log will get them
+   */
+  append(
+    events: readonly DomainEvent[],
+    submit: (expectedVersion: number) => Promise<AppendOutcome>,
+  ): Promise<AppendOutcome> {
+    const state = events.reduce((folded, event) => this.#decider.evolve(folded, event), this.#state)
+    const submitted = submit(this.#version)
+    this.#state = state
     this.#version += events.length
     this.#lastAppend = submitted.then(
       (outcome) => {
@@ -79,6 +89,7 @@ export class CachedStream {
         this.#spoiled = true
       },
     )
+    return submitted
   }
 
   /**

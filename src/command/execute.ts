@@ -3,12 +3,12 @@ import pRetry from 'p-retry'
 import type { App, AppCommand } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { DomainEvent } from '../kernel/event.ts'
+import { describeIssues, type InputIssue, parseInput } from '../kernel/input.ts'
 import type { Position } from '../kernel/position.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
-import type { AppendOutcome, EventLog, Idempotency, RecordedCommand } from '../log/contract.ts'
+import type { AppendOutcome, EventLog, Idempotency, NewEvent, RecordedCommand } from '../log/contract.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { StreamCache } from './stream-cache.ts'
-import { type InputIssue, parseInput } from './validate.ts'
 
 /** What comes with a command besides its input. */
 export interface CommandContext {
@@ -137,14 +137,15 @@ export class CommandExecutor {
     }
 
     const events = decision.map((event) => this.#check(event))
-    const submitted = log.append({
-      stream,
-      expectedVersion: cached.version,
-      events,
-      metadata: metadata(context),
-      ...(idempotency ? { idempotency } : {}),
-    })
-    cached.append(decision, submitted)
+    const submitted = cached.append(events, (expectedVersion) =>
+      log.append({
+        stream,
+        expectedVersion,
+        events,
+        metadata: metadata(context),
+        ...(idempotency ? { idempotency } : {}),
+      }),
+    )
     return this.#settle(await submitted, events.length, idempotency)
   }
 
@@ -165,14 +166,21 @@ export class CommandExecutor {
     return original && answerAgain(original, idempotency)
   }
 
-  /** What a decider makes must fit its own schema: an event that does not parse would park everywhere. */
-  #check({ type, data }: DomainEvent) {
+  /**
+   * What a decider makes must come back from the log as an event of its schema: otherwise it would park in
+   * every projection and close its stream for ever. The state is folded from what will come back, too, so
+   * that a decision does not depend on whether the stream was in memory.
+   */
+  #check({ type, data }: DomainEvent): NewEvent {
     const { schema, version } = this.#options.app.events.get(type)
-    const parsed = schema.safeParse(data)
-    if (parsed.success) return { type, schemaVersion: version, data: parsed.data }
+    const made = parseInput(schema, data)
+    const stored: unknown = made.ok ? JSON.parse(JSON.stringify(made.value) ?? 'null') : undefined
+    const read = made.ok ? parseInput(schema, stored) : made
+    if (read.ok) return { type, schemaVersion: version, data: read.value }
     throw new CqrsError(
       'CQRS_APP_INVALID',
-      `A decider made an event ${type} that does not fit its own schema: ${parsed.error.message}`,
+      `A decider made an event ${type} that ${made.ok ? 'would not fit its schema when it is read again as JSON' : 'does not fit its schema'}: ` +
+        `${describeIssues(read.issues)}. An event holds plain JSON, and its schema accepts what it gave out.`,
     )
   }
 }

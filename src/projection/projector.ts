@@ -63,9 +63,9 @@ export class Projector {
     this.#types = new Set(events.map(({ type }) => type).filter((type) => handler(type)))
   }
 
-  /** Where the view is. */
+  /** Where the view is. May be asked while a step is under way, and therefore changes nothing. */
   async position(): Promise<Position> {
-    return (await this.#state()).position
+    return (this.#checkpoint ?? (await this.#options.view.checkpoint())).position
   }
 
   /** Applies the next batch of the log. */
@@ -102,6 +102,16 @@ export class Projector {
       applied += await this.#retrySequence(parked)
     }
     return applied
+  }
+
+  /**
+   * Tries the parked head of a sequence and what waits behind it, due or not, until one fails.
+   *
+   * @returns how many events were applied
+   */
+  async retry(position: Position): Promise<number> {
+    const head = await this.#parkedHead(position)
+    return head ? this.#retrySequence(head) : 0
   }
 
   /**
@@ -189,7 +199,7 @@ export class Projector {
     let applied = 0
     let parked: ParkedEvent | undefined = head
     while (parked) {
-      const outcome = await this.#retry(parked)
+      const outcome = await this.#retryEvent(parked)
       if (outcome.kind !== 'applied') return applied
       applied += 1
       parked = outcome.next
@@ -198,7 +208,7 @@ export class Projector {
     return applied
   }
 
-  async #retry(
+  async #retryEvent(
     parked: ParkedEvent,
   ): Promise<{ kind: 'applied'; next: ParkedEvent | undefined } | { kind: 'failed' | 'superseded' }> {
     const { projection, catalog, log } = this.#options

@@ -324,7 +324,7 @@ export class QueueRunner {
         (error) => {
           if (isCqrsError(error, 'CQRS_CLOSED')) return
           const { queue, log, clock, storeRetryMs } = this.#options
-          log.error({ queue, error }, 'the outcome of a delivery could not be stored; trying again')
+          log.error({ queue, err: error }, 'the outcome of a delivery could not be stored; trying again')
           clock.after(storeRetryMs, attempt)
         },
       )
@@ -335,7 +335,7 @@ export class QueueRunner {
   #onReadError(error: unknown): void {
     if (isCqrsError(error, 'CQRS_CLOSED')) return
     const { queue, log, clock, storeRetryMs } = this.#options
-    log.error({ queue, error }, 'the queue could not be read; trying again')
+    log.error({ queue, err: error }, 'the queue could not be read; trying again')
     clock.after(storeRetryMs, () => this.#pump())
   }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
+import { describeIssues, parseInput } from '../kernel/input.ts'
 
 const whole = (least: number) => z.int().min(least)
 
@@ -43,18 +44,10 @@ export type QueueSettings = z.output<typeof queueSettings>
  * @throws CqrsError CQRS_QUEUE_INVALID that names every wrong field
  */
 export function parseQueueSettings(queue: string, given: unknown): QueueSettings {
-  const result = queueSettings.safeParse(given ?? {})
-  if (result.success) return result.data
+  const result = parseInput(queueSettings, given ?? {})
+  if (result.ok) return result.value
   throw new CqrsError(
     'CQRS_QUEUE_INVALID',
-    `The settings of queue "${queue}" are not valid: ${describeIssues(result.error)}.`,
-    { cause: result.error },
+    `The settings of queue "${queue}" are not valid: ${describeIssues(result.issues)}.`,
   )
-}
-
-/** The issues of a zod error in one line: `field: what is wrong; …`. */
-export function describeIssues(error: z.ZodError): string {
-  return error.issues
-    .map(({ path, message }) => (path.length > 0 ? `${path.join('.')}: ${message}` : message))
-    .join('; ')
 }

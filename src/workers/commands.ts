@@ -3,9 +3,9 @@ import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
 import { type CommandContext, CommandExecutor, type CommandOutcome } from '../command/execute.ts'
 import { FanOut } from '../command/fan-out.ts'
-import { parseInput } from '../command/validate.ts'
 import { dataPaths } from '../config/paths.ts'
 import type { AppCommand } from '../kernel/app.ts'
+import { parseInput } from '../kernel/input.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import {
   directInput,

@@ -1,6 +1,6 @@
-import type { InputIssue } from '../command/validate.ts'
 import { ERRORS, isCqrsError } from '../kernel/errors.ts'
 import type { HttpRoute } from '../kernel/http-route.ts'
+import { describeIssues, type InputIssue } from '../kernel/input.ts'
 import type { Rejection } from '../kernel/rejection.ts'
 
 /** What the engine's http trigger hands to a function. */
@@ -49,8 +49,7 @@ export function failure(
 
 /** 400, with every field that does not fit. */
 export function invalidInput(issues: readonly InputIssue[]): HttpResponse {
-  const message = issues.map(({ field, problem }) => `${field}: ${problem}`).join('; ')
-  return failure(400, { code: 'CQRS_VALIDATION', message, issues })
+  return failure(400, { code: 'CQRS_VALIDATION', message: describeIssues(issues), issues })
 }
 
 /**
@@ -72,7 +71,7 @@ export function failed(error: unknown): HttpResponse {
   if (!isCqrsError(error)) throw error
   const { httpStatus, retry } = ERRORS[error.code]
   const { code, message, details } = error
-  return failure(httpStatus, { code, message, ...details }, retry ? RETRY_AFTER : {})
+  return failure(httpStatus, { code, message, details }, retry ? RETRY_AFTER : {})
 }
 
 /**

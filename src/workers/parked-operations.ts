@@ -69,7 +69,7 @@ export function registerParkedOperations(iii: IIIClient, live: ReadonlyMap<strin
       const { projection, position } = parseRequest(inputs.redrive, payload)
       return find(projection).runner.inTurn(async (projector) => {
         if (!(await projector.redrive(position))) notParked(projection, position)
-        return { redriven: await projector.retryDue() }
+        return { redriven: await projector.retry(position) }
       })
     }),
     iii.registerFunction('ops::parked::discard', async (payload) => {

@@ -1,6 +1,6 @@
-import { parseInput } from '../command/validate.ts'
 import { dataPaths, viewPath } from '../config/paths.ts'
 import { CqrsError } from '../kernel/errors.ts'
+import { parseInput } from '../kernel/input.ts'
 import { type Position, toPosition } from '../kernel/position.ts'
 import type { QueryDefinition } from '../kernel/query.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'

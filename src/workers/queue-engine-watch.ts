@@ -60,7 +60,7 @@ export function watchEngine({ iii, queue, log, functionId, onLost }: WatchOption
   }
   const check = (): void => {
     for (const checking of [checkLink(), checkFunctions()]) {
-      checking.catch((error) => log.debug({ error }, 'the engine could not be checked'))
+      checking.catch((error) => log.debug({ err: error }, 'the engine could not be checked'))
     }
   }
   const internal = { metadata: { internal: true } }

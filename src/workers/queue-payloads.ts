@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
-import { describeIssues, parseQueueSettings, type QueueSettings, queueSettings } from '../queue/settings.ts'
+import { describeIssues, parseInput } from '../kernel/input.ts'
+import { parseQueueSettings, type QueueSettings, queueSettings } from '../queue/settings.ts'
 
 // Top-level keys that are not named here are tolerated: the engine adds some, such as `_caller_worker_id`.
 
@@ -88,11 +89,9 @@ export function parsePayload<Output>(
   schema: z.ZodType<Output>,
   payload: unknown,
 ): Output {
-  const result = schema.safeParse(payload ?? {})
-  if (result.success) return result.data
-  throw new CqrsError('CQRS_QUEUE_INVALID', `${functionId}: ${describeIssues(result.error)}.`, {
-    cause: result.error,
-  })
+  const result = parseInput(schema, payload ?? {})
+  if (result.ok) return result.value
+  throw new CqrsError('CQRS_QUEUE_INVALID', `${functionId}: ${describeIssues(result.issues)}.`)
 }
 
 function toName({ queue, topic }: { queue?: string; topic?: string }, context: z.RefinementCtx): string {

@@ -60,7 +60,7 @@ export function registerQueueProvider({ iii, queue, log, drainMs }: QueueProvide
       try {
         return await handle(parsePayload(id, schema, payload))
       } catch (error) {
-        if (!isCqrsError(error)) log.error({ function: id, error }, 'a queue function failed')
+        if (!isCqrsError(error)) log.error({ function: id, err: error }, 'a queue function failed')
         throw error
       }
     }

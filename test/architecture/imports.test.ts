@@ -34,7 +34,7 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
     'operator/doctor/',
     ['operator/', 'config/', 'kernel/', 'sqlite/', 'log/', 'queue/', 'projection/', 'supervisor/ports.ts'],
   ],
-  ['operator/', ['kernel/', 'log/contract.ts', 'projection/', 'queue/', 'command/validate.ts']],
+  ['operator/', ['kernel/', 'log/contract.ts', 'projection/', 'queue/']],
   ['workers/', ['kernel/', 'sqlite/', 'config/', 'command/', 'log/', 'projection/', 'queue/', 'operator/']],
   ['supervisor/', ['kernel/', 'sqlite/', 'config/', 'engine/', 'workers/']],
 ]

@@ -1,8 +1,13 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { z } from 'zod'
 import { type CommandContext, CommandExecutor } from '../../src/command/execute.ts'
 import inventory from '../../src/inventory/app.ts'
+import { type App, defineApp } from '../../src/kernel/app.ts'
+import { defineDecider } from '../../src/kernel/decider.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
+import { defineEvent } from '../../src/kernel/event.ts'
+import { conflict } from '../../src/kernel/rejection.ts'
 import type { EventLog } from '../../src/log/contract.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -215,4 +220,67 @@ test('an unknown command names those that exist', async () => {
     code: 'CQRS_UNKNOWN_COMMAND',
     message: expect.stringContaining('sell-item'),
   })
+})
+
+/** A counter whose event has the schema that a test gives. */
+function counter(schema: z.ZodType<{ word: unknown }>, made: unknown) {
+  const Counted = defineEvent({ type: 'counted', schema })
+  const decider = defineDecider({ name: 'counter', events: [Counted], initialState: () => [] as unknown[] })
+    .evolve({
+      counted: (words, { data }) => {
+        if (data.word === 'unbearable') throw new Error('evolve fails')
+        return [...words, data.word]
+      },
+    })
+    .commands({
+      count: {
+        schema: z.strictObject({}),
+        stream: () => 'counter',
+        decide: (_, words) =>
+          words.includes('loud')
+            ? conflict('heard', 'It was heard before.')
+            : [{ type: 'counted', data: { word: made } }],
+      },
+    })
+  return defineApp({ name: 'counter', deciders: [decider] })
+}
+
+function executorOf(app: App, log: EventLog) {
+  const executor = new CommandExecutor({
+    app,
+    log,
+    streamCacheSize: 10,
+    conflictRetries: 0,
+    onAppended: () => undefined,
+    now: () => new Date(0),
+  })
+  return () => executor.execute('count', {}, { commandId: 'c' })
+}
+
+test('a decision is the same whether the stream was in memory or read from the log', async () => {
+  const { log } = shop()
+  const app = counter(z.object({ word: z.string().trim().toLowerCase() }), ' LOUD ')
+  const warm = executorOf(app, log)
+  expect(await warm()).toMatchObject({ kind: 'accepted' })
+  expect(await warm()).toMatchObject({ kind: 'rejected' })
+  expect(await executorOf(app, log)()).toMatchObject({ kind: 'rejected' })
+})
+
+test.each([
+  ['would not fit its schema when it is read again', z.object({ word: z.date() }), new Date(0)],
+  ['does not fit its schema', z.object({ word: z.number() }), 'seven'],
+])('an event that %s is refused before it is stored', async (problem, schema, made) => {
+  const { log } = shop()
+  await expect(executorOf(counter(schema, made), log)()).rejects.toMatchObject({
+    code: 'CQRS_APP_INVALID',
+    message: expect.stringContaining(problem),
+  })
+  expect(await log.head()).toBe(0)
+})
+
+test('an event that the decider itself cannot fold is not stored', async () => {
+  const { log } = shop()
+  const run = executorOf(counter(z.object({ word: z.string() }), 'unbearable'), log)
+  await expect(run()).rejects.toThrow('evolve fails')
+  expect(await log.head()).toBe(0)
 })

@@ -8,6 +8,7 @@ export interface InputIssue {
   readonly problem: string
 }
 
+/** An input that fits its schema, or everything that does not. */
 export type ParsedInput<Input> =
   | { readonly ok: true; readonly value: Input }
   | { readonly ok: false; readonly issues: readonly InputIssue[] }
@@ -17,6 +18,11 @@ export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Par
   const parsed = schema.safeParse(input)
   if (parsed.success) return { ok: true, value: parsed.data }
   return { ok: false, issues: parsed.error.issues.flatMap(toIssues) }
+}
+
+/** All issues in one line: `field: problem; …`. */
+export function describeIssues(issues: readonly InputIssue[]): string {
+  return issues.map(({ field, problem }) => `${field}: ${problem}`).join('; ')
 }
 
 function toIssues(issue: z.core.$ZodIssue): InputIssue[] {
