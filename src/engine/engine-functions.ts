@@ -15,6 +15,12 @@ export const ENGINE_WORKER = 'iii-engine-functions'
 /** Longest name or description that a worker may give itself, in characters. */
 const MAX_TEXT = 280
 
+/** Most messages that a worker may let wait in a channel. */
+const MAX_CHANNEL_BUFFER = 1_024
+
+/** A channel of which an end is never opened would stay for ever. */
+const CHANNEL_TIME_TO_LIVE_MS = 5 * 60_000
+
 /**
  * Offers the functions `engine::…` and the trigger types `engine::functions-available` and
  * `engine::workers-available`. Returns what stops the events.
@@ -27,6 +33,7 @@ export function offerEngineFunctions(
   const handlers: Record<string, BuiltinHandler> = {
     ...introspectionFunctions(hub, directory),
     'engine::workers::register': ({ data, caller }) => registerWorker(hub, caller, data),
+    'engine::channels::create': ({ data }) => createChannel(hub, data),
     'engine::register_trigger': ({ data }) => registerTrigger(hub, data),
     'engine::unregister_trigger': ({ data }) => unregisterTrigger(hub, data),
   }
@@ -107,6 +114,17 @@ function registerWorker(hub: Hub, caller: Session | undefined, data: string): Ou
   return success({ success: true })
 }
 
+function createChannel(hub: Hub, data: string): Outcome {
+  const input = readInput('engine::channels::create', data, { buffer_size: 'integer?' })
+  if (!input.ok) return input.outcome
+  const wished = input.value.buffer_size
+  const channel = hub.channels.create({
+    ...(wished !== undefined && { bufferSize: Math.min(Math.max(wished, 1), MAX_CHANNEL_BUFFER) }),
+    timeToLiveMs: CHANNEL_TIME_TO_LIVE_MS,
+  })
+  return success({ writer: channel.ref('write'), reader: channel.ref('read') })
+}
+
 async function registerTrigger(hub: Hub, data: string): Promise<Outcome> {
   const input = readInput('engine::register_trigger', data, {
     trigger_type: 'string',
@@ -159,6 +177,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   'engine::triggers::info': 'Describes one trigger type.',
   'engine::registered-triggers::list': 'Lists the triggers that are bound.',
   'engine::registered-triggers::info': 'Describes one trigger that is bound.',
+  'engine::channels::create': 'Opens a channel: a pipe of messages from one worker to another.',
   'engine::register_trigger': 'Binds a trigger that stays until it is unregistered.',
   'engine::unregister_trigger': 'Unbinds a trigger.',
 }

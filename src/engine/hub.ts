@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Channels } from './channels.ts'
 import type { FunctionEntry } from './functions.ts'
 import { FunctionRegistry } from './functions.ts'
 import { Invocations } from './invocations.ts'
@@ -19,6 +20,7 @@ export class Hub {
   readonly functions: FunctionRegistry
   readonly invocations: Invocations
   readonly triggers: TriggerRegistry
+  readonly channels = new Channels()
   /** Runs after function ids came or went. */
   onFunctionsChanged: () => void = () => {}
 

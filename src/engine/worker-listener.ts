@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
+import { connectToChannel, readChannelRequest } from './channel-socket.ts'
 import type { FrameRouter } from './frame-router.ts'
 import type { Hub } from './hub.ts'
 import type { WorkerLimits } from './options.ts'
@@ -10,7 +11,10 @@ import { Session } from './session.ts'
 /** Telemetry that the SDK may also send over a worker's own socket begins with one of these. */
 const TELEMETRY_PREFIXES = ['OTLP', 'MTRC', 'LOGS']
 
-/** The WebSocket side of the engine: accepts workers on `/`, and telemetry on `/otel` to drop it. */
+/**
+ * The WebSocket side of the engine: accepts workers on `/`, the ends of channels on `/ws/channels/…`,
+ * and telemetry on `/otel` to drop it.
+ */
 export class WorkerListener {
   readonly server: Server
   readonly #hub: Hub
@@ -46,6 +50,7 @@ export class WorkerListener {
   /** Stops listening and cuts every connection. */
   async close(): Promise<void> {
     for (const ws of this.#webSockets.clients) ws.terminate()
+    this.#hub.channels.close()
     await new Promise<void>((resolve) => {
       this.server.close(() => resolve())
       this.server.closeAllConnections()
@@ -53,11 +58,20 @@ export class WorkerListener {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const path = (request.url ?? '').split('?', 1)[0]
-    const accept = path === '/' ? this.#acceptWorker : path === '/otel' ? this.#acceptTelemetry : undefined
+    const accept = this.#acceptorOf(request.url ?? '')
     if (accept === undefined) refuse(socket, '404 Not Found')
     else if (!isTrustedOrigin(request.headers.origin)) refuse(socket, '403 Forbidden')
     else this.#webSockets.handleUpgrade(request, socket, head, (ws) => accept(ws, socket, request))
+  }
+
+  #acceptorOf(
+    target: string,
+  ): ((ws: WebSocket, socket: Duplex, request: IncomingMessage) => void) | undefined {
+    const path = target.split('?', 1)[0]
+    if (path === '/') return this.#acceptWorker
+    if (path === '/otel') return this.#acceptTelemetry
+    const asked = readChannelRequest(this.#hub.channels, target)
+    return asked && ((ws) => connectToChannel(ws, asked))
   }
 
   readonly #acceptTelemetry = (ws: WebSocket): void => {

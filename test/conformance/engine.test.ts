@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { ENGINE_KINDS, type EngineKind, type EngineUnderTest } from '../support/engines.ts'
 import { calls } from './suites/calls.ts'
+import { channels } from './suites/channels.ts'
 import { enqueue } from './suites/enqueue.ts'
 import { events } from './suites/events.ts'
 import { http } from './suites/http.ts'
@@ -25,6 +26,18 @@ function conformance(kind: EngineKind): void {
   })
   afterAll(() => engine?.stop())
 
-  const suites = [ownership, calls, enqueue, triggers, http, state, pubsub, introspection, events, reconnects]
+  const suites = [
+    ownership,
+    calls,
+    enqueue,
+    triggers,
+    http,
+    channels,
+    state,
+    pubsub,
+    introspection,
+    events,
+    reconnects,
+  ]
   for (const suite of suites) suite(() => engine)
 }

@@ -1,11 +1,13 @@
 import { type ServerResponse, validateHeaderName, validateHeaderValue } from 'node:http'
+import { pipeline, type Readable } from 'node:stream'
 import { type RawJson, scanObject } from '../raw-json.ts'
 
 /** An HTTP answer: what a function returned, or what the engine says itself. */
 export interface Answer {
   readonly status: number
   readonly headers: readonly (readonly [string, string])[]
-  readonly body: string
+  /** A stream goes out as it comes; if it fails, the connection is cut. */
+  readonly body: string | Readable
 }
 
 /** An answer of the engine itself: `{"error":{"code","message",…}}`, plus `more` beside the error. */
@@ -41,6 +43,16 @@ export function writeAnswer(response: ServerResponse, answer: Answer): void {
     if (isAllowedHeader(name, value)) response.appendHeader(name, value)
   }
   const hasBody = answer.status !== 204 && answer.status !== 304
+  if (typeof answer.body !== 'string') {
+    if (hasBody && response.req.method !== 'HEAD') {
+      pipeline(answer.body, response, () => {})
+      response.flushHeaders()
+    } else {
+      answer.body.destroy()
+      response.end()
+    }
+    return
+  }
   const body = hasBody ? answer.body : ''
   if (hasBody) response.setHeader('content-length', Buffer.byteLength(body))
   response.end(response.req.method === 'HEAD' ? undefined : body)

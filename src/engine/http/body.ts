@@ -3,16 +3,15 @@ import { depthOf, hasProtoKey, type RawJson } from '../raw-json.ts'
 
 /** The body of a request, or why it is refused. */
 export type Body =
-  | { readonly kind: 'json'; readonly json: RawJson }
+  | { readonly kind: 'json'; readonly json: RawJson; readonly bytes: Buffer }
+  /** No JSON: left unread, for functions that want to read it from its channel. */
+  | { readonly kind: 'stream' }
   | { readonly kind: 'too_large' }
   | { readonly kind: 'malformed'; readonly why: string }
   | { readonly kind: 'aborted' }
 
-/** A body that is no JSON reaches functions as `null`, as does an empty one. */
-const NO_BODY: Body = { kind: 'json', json: 'null' }
-
 /**
- * Reads a request's body, at most `maxBytes` of it, as JSON if its content type says so.
+ * Reads a request's body, at most `maxBytes` of it, if its content type says that it is JSON.
  *
  * JSON that nests deeper than `maxDepth`, or that has a key `__proto__`, is refused: SDKs copy objects
  * key by key and would overflow their stack or change a prototype.
@@ -21,7 +20,7 @@ export async function readBody(
   request: IncomingMessage,
   limits: { readonly maxBytes: number; readonly maxDepth: number },
 ): Promise<Body> {
-  const isJson = (request.headers['content-type'] ?? '').includes('application/json')
+  if (!(request.headers['content-type'] ?? '').includes('application/json')) return { kind: 'stream' }
   if (Number(request.headers['content-length'] ?? 0) > limits.maxBytes) return { kind: 'too_large' }
   const chunks: Buffer[] = []
   let bytes = 0
@@ -29,15 +28,16 @@ export async function readBody(
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       bytes += (chunk as Buffer).length
       if (bytes > limits.maxBytes) return { kind: 'too_large' }
-      if (isJson) chunks.push(chunk as Buffer)
+      chunks.push(chunk as Buffer)
     }
   } catch {
     return { kind: 'aborted' }
   }
-  return chunks.length === 0 ? NO_BODY : parseJson(Buffer.concat(chunks), limits.maxDepth)
+  return parseJson(Buffer.concat(chunks), limits.maxDepth)
 }
 
 function parseJson(bytes: Buffer, maxDepth: number): Body {
+  if (bytes.length === 0) return { kind: 'json', json: 'null', bytes }
   let json: string
   try {
     json = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
@@ -49,5 +49,5 @@ function parseJson(bytes: Buffer, maxDepth: number): Body {
     return { kind: 'malformed', why: `The body nests deeper than ${maxDepth} levels.` }
   }
   if (hasProtoKey(json)) return { kind: 'malformed', why: 'The body has a key __proto__, which is refused.' }
-  return { kind: 'json', json: json.trim() }
+  return { kind: 'json', json: json.trim(), bytes }
 }

@@ -5,6 +5,7 @@ import type { ErrorBody } from '../outcome.ts'
 import { type Answer, answerFrom, errorAnswer, writeAnswer } from './answer.ts'
 import { type Body, readBody } from './body.ts'
 import { corsHeaders, preflight } from './cors.ts'
+import { Exchange } from './exchange.ts'
 import { callPayload, type HttpCall, middlewarePayload, readCall, splitTarget } from './request.ts'
 import { type Route, RouteTable } from './routes.ts'
 
@@ -65,11 +66,12 @@ export class HttpWorker {
     }
     this.#inFlight += 1
     let timer: NodeJS.Timeout | undefined
+    const deadline = new Deadline()
     const timeout = new Promise<Answer>((resolve) => {
-      timer = setTimeout(resolve, this.#options.defaultTimeoutMs, TIMED_OUT)
+      timer = setTimeout(() => resolve(deadline.pass()), this.#options.defaultTimeoutMs)
     })
     try {
-      const answer = await Promise.race([this.#answer(request), timeout])
+      const answer = await Promise.race([this.#answer(request, deadline), timeout])
       if (answer !== undefined) this.#finish(request, response, answer)
     } catch (error) {
       const id = this.#errorId()
@@ -84,7 +86,7 @@ export class HttpWorker {
   }
 
   /** The answer to a request; undefined when the client has gone away. */
-  async #answer(request: IncomingMessage): Promise<Answer | undefined> {
+  async #answer(request: IncomingMessage, deadline: Deadline): Promise<Answer | undefined> {
     const permission = preflight(this.#options.cors, request)
     if (permission !== undefined) return permission
     const { path, query } = splitTarget(request.url ?? '/')
@@ -95,17 +97,27 @@ export class HttpWorker {
     const { maxBodyBytes, maxDepth } = this.#options
     const body = await readBody(request, { maxBytes: maxBodyBytes, maxDepth })
     if (body.kind === 'aborted') return undefined
-    if (body.kind !== 'json') return refusedBody(body, maxBodyBytes)
-    return this.#run(readCall(request, query, match.route, match.pathParams, body.json))
+    if (body.kind === 'malformed' || body.kind === 'too_large') return refusedBody(body, maxBodyBytes)
+    const json = body.kind === 'json' ? body.json : 'null'
+    const call = readCall(request, query, match.route, match.pathParams, json)
+    const exchange = new Exchange(this.#hub.channels, request, body)
+    deadline.onPass = () => exchange.abort()
+    let answer: Answer | undefined
+    try {
+      answer = await this.#run(call, exchange, deadline)
+    } finally {
+      exchange.settle(answer)
+    }
+    return answer
   }
 
-  async #run(call: HttpCall): Promise<Answer> {
+  async #run(call: HttpCall, exchange: Exchange, deadline: Deadline): Promise<Answer> {
     const { route } = call
     return (
       (await this.#runMiddleware(this.#middleware, call)) ??
       (await this.#checkCondition(route, call)) ??
       (await this.#runMiddleware(route.middlewareFunctionIds, call)) ??
-      (await this.#runFunction(route, call))
+      (await this.#runFunction(route, call, exchange, deadline))
     )
   }
 
@@ -127,11 +139,17 @@ export class HttpWorker {
     return outcome.result === 'false' ? CONDITION_NOT_MET : undefined
   }
 
-  async #runFunction(route: Route, call: HttpCall): Promise<Answer> {
+  /** A function answers by what it returns or, if it returns nothing, through the channel `response`. */
+  async #runFunction(route: Route, call: HttpCall, exchange: Exchange, deadline: Deadline): Promise<Answer> {
     const { functionId, metadata } = route.trigger
-    const outcome = await this.#hub.invocations.call({ functionId, data: callPayload(call), metadata })
-    if (!outcome.ok) return this.#failed(functionId, outcome.error)
-    return outcome.result === undefined ? NO_ANSWER : answerFrom(outcome.result, '{}')
+    const data = exchange.addTo(callPayload(call))
+    const returned = this.#hub.invocations.call({ functionId, data, metadata }).then((outcome) => {
+      if (!outcome.ok) return this.#failed(functionId, outcome.error)
+      if (outcome.result !== undefined) return answerFrom(outcome.result, '{}')
+      deadline.answer = NO_ANSWER
+      return new Promise<never>(() => {})
+    })
+    return Promise.race([exchange.answering.then(() => exchange.readAnswer()), returned])
   }
 
   /** The stack stays in the log; the id in the answer leads there. */
@@ -149,13 +167,28 @@ export class HttpWorker {
   }
 
   #finish(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
-    if (response.destroyed) return
+    if (response.destroyed) {
+      if (typeof answer.body !== 'string') answer.body.destroy()
+      return
+    }
     // What is left of the body is read and dropped: cut off while sending, a client would miss the answer.
-    request.resume()
+    // A function that streams its answer may still be reading.
+    if (typeof answer.body === 'string') request.resume()
     writeAnswer(response, {
       ...answer,
       headers: [...answer.headers, ...corsHeaders(this.#options.cors, request)],
     })
+  }
+}
+
+/** When a request has to be answered, and with what if its function has not. */
+class Deadline {
+  answer: Answer = TIMED_OUT
+  onPass: () => void = () => {}
+
+  pass(): Answer {
+    this.onPass()
+    return this.answer
   }
 }
 
@@ -175,7 +208,8 @@ const TIMED_OUT = errorAnswer(504, {
 })
 const NO_ANSWER = errorAnswer(504, {
   code: 'NO_ANSWER',
-  message: 'The function of the route returned nothing; it has to return {status_code?, headers?, body}.',
+  message:
+    'The function of the route returned nothing and wrote no answer; it has to return {status_code?, headers?, body}.',
 })
 const CONDITION_NOT_MET = errorAnswer(
   422,
@@ -190,7 +224,7 @@ function wrongMethod(allowed: readonly string[]): Answer {
   return errorAnswer(405, { code: 'METHOD_NOT_ALLOWED', message }, [['allow', allowed.join(',')]])
 }
 
-function refusedBody(body: Exclude<Body, { kind: 'json' | 'aborted' }>, maxBytes: number): Answer {
+function refusedBody(body: Extract<Body, { kind: 'malformed' | 'too_large' }>, maxBytes: number): Answer {
   if (body.kind === 'malformed') return errorAnswer(400, { code: 'INVALID_JSON', message: body.why })
   return errorAnswer(413, { code: 'BODY_TOO_LARGE', message: `The body is larger than ${maxBytes} bytes.` })
 }
