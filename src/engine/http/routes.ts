@@ -43,7 +43,7 @@ export class RouteTable implements TriggerProvider {
     })
     if (conflict !== undefined) {
       return refusal(
-        `The route ${route.method} ${route.path} has the shape of ${conflict[1].path}, which is registered: they differ only in the names of their parameters.`,
+        `The route ${route.method} ${route.path} conflicts with already-registered route ${conflict[1].path}: they differ only in the names of their parameters.`,
       )
     }
     const known = this.#routes.has(key)
