@@ -22,6 +22,9 @@ export type {
 /** The version of the iii engine whose protocol and behaviour this one has. */
 export const ENGINE_VERSION = '0.22.1'
 
+/** Workers that come by these addresses run on this machine. */
+const LOOPBACK = ['127.0.0.1', 'localhost', '::1']
+
 /** A running engine. */
 export interface Engine {
   /** Where workers connect: `ws://127.0.0.1:49134`. */
@@ -66,7 +69,11 @@ async function start(
   const http = options.http === undefined ? undefined : new HttpWorker(hub, options.http)
   const workers = new WorkerListener(
     hub,
-    new FrameRouter(hub, options.limits.triggerAckTimeoutMs),
+    new FrameRouter(hub, {
+      triggerAckTimeoutMs: options.limits.triggerAckTimeoutMs,
+      httpFunctionsAllowed: LOOPBACK.includes(options.host),
+      now: options.now,
+    }),
     options.limits,
     options.now,
   )

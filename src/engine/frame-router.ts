@@ -11,6 +11,7 @@ import {
   triggerResultFrame,
   type WorkerFrame,
 } from './frames.ts'
+import { callHttpFunction, type HttpFunctionOptions } from './http-functions.ts'
 import type { Hub } from './hub.ts'
 import type { ErrorBody, Outcome } from './outcome.ts'
 import { failure, rawSuccess } from './outcome.ts'
@@ -22,14 +23,20 @@ import { WorkerProvider } from './worker-provider.ts'
 /** The status with which WebSockets close over data that does not fit the protocol (RFC 6455, 7.4.1). */
 const CLOSE_INVALID_DATA = 1007
 
+/** What {@link FrameRouter} goes by. */
+export interface FrameRouterOptions extends HttpFunctionOptions {
+  /** How long the provider of a trigger type may take to accept a trigger. */
+  readonly triggerAckTimeoutMs: number
+}
+
 /** Does what the frames of workers ask for. */
 export class FrameRouter {
   readonly #hub: Hub
-  readonly #triggerAckTimeoutMs: number
+  readonly #options: FrameRouterOptions
 
-  constructor(hub: Hub, triggerAckTimeoutMs: number) {
+  constructor(hub: Hub, options: FrameRouterOptions) {
     this.#hub = hub
-    this.#triggerAckTimeoutMs = triggerAckTimeoutMs
+    this.#options = options
   }
 
   /** Handles one frame. A bad one is answered or closes its own connection, and touches nobody else. */
@@ -115,14 +122,9 @@ export class FrameRouter {
   }
 
   #registerFunction(session: Session, frame: RegisterFunctionFrame): void {
-    if (frame.isHttpInvocation) {
-      this.#hub.logger.warn(
-        { functionId: frame.id },
-        'function ignored: the embedded engine calls no HTTP functions',
-      )
-      return
-    }
-    const previous = this.#hub.functions.register({ ...frame, owner: session })
+    const { endpoint } = frame
+    const handler = endpoint && callHttpFunction(frame.id, endpoint, this.#options)
+    const previous = this.#hub.functions.register({ ...frame, owner: session, handler })
     if (previous !== undefined && previous !== session) {
       this.#hub.logger.warn(
         { functionId: frame.id, worker: session.id },
@@ -152,7 +154,7 @@ export class FrameRouter {
       description: frame.description,
       configSchema: frame.triggerRequestFormat,
       callSchema: frame.callRequestFormat,
-      provider: new WorkerProvider(session, this.#triggerAckTimeoutMs),
+      provider: new WorkerProvider(session, this.#options.triggerAckTimeoutMs),
       owner: session,
     })
   }

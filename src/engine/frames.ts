@@ -1,3 +1,4 @@
+import type { HttpEndpoint } from './http-functions.ts'
 import type { ErrorBody } from './outcome.ts'
 import type { RawJson } from './raw-json.ts'
 
@@ -37,8 +38,8 @@ export interface RegisterFunctionFrame {
   readonly requestFormat: unknown
   readonly responseFormat: unknown
   readonly metadata: unknown
-  /** The function is an HTTP endpoint elsewhere; the embedded engine does not call those. */
-  readonly isHttpInvocation: boolean
+  /** The function is this HTTP endpoint, and not in the worker. */
+  readonly endpoint: HttpEndpoint | undefined
 }
 
 /** A binding of a trigger type to a function. */

@@ -22,6 +22,8 @@ export interface FunctionEntry {
   readonly responseFormat: unknown
   readonly metadata: unknown
   readonly owner: Session | BuiltinHandler
+  /** Runs in the engine on behalf of the worker that owns it. */
+  readonly handler?: BuiltinHandler | undefined
 }
 
 /**

@@ -52,6 +52,8 @@ export class Invocations {
       done(failure('function_not_found', `Function ${call.functionId} not found`))
     } else if (typeof entry.owner === 'function') {
       this.#runBuiltin(entry.owner, call, done)
+    } else if (entry.handler !== undefined) {
+      this.#runBuiltin(entry.handler, call, done)
     } else {
       this.#sendTo(entry.owner, entry, call, done)
     }

@@ -1,4 +1,5 @@
 import type { InvokeFrame, WorkerFrame } from './frames.ts'
+import { type HttpEndpoint, readHttpEndpoint } from './http-functions.ts'
 import type { ErrorBody } from './outcome.ts'
 import { type RawJson, scanObject } from './raw-json.ts'
 
@@ -65,7 +66,7 @@ function readFrame(reader: FieldReader, fields: Fields): WorkerFrame | undefined
         requestFormat: fields.request_format ?? undefined,
         responseFormat: fields.response_format ?? undefined,
         metadata: fields.metadata ?? undefined,
-        isHttpInvocation: isObject(fields.invocation),
+        endpoint: readEndpoint(reader, fields.invocation),
       }
     case 'unregisterfunction':
       return { type: 'unregisterfunction', id: reader.text('id') }
@@ -128,6 +129,14 @@ function readInvoke(reader: FieldReader, fields: Fields): InvokeFrame {
     baggage: reader.optionalText('baggage'),
     action: readAction(reader, fields.action),
   }
+}
+
+function readEndpoint(reader: FieldReader, invocation: unknown): HttpEndpoint | undefined {
+  if (invocation == null) return undefined
+  const endpoint = isObject(invocation) ? readHttpEndpoint(invocation) : 'it must be an object'
+  if (typeof endpoint === 'object') return endpoint
+  reader.refuse(`The field invocation does not fit: ${endpoint}.`)
+  return undefined
 }
 
 function readAction(reader: FieldReader, action: unknown): InvokeFrame['action'] {

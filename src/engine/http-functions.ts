@@ -1,0 +1,119 @@
+import { randomUUID } from 'node:crypto'
+import type { BuiltinHandler } from './functions.ts'
+import type { ErrorBody, Outcome } from './outcome.ts'
+import { failure, NOTHING, rawSuccess } from './outcome.ts'
+
+/** Where an HTTP function is and how it is called, as the worker that registered it says. */
+export interface HttpEndpoint {
+  readonly url: string
+  readonly method: string
+  readonly timeoutMs: number
+  readonly headers: Readonly<Record<string, string>>
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** What all HTTP functions of an engine have in common. */
+export interface HttpFunctionOptions {
+  /**
+   * Workers of this machine could call the URLs themselves; for others the engine would be a way to
+   * services that only this machine reaches (server-side request forgery).
+   */
+  readonly httpFunctionsAllowed: boolean
+  /** The clock, in ms since 1970. */
+  readonly now: () => number
+}
+
+const NOT_ALLOWED = failure(
+  'url_validation_failed',
+  'The embedded engine calls HTTP functions only while it takes workers of this machine alone. Bind it to 127.0.0.1, or use a real iii engine.',
+)
+
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+const DEFAULT_TIMEOUT_MS = 30_000
+
+/** Reads the field `invocation` of a registration; a string says why it does not fit. */
+export function readHttpEndpoint(invocation: Fields): HttpEndpoint | string {
+  const { url, method = 'POST', timeout_ms, headers, auth } = invocation
+  if (typeof url !== 'string' || !/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
+    return 'its url must be an http or https URL'
+  }
+  if (typeof method !== 'string' || !METHODS.includes(method.toUpperCase())) {
+    return `its method must be one of ${METHODS.join(', ')}`
+  }
+  if (auth !== undefined && auth !== null) {
+    return 'the embedded engine adds no credentials of its own; put them into its headers'
+  }
+  const timeoutMs = timeout_ms ?? DEFAULT_TIMEOUT_MS
+  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0)) return 'its timeout_ms must be a number above 0'
+  const all = Object.entries(typeof headers === 'object' && headers !== null ? headers : {})
+  const texts = all.filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+  if (texts.length < all.length) return 'its headers must be strings'
+  return { url, method: method.toUpperCase(), timeoutMs, headers: Object.fromEntries(texts) }
+}
+
+/**
+ * A function that lives behind a URL: the payload is sent as JSON, the JSON that comes back is its
+ * result. Redirects are not followed, and their answer counts as no result.
+ */
+export function callHttpFunction(
+  functionId: string,
+  endpoint: HttpEndpoint,
+  { httpFunctionsAllowed, now }: HttpFunctionOptions,
+): BuiltinHandler {
+  const { url, method, timeoutMs } = endpoint
+  return async ({ data }) => {
+    if (!httpFunctionsAllowed) return NOT_ALLOWED
+    try {
+      const response = await fetch(url, {
+        method,
+        headers: {
+          'content-type': 'application/json',
+          'x-iii-function-path': functionId,
+          'x-iii-invocation-id': randomUUID(),
+          'x-iii-timestamp': String(Math.floor(now() / 1_000)),
+          ...endpoint.headers,
+        },
+        // The Fetch standard gives GET no body.
+        ...(method !== 'GET' && { body: data }),
+        redirect: 'manual',
+        signal: AbortSignal.timeout(timeoutMs),
+      })
+      return outcomeOf(response.status, await response.text())
+    } catch (error) {
+      const { message, cause } = error as Error
+      const why = cause instanceof Error ? `${message}: ${cause.message}` : message
+      return failure('http_request_failed', `${method} ${url} failed: ${why}`)
+    }
+  }
+}
+
+function outcomeOf(status: number, text: string): Outcome {
+  const json = readJson(text)
+  if (status >= 400) return { ok: false, error: errorOf(status, json?.value) }
+  if (text === '') return NOTHING
+  if (json !== undefined) return rawSuccess(text.trim() === 'null' ? undefined : text)
+  return status >= 300
+    ? NOTHING
+    : failure('invalid_response', `The answer with status ${status} is not JSON.`)
+}
+
+function errorOf(status: number, said: unknown): ErrorBody {
+  const error = isObject(said) && isObject(said.error) ? said.error : {}
+  return {
+    code: typeof error.code === 'string' ? error.code : 'http_error',
+    message: typeof error.message === 'string' ? error.message : `HTTP ${status}`,
+  }
+}
+
+function readJson(text: string): { value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(text) }
+  } catch {
+    return undefined
+  }
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null
+}
