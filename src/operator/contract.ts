@@ -80,6 +80,8 @@ export interface LettersPage {
   readonly letters: readonly Letter[]
   /** There are more than `limit` of a queue or projection. */
   readonly more: boolean
+  /** Sources that could not be asked, because their worker is away. */
+  readonly unavailable: readonly LetterSource[]
 }
 
 /** What `ops::dlq-show` answers. */
@@ -99,6 +101,8 @@ export type RedriveRequest = { readonly id: string } | { readonly name: string }
 export interface RedriveResult {
   /** Messages put back, and parked events applied. */
   readonly redriven: number
+  /** Sources that could not be asked, because their worker is away. */
+  readonly unavailable?: readonly LetterSource[]
 }
 
 /** What `ops::dlq-discard` takes. */

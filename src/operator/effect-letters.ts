@@ -20,6 +20,8 @@ const discarded = z.object({ discarded: z.number() })
 
 /** Effects that their takers refused too often, as the projections worker tells of them. */
 export const effectLetters: LetterBox = {
+  source: 'effect',
+
   names: async ({ app }) =>
     [...app.projections.values()].filter(({ kind }) => kind === 'reactor').map(({ name }) => name),
 

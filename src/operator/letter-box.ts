@@ -1,9 +1,10 @@
-import type { DiscardResult, Letter, LetterDetails, RedriveResult } from './contract.ts'
+import type { DiscardResult, Letter, LetterDetails, LetterSource, RedriveResult } from './contract.ts'
 import type { LetterId } from './letter-id.ts'
 import type { System } from './system.ts'
 
 /** One kind of place where letters lie: the queues, the parked events, the effects. */
 export interface LetterBox {
+  readonly source: LetterSource
   /** The queues, or the projections, that may have letters. */
   names(system: System): Promise<string[]>
   /** The oldest letters under one name. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isCqrsError } from '../kernel/errors.ts'
 import type { DiscardResult, LetterDetails, LetterSource, LettersPage, RedriveResult } from './contract.ts'
 import { effectLetters } from './effect-letters.ts'
 import type { LetterBox } from './letter-box.ts'
@@ -35,11 +36,12 @@ const discardRequest = z.object({
 export async function listLetters(system: System, input: unknown): Promise<LettersPage> {
   const { source, name, limit } = parseRequest(listRequest, input ?? {})
   const boxes = source ? [BOXES[source]] : Object.values(BOXES)
-  const lists = await inEach(system, boxes, name, (box, one) => box.list(system, one, limit + 1))
-  const letters = lists.flatMap((list) => list.slice(0, limit))
+  const found = await inEach(system, boxes, name, (box, one) => box.list(system, one, limit + 1))
+  const letters = found.results.flatMap((list) => list.slice(0, limit))
   return {
     letters: letters.sort((left, right) => (left.failedAt < right.failedAt ? -1 : 1)),
-    more: lists.some((list) => list.length > limit),
+    more: found.results.some((list) => list.length > limit),
+    unavailable: found.unavailable,
   }
 }
 
@@ -57,8 +59,12 @@ export async function redriveLetters(system: System, input: unknown): Promise<Re
     return BOXES[id.source].redrive(system, id)
   }
   const name = 'name' in request ? request.name : undefined
-  const results = await inEach(system, Object.values(BOXES), name, (box, one) => box.redriveAll(system, one))
-  return { redriven: results.reduce((sum, { redriven }) => sum + redriven, 0) }
+  const boxes = Object.values(BOXES)
+  const done = await inEach(system, boxes, name, (box, one) => box.redriveAll(system, one))
+  return {
+    redriven: done.results.reduce((sum, { redriven }) => sum + redriven, 0),
+    unavailable: done.unavailable,
+  }
 }
 
 /** Gives one letter up, for a reason that is recorded. @throws CqrsError CQRS_NOT_FOUND */
@@ -68,19 +74,25 @@ export async function discardLetter(system: System, input: unknown): Promise<Dis
   return BOXES[parsed.source].discard(system, parsed, by, reason)
 }
 
-/** Does something under every name of the boxes, or under one. */
+/** Does something under every name of the boxes, or under one. A box whose worker is away is named instead. */
 async function inEach<Result>(
   system: System,
   boxes: readonly LetterBox[],
   only: string | undefined,
   act: (box: LetterBox, name: string) => Promise<Result>,
-): Promise<Result[]> {
+): Promise<{ results: Result[]; unavailable: LetterSource[] }> {
   const results: Result[] = []
+  const unavailable: LetterSource[] = []
   for (const box of boxes) {
-    const names = await box.names(system)
-    for (const name of names.filter((one) => only === undefined || one === only)) {
-      results.push(await act(box, name))
+    try {
+      const names = await box.names(system)
+      for (const name of names.filter((one) => only === undefined || one === only)) {
+        results.push(await act(box, name))
+      }
+    } catch (error) {
+      if (!isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE')) throw error
+      unavailable.push(box.source)
     }
   }
-  return results
+  return { results, unavailable }
 }

@@ -24,6 +24,8 @@ const discarded = z.object({ discarded: z.number() })
 
 /** Parked events, as the projections worker tells of them: the head of each parked sequence. */
 export const parkedLetters: LetterBox = {
+  source: 'parked',
+
   names: async ({ app }) => [...app.projections.keys()],
 
   list: (system, projection, limit) => heads(system, projection, { after: 0, limit }),

@@ -24,6 +24,8 @@ const count = z.object({ redriven: z.number() })
 
 /** The dead letters of the queues, as the queue worker tells of them. */
 export const queueLetters: LetterBox = {
+  source: 'queue',
+
   async names({ call }) {
     const found = topics.parse(await call('engine::queue::dlq_topics', {}))
     return found.filter(({ message_count }) => message_count > 0).map(({ topic }) => topic)

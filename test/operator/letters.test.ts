@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import inventory from '../../src/inventory/app.ts'
+import { CqrsError } from '../../src/kernel/errors.ts'
 import type { EventLog } from '../../src/log/contract.ts'
 import { discardLetter, listLetters, redriveLetters, showLetter } from '../../src/operator/letters.ts'
 import type { System } from '../../src/operator/system.ts'
@@ -65,6 +66,14 @@ test('letters of every source stand in one list, oldest first, each under an id 
   expect((await listLetters(fake, { name: 'orders' })).letters).toHaveLength(1)
 })
 
+test('while the queue worker is away the other letters are listed, and what is left out is named', async () => {
+  const away = () => Promise.reject(new CqrsError('CQRS_ENGINE_UNREACHABLE', 'no worker'))
+  const { fake } = system({ ...answers, 'engine::queue::dlq_topics': away })
+  const page = await listLetters(fake, {})
+  expect(page.letters.map(({ source }) => source)).toEqual(['effect', 'parked'])
+  expect(page.unavailable).toEqual(['queue'])
+})
+
 test('a letter is shown with what it is about', async () => {
   const { fake } = system(answers)
   expect(await showLetter(fake, { id: 'parked:inventory-list:7' })).toMatchObject({
@@ -87,7 +96,7 @@ test('redriving everything reaches every source', async () => {
     'ops::parked::redrive': () => ({ redriven: 3 }),
     'ops::effects::redrive': () => ({ redriven: 1 }),
   })
-  expect(await redriveLetters(fake, { all: true })).toEqual({ redriven: 5 })
+  expect(await redriveLetters(fake, { all: true })).toEqual({ redriven: 5, unavailable: [] })
   expect(calls.filter(({ functionId }) => functionId.endsWith('redrive'))).toEqual([
     { functionId: 'iii::queue::redrive', payload: { queue: 'orders' } },
     { functionId: 'ops::parked::redrive', payload: { projection: 'inventory-list', position: 7 } },
@@ -103,7 +112,10 @@ test('a parked event that was settled before its turn does not end a redrive; an
       'ops::parked::show': () =>
         stillThere ? answers['ops::parked::show']() : Promise.reject(new Error('not parked')),
     }).fake
-  expect(await redriveLetters(failing(false), { name: 'inventory-list' })).toEqual({ redriven: 0 })
+  expect(await redriveLetters(failing(false), { name: 'inventory-list' })).toEqual({
+    redriven: 0,
+    unavailable: [],
+  })
   await expect(redriveLetters(failing(true), { name: 'inventory-list' })).rejects.toThrow('no')
 })
 

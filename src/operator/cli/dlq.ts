@@ -39,6 +39,7 @@ function listCommand(context: CliContext): Command {
       const { json, ...input } = options
       const page = await withOperations(context, (call) => call('ops::dlq-list', input))
       if (json) return context.print(JSON.stringify(page, null, 2))
+      sayUnavailable(context, page.unavailable)
       if (page.letters.length === 0) return context.print('There are none.')
       for (const line of layOut(COLUMNS, page.letters)) context.print(line)
       if (page.more)
@@ -86,7 +87,10 @@ function redriveCommand(context: CliContext): Command {
           return command.error('error: give one of <id>, --name <name> and --all')
         const result = await withOperations(context, (call) => call('ops::dlq-redrive', input))
         if (options.json) context.print(JSON.stringify(result, null, 2))
-        else context.print(`${count(result.redriven)} redriven.`)
+        else {
+          sayUnavailable(context, result.unavailable)
+          context.print(`${count(result.redriven)} redriven.`)
+        }
       },
     )
 }
@@ -146,6 +150,16 @@ function renderFailure(failure: unknown): string {
   const { at, message, stack } = (failure ?? {}) as { at?: string; message?: string; stack?: string }
   if (at === undefined || message === undefined) return `  ${printable(JSON.stringify(failure))}`
   return `  ${at}  ${printable(stack ?? message)}`
+}
+
+const HOLDERS: Readonly<Record<LetterSource, string>> = {
+  queue: 'The queue worker does not answer: dead letters of queues are left out.',
+  parked: 'The projections worker does not answer: parked events are left out.',
+  effect: 'The projections worker does not answer: dead effects are left out.',
+}
+
+function sayUnavailable(context: CliContext, sources: readonly LetterSource[] = []): void {
+  for (const source of sources) context.print(HOLDERS[source])
 }
 
 function letterId(text: string): string {
