@@ -56,6 +56,11 @@ export interface ProjectionDefinition<Document = unknown, Index extends string =
   handler(type: string): EffectHandler<Document> | undefined
 }
 
+/** The types of event that a projection has handlers for; it passes over all others. */
+export function handledTypes({ events, handler }: ProjectionDefinition): ReadonlySet<string> {
+  return new Set(events.map(({ type }) => type).filter((type) => handler(type)))
+}
+
 /** What a view is, before its handlers are given. */
 export interface ViewOptions<
   Definitions extends readonly EventDefinition[],

@@ -1,5 +1,6 @@
 import type { RecordedEvent } from '../kernel/event.ts'
 import type { Position } from '../kernel/position.ts'
+import type { AuditFinding, AuditProgress, DigestMark } from '../projection/audit.ts'
 import type { ParkedCounts } from '../projection/contract.ts'
 
 /** What `ops::status` answers. */
@@ -115,4 +116,24 @@ export interface DiscardRequest {
 /** What `ops::dlq-discard` answers. */
 export interface DiscardResult {
   readonly discarded: number
+}
+
+/** What `ops::audit` takes: one stretch of an audit. */
+export interface AuditStretch {
+  readonly projection: string
+  /** What the stretch before answered; left out at the beginning. */
+  readonly progress?: AuditProgress
+  /** Where the audit ends, as the first stretch answered. */
+  readonly target?: DigestMark
+}
+
+/** What `ops::audit` answers. */
+export interface AuditAnswer {
+  readonly projection: string
+  /** Where the view stood when the audit began. */
+  readonly target: DigestMark
+  readonly parked: ParkedCounts
+  /** How far the log was recomputed; at `target.position` without a finding, the view is certified. */
+  readonly progress: AuditProgress
+  readonly finding?: AuditFinding
 }

@@ -1,5 +1,7 @@
 import type { App } from '../kernel/app.ts'
+import type { Position } from '../kernel/position.ts'
 import type { EventLog } from '../log/contract.ts'
+import type { DigestMark } from '../projection/audit.ts'
 import type { ViewStanding } from '../projection/contract.ts'
 
 /**
@@ -11,6 +13,8 @@ export interface System {
   readonly log: EventLog
   /** How each view stands, read from its store, whether its worker lives or not. */
   standing(projection: string): Promise<ViewStanding>
+  /** Marks of a view's digest beyond a position, its checkpoint last. */
+  marks(projection: string, after: Position): Promise<readonly DigestMark[]>
   /** Calls a function of another worker. @throws if nobody owns it or it fails */
   call(functionId: string, payload: unknown): Promise<unknown>
   now(): Date

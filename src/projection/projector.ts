@@ -1,6 +1,6 @@
 import type { EventCatalog, RecordedEvent } from '../kernel/event.ts'
 import type { Position } from '../kernel/position.ts'
-import type { Effect, ProjectionDefinition } from '../kernel/projection.ts'
+import { type Effect, handledTypes, type ProjectionDefinition } from '../kernel/projection.ts'
 import type { EventLog } from '../log/contract.ts'
 import type { Checkpoint, ParkedEvent, ViewChange, ViewStore } from './contract.ts'
 import { extendDigest } from './digest.ts'
@@ -59,8 +59,7 @@ export class Projector {
 
   constructor(options: ProjectorOptions) {
     this.#options = options
-    const { events, handler } = options.projection
-    this.#types = new Set(events.map(({ type }) => type).filter((type) => handler(type)))
+    this.#types = handledTypes(options.projection)
   }
 
   /** Where the view is. May be asked while a step is under way, and therefore changes nothing. */

@@ -1,6 +1,7 @@
 import { dataPaths, viewPath } from '../config/paths.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
+import { auditProjection } from '../operator/audit.ts'
 import { readEvents } from '../operator/events.ts'
 import { discardLetter, listLetters, redriveLetters, showLetter } from '../operator/letters.ts'
 import { systemStatus } from '../operator/status.ts'
@@ -15,6 +16,7 @@ const CALL_TIMEOUT_MS = 10_000
 /** The use cases of operators, by the function that does them. */
 const OPERATIONS: Readonly<Record<string, (system: System, input: unknown) => Promise<unknown>>> = {
   'ops::status': systemStatus,
+  'ops::audit': auditProjection,
   'ops::events': readEvents,
   'ops::dlq-list': listLetters,
   'ops::dlq-show': showLetter,
@@ -34,14 +36,16 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
       openSqliteViewReader(viewPath(config.data, projection.name), projection),
     ]),
   )
+  const view = (projection: string) => {
+    const found = views.get(projection)
+    if (found) return found
+    throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${projection}.`)
+  }
   const system: System = {
     app,
     log: events,
-    standing: async (projection) => {
-      const view = views.get(projection)
-      if (view) return view.standing()
-      throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${projection}.`)
-    },
+    standing: async (projection) => view(projection).standing(),
+    marks: async (projection, after) => view(projection).marks(after),
     async call(function_id, payload) {
       try {
         return await iii.trigger({ function_id, payload, timeoutMs: CALL_TIMEOUT_MS })

@@ -14,6 +14,7 @@ function system(answers: Record<string, (payload: never) => unknown>) {
       readFrom: async () => ({ events: [{ position: 7 }], through: 7, head: 9 }),
     } as unknown as EventLog,
     standing: () => Promise.reject(new Error('not asked for')),
+    marks: () => Promise.reject(new Error('not asked for')),
     now: () => new Date(0),
     async call(functionId, payload) {
       calls.push({ functionId, payload })

@@ -6,7 +6,7 @@ import { run } from './fake-process.ts'
 const COMMANDS = createProgram({} as never).commands.map((command) => command.name())
 
 test('there are the commands that the documentation names', () => {
-  expect(COMMANDS).toEqual(['up', 'worker', 'engine', 'status', 'events', 'dlq', 'doctor'])
+  expect(COMMANDS).toEqual(['up', 'worker', 'engine', 'status', 'events', 'dlq', 'audit', 'doctor'])
 })
 
 test('--version tells the version of the package', async () => {

@@ -2,8 +2,10 @@ import { expect } from 'vitest'
 import { dataPaths, viewPath } from '../../src/config/paths.ts'
 import inventory from '../../src/inventory/app.ts'
 import type { RecordedEvent } from '../../src/kernel/event.ts'
+import { handledTypes } from '../../src/kernel/projection.ts'
 import type { EventLog } from '../../src/log/contract.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { AUDIT_START, auditStep } from '../../src/projection/audit.ts'
 import { openSqliteViewReader, type ReadableView } from '../../src/projection/sqlite/view-reader.ts'
 import { request } from './inventory-client.ts'
 import { foldInventory } from './inventory-fold.ts'
@@ -36,7 +38,7 @@ export async function expectTruth(site: Site, settled: readonly SettledCommand[]
     const events = await readAll(log)
     expectOrder(events)
     await expectAccepted(log, events, settled)
-    const { alerts, caughtUpMs } = await expectViews(site, events)
+    const { alerts, caughtUpMs } = await expectViews(site, log, events)
     return { events, alerts, caughtUpMs }
   } finally {
     await log.close()
@@ -99,7 +101,7 @@ async function expectAccepted(
   expect(owners.size, 'no event came from nowhere').toBe(events.length)
 }
 
-async function expectViews(site: Site, events: readonly RecordedEvent[]) {
+async function expectViews(site: Site, log: EventLog, events: readonly RecordedEvent[]) {
   const expected = foldInventory(events)
   expect(expected.oversold, 'nothing was sold that was not there').toEqual([])
   const started = performance.now()
@@ -123,6 +125,7 @@ async function expectViews(site: Site, events: readonly RecordedEvent[]) {
       for (const [key, document] of found) {
         expect(document, `${name} ${key}`).toEqual(documents[name]?.get(key))
       }
+      await expectCertified(name, log, view)
       const { parked } = await view.standing()
       expect(parked, `parked events of ${name}`).toEqual({ retrying: 0, dead: 0, waiting: 0 })
       await until(
@@ -136,6 +139,15 @@ async function expectViews(site: Site, events: readonly RecordedEvent[]) {
   } finally {
     for (const { view } of views) view.close()
   }
+}
+
+/** The view's digest is that of the log: each event of its types was processed once. */
+async function expectCertified(name: string, log: EventLog, view: ReadableView): Promise<void> {
+  const projection = inventory.projections.get(name)
+  const types = projection ? handledTypes(projection) : new Set<string>()
+  const marks = await view.marks(0)
+  const step = await auditStep({ log, types, progress: AUDIT_START, marks, limit: Number.MAX_SAFE_INTEGER })
+  expect(step, `the audit of ${name}`).toMatchObject({ kind: 'agrees' })
 }
 
 async function documentsOf(

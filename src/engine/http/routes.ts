@@ -29,28 +29,27 @@ const MAX_PARAM_LENGTH = 65_536
 
 /** The routes of this engine: the provider of trigger type `http`. */
 export class RouteTable implements TriggerProvider {
-  readonly #router = findMyWay({ caseSensitive: true, maxParamLength: MAX_PARAM_LENGTH })
+  /** Built when a request comes: each removal builds it anew, and workers go with all their routes at once. */
+  #router: ReturnType<typeof findMyWay> | undefined
   /** Method and path → the route that answers there; the last registration wins. */
   readonly #routes = new Map<string, Route>()
+  /** Method and pattern → key of the one route of this shape. */
+  readonly #shapes = new Map<string, string>()
 
   register(trigger: Trigger): ErrorBody | undefined {
     const route = readRoute(trigger)
     if ('code' in route) return route
     const key = keyOf(route)
-    const pattern = patternOf(route)
-    const conflict = [...this.#routes].find(([other, { method, ...rest }]) => {
-      return other !== key && method === route.method && patternOf(rest) === pattern
-    })
-    if (conflict !== undefined) {
+    const shape = `${route.method} ${patternOf(route)}`
+    const conflict = this.#routes.get(this.#shapes.get(shape) ?? key)
+    if (conflict !== undefined && keyOf(conflict) !== key) {
       return refusal(
-        `The route ${route.method} ${route.path} conflicts with already-registered route ${conflict[1].path}: they differ only in the names of their parameters.`,
+        `The route ${route.method} ${route.path} conflicts with already-registered route ${conflict.path}: they differ only in the names of their parameters.`,
       )
     }
-    const known = this.#routes.has(key)
+    if (!this.#routes.has(key)) this.#router = undefined
     this.#routes.set(key, route)
-    const method = METHODS.find((name) => name === route.method)
-    // As in the real engine, a binding to another method exists and never fires.
-    if (method !== undefined && !known) this.#router.on(method, pattern, noop, key)
+    this.#shapes.set(shape, key)
     return undefined
   }
 
@@ -64,8 +63,8 @@ export class RouteTable implements TriggerProvider {
     const key = keyOf(route)
     if (this.#routes.get(key)?.trigger !== trigger) return
     this.#routes.delete(key)
-    const method = METHODS.find((name) => name === route.method)
-    if (method !== undefined) this.#router.off(method, patternOf(route))
+    this.#shapes.delete(`${route.method} ${patternOf(route)}`)
+    this.#router = undefined
   }
 
   /** Finds the route of a request. `path` is the raw path: parameters keep their percent-encoding. */
@@ -84,6 +83,7 @@ export class RouteTable implements TriggerProvider {
   }
 
   #find(method: HTTPMethod, path: string): RouteMatch | undefined {
+    this.#router ??= routerOf(this.#routes)
     const found = this.#router.find(method, path)
     const route = found === null ? undefined : this.#routes.get(found.store as string)
     if (route === undefined) return undefined
@@ -97,6 +97,16 @@ export class RouteTable implements TriggerProvider {
     }
     return { kind: 'route', route, pathParams }
   }
+}
+
+function routerOf(routes: ReadonlyMap<string, Route>): ReturnType<typeof findMyWay> {
+  const router = findMyWay({ caseSensitive: true, maxParamLength: MAX_PARAM_LENGTH })
+  for (const [key, route] of routes) {
+    const method = METHODS.find((name) => name === route.method)
+    // As in the real engine, a binding to another method exists and never fires.
+    if (method !== undefined) router.on(method, patternOf(route), noop, key)
+  }
+  return router
 }
 
 function readRoute(trigger: Trigger): Route | ErrorBody {

@@ -4,6 +4,8 @@ import type { IIIClient } from 'iii-sdk'
 import type { Config } from '../../config/config.ts'
 import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
 import type {
+  AuditAnswer,
+  AuditStretch,
   DiscardRequest,
   DiscardResult,
   EventsPage,
@@ -29,6 +31,7 @@ const RETRY_INTERVAL_MS = 1_000
 /** What each function of the operator's worker takes and answers. */
 export interface Operations {
   readonly 'ops::status': { readonly input: Record<string, never>; readonly result: SystemStatus }
+  readonly 'ops::audit': { readonly input: AuditStretch; readonly result: AuditAnswer }
   readonly 'ops::events': { readonly input: EventsRequest; readonly result: EventsPage }
   readonly 'ops::dlq-list': { readonly input: LettersRequest; readonly result: LettersPage }
   readonly 'ops::dlq-show': { readonly input: { readonly id: string }; readonly result: LetterDetails }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
+import { auditCommand } from './audit.ts'
 import { type CliContext, type CliProcess, createContext } from './context.ts'
 import { dlqCommand } from './dlq.ts'
 import { doctorCommand } from './doctor.ts'
@@ -52,6 +53,7 @@ export function createProgram(context: CliContext): Command {
     statusCommand,
     eventsCommand,
     dlqCommand,
+    auditCommand,
     doctorCommand,
   ]
   for (const make of commands) program.addCommand(make(context))

@@ -16,6 +16,12 @@ export const viewSchema: StoreSchema = {
       revision INTEGER NOT NULL
     ) STRICT;
 
+    CREATE TABLE digest_marks (
+      position INTEGER PRIMARY KEY,
+      processed INTEGER NOT NULL,
+      digest TEXT NOT NULL
+    ) STRICT;
+
     CREATE TABLE documents (
       key TEXT PRIMARY KEY,
       document TEXT NOT NULL

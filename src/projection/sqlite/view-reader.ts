@@ -5,6 +5,7 @@ import type { ProjectionDefinition } from '../../kernel/projection.ts'
 import type { FindOptions, Page, ViewReader } from '../../kernel/query.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
+import type { DigestMark } from '../audit.ts'
 import type { ViewStanding } from '../contract.ts'
 import { fieldExpression } from './indexes.ts'
 import { viewSchema } from './schema.ts'
@@ -15,6 +16,8 @@ type Value = string | number
 export interface ReadableView extends ViewReader<unknown> {
   /** Where the view is; what is read afterwards is at least as new. */
   position(): Promise<Position>
+  /** Marks of the digest beyond a position, the checkpoint last, for an audit. */
+  marks(after: Position): Promise<DigestMark[]>
   /** Where the view is and what has not gone through, for operators. */
   standing(): Promise<ViewStanding>
   close(): void
@@ -44,6 +47,16 @@ class SqliteViewReader implements ReadableView {
 
   async position(): Promise<Position> {
     return this.#read(() => Number(this.#sql.position.get()?.position ?? 0))
+  }
+
+  async marks(after: Position): Promise<DigestMark[]> {
+    return this.#read(() => {
+      const rows = this.#prepare(
+        `SELECT position, processed, digest FROM digest_marks WHERE position > ?1
+         UNION SELECT position, processed, digest FROM checkpoint WHERE position > ?1 ORDER BY position`,
+      ).all(after)
+      return rows.map((row) => ({ ...row }) as unknown as DigestMark)
+    })
   }
 
   async standing(): Promise<ViewStanding> {

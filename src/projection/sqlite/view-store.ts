@@ -20,6 +20,9 @@ import { createIndexes } from './indexes.ts'
 import { type ParkedRow, toParked } from './rows.ts'
 import { viewSchema } from './schema.ts'
 
+/** Events between two marks of the digest, by which an audit finds where a difference lies. */
+const MARK_EVERY = 1_000
+
 /**
  * Opens one generation of a view in an SQLite file, for its writer.
  *
@@ -92,6 +95,7 @@ class SqliteViewStore implements ViewStore {
         this.#sql.endTrial.run()
         const { position, processed, digest } = change.advanceTo ?? checkpoint
         this.#sql.advance.run(position, processed, digest, revision)
+        if (passes(checkpoint.processed, processed)) this.#sql.mark.run(position, processed, digest)
         return { kind: 'committed', revision }
       }),
     )
@@ -226,10 +230,16 @@ class SqliteViewStore implements ViewStore {
   }
 }
 
+/** Whether a change took the view past a multiple of {@link MARK_EVERY}. */
+function passes(before: number, after: number): boolean {
+  return Math.floor(after / MARK_EVERY) > Math.floor(before / MARK_EVERY)
+}
+
 function statements(db: DatabaseSync) {
   return {
     checkpoint: db.prepare('SELECT position, processed, digest, revision FROM checkpoint'),
     advance: db.prepare('UPDATE checkpoint SET position = ?, processed = ?, digest = ?, revision = ?'),
+    mark: db.prepare('INSERT OR REPLACE INTO digest_marks VALUES (?, ?, ?)'),
     beginTrial: db.prepare('INSERT OR REPLACE INTO trial VALUES (1, ?, ?, ?)'),
     trial: db.prepare('SELECT from_position, to_position, ends FROM trial'),
     endTrial: db.prepare('DELETE FROM trial'),

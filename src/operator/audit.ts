@@ -1,0 +1,48 @@
+import { z } from 'zod'
+import { CqrsError } from '../kernel/errors.ts'
+import { handledTypes } from '../kernel/projection.ts'
+import { AUDIT_START, auditStep } from '../projection/audit.ts'
+import type { AuditAnswer } from './contract.ts'
+import { parseRequest } from './request.ts'
+import type { System } from './system.ts'
+
+/** Positions of one stretch: enough to be quick, few enough to show progress and to leave others their turn. */
+const STRETCH = 10_000
+
+const mark = z.object({ position: z.int().min(0), processed: z.int().min(0), digest: z.string() })
+const request = z.object({
+  projection: z.string(),
+  progress: mark.extend({ agreed: z.int().min(0) }).default(AUDIT_START),
+  target: mark.optional(),
+})
+
+/**
+ * Audits one stretch of a projection: recomputes its digest from the log and compares. The caller goes on
+ * with the answer's `progress` and `target` until it reaches the target or gets a finding.
+ *
+ * @throws CqrsError CQRS_UNKNOWN_PROJECTION
+ */
+export async function auditProjection(system: System, input: unknown): Promise<AuditAnswer> {
+  const { projection: name, progress, target: given } = parseRequest(request, input)
+  const projection = system.app.projections.get(name)
+  if (!projection) {
+    const known = [...system.app.projections.keys()].join(', ')
+    throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${name}; there are: ${known}.`)
+  }
+  const { parked } = await system.standing(name)
+  const all = await system.marks(name, progress.position)
+  // The view goes on while it is audited: the audit ends where the view stood when it began.
+  const target = given ?? all.at(-1) ?? AUDIT_START
+  const marks = [...all.filter(({ position }) => position < target.position), target]
+  if (progress.position >= target.position) return { projection: name, target, parked, progress }
+  const step = await auditStep({
+    log: system.log,
+    types: handledTypes(projection),
+    progress,
+    marks,
+    limit: STRETCH,
+  })
+  return step.kind === 'agrees'
+    ? { projection: name, target, parked, progress: step.progress }
+    : { projection: name, target, parked, progress, finding: step.finding }
+}

@@ -1,0 +1,76 @@
+import { Command } from 'commander'
+import { EXIT } from '../../supervisor/exit-codes.ts'
+import type { AuditAnswer } from '../contract.ts'
+import type { CliContext } from './context.ts'
+import { type CallOperation, withOperations } from './operations.ts'
+import { count } from './table.ts'
+
+/** `cqrs audit`. */
+export function auditCommand(context: CliContext): Command {
+  return new Command('audit')
+    .description(
+      'Prove from the log that a projection has processed each event once, or name the difference.',
+    )
+    .argument('[projection]', 'one projection; all of them if left out')
+    .option('--json', 'print one object per projection as JSON')
+    .addHelpText(
+      'after',
+      `
+Each view carries a running digest over the events that it has processed. The audit computes it again from the log, event by
+event, up to where the view stood when it began. Exit code 0: everything agrees; 1: a difference was found.
+
+Examples:
+  cqrs audit
+  cqrs audit inventory-list --json`,
+    )
+    .action(async (projection: string | undefined, { json }: { json?: boolean }) => {
+      await withOperations(context, async (call) => {
+        const names = projection ? [projection] : await everyProjection(call)
+        for (const name of names) {
+          const answer = await audit(call, name, (done) => progress(context, name, done))
+          if (answer.finding) context.exit(EXIT.failed.code)
+          context.print(json ? JSON.stringify(answer) : verdict(answer))
+        }
+      })
+    })
+}
+
+async function everyProjection(call: CallOperation): Promise<string[]> {
+  return (await call('ops::status', {})).projections.map(({ name }) => name)
+}
+
+async function audit(
+  call: CallOperation,
+  projection: string,
+  onProgress: (answer: AuditAnswer) => void,
+): Promise<AuditAnswer> {
+  let answer = await call('ops::audit', { projection })
+  while (!answer.finding && answer.progress.position < answer.target.position) {
+    onProgress(answer)
+    answer = await call('ops::audit', { projection, progress: answer.progress, target: answer.target })
+  }
+  onProgress(answer)
+  return answer
+}
+
+/** A bar on a terminal; nothing elsewhere, where the verdict says it all. */
+function progress({ process }: CliContext, name: string, { progress, target }: AuditAnswer): void {
+  if (!process.stdout.isTTY) return
+  const filled = target.position === 0 ? 30 : Math.floor((30 * progress.position) / target.position)
+  const bar = '█'.repeat(filled) + '░'.repeat(30 - filled)
+  const ended = progress.position >= target.position
+  process.stdout.write(
+    ended ? '\r\x1b[K' : `\r\x1b[K${name} ${bar} ${count(progress.position)} of ${count(target.position)}`,
+  )
+}
+
+function verdict({ projection, progress, target, parked, finding }: AuditAnswer): string {
+  if (finding) {
+    return `${projection}: NOT certified. Everything up to position ${count(finding.after)} agrees. ${finding.message}`
+  }
+  const waiting = parked.dead + parked.retrying + parked.waiting
+  return (
+    `${projection}: certified through position ${count(target.position)}: ${count(progress.processed)} events, ` +
+    `0 missing, 0 doubled, ${count(waiting)} parked`
+  )
+}

@@ -1,0 +1,109 @@
+import { isCqrsError } from '../kernel/errors.ts'
+import type { Position } from '../kernel/position.ts'
+import type { EventLog } from '../log/contract.ts'
+import { EMPTY_DIGEST, extendDigest } from './digest.ts'
+
+/** A point that a view has passed: what its digest was there. */
+export interface DigestMark {
+  readonly position: Position
+  readonly processed: number
+  readonly digest: string
+}
+
+/** What an audit has recomputed so far, from the first event on. */
+export interface AuditProgress extends DigestMark {
+  /** The last mark of the view that agreed with it. */
+  readonly agreed: Position
+}
+
+/** Where an audit begins. */
+export const AUDIT_START: AuditProgress = { position: 0, processed: 0, digest: EMPTY_DIGEST, agreed: 0 }
+
+/** The first difference between a log and what a view says it has processed. */
+export interface AuditFinding {
+  readonly kind: 'missing-from-log' | 'changed-in-log' | 'differs'
+  /** Everything up to here agrees. */
+  readonly after: Position
+  /** The difference lies at this position or before it. */
+  readonly upTo: Position
+  readonly message: string
+}
+
+/** What one stretch of an audit found. */
+export type AuditStep =
+  | { readonly kind: 'agrees'; readonly progress: AuditProgress }
+  | { readonly kind: 'found'; readonly finding: AuditFinding }
+
+export interface AuditRequest {
+  readonly log: EventLog
+  /** The types that the projection has handlers for. */
+  readonly types: ReadonlySet<string>
+  /** What was recomputed so far. */
+  readonly progress: AuditProgress
+  /** The marks of the view beyond `progress`, by position; the last one is its checkpoint. */
+  readonly marks: readonly DigestMark[]
+  /** Positions to look at. */
+  readonly limit: number
+}
+
+/**
+ * Recomputes a stretch of a view's digest from the log and compares it with the view's marks. It finds a
+ * position that the log lacks, an event whose bytes changed, and any event that the view has left out,
+ * taken twice or taken from elsewhere; the last three up to the nearest mark.
+ */
+export async function auditStep({ log, types, progress, marks, limit }: AuditRequest): Promise<AuditStep> {
+  const target = marks.at(-1)
+  if (!target) return { kind: 'agrees', progress }
+  const last = Math.min(progress.position + limit, target.position)
+  let { position, processed, digest, agreed } = progress
+  let pending = marks
+  try {
+    const { events } = await log.readFrom(position, { limit: last - position })
+    for (const event of events) {
+      if (event.position !== position + 1) break
+      position = event.position
+      if (types.has(event.type)) {
+        digest = extendDigest(digest, [event])
+        processed += 1
+      }
+      const [mark] = pending
+      if (mark?.position !== position) continue
+      const finding = compare({ position, processed, digest }, mark, agreed)
+      if (finding) return { kind: 'found', finding }
+      pending = pending.slice(1)
+      agreed = position
+    }
+  } catch (error) {
+    if (!isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
+    const at = Number(error.details.position ?? position + 1)
+    return found('changed-in-log', at - 1, at, error.message)
+  }
+  if (position < last) {
+    return found(
+      'missing-from-log',
+      position,
+      position + 1,
+      `The log has no event at position ${position + 1}.`,
+    )
+  }
+  return { kind: 'agrees', progress: { position, processed, digest, agreed } }
+}
+
+function compare(own: DigestMark, mark: DigestMark, agreed: Position): AuditFinding | undefined {
+  if (own.digest === mark.digest && own.processed === mark.processed) return undefined
+  const difference = mark.processed - own.processed
+  const how =
+    difference < 0
+      ? `it left out ${-difference}`
+      : difference > 0
+        ? `it took ${difference} too many`
+        : 'it took others than the log has'
+  const message =
+    `Up to position ${mark.position} the log has ${own.processed} events for the view, which says that it ` +
+    `processed ${mark.processed}: ${how}.`
+  return { kind: 'differs', after: agreed, upTo: mark.position, message }
+}
+
+function found(kind: AuditFinding['kind'], after: Position, upTo: Position, message: string): AuditStep {
+  return { kind: 'found', finding: { kind, after, upTo, message } }
+}
