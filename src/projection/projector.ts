@@ -6,6 +6,7 @@ import type { Checkpoint, ParkedEvent, ViewChange, ViewStore } from './contract.
 import { extendDigest } from './digest.ts'
 import { type Documents, type FoldOutcome, fold, type PreparedEvent, prepare, sequenceOf } from './fold.ts'
 import { parkBehind, parkFailed, type RetryPolicy } from './retry-policy.ts'
+import type { Turns } from './turns.ts'
 
 export interface ProjectorOptions {
   projection: ProjectionDefinition
@@ -13,6 +14,8 @@ export interface ProjectorOptions {
   log: EventLog
   view: ViewStore
   policy: RetryPolicy
+  /** Shared by the projectors of a process: one trial at a time, so that an end of the process blames one. */
+  turns: Turns
   /** Positions read, folded and committed at once. */
   batchSize: number
   /** Documents kept in memory between batches; 0 keeps none. */
@@ -69,23 +72,23 @@ export class Projector {
 
   /** Applies the next batch of the log. */
   async step(): Promise<StepOutcome> {
-    const { log, batchSize } = this.#options
+    const { log, batchSize, turns } = this.#options
     const checkpoint = await this.#state()
     const limit = checkpoint.position < this.#suspectedTo ? 1 : batchSize
     const page = await log.readFrom(checkpoint.position, { limit, types: this.#types })
     if (page.through === checkpoint.position) return 'at-head'
-    if (page.events.length > 0) {
-      await this.#beginTrial(checkpoint.position + 1, page.through)
-    }
-    const change = await this.#foldPage(page.events)
-    return this.#commit({
-      ...change,
-      expectedRevision: checkpoint.revision,
-      advanceTo: {
-        position: page.through,
-        processed: checkpoint.processed + page.events.length,
-        digest: extendDigest(checkpoint.digest, page.events),
-      },
+    return turns.run(async () => {
+      if (page.events.length > 0) await this.#beginTrial(checkpoint.position + 1, page.through)
+      const change = await this.#foldPage(page.events)
+      return this.#commit({
+        ...change,
+        expectedRevision: checkpoint.revision,
+        advanceTo: {
+          position: page.through,
+          processed: checkpoint.processed + page.events.length,
+          digest: extendDigest(checkpoint.digest, page.events),
+        },
+      })
     })
   }
 
@@ -198,7 +201,7 @@ export class Projector {
     let applied = 0
     let parked: ParkedEvent | undefined = head
     while (parked) {
-      const outcome = await this.#retryEvent(parked)
+      const outcome = await this.#options.turns.run(() => this.#retryEvent(parked as ParkedEvent))
       if (outcome.kind !== 'applied') return applied
       applied += 1
       parked = outcome.next

@@ -4,6 +4,7 @@ import type { Position } from '../kernel/position.ts'
 import type { ViewStore } from './contract.ts'
 import type { EffectSender } from './effect-sender.ts'
 import type { Projector } from './projector.ts'
+import { Turns } from './turns.ts'
 
 export interface RunnerOptions {
   projector: Projector
@@ -25,7 +26,7 @@ export interface RunnerOptions {
  */
 export class ProjectionRunner {
   readonly #options: RunnerOptions
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   #drain: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #stopped = false
@@ -54,18 +55,16 @@ export class ProjectionRunner {
     }
   }
 
-  /** Runs an operator's action between two batches. */
+  /** Runs an operator's action when the catch-up that is under way has ended. */
   inTurn<Result>(action: (projector: Projector) => Promise<Result>): Promise<Result> {
-    const turn = this.#turn.then(() => action(this.#options.projector))
-    this.#turn = turn.catch(() => undefined)
-    return turn
+    return this.#turns.run(() => action(this.#options.projector))
   }
 
   /** Finishes the batch and the effect that are under way and begins no other; then the view may be closed. */
   async stop(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
-    await this.#turn
+    await this.#turns.run(async () => undefined)
     await this.#options.effects.idle()
   }
 

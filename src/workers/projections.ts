@@ -9,6 +9,7 @@ import { EffectSender, type SendOutcome } from '../projection/effect-sender.ts'
 import { Projector } from '../projection/projector.ts'
 import { ProjectionRunner } from '../projection/runner.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
+import { Turns } from '../projection/turns.ts'
 import { assertLogReachesViews } from './log-reaches-views.ts'
 import { type LiveView, registerParkedOperations } from './parked-operations.ts'
 import { PROJECTION_QUEUE } from './projection-queue.ts'
@@ -29,9 +30,10 @@ export const startProjections: StartRole = async (context) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   await assertLogReachesViews(app, config.data, events)
   const live = new Map<string, LiveView>()
+  const turns = new Turns()
   const registered: { unregister(): void }[] = []
   for (const definition of app.projections.values()) {
-    const view = openView(definition, events, context)
+    const view = openView(definition, events, turns, context)
     live.set(definition.name, view)
     const { kind, name, functionId } = definition
     const description = `Applies the log to the ${kind} ${name} up to a position.`
@@ -54,7 +56,12 @@ export const startProjections: StartRole = async (context) => {
   }
 }
 
-function openView(definition: ProjectionDefinition, events: EventLog, context: RoleContext): LiveView {
+function openView(
+  definition: ProjectionDefinition,
+  events: EventLog,
+  turns: Turns,
+  context: RoleContext,
+): LiveView {
   const { app, config, iii, stopping } = context
   const {
     batchSize,
@@ -72,6 +79,7 @@ function openView(definition: ProjectionDefinition, events: EventLog, context: R
     log: events,
     view,
     policy: { maxAttempts, baseMs, capMs },
+    turns,
     batchSize,
     documentCacheSize: DOCUMENT_CACHE,
     now,

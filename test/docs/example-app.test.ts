@@ -7,6 +7,7 @@ import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { Projector } from '../../src/projection/projector.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
+import { Turns } from '../../src/projection/turns.ts'
 import { loadApp } from '../../src/workers/load-app.ts'
 import { toHead } from '../support/ledger.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -47,6 +48,7 @@ function run(app: App) {
         log,
         view: store,
         policy: { maxAttempts: 5, baseMs: 200, capMs: 60_000 },
+        turns: new Turns(),
         batchSize: 1_000,
         documentCacheSize: 0,
         now: () => Date.parse(NOW),

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
+import { Turns } from '../../src/projection/turns.ts'
 import { ledger, toHead } from '../support/ledger.ts'
+import { until } from '../support/until.ts'
 
 const PROGRAM = new URL('../support/crashing-projector.ts', import.meta.url).pathname
 
@@ -64,4 +66,23 @@ test('a step that another writer superseded leaves no trial behind', async () =>
   await projector({ view: openView(), batchSize: 1 }).step()
   expect(await slow.step()).toBe('superseded')
   expect(await view.trial()).toBeUndefined()
+})
+
+test('of the projections of one process only one has an open trial, so no other is blamed for its end', async () => {
+  const turns = new Turns()
+  const [one, other] = [ledger(), ledger()]
+  await one.move('ada', 1)
+  await other.move('bob', 1)
+  const gate = Promise.withResolvers<void>()
+  const { commit } = one.view
+  one.view.commit = async (change) => {
+    await gate.promise
+    return commit.call(one.view, change)
+  }
+  const steps = [one.projector({ turns }).step(), other.projector({ turns }).step()]
+  await until('the first has begun its trial', async () => (await one.view.trial()) !== undefined)
+  expect(await other.view.trial()).toBeUndefined()
+  gate.resolve()
+  expect(await Promise.all(steps)).toEqual(['advanced', 'advanced'])
+  expect(await other.document('bob')).toMatchObject({ balance: 1 })
 })

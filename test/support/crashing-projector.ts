@@ -2,6 +2,7 @@ import { EventCatalog } from '../../src/kernel/event.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { Projector } from '../../src/projection/projector.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
+import { Turns } from '../../src/projection/turns.ts'
 import { balances, Moved, Noted } from './ledger-app.ts'
 
 /**
@@ -23,6 +24,7 @@ const projector = new Projector({
   log,
   view,
   policy: { maxAttempts: 3, baseMs: 100, capMs: 100 },
+  turns: new Turns(),
   batchSize: 100,
   documentCacheSize: 100,
   now: () => Number(now),

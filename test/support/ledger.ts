@@ -5,6 +5,7 @@ import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import type { ViewStore } from '../../src/projection/contract.ts'
 import { Projector, type ProjectorOptions } from '../../src/projection/projector.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
+import { Turns } from '../../src/projection/turns.ts'
 import { balances, ledgerCatalog } from './ledger-app.ts'
 import { tempFolder } from './temp-folder.ts'
 
@@ -42,6 +43,7 @@ export function ledger(projection: ProjectionDefinition = balances()) {
         log,
         view,
         policy: { maxAttempts: 3, baseMs: 100, capMs: 1_000 },
+        turns: new Turns(),
         batchSize: 100,
         documentCacheSize: 100,
         now: () => clock.now,
