@@ -1,4 +1,5 @@
 import { TriggerAction } from 'iii-sdk'
+import type { Logger } from 'pino'
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
 import { type CommandContext, CommandExecutor, type CommandOutcome } from '../command/execute.ts'
@@ -14,7 +15,6 @@ import {
   type HttpRequest,
   type HttpResponse,
   hasUndeclaredBody,
-  httpTrigger,
   invalidInput,
   isHttpRequest,
   rejected,
@@ -22,7 +22,8 @@ import {
   success,
 } from './http.ts'
 import { assertLogReachesViews } from './log-reaches-views.ts'
-import type { RoleContext, StartRole } from './role.ts'
+import { type OfferedFunction, offer } from './offer.ts'
+import type { StartRole } from './role.ts'
 
 const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
 const note = z.string().max(255)
@@ -72,18 +73,19 @@ export const startCommands: StartRole = async ({ app, config, iii, log }) => {
     now: () => new Date(),
   })
   const underWay = new Set<Promise<unknown>>()
-  const registered = [...app.commands.values()].flatMap((command) =>
-    register(command, { iii, log }, (...call) => {
+  const functions = [...app.commands.values()].map((command) =>
+    commandFunction(command, log, (...call) => {
       const execution = executor.execute(command.name, ...call)
       const done = execution.catch(() => undefined).finally(() => underWay.delete(done))
       underWay.add(done)
       return execution
     }),
   )
+  const offered = offer(iii, functions, log)
 
   return {
     async stop() {
-      for (const registration of registered) registration.unregister()
+      offered.unregister()
       await Promise.all(underWay)
       await fanOut.idle()
       await events.close()
@@ -93,31 +95,23 @@ export const startCommands: StartRole = async ({ app, config, iii, log }) => {
 
 type Execute = (input: unknown, context: CommandContext) => Promise<CommandOutcome>
 
-function register(
-  { name, definition }: AppCommand,
-  { iii, log }: Pick<RoleContext, 'iii' | 'log'>,
-  execute: Execute,
-) {
-  const functionId = `cmd::${name}`
+function commandFunction({ name, definition }: AppCommand, log: Logger, execute: Execute): OfferedFunction {
   const commandLog = log.child({ command: name })
-  const handle = async (payload: unknown, metadata: unknown) => {
-    if (isHttpRequest(payload)) {
-      const response = await overHttp(payload, definition.http?.status, execute)
-      commandLog.debug({ status: response.status_code }, 'command')
-      return response
-    }
-    const outcome = await direct(payload, metadata, execute)
-    commandLog.debug({ outcome: outcome.kind }, 'command')
-    return outcome
+  return {
+    id: `cmd::${name}`,
+    description: `Command ${name}: decides and appends its events.`,
+    http: definition.http,
+    async handle(payload, metadata) {
+      if (isHttpRequest(payload)) {
+        const response = await overHttp(payload, definition.http?.status, execute)
+        commandLog.debug({ status: response.status_code }, 'command')
+        return response
+      }
+      const outcome = await direct(payload, metadata, execute)
+      commandLog.debug({ outcome: outcome.kind }, 'command')
+      return outcome
+    },
   }
-  const registrations = [
-    iii.registerFunction(functionId, handle, {
-      description: `Command ${name}: decides and appends its events.`,
-    }),
-  ]
-  if (!definition.http) return registrations
-  const trigger = { type: 'http', function_id: functionId, config: httpTrigger(definition.http) }
-  return [...registrations, iii.registerTrigger(trigger)]
 }
 
 async function direct(payload: unknown, metadata: unknown, execute: Execute): Promise<CommandOutcome> {

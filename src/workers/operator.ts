@@ -8,6 +8,7 @@ import { systemStatus } from '../operator/status.ts'
 import type { System } from '../operator/system.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { directInput } from './http.ts'
+import { type OfferedFunction, offer } from './offer.ts'
 import type { StartRole } from './role.ts'
 
 /** How long another worker may take to answer an operator's question, in milliseconds. */
@@ -58,17 +59,22 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     },
     now: () => new Date(),
   }
-  const registered = Object.entries(OPERATIONS).map(([functionId, operation]) =>
-    iii.registerFunction(functionId, async (payload) => {
-      const request = directInput(payload)
-      const result = await operation(system, request)
-      if (CHANGES.includes(functionId)) log.info({ operation: functionId, request, result }, 'operator')
-      return result
+  const functions = Object.entries(OPERATIONS).map(
+    ([id, operation]): OfferedFunction => ({
+      id,
+      description: 'A use case of operators.',
+      async handle(payload) {
+        const request = directInput(payload)
+        const result = await operation(system, request)
+        if (CHANGES.includes(id)) log.info({ operation: id, request, result }, 'operator')
+        return result
+      },
     }),
   )
+  const offered = offer(iii, functions, log)
   return {
     async stop() {
-      for (const registration of registered) registration.unregister()
+      offered.unregister()
       for (const view of views.values()) view.close()
       await events.close()
     },

@@ -1,10 +1,10 @@
-import type { IIIClient } from 'iii-sdk'
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import { parseRequest } from '../operator/request.ts'
 import type { ViewStore } from '../projection/contract.ts'
 import type { EffectSender } from '../projection/effect-sender.ts'
 import type { ProjectionRunner } from '../projection/runner.ts'
+import type { OfferedFunction } from './offer.ts'
 
 const projection = z.string()
 const position = z.int().min(1)
@@ -46,59 +46,64 @@ export interface LiveView {
  * it and what waits behind it again, `ops::parked::discard` gives it up with a reason. `ops::effects::…`
  * does the same for effects that failed too often.
  */
-export function registerParkedOperations(iii: IIIClient, live: ReadonlyMap<string, LiveView>) {
+export function parkedOperations(live: ReadonlyMap<string, LiveView>): OfferedFunction[] {
   const find = (name: string) => {
     const found = live.get(name)
     if (found) return found
     const known = [...live.keys()].join(', ')
     throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${name}; there are: ${known}.`)
   }
-  return [
-    iii.registerFunction('ops::parked::letters', async (payload) => {
+  const operations: Record<string, (payload: unknown) => Promise<unknown>> = {
+    'ops::parked::letters': async (payload) => {
       const { projection, after, limit } = parseRequest(inputs.letters, payload)
       return find(projection).view.letters({ after, limit })
-    }),
-    iii.registerFunction('ops::parked::show', async (payload) => {
+    },
+    'ops::parked::show': async (payload) => {
       const { projection, position } = parseRequest(inputs.show, payload)
       const { view } = find(projection)
       const event = (await view.parkedEvent(position)) ?? notParked(projection, position)
       const sequence = await view.sequence(event.sequence, 101)
       return { event, behind: sequence.filter((other) => other.position > position) }
-    }),
-    iii.registerFunction('ops::parked::redrive', async (payload) => {
+    },
+    'ops::parked::redrive': async (payload) => {
       const { projection, position } = parseRequest(inputs.redrive, payload)
       return find(projection).runner.inTurn(async (projector) => {
         if (!(await projector.redrive(position))) notParked(projection, position)
         return { redriven: await projector.retry(position) }
       })
-    }),
-    iii.registerFunction('ops::parked::discard', async (payload) => {
+    },
+    'ops::parked::discard': async (payload) => {
       const { projection, position, by, reason } = parseRequest(inputs.discard, payload)
       return find(projection).runner.inTurn(async (projector) => {
         if (!(await projector.discard(position, by, reason))) notParked(projection, position)
         await projector.retryDue()
         return { discarded: 1 }
       })
-    }),
-    iii.registerFunction('ops::effects::dead', async (payload) => {
+    },
+    'ops::effects::dead': async (payload) => {
       const { projection, limit, idempotencyKey } = parseRequest(inputs.deadEffects, payload)
       return find(projection).view.deadEffects(limit, idempotencyKey)
-    }),
-    iii.registerFunction('ops::effects::redrive', async (payload) => {
+    },
+    'ops::effects::redrive': async (payload) => {
       const { projection, idempotencyKey } = parseRequest(inputs.redriveEffects, payload)
       const { view, effects } = find(projection)
       const redriven = await view.redriveEffects(idempotencyKey)
       if (redriven === 0 && idempotencyKey !== undefined) notDead(idempotencyKey)
       await effects.flush()
       return { redriven }
-    }),
-    iii.registerFunction('ops::effects::discard', async (payload) => {
+    },
+    'ops::effects::discard': async (payload) => {
       const { projection, idempotencyKey, ...discard } = parseRequest(inputs.discardEffect, payload)
       const at = new Date().toISOString()
       const discarded = await find(projection).view.discardEffect(idempotencyKey, { ...discard, at })
       return discarded ? { discarded: 1 } : notDead(idempotencyKey)
-    }),
-  ]
+    },
+  }
+  return Object.entries(operations).map(([id, handle]) => ({
+    id,
+    description: 'What operators do with what a projection could not apply or send.',
+    handle,
+  }))
 }
 
 function notParked(projection: string, position: number): never {

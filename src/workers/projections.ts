@@ -11,7 +11,8 @@ import { ProjectionRunner } from '../projection/runner.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
 import { Turns } from '../projection/turns.ts'
 import { assertLogReachesViews } from './log-reaches-views.ts'
-import { type LiveView, registerParkedOperations } from './parked-operations.ts'
+import { type OfferedFunction, offer } from './offer.ts'
+import { type LiveView, parkedOperations } from './parked-operations.ts'
 import { PROJECTION_QUEUE } from './projection-queue.ts'
 import type { RoleContext, StartRole } from './role.ts'
 
@@ -31,24 +32,22 @@ export const startProjections: StartRole = async (context) => {
   await assertLogReachesViews(app, config.data, events)
   const live = new Map<string, LiveView>()
   const turns = new Turns()
-  const registered: { unregister(): void }[] = []
+  const functions: OfferedFunction[] = []
   for (const definition of app.projections.values()) {
     const view = openView(definition, events, turns, context)
     live.set(definition.name, view)
     const { kind, name, functionId } = definition
     const description = `Applies the log to the ${kind} ${name} up to a position.`
-    registered.push(
-      iii.registerFunction(functionId, (payload) => apply(view, events, payload), { description }),
-    )
+    functions.push({ id: functionId, description, handle: (payload) => apply(view, events, payload) })
     void view.runner.start()
     void defineQueue(name, context)
   }
-  registered.push(...registerParkedOperations(iii, live))
+  const offered = offer(iii, [...functions, ...parkedOperations(live)], log)
   log.info({ projections: [...live.keys()] }, 'projections are live')
 
   return {
     async stop() {
-      for (const registration of registered) registration.unregister()
+      offered.unregister()
       await Promise.all([...live.values()].map(({ runner }) => runner.stop()))
       for (const { view } of live.values()) await view.close()
       await events.close()

@@ -13,13 +13,13 @@ import {
   failed,
   type HttpRequest,
   type HttpResponse,
-  httpTrigger,
   invalidInput,
   isHttpRequest,
   rejected,
   requestInput,
   success,
 } from './http.ts'
+import { type OfferedFunction, offer } from './offer.ts'
 import type { StartRole } from './role.ts'
 
 /** Where a query reads, and how it waits for its view to get somewhere. */
@@ -52,8 +52,7 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   }
   const logSource: Source = { reader: events, position: () => events.head(), reach: async () => undefined }
 
-  const registered = [...app.queries.values()].flatMap((query) => {
-    const functionId = `query::${query.name}`
+  const functions = [...app.queries.values()].map((query): OfferedFunction => {
     const source = (query.projection && sources.get(query.projection.name)) ?? logSource
     const queryLog = log.child({ query: query.name })
     const handle = async (payload: unknown) => {
@@ -63,15 +62,13 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
       queryLog.debug({ outcome: answer.kind }, 'query')
       return answer
     }
-    const registrations = [iii.registerFunction(functionId, handle, { description: `Query ${query.name}.` })]
-    if (!query.http) return registrations
-    const trigger = { type: 'http', function_id: functionId, config: httpTrigger(query.http) }
-    return [...registrations, iii.registerTrigger(trigger)]
+    return { id: `query::${query.name}`, description: `Query ${query.name}.`, http: query.http, handle }
   })
+  const offered = offer(iii, functions, log)
 
   return {
     async stop() {
-      for (const registration of registered) registration.unregister()
+      offered.unregister()
       for (const view of views.values()) view.close()
       await events.close()
     },

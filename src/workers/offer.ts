@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto'
+import type { IIIClient } from 'iii-sdk'
+import type { Logger } from 'pino'
+import { z } from 'zod'
+import type { HttpRoute } from '../kernel/http-route.ts'
+import { httpTrigger } from './http.ts'
+
+/** A function that a role offers on the engine, with its HTTP route if it has one. */
+export interface OfferedFunction {
+  readonly id: string
+  readonly description: string
+  readonly http?: HttpRoute | undefined
+  handle(payload: unknown, metadata: unknown): Promise<unknown>
+}
+
+interface Registration {
+  unregister(): void
+}
+
+/** How long the engine may take to say which functions it has, in milliseconds. */
+const ANSWER_TIMEOUT_MS = 5_000
+
+const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
+
+/**
+ * Registers functions on the engine and keeps them there. A function has one owner: whoever registers the
+ * same id takes it, and when that worker goes the function is gone, though this one still lives. So each
+ * change that the engine announces is a reason to look, and what is missing is registered again. While
+ * somebody else has a function it is left to him: there is no fight.
+ */
+export function offer(iii: IIIClient, functions: readonly OfferedFunction[], log: Logger): Registration {
+  const registered = new Map<string, Registration[]>()
+  const withdraw = (id: string) => {
+    for (const registration of registered.get(id) ?? []) registration.unregister()
+    registered.delete(id)
+  }
+  const register = (offered: OfferedFunction) => {
+    withdraw(offered.id)
+    registered.set(offered.id, registerOne(iii, offered))
+  }
+  for (const offered of functions) register(offered)
+
+  const watch = watchChanges(iii, log, async () => {
+    const answer = await iii.trigger({
+      function_id: 'engine::functions::list',
+      payload: {},
+      timeoutMs: ANSWER_TIMEOUT_MS,
+    })
+    const present = new Set(functionList.parse(answer).functions.map(({ function_id }) => function_id))
+    const lost = functions.filter(({ id }) => registered.has(id) && !present.has(id))
+    if (lost.length === 0) return
+    log.warn({ functions: lost.map(({ id }) => id) }, 'the engine has lost functions; registering them again')
+    for (const offered of lost) register(offered)
+  })
+  return {
+    unregister() {
+      watch.unregister()
+      for (const { id } of functions) withdraw(id)
+    },
+  }
+}
+
+function registerOne(iii: IIIClient, { id, description, http, handle }: OfferedFunction): Registration[] {
+  const registrations: Registration[] = [
+    iii.registerFunction(id, (payload: unknown, metadata: unknown) => handle(payload, metadata), {
+      description,
+    }),
+  ]
+  if (http) {
+    registrations.push(iii.registerTrigger({ type: 'http', function_id: id, config: httpTrigger(http) }))
+  }
+  return registrations
+}
+
+/** Calls `check` after each change that the engine announces; changes during a check lead to one more. */
+function watchChanges(iii: IIIClient, log: Logger, check: () => Promise<void>): Registration {
+  // The id is this process's own, so that it never depends on what others register.
+  const id = `cqrs::changed::${randomUUID()}`
+  let running = false
+  let again = false
+  let stopped = false
+  const run = async () => {
+    again = true
+    if (running) return
+    running = true
+    while (again && !stopped) {
+      again = false
+      await check().catch((error) =>
+        log.debug({ err: error }, 'the engine could not be asked for its functions'),
+      )
+    }
+    running = false
+  }
+  // The function goes with the link, not before: a notice that is on its way still finds it.
+  iii.registerFunction(id, async () => void run(), { metadata: { internal: true } })
+  const triggers = ['engine::functions-available', 'engine::workers-available'].map((type) =>
+    iii.registerTrigger({ type, function_id: id, config: {} }),
+  )
+  return {
+    unregister() {
+      stopped = true
+      for (const trigger of triggers) trigger.unregister()
+    },
+  }
+}

@@ -1,0 +1,57 @@
+import pino from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import { startEngine } from '../../src/engine/engine.ts'
+import { offer } from '../../src/workers/offer.ts'
+import { sdkWorker } from '../support/sdk-worker.ts'
+import { until } from '../support/until.ts'
+
+const silent = pino({ level: 'silent' })
+
+async function twoWorkers() {
+  const engine = await startEngine({ port: 0, http: { port: 0 } })
+  onTestFinished(() => engine.close())
+  const [owner, other] = [await sdkWorker(engine.url), await sdkWorker(engine.url)]
+  const offered = offer(
+    owner,
+    [
+      {
+        id: 'cmd::greet',
+        description: 'Greets.',
+        http: { method: 'GET', path: '/greet' },
+        handle: async () => ({ status_code: 200, body: { from: 'owner' } }),
+      },
+    ],
+    silent,
+  )
+  const call = () => other.trigger({ function_id: 'cmd::greet', payload: {}, timeoutMs: 1_000 })
+  const fromOwner = async () => ((await call()) as { body: { from: string } }).body.from === 'owner'
+  await until('the function is there', fromOwner)
+  return { engine, owner, other, offered, call, fromOwner }
+}
+
+test('a function that another worker took comes back when that worker goes, with its route', async () => {
+  const { engine, call, fromOwner } = await twoWorkers()
+  const thief = await sdkWorker(engine.url)
+  thief.registerFunction('cmd::greet', async () => ({ body: { from: 'thief' } }))
+  await until(
+    'the thief has it',
+    async () => ((await call()) as { body: { from: string } }).body.from === 'thief',
+  )
+  await thief.shutdown()
+  await until('the owner has it again', fromOwner)
+  await until('the route is there', async () => (await fetch(`${engine.httpUrl}/greet`)).status === 200)
+})
+
+test('what is withdrawn stays away', async () => {
+  const { engine, offered, call } = await twoWorkers()
+  offered.unregister()
+  await until('it is gone', () =>
+    call().then(
+      () => false,
+      ({ code }) => code === 'function_not_found',
+    ),
+  )
+  const passer = await sdkWorker(engine.url)
+  await passer.shutdown()
+  await expect(call()).rejects.toMatchObject({ code: 'function_not_found' })
+})
