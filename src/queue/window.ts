@@ -99,11 +99,11 @@ export class Window {
 
   /**
    * The head of `lane` cannot be delivered for now. If older messages of its group have come back behind
-   * it, the lane is dropped and built again in order.
+   * it, or may have and were not read yet, the lane is dropped and built again in order.
    */
   block(lane: Lane, state: 'waiting' | 'missing'): void {
     lane.state = state
-    if (lane.isOutOfOrder) {
+    if (lane.isOutOfOrder || this.#isAhead(lane)) {
       this.rewind()
       return
     }
@@ -234,6 +234,11 @@ export class Window {
     this.#lanes.add(lane)
     if (group !== undefined) this.#groups.set(group, lane)
     return lane
+  }
+
+  /** Whether a rewind has kept this group's head while what lies before it is still to be read again. */
+  #isAhead(lane: Lane): boolean {
+    return lane.group !== undefined && this.#cursor < seqOf(lane.head)
   }
 
   #removeHead(lane: Lane): void {

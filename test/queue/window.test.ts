@@ -146,6 +146,27 @@ test('a retry does not go ahead of an older message that was redriven meanwhile'
   expect(harness.delivered).toEqual(['a1', 'a1', 'a2', 'a1', 'a2'])
 })
 
+test('nor when the queue is paused, so that the older message is not read before the retry', async () => {
+  const harness = await queueHarness({ queues: { jobs: { ...fifo, max_retries: 2, backoff_ms: 100 } } })
+  harness.start()
+  await harness.enqueue('a1', { group: 'a' })
+  await harness.enqueue('a2', { group: 'a' })
+  await harness.answer('a1', FAILED)
+  await harness.settled()
+  harness.clock.advance(100)
+  await harness.answer('a1', FAILED)
+  await harness.untilOpen('a2')
+  await harness.queue.setPaused('jobs', true)
+  await harness.queue.redriveMessage('jobs', 'a1')
+  await harness.answer('a2', FAILED)
+  await harness.settled()
+  harness.clock.advance(100)
+  await harness.queue.setPaused('jobs', false)
+  await harness.answer('a1')
+  await harness.answer('a2')
+  expect(harness.delivered).toEqual(['a1', 'a1', 'a2', 'a1', 'a2'])
+})
+
 test('racing redrives deliver each dead letter once', async () => {
   const harness = await queueHarness({ queues: { jobs: { max_retries: 1 } } })
   harness.automatic.answer = () => FAILED
