@@ -81,7 +81,7 @@ export const startCommands: StartRole = async ({ app, config, iii, log }) => {
       return execution
     }),
   )
-  const offered = offer(iii, functions, log)
+  const offered = await offer(iii, functions, log)
 
   return {
     async stop() {

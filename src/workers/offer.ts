@@ -28,7 +28,12 @@ const functionList = z.object({ functions: z.array(z.object({ function_id: z.str
  * change that the engine announces is a reason to look, and what is missing is registered again. While
  * somebody else has a function it is left to him: there is no fight.
  */
-export function offer(iii: IIIClient, functions: readonly OfferedFunction[], log: Logger): Registration {
+export async function offer(
+  iii: IIIClient,
+  functions: readonly OfferedFunction[],
+  log: Logger,
+): Promise<Registration> {
+  await warnOfOthers(iii, functions, log)
   const registered = new Map<string, Registration[]>()
   const withdraw = (id: string) => {
     for (const registration of registered.get(id) ?? []) registration.unregister()
@@ -41,12 +46,7 @@ export function offer(iii: IIIClient, functions: readonly OfferedFunction[], log
   for (const offered of functions) register(offered)
 
   const watch = watchChanges(iii, log, async () => {
-    const answer = await iii.trigger({
-      function_id: 'engine::functions::list',
-      payload: {},
-      timeoutMs: ANSWER_TIMEOUT_MS,
-    })
-    const present = new Set(functionList.parse(answer).functions.map(({ function_id }) => function_id))
+    const present = await functionsOf(iii)
     const lost = functions.filter(({ id }) => registered.has(id) && !present.has(id))
     if (lost.length === 0) return
     log.warn({ functions: lost.map(({ id }) => id) }, 'the engine has lost functions; registering them again')
@@ -58,6 +58,27 @@ export function offer(iii: IIIClient, functions: readonly OfferedFunction[], log
       for (const { id } of functions) withdraw(id)
     },
   }
+}
+
+async function functionsOf(iii: IIIClient): Promise<Set<string>> {
+  const call = { function_id: 'engine::functions::list', payload: {}, timeoutMs: ANSWER_TIMEOUT_MS }
+  return new Set(functionList.parse(await iii.trigger(call)).functions.map(({ function_id }) => function_id))
+}
+
+/** Within one data folder a lock sees to it that nobody else has them: who does works on another one. */
+async function warnOfOthers(
+  iii: IIIClient,
+  functions: readonly OfferedFunction[],
+  log: Logger,
+): Promise<void> {
+  const present = await functionsOf(iii).catch(() => new Set<string>())
+  const taken = functions.filter(({ id }) => present.has(id)).map(({ id }) => id)
+  if (taken.length === 0) return
+  log.warn(
+    { functions: taken },
+    'another worker of this engine has these functions and loses them now; if it belongs to a second system ' +
+      'with a data folder of its own, give that one an engine of its own',
+  )
 }
 
 function registerOne(iii: IIIClient, { id, description, http, handle }: OfferedFunction): Registration[] {

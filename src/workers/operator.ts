@@ -71,7 +71,7 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
       },
     }),
   )
-  const offered = offer(iii, functions, log)
+  const offered = await offer(iii, functions, log)
   return {
     async stop() {
       offered.unregister()

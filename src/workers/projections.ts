@@ -42,7 +42,7 @@ export const startProjections: StartRole = async (context) => {
     void view.runner.start()
     void defineQueue(name, context)
   }
-  const offered = offer(iii, [...functions, ...parkedOperations(live)], log)
+  const offered = await offer(iii, [...functions, ...parkedOperations(live)], log)
   log.info({ projections: [...live.keys()] }, 'projections are live')
 
   return {

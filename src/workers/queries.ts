@@ -64,7 +64,7 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
     }
     return { id: `query::${query.name}`, description: `Query ${query.name}.`, http: query.http, handle }
   })
-  const offered = offer(iii, functions, log)
+  const offered = await offer(iii, functions, log)
 
   return {
     async stop() {

@@ -11,7 +11,7 @@ async function twoWorkers() {
   const engine = await startEngine({ port: 0, http: { port: 0 } })
   onTestFinished(() => engine.close())
   const [owner, other] = [await sdkWorker(engine.url), await sdkWorker(engine.url)]
-  const offered = offer(
+  const offered = await offer(
     owner,
     [
       {
@@ -54,4 +54,13 @@ test('what is withdrawn stays away', async () => {
   const passer = await sdkWorker(engine.url)
   await passer.shutdown()
   await expect(call()).rejects.toMatchObject({ code: 'function_not_found' })
+})
+
+test('who takes functions that another worker has is warned: it may be a second system', async () => {
+  const { engine } = await twoWorkers()
+  const warnings: string[] = []
+  const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(line) })
+  const greet = { id: 'cmd::greet', description: 'Greets.', handle: async () => ({}) }
+  await offer(await sdkWorker(engine.url), [greet], log)
+  expect(warnings).toEqual([expect.stringContaining('another worker of this engine has these functions')])
 })
