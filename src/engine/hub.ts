@@ -62,10 +62,10 @@ export class Hub {
   run(functionId: string, data: RawJson, metadata: RawJson | undefined): void {
     this.invocations.invoke({ functionId, data, metadata }, (outcome) => {
       if (outcome.ok) return
-      this.logger.warn(
-        { functionId, code: outcome.error.code },
-        `a triggered function failed: ${outcome.error.message}`,
-      )
+      const { code, message } = outcome.error
+      // A worker that ends takes what it was told last with it; that is no fault of the function.
+      const level = code === 'invocation_stopped' ? 'info' : 'warn'
+      this.logger[level]({ functionId, code }, `a triggered function failed: ${message}`)
     })
   }
 
