@@ -110,7 +110,7 @@ export class CommandExecutor {
 
   /** Decides once; undefined if the stream moved meanwhile and the command must be decided anew. */
   async #attempt(
-    { decider, definition }: AppCommand,
+    { name, decider, definition }: AppCommand,
     input: unknown,
     context: CommandContext,
     idempotency: Idempotency | undefined,
@@ -125,6 +125,13 @@ export class CommandExecutor {
       // The state may hold the first try of this very command, which then is no reason to reject it.
       return (await this.#replay(idempotency)) ?? { kind: 'rejected', rejection: decision }
     }
+    if (!Array.isArray(decision)) {
+      throw new CqrsError(
+        'CQRS_APP_INVALID',
+        `The decider ${decider.name} answered the command ${name} with ${String(decision)}; return an array of events ` +
+          '(empty if nothing changes) or a rejection.',
+      )
+    }
     if (decision.length === 0 && !idempotency) {
       if (!(await cached.confirm(log))) return undefined
       return {
@@ -136,7 +143,7 @@ export class CommandExecutor {
       }
     }
 
-    const events = decision.map((event) => this.#check(event))
+    const events = decision.map((event: DomainEvent) => this.#check(event))
     const submitted = cached.append(events, (expectedVersion) =>
       log.append({
         stream,

@@ -28,6 +28,9 @@ import type { StartRole } from './role.ts'
 const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
 const note = z.string().max(255)
 
+/** W3C trace context, version 00 and later; anything else is left out, as the standard says. */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
 /** What a caller may say about a command besides its input: another worker in the metadata of its call. */
 const callerContext = z.object({
   idempotencyKey: idempotencyKey.optional(),
@@ -138,7 +141,8 @@ async function overHttp(
   const merged = requestInput(request.body, request.path_params)
   if (!merged.ok) return invalidInput(merged.issues)
   try {
-    const { traceparent, 'x-correlation-id': correlationId } = request.headers
+    const { traceparent: trace, 'x-correlation-id': correlationId } = request.headers
+    const traceparent = trace && TRACEPARENT.test(trace) ? trace : undefined
     return toResponse(
       await execute(merged.input, context({ idempotencyKey: key, correlationId, traceparent })),
       status,

@@ -284,3 +284,21 @@ test('an event that the decider itself cannot fold is not stored', async () => {
   await expect(run()).rejects.toThrow('evolve fails')
   expect(await log.head()).toBe(0)
 })
+
+test('a decider that returns nothing is told what to return, and nothing is stored', async () => {
+  const { log } = shop()
+  const app = counter(z.object({ word: z.string() }), 'word')
+  const command = app.commands.get('count')
+  if (!command) throw new Error('the app has no command')
+  const forgetful = {
+    ...app,
+    commands: new Map([
+      ['count', { ...command, definition: { ...command.definition, decide: () => undefined as never } }],
+    ]),
+  }
+  await expect(executorOf(forgetful, log)()).rejects.toMatchObject({
+    code: 'CQRS_APP_INVALID',
+    message: expect.stringContaining('return an array of events'),
+  })
+  expect(await log.head()).toBe(0)
+})
