@@ -143,17 +143,19 @@ export class CommandExecutor {
       }
     }
 
-    const events = decision.map((event: DomainEvent) => this.#check(event))
-    const submitted = cached.append(events, (expectedVersion) =>
-      log.append({
-        stream,
-        expectedVersion,
-        events,
-        metadata: metadata(context),
-        ...(idempotency ? { idempotency } : {}),
-      }),
+    const checked = decision.map((event: DomainEvent) => this.#check(event))
+    const submitted = cached.append(
+      checked.map(({ read }) => read),
+      (expectedVersion) =>
+        log.append({
+          stream,
+          expectedVersion,
+          events: checked.map(({ stored }) => stored),
+          metadata: metadata(context),
+          ...(idempotency ? { idempotency } : {}),
+        }),
     )
-    return this.#settle(await submitted, events.length, idempotency)
+    return this.#settle(await submitted, checked.length, idempotency)
   }
 
   async #settle(
@@ -178,16 +180,21 @@ export class CommandExecutor {
    * every projection and close its stream for ever. The state is folded from what will come back, too, so
    * that a decision does not depend on whether the stream was in memory.
    */
-  #check({ type, data }: DomainEvent): NewEvent {
+  #check({ type, data }: DomainEvent): { stored: NewEvent; read: DomainEvent } {
     const { schema, version } = this.#options.app.events.get(type)
     const made = parseInput(schema, data)
-    const stored: unknown = made.ok ? JSON.parse(JSON.stringify(made.value) ?? 'null') : undefined
-    const read = made.ok ? parseInput(schema, stored) : made
-    if (read.ok) return { type, schemaVersion: version, data: read.value }
+    const json: unknown = made.ok ? JSON.parse(JSON.stringify(made.value) ?? 'null') : undefined
+    const read = made.ok ? parseInput(schema, json) : made
+    if (read.ok) {
+      return { stored: { type, schemaVersion: version, data: json }, read: { type, data: read.value } }
+    }
+    const problem = made.ok
+      ? 'would not fit its schema when it is read again as JSON'
+      : 'does not fit its schema'
     throw new CqrsError(
       'CQRS_APP_INVALID',
-      `A decider made an event ${type} that ${made.ok ? 'would not fit its schema when it is read again as JSON' : 'does not fit its schema'}: ` +
-        `${describeIssues(read.issues)}. An event holds plain JSON, and its schema accepts what it gave out.`,
+      `A decider made an event ${type} that ${problem}: ${describeIssues(read.issues)}. ` +
+        'An event holds plain JSON, and its schema accepts what it gave out.',
     )
   }
 }

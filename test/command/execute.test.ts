@@ -257,9 +257,12 @@ function executorOf(app: App, log: EventLog) {
   return () => executor.execute('count', {}, { commandId: 'c' })
 }
 
-test('a decision is the same whether the stream was in memory or read from the log', async () => {
+test.each([
+  ['that tidies up', z.string().trim().toLowerCase(), ' LOUD '],
+  ['that changes its own output once more', z.string().transform((word) => word.slice(1)), '..loud'],
+])('a decision is the same warm and cold, under a schema %s', async (_, word, made) => {
   const { log } = shop()
-  const app = counter(z.object({ word: z.string().trim().toLowerCase() }), ' LOUD ')
+  const app = counter(z.object({ word }), made)
   const warm = executorOf(app, log)
   expect(await warm()).toMatchObject({ kind: 'accepted' })
   expect(await warm()).toMatchObject({ kind: 'rejected' })
