@@ -8,7 +8,7 @@ import type { Setting } from './setting.ts'
 import { suggest } from './suggest.ts'
 
 /** The file that is read when CQRS_CONFIG names no other; it may be missing. */
-export const DEFAULT_FILE = 'iii.config.yaml'
+const DEFAULT_FILE = 'iii.config.yaml'
 
 /** Variables with our prefix that are no settings. */
 const FURTHER_VARIABLES = ['CQRS_CONFIG']

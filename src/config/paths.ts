@@ -6,8 +6,6 @@ export interface DataPaths {
   readonly events: string
   /** The durable queue. */
   readonly queue: string
-  /** What operators wish for: rebuilds, pauses. */
-  readonly control: string
   /** State of the embedded engine. */
   readonly state: string
   /** Folder of the views. */
@@ -21,7 +19,6 @@ export function dataPaths(data: string): DataPaths {
   return {
     events: join(data, 'events.db'),
     queue: join(data, 'queue.db'),
-    control: join(data, 'control.db'),
     state: join(data, 'state.db'),
     views: join(data, 'views'),
     upLock: join(data, 'up.lock'),

@@ -20,7 +20,7 @@ export type {
 } from './options.ts'
 
 /** The version of the iii engine whose protocol and behaviour this one has. */
-export const ENGINE_VERSION = '0.22.1'
+const ENGINE_VERSION = '0.22.1'
 
 /** Workers that come by these addresses run on this machine. */
 const LOOPBACK = ['127.0.0.1', 'localhost', '::1']

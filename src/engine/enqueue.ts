@@ -4,7 +4,7 @@ import type { Invocations } from './invocations.ts'
 import { failure, type Outcome, success } from './outcome.ts'
 
 /** The function whose owner is the queue provider. */
-export const ENQUEUE_FUNCTION = 'engine::queue::enqueue'
+const ENQUEUE_FUNCTION = 'engine::queue::enqueue'
 
 /**
  * Hands a call to the queue provider instead of to its function. `done` learns of

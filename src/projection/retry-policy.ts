@@ -21,7 +21,7 @@ const KEPT_FAILURES = 10
  * @param attempts failures so far, at least 1
  * @param random gives a number in [0, 1)
  */
-export function retryDelay(policy: RetryPolicy, attempts: number, random: () => number): number {
+function retryDelay(policy: RetryPolicy, attempts: number, random: () => number): number {
   const full = Math.min(policy.capMs, policy.baseMs * 2 ** Math.min(attempts - 1, 30))
   return full / 2 + (full / 2) * random()
 }

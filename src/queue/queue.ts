@@ -18,7 +18,7 @@ import { parseQueueSettings, type QueueSettings } from './settings.ts'
 import { WINDOW_LIMITS, type WindowLimits } from './window.ts'
 
 /** The queue that is there without being defined, as in iii. */
-export const DEFAULT_QUEUE = 'default'
+const DEFAULT_QUEUE = 'default'
 
 /** Dead letters that one transaction moves. */
 const REDRIVE_CHUNK = 1_000

@@ -49,7 +49,7 @@ async function examine(context: CliContext): Promise<Check[]> {
 }
 
 /** The checks for people, line by line. */
-export function renderChecks(checks: readonly Check[]): string[] {
+function renderChecks(checks: readonly Check[]): string[] {
   const marks = {
     ok: styleText('green', 'ok'),
     warn: styleText('yellow', 'warn'),

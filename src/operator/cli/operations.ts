@@ -85,7 +85,7 @@ export async function patiently(act: () => Promise<void>, context: CliContext): 
 }
 
 /** Whether anything listens at the engine's address; says so at once where the SDK would try again and again. */
-export async function assertListening(config: Config): Promise<void> {
+async function assertListening(config: Config): Promise<void> {
   const { hostname, port, protocol } = new URL(config.engine.url)
   const socket = connectTcp({
     host: hostname.replace(/^\[|\]$/g, ''),

@@ -126,7 +126,7 @@ class SqliteViewReader implements ReadableView {
  * A page by keyset: rows beyond the last one of the page before, in (value, key) order. Documents that
  * lack the indexed field are not found by it.
  */
-export function findQuery(
+function findQuery(
   { equals, from, to }: Pick<FindOptions, 'equals' | 'from' | 'to'>,
   field: string,
   after: { value: Value; key: string } | undefined,
