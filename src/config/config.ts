@@ -177,6 +177,10 @@ export const configSchema = z.object({
       min: 0,
     }),
   }),
+  standbyIntervalMs: milliseconds(
+    'How often a worker that stands by, or shares projections, looks whether there is more for it to do.',
+    { env: 'CQRS_STANDBY_INTERVAL_MS', default: 100, min: 10 },
+  ),
   hangMs: milliseconds('How long a worker process may stand still before it is killed and started again.', {
     env: 'CQRS_HANG_MS',
     default: 20_000,

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Partition } from '../kernel/partition.ts'
 
 /** Where the stores lie in the data folder; one file per writer, so that no two processes fight for a lock. */
 export interface DataPaths {
@@ -33,7 +34,15 @@ export function roleLock(data: string, role: string): string {
 /** The generation that every view begins with. */
 const FIRST_GENERATION = 1
 
-/** The file of one generation of one view. */
-export function viewPath(data: string, projection: string, generation: number = FIRST_GENERATION): string {
-  return join(dataPaths(data).views, `${projection}.${generation}.db`)
+const WHOLE: Partition = { index: 0, count: 1 }
+
+/** The file of one generation of one view, or of one partition of it. */
+export function viewPath(
+  data: string,
+  projection: string,
+  { generation = FIRST_GENERATION, partition = WHOLE }: { generation?: number; partition?: Partition } = {},
+): string {
+  const { index, count } = partition
+  const part = count === 1 ? '' : `.${index}of${count}`
+  return join(dataPaths(data).views, `${projection}.${generation}${part}.db`)
 }

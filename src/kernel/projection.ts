@@ -1,3 +1,4 @@
+import { CqrsError } from './errors.ts'
 import type { EventDefinition, RecordedEvent, RecordedEventOf } from './event.ts'
 
 /** Something to be done in the world because of an event. Sent at least once; see {@link Emit}. */
@@ -44,8 +45,10 @@ export interface ProjectionDefinition<Document = unknown, Index extends string =
   readonly name: string
   /** Higher by one whenever the fold changes; the view is then built anew. */
   readonly version: number
-  /** The function on the engine that applies events, e.g. `proj::inventory-list`. */
+  /** The function on the engine that applies events, e.g. `proj::inventory-list`; see {@link unitsOf} for partitions. */
   readonly functionId: string
+  /** Into how many parts, by the stream of the events, the work is split; 1 is the whole. */
+  readonly partitions: number
   readonly events: readonly EventDefinition[]
   /** Top-level fields of the document by which it can be found and sorted. */
   readonly indexes: readonly Index[]
@@ -79,6 +82,12 @@ export interface ViewOptions<
   indexes?: readonly (Index & keyof NoInfer<Document>)[]
   /** Names the sequence of an event, within which order is kept; by default its stream. */
   sequence?(event: RecordedEvent): string
+  /**
+   * Splits the work by the stream of the events into so many parts, each with its own checkpoint, queue and
+   * function, so that several processes share it. Only for views whose every document is made from the
+   * events of one stream. 1 to 64; 1 if left out.
+   */
+  partitions?: number
 }
 
 /** The second half of a definition: one keyed, pure fold per type of event. */
@@ -120,17 +129,36 @@ function define<Document, Index extends string>(
   options: ViewOptions<readonly EventDefinition[], Document, Index>,
   on: object,
 ): ProjectionDefinition<Document, Index> {
+  const { name, partitions = 1 } = options
+  checkPartitions(name, partitions, options.sequence !== undefined)
   // The table is checked per type where it is given; here it is only looked up by an event's type.
   const handlers = new Map(Object.entries(on as Record<string, EffectHandler<Document>>))
   return Object.freeze({
     kind,
-    name: options.name,
+    name,
     version: options.version ?? 1,
     functionId,
+    partitions,
     events: options.events,
     indexes: options.indexes ?? [],
     initial: options.initial,
     sequence: options.sequence ?? ((event: RecordedEvent) => event.stream),
     handler: (type: string) => handlers.get(type),
   })
+}
+
+function checkPartitions(name: string, partitions: number, hasSequence: boolean): void {
+  if (!Number.isInteger(partitions) || partitions < 1 || partitions > 64) {
+    throw new CqrsError(
+      'CQRS_APP_INVALID',
+      `The projection ${name} has ${partitions} partitions; give a whole number from 1 to 64.`,
+    )
+  }
+  if (partitions > 1 && hasSequence) {
+    throw new CqrsError(
+      'CQRS_APP_INVALID',
+      `The projection ${name} has both "partitions" and "sequence": partitions go by stream, so that the order of ` +
+        'a sequence of several streams could not be kept. Leave one of them out.',
+    )
+  }
 }

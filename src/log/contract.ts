@@ -1,4 +1,5 @@
 import type { EventMetadata, RecordedEvent } from '../kernel/event.ts'
+import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 
 /** An event on its way into the log; `data` is JSON. */
@@ -56,6 +57,16 @@ export interface LogPage {
   readonly head: Position
 }
 
+/** What of the log is read. */
+export interface ReadOptions {
+  /** Positions looked at, whether they are wanted or not. */
+  readonly limit: number
+  /** Only events of these types; all if left out. */
+  readonly types?: ReadonlySet<string>
+  /** Only events of streams in this partition; all if left out. */
+  readonly partition?: Partition
+}
+
 /**
  * The event log: the one truth. Positions are contiguous and grow in commit order; a reader never sees
  * p + 1 before p. Data leaves it as it was stored: decoding is the reader's business.
@@ -71,8 +82,8 @@ export interface EventLog {
   readStream(stream: string, options?: { after?: number }): AsyncIterable<readonly RecordedEvent[]>
   /** The last events of a stream, newest first, below version `before` if given. */
   history(stream: string, options: { limit: number; before?: number }): Promise<readonly RecordedEvent[]>
-  /** The next at most `limit` positions after `after`; only events of `types` if given. */
-  readFrom(after: Position, options: { limit: number; types?: ReadonlySet<string> }): Promise<LogPage>
+  /** The next at most `limit` positions after `after`; only events of the wanted types and streams. */
+  readFrom(after: Position, options: ReadOptions): Promise<LogPage>
   /** The last position; 0 if the log is empty. */
   head(): Promise<Position>
   close(): Promise<void>

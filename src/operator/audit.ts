@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { CqrsError } from '../kernel/errors.ts'
 import { handledTypes } from '../kernel/projection.ts'
+import { findUnit } from '../kernel/unit.ts'
 import { AUDIT_START, auditStep } from '../projection/audit.ts'
 import type { AuditAnswer } from './contract.ts'
 import { parseRequest } from './request.ts'
@@ -17,18 +17,14 @@ const request = z.object({
 })
 
 /**
- * Audits one stretch of a projection: recomputes its digest from the log and compares. The caller goes on
+ * Audits one stretch of a projection, or of a partition of one: recomputes its digest from the log and compares. The caller goes on
  * with the answer's `progress` and `target` until it reaches the target or gets a finding.
  *
  * @throws CqrsError CQRS_UNKNOWN_PROJECTION
  */
 export async function auditProjection(system: System, input: unknown): Promise<AuditAnswer> {
   const { projection: name, progress, target: given } = parseRequest(request, input)
-  const projection = system.app.projections.get(name)
-  if (!projection) {
-    const known = [...system.app.projections.keys()].join(', ')
-    throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${name}; there are: ${known}.`)
-  }
+  const { projection, partition } = findUnit(system.app, name)
   const { parked } = await system.standing(name)
   const all = await system.marks(name, progress.position)
   // The view goes on while it is audited: the audit ends where the view stood when it began.
@@ -38,6 +34,7 @@ export async function auditProjection(system: System, input: unknown): Promise<A
   const step = await auditStep({
     log: system.log,
     types: handledTypes(projection),
+    partition,
     progress,
     marks,
     limit: STRETCH,

@@ -13,9 +13,11 @@ export interface SystemStatus {
   readonly takenAt: string
 }
 
-/** One projection, measured against the log's head. */
+/** One projection, or one partition of it, measured against the log's head. */
 export interface ProjectionStatus {
+  /** The projection's name, followed by `.<index>` for a partition. */
   readonly name: string
+  readonly projection: string
   readonly kind: 'projection' | 'reactor'
   readonly version: number
   readonly position: Position

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
+import { allUnits } from '../kernel/unit.ts'
 import type { Letter } from './contract.ts'
 import type { LetterBox } from './letter-box.ts'
 import { type LetterId, letterId } from './letter-id.ts'
@@ -23,17 +24,19 @@ export const effectLetters: LetterBox = {
   source: 'effect',
 
   names: async ({ app }) =>
-    [...app.projections.values()].filter(({ kind }) => kind === 'reactor').map(({ name }) => name),
+    allUnits(app)
+      .filter(({ projection }) => projection.kind === 'reactor')
+      .map(({ name }) => name),
 
   async list(system, reactor, limit) {
-    const found = effects.parse(await system.call('ops::effects::dead', { projection: reactor, limit }))
+    const found = effects.parse(await system.call(`ops::effects::dead::${reactor}`, { limit }))
     return found.map((one) => toLetter(reactor, one))
   },
 
   async show(system, id) {
     const wanted = idempotencyKey(id)
     const found = effects.parse(
-      await system.call('ops::effects::dead', { projection: id.name, idempotencyKey: wanted, limit: 1 }),
+      await system.call(`ops::effects::dead::${id.name}`, { idempotencyKey: wanted, limit: 1 }),
     )
     const [one] = found
     if (!one) {
@@ -46,17 +49,17 @@ export const effectLetters: LetterBox = {
   },
 
   async redrive(system, id) {
-    const input = { projection: id.name, idempotencyKey: idempotencyKey(id) }
-    return redriven.parse(await system.call('ops::effects::redrive', input))
+    const input = { idempotencyKey: idempotencyKey(id) }
+    return redriven.parse(await system.call(`ops::effects::redrive::${id.name}`, input))
   },
 
   async redriveAll(system, reactor) {
-    return redriven.parse(await system.call('ops::effects::redrive', { projection: reactor }))
+    return redriven.parse(await system.call(`ops::effects::redrive::${reactor}`, {}))
   },
 
   async discard(system, id, by, reason) {
-    const input = { projection: id.name, idempotencyKey: idempotencyKey(id), by, reason }
-    return discarded.parse(await system.call('ops::effects::discard', input))
+    const input = { idempotencyKey: idempotencyKey(id), by, reason }
+    return discarded.parse(await system.call(`ops::effects::discard::${id.name}`, input))
   },
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isCqrsError } from '../kernel/errors.ts'
+import { isMeant } from '../kernel/unit.ts'
 import type { DiscardResult, LetterDetails, LetterSource, LettersPage, RedriveResult } from './contract.ts'
 import { effectLetters } from './effect-letters.ts'
 import type { LetterBox } from './letter-box.ts'
@@ -74,7 +75,10 @@ export async function discardLetter(system: System, input: unknown): Promise<Dis
   return BOXES[parsed.source].discard(system, parsed, by, reason)
 }
 
-/** Does something under every name of the boxes, or under one. A box whose worker is away is named instead. */
+/**
+ * Does something under every name of the boxes, or under one. A source of which some worker is away is named as
+ * unavailable, with what the others gave.
+ */
 async function inEach<Result>(
   system: System,
   boxes: readonly LetterBox[],
@@ -82,17 +86,22 @@ async function inEach<Result>(
   act: (box: LetterBox, name: string) => Promise<Result>,
 ): Promise<{ results: Result[]; unavailable: LetterSource[] }> {
   const results: Result[] = []
-  const unavailable: LetterSource[] = []
-  for (const box of boxes) {
+  const unavailable = new Set<LetterSource>()
+  const attempt = async (source: LetterSource, work: () => Promise<void>) => {
     try {
-      const names = await box.names(system)
-      for (const name of names.filter((one) => only === undefined || one === only)) {
-        results.push(await act(box, name))
-      }
+      await work()
     } catch (error) {
       if (!isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE')) throw error
-      unavailable.push(box.source)
+      unavailable.add(source)
     }
   }
-  return { results, unavailable }
+  for (const box of boxes) {
+    await attempt(box.source, async () => {
+      const names = await box.names(system)
+      for (const name of names.filter((one) => only === undefined || isMeant(only, one))) {
+        await attempt(box.source, async () => void results.push(await act(box, name)))
+      }
+    })
+  }
+  return { results, unavailable: [...unavailable] }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Position } from '../kernel/position.ts'
+import { allUnits } from '../kernel/unit.ts'
 import type { Letter } from './contract.ts'
 import { type LetterBox, redriveEach } from './letter-box.ts'
 import { letterId, parseLetterId } from './letter-id.ts'
@@ -26,13 +27,13 @@ const discarded = z.object({ discarded: z.number() })
 export const parkedLetters: LetterBox = {
   source: 'parked',
 
-  names: async ({ app }) => [...app.projections.keys()],
+  names: async ({ app }) => allUnits(app).map(({ name }) => name),
 
   list: (system, projection, limit) => heads(system, projection, { after: 0, limit }),
 
   async show(system, { name, key }) {
     const position = Number(key)
-    const answer = await system.call('ops::parked::show', { projection: name, position })
+    const answer = await system.call(`ops::parked::show::${name}`, { position })
     const { event, behind } = shown.parse(answer)
     const { events } = await system.log.readFrom(position - 1, { limit: 1 })
     return {
@@ -44,8 +45,8 @@ export const parkedLetters: LetterBox = {
   },
 
   async redrive(system, { name, key }) {
-    const input = { projection: name, position: Number(key) }
-    return redriven.parse(await system.call('ops::parked::redrive', input))
+    const input = { position: Number(key) }
+    return redriven.parse(await system.call(`ops::parked::redrive::${name}`, input))
   },
 
   async redriveAll(system, projection) {
@@ -68,8 +69,8 @@ export const parkedLetters: LetterBox = {
   },
 
   async discard(system, { name, key }, by, reason) {
-    const input = { projection: name, position: Number(key), by, reason }
-    return discarded.parse(await system.call('ops::parked::discard', input))
+    const input = { position: Number(key), by, reason }
+    return discarded.parse(await system.call(`ops::parked::discard::${name}`, input))
   },
 }
 
@@ -78,7 +79,7 @@ async function heads(
   projection: string,
   page: { after: Position; limit: number },
 ): Promise<Letter[]> {
-  const found = letters.parse(await system.call('ops::parked::letters', { projection, ...page }))
+  const found = letters.parse(await system.call(`ops::parked::letters::${projection}`, page))
   return found.map(({ event, waiting }) => toLetter(projection, event, waiting))
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Position } from '../kernel/position.ts'
-import type { ProjectionDefinition } from '../kernel/projection.ts'
+import { allUnits, type ProjectionUnit } from '../kernel/unit.ts'
 import type { ProjectionStatus, SystemStatus } from './contract.ts'
 import type { System } from './system.ts'
 
@@ -15,24 +15,23 @@ export async function systemStatus(system: System): Promise<SystemStatus> {
   const head = await system.log.head()
   const owned = await ownedFunctions(system)
   const projections = await Promise.all(
-    [...system.app.projections.values()].map((projection) =>
-      projectionStatus(system, projection, head, owned),
-    ),
+    allUnits(system.app).map((unit) => projectionStatus(system, unit, head, owned)),
   )
   return { app: system.app.name, head, projections, takenAt: system.now().toISOString() }
 }
 
 async function projectionStatus(
   system: System,
-  { name, kind, version, functionId }: ProjectionDefinition,
+  { name, functionId, projection }: ProjectionUnit,
   head: Position,
   owned: ReadonlySet<string>,
 ): Promise<ProjectionStatus> {
   const { position, parked, effects } = await system.standing(name)
   return {
     name,
-    kind,
-    version,
+    projection: projection.name,
+    kind: projection.kind,
+    version: projection.version,
     position,
     lag: Math.max(0, head - position),
     parked,

@@ -11,10 +11,10 @@ import type { ViewStanding } from '../projection/contract.ts'
 export interface System {
   readonly app: App
   readonly log: EventLog
-  /** How each view stands, read from its store, whether its worker lives or not. */
-  standing(projection: string): Promise<ViewStanding>
+  /** How the view of a unit stands, read from its store, whether its worker lives or not. */
+  standing(unit: string): Promise<ViewStanding>
   /** Marks of a view's digest beyond a position, its checkpoint last. */
-  marks(projection: string, after: Position): Promise<readonly DigestMark[]>
+  marks(unit: string, after: Position): Promise<readonly DigestMark[]>
   /** Calls a function of another worker. @throws if nobody owns it or it fails */
   call(functionId: string, payload: unknown): Promise<unknown>
   now(): Date

@@ -1,4 +1,5 @@
 import { isCqrsError } from '../kernel/errors.ts'
+import { isIn, type Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import type { EventLog } from '../log/contract.ts'
 import { EMPTY_DIGEST, extendDigest } from './digest.ts'
@@ -38,6 +39,8 @@ export interface AuditRequest {
   readonly log: EventLog
   /** The types that the projection has handlers for. */
   readonly types: ReadonlySet<string>
+  /** The partition that the view is of; the whole if left out. */
+  readonly partition?: Partition
   /** What was recomputed so far. */
   readonly progress: AuditProgress
   /** The marks of the view beyond `progress`, by position; the last one is its checkpoint. */
@@ -51,7 +54,8 @@ export interface AuditRequest {
  * position that the log lacks, an event whose bytes changed, and any event that the view has left out,
  * taken twice or taken from elsewhere; the last three up to the nearest mark.
  */
-export async function auditStep({ log, types, progress, marks, limit }: AuditRequest): Promise<AuditStep> {
+export async function auditStep(request: AuditRequest): Promise<AuditStep> {
+  const { log, types, partition = { index: 0, count: 1 }, progress, marks, limit } = request
   const target = marks.at(-1)
   if (!target) return { kind: 'agrees', progress }
   const last = Math.min(progress.position + limit, target.position)
@@ -62,7 +66,7 @@ export async function auditStep({ log, types, progress, marks, limit }: AuditReq
     for (const event of events) {
       if (event.position !== position + 1) break
       position = event.position
-      if (types.has(event.type)) {
+      if (types.has(event.type) && isIn(event.stream, partition)) {
         digest = extendDigest(digest, [event])
         processed += 1
       }

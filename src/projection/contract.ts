@@ -1,5 +1,8 @@
 import type { Position } from '../kernel/position.ts'
 import type { Effect } from '../kernel/projection.ts'
+import type { ViewReader } from '../kernel/query.ts'
+import type { DigestMark } from './audit.ts'
+import type { Searchable } from './find.ts'
 
 /** How far a view is, stored with its documents in one transaction. */
 export interface Checkpoint {
@@ -111,6 +114,17 @@ export interface ViewStanding {
   readonly position: Position
   readonly parked: ParkedCounts
   readonly effects: { readonly pending: number; readonly dead: number }
+}
+
+/** A view, or a partition of it, from its readers' side: in a process of its own or beside the writer. */
+export interface ReadableView extends ViewReader<unknown>, Searchable {
+  /** Where the view is; what is read afterwards is at least as new. */
+  position(): Promise<Position>
+  /** Marks of the digest beyond a position, the checkpoint last, for an audit. */
+  marks(after: Position): Promise<DigestMark[]>
+  /** Where the view is and what has not gone through, for operators. */
+  standing(): Promise<ViewStanding>
+  close(): void
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { EventCatalog, RecordedEvent } from '../kernel/event.ts'
+import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import { type Effect, handledTypes, type ProjectionDefinition } from '../kernel/projection.ts'
 import type { EventLog } from '../log/contract.ts'
@@ -10,6 +11,8 @@ import type { Turns } from './turns.ts'
 
 export interface ProjectorOptions {
   projection: ProjectionDefinition
+  /** The part of the streams whose events the view is made of; all of them if left out. */
+  partition?: Partition
   catalog: EventCatalog
   log: EventLog
   view: ViewStore
@@ -72,10 +75,14 @@ export class Projector {
 
   /** Applies the next batch of the log. */
   async step(): Promise<StepOutcome> {
-    const { log, batchSize, turns } = this.#options
+    const { log, batchSize, turns, partition } = this.#options
     const checkpoint = await this.#state()
     const limit = checkpoint.position < this.#suspectedTo ? 1 : batchSize
-    const page = await log.readFrom(checkpoint.position, { limit, types: this.#types })
+    const page = await log.readFrom(checkpoint.position, {
+      limit,
+      types: this.#types,
+      ...(partition && { partition }),
+    })
     if (page.through === checkpoint.position) return 'at-head'
     return turns.run(async () => {
       if (page.events.length > 0) await this.#beginTrial(checkpoint.position + 1, page.through)

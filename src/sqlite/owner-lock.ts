@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -8,6 +8,7 @@ const SQLITE_BUSY = 5
 
 /** A lock that is held until it is released or the process ends, however it ends. */
 export interface OwnerLock {
+  /** May be called again. */
   release(): void
 }
 
@@ -32,7 +33,7 @@ export function tryOwn(path: string, pid: number = process.pid): OwnerLockOutcom
     db.exec('COMMIT')
     // Another process may win between the two; then its pid stands in the row and this one has not got the lock.
     db.exec('BEGIN IMMEDIATE')
-    return { held: true, lock: { release: () => db.close() } }
+    return { held: true, lock: { release: () => db.isOpen && db.close() } }
   } catch (error) {
     const holder = isBusy(error) ? readOwner(db) : undefined
     db.close()
@@ -48,6 +49,21 @@ export interface OwnOptions {
   signal?: AbortSignal
   /** How often to try while waiting, in milliseconds. Default 100. */
   pollMs?: number
+}
+
+/** Whether some process, this one included, owns `path` at the moment. Does not wait and takes nothing. */
+export function isOwned(path: string): boolean {
+  if (!existsSync(path)) return false
+  const db = new DatabaseSync(path, { timeout: 0 })
+  try {
+    db.exec('BEGIN IMMEDIATE')
+    return false
+  } catch (error) {
+    if (isBusy(error)) return true
+    throw toStoreError(error, path)
+  } finally {
+    db.close()
+  }
 }
 
 /** Waits as a standby until this process owns `path` (see {@link tryOwn}). */

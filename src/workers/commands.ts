@@ -7,6 +7,7 @@ import { FanOut } from '../command/fan-out.ts'
 import { dataPaths } from '../config/paths.ts'
 import type { AppCommand } from '../kernel/app.ts'
 import { parseInput } from '../kernel/input.ts'
+import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import {
   directInput,
@@ -52,11 +53,7 @@ export const startCommands: StartRole = async ({ app, config, iii, log }) => {
   })
   await assertLogReachesViews(app, config.data, events)
   const fanOut = new FanOut(
-    [...app.projections.values()].map(({ name, functionId }) => ({
-      projection: name,
-      queue: name,
-      functionId,
-    })),
+    allUnits(app).map(({ name, functionId }) => ({ projection: name, queue: name, functionId })),
     async ({ queue, functionId }, message) => {
       await iii.trigger({
         function_id: functionId,

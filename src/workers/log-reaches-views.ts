@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { viewPath } from '../config/paths.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
+import { allUnits } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 
@@ -17,8 +18,8 @@ import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
  */
 export async function assertLogReachesViews(app: App, data: string, events: EventLog): Promise<void> {
   const ahead: string[] = []
-  for (const projection of app.projections.values()) {
-    const path = viewPath(data, projection.name)
+  for (const { projection, partition } of allUnits(app)) {
+    const path = viewPath(data, projection.name, { partition })
     if (!existsSync(path)) continue
     const view = openSqliteViewReader(path, projection)
     try {

@@ -13,7 +13,8 @@ export interface OfferedFunction {
   handle(payload: unknown, metadata: unknown): Promise<unknown>
 }
 
-interface Registration {
+/** Something that was registered on the engine. */
+export interface Registration {
   unregister(): void
 }
 
@@ -22,40 +23,58 @@ const ANSWER_TIMEOUT_MS = 5_000
 
 const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
 
+/** The functions that one process offers on the engine; more can join and leave at any time. */
+export interface Offering {
+  /** Registers functions; the registration that is returned withdraws them. */
+  add(functions: readonly OfferedFunction[]): Promise<Registration>
+  /** Stops looking after them; what was not withdrawn goes with the link. */
+  close(): void
+}
+
 /**
  * Registers functions on the engine and keeps them there. A function has one owner: whoever registers the
  * same id takes it, and when that worker goes the function is gone, though this one still lives. So each
  * change that the engine announces is a reason to look, and what is missing is registered again. While
  * somebody else has a function it is left to him: there is no fight.
  */
+export function openOffering(iii: IIIClient, log: Logger): Offering {
+  const registered = new Map<OfferedFunction, Registration[]>()
+  const withdraw = (offered: OfferedFunction) => {
+    for (const registration of registered.get(offered) ?? []) registration.unregister()
+    registered.delete(offered)
+  }
+  const watch = watchChanges(iii, log, async () => {
+    const present = await functionsOf(iii)
+    const lost = [...registered.keys()].filter(({ id }) => !present.has(id))
+    if (lost.length === 0) return
+    log.warn({ functions: lost.map(({ id }) => id) }, 'the engine has lost functions; registering them again')
+    for (const offered of lost) {
+      withdraw(offered)
+      registered.set(offered, registerOne(iii, offered))
+    }
+  })
+  return {
+    async add(functions) {
+      await warnOfOthers(iii, functions, log)
+      for (const offered of functions) registered.set(offered, registerOne(iii, offered))
+      return { unregister: () => functions.forEach(withdraw) }
+    },
+    close: () => watch.unregister(),
+  }
+}
+
+/** Offers what does not change while the process lives; see {@link openOffering}. */
 export async function offer(
   iii: IIIClient,
   functions: readonly OfferedFunction[],
   log: Logger,
 ): Promise<Registration> {
-  await warnOfOthers(iii, functions, log)
-  const registered = new Map<string, Registration[]>()
-  const withdraw = (id: string) => {
-    for (const registration of registered.get(id) ?? []) registration.unregister()
-    registered.delete(id)
-  }
-  const register = (offered: OfferedFunction) => {
-    withdraw(offered.id)
-    registered.set(offered.id, registerOne(iii, offered))
-  }
-  for (const offered of functions) register(offered)
-
-  const watch = watchChanges(iii, log, async () => {
-    const present = await functionsOf(iii)
-    const lost = functions.filter(({ id }) => registered.has(id) && !present.has(id))
-    if (lost.length === 0) return
-    log.warn({ functions: lost.map(({ id }) => id) }, 'the engine has lost functions; registering them again')
-    for (const offered of lost) register(offered)
-  })
+  const offering = openOffering(iii, log)
+  const offered = await offering.add(functions)
   return {
     unregister() {
-      watch.unregister()
-      for (const { id } of functions) withdraw(id)
+      offering.close()
+      offered.unregister()
     },
   }
 }

@@ -1,11 +1,13 @@
 import { dataPaths, viewPath } from '../config/paths.ts'
 import { CqrsError } from '../kernel/errors.ts'
+import { allUnits, findUnit } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { auditProjection } from '../operator/audit.ts'
 import { readEvents } from '../operator/events.ts'
 import { discardLetter, listLetters, redriveLetters, showLetter } from '../operator/letters.ts'
 import { systemStatus } from '../operator/status.ts'
 import type { System } from '../operator/system.ts'
+import type { ReadableView } from '../projection/contract.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { directInput } from './http.ts'
 import { type OfferedFunction, offer } from './offer.ts'
@@ -32,27 +34,23 @@ const CHANGES = ['ops::dlq-redrive', 'ops::dlq-discard']
 export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   const views = new Map(
-    [...app.projections.values()].map((projection) => [
-      projection.name,
-      openSqliteViewReader(viewPath(config.data, projection.name), projection),
+    allUnits(app).map(({ name, projection, partition }) => [
+      name,
+      openSqliteViewReader(viewPath(config.data, projection.name, { partition }), projection),
     ]),
   )
-  const view = (projection: string) => {
-    const found = views.get(projection)
-    if (found) return found
-    throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${projection}.`)
-  }
+  const view = (unit: string) => views.get(findUnit(app, unit).name) as ReadableView
   const system: System = {
     app,
     log: events,
-    standing: async (projection) => view(projection).standing(),
-    marks: async (projection, after) => view(projection).marks(after),
+    standing: async (unit) => view(unit).standing(),
+    marks: async (unit, after) => view(unit).marks(after),
     async call(function_id, payload) {
       try {
         return await iii.trigger({ function_id, payload, timeoutMs: CALL_TIMEOUT_MS })
       } catch (error) {
         if ((error as { code?: unknown }).code !== 'function_not_found') throw error
-        const role = function_id.startsWith('ops::parked') ? 'projections' : 'queue'
+        const role = /^ops::(parked|effects)::/.test(function_id) ? 'projections' : 'queue'
         const message = `No worker offers ${function_id}; start one with "cqrs worker ${role}".`
         throw new CqrsError('CQRS_ENGINE_UNREACHABLE', message, { cause: error })
       }

@@ -4,10 +4,13 @@ import { parseInput } from '../kernel/input.ts'
 import { type Position, toPosition } from '../kernel/position.ts'
 import type { QueryDefinition } from '../kernel/query.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
+import { unitsOf } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
+import type { ReadableView } from '../projection/contract.ts'
+import { type QueriedView, wholeView } from '../projection/partitioned-view.ts'
 import { PositionWatch } from '../projection/position-watch.ts'
-import { openSqliteViewReader, type ReadableView } from '../projection/sqlite/view-reader.ts'
+import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import {
   directInput,
   failed,
@@ -42,13 +45,15 @@ type Answer =
  */
 export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
-  const views = new Map<string, ReadableView>()
+  const readers: ReadableView[] = []
   const sources = new Map<string, Source>()
   for (const projection of app.projections.values()) {
-    const path = viewPath(config.data, projection.name)
-    const view = openSqliteViewReader(path, projection)
-    views.set(projection.name, view)
-    sources.set(projection.name, viewSource(projection.name, view, events, config.queries.waitForPositionMs))
+    const { name } = projection
+    const parts = unitsOf(projection).map(({ partition }) =>
+      openSqliteViewReader(viewPath(config.data, name, { partition }), projection),
+    )
+    readers.push(...parts)
+    sources.set(name, viewSource(name, wholeView(parts), events, config.queries.waitForPositionMs))
   }
   const logSource: Source = { reader: events, position: () => events.head(), reach: async () => undefined }
 
@@ -69,13 +74,13 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   return {
     async stop() {
       offered.unregister()
-      for (const view of views.values()) view.close()
+      for (const reader of readers) reader.close()
       await events.close()
     },
   }
 }
 
-function viewSource(name: string, view: ReadableView, events: EventLog, waitMs: number): Source {
+function viewSource(name: string, view: QueriedView, events: EventLog, waitMs: number): Source {
   const watch = new PositionWatch({ read: () => view.position(), pollMs: 5 })
   return {
     reader: view,

@@ -1,4 +1,5 @@
 import { dataPaths } from '../config/paths.ts'
+import { allUnits } from '../kernel/unit.ts'
 import { DurableQueue } from '../queue/queue.ts'
 import { openSqliteQueueStore } from '../queue/sqlite/store.ts'
 import { PROJECTION_QUEUE } from './projection-queue.ts'
@@ -41,7 +42,7 @@ async function provide(
   const { concurrency, maxRetries, backoffMs, timeoutMs } = config.queue
   const queues = {
     default: { concurrency, max_retries: maxRetries, backoff_ms: backoffMs, timeout_ms: timeoutMs },
-    ...Object.fromEntries([...app.projections.keys()].map((name) => [name, PROJECTION_QUEUE])),
+    ...Object.fromEntries(allUnits(app).map(({ name }) => [name, PROJECTION_QUEUE])),
   }
   const queue = await DurableQueue.open({ store, log, queues })
   log.info({ store: dataPaths(config.data).queue }, 'the queue is open')

@@ -6,11 +6,11 @@ import { startQueue } from './queue.ts'
 import type { RoleName, StartRole } from './role.ts'
 import { withStandby } from './standby.ts'
 
-/** How each role starts. The queue has a lock of its own, with its store. */
+/** How each role starts. The queue has a lock of its own, with its store; projections are shared, each under a lock of its own. */
 export const STARTERS: Readonly<Record<RoleName, StartRole>> = {
   queue: startQueue,
   commands: withStandby('commands', startCommands),
-  projections: withStandby('projections', startProjections),
+  projections: startProjections,
   queries: withStandby('queries', startQueries),
   operator: withStandby('operator', startOperator),
 }

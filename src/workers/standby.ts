@@ -18,6 +18,7 @@ export function withStandby(name: RoleName, start: StartRole): StartRole {
     const atWork = (async () => {
       lock = await own(roleLock(config.data, name), {
         signal: stopping,
+        pollMs: config.standbyIntervalMs,
         onWaiting: (pid) => {
           log.info({ pid }, `another process is the ${name} worker of this data folder; standing by`)
           standingBy.resolve()

@@ -135,6 +135,21 @@ export function eventLogContract(newFolder: () => string, open: OpenLog): void {
     expect(await log.readFrom(9, { limit: 3 })).toEqual({ events: [], through: 9, head: 5 })
   })
 
+  test('a filter by partition gives each event to one of them', async () => {
+    const log = await openLog()
+    for (let item = 0; item < 20; item += 1) await log.append(append(`item-${item}`, 0, ['a']))
+    const found = [0, 1, 2].map(async (index) => {
+      const page = await log.readFrom(0, { limit: 100, partition: { index, count: 3 } })
+      expect(page).toMatchObject({ through: 20, head: 20 })
+      return page.events.map(({ position }) => position)
+    })
+    const parts = await Promise.all(found)
+    expect(parts.flat().sort((left, right) => left - right)).toEqual(
+      Array.from({ length: 20 }, (_, index) => index + 1),
+    )
+    for (const part of parts) expect(part.length).toBeGreaterThan(0)
+  })
+
   test('a stream of several batches is read from any version', async () => {
     const log = await openLog()
     const types = Array.from({ length: 1_203 }, (_, index) => `t${index + 1}`)

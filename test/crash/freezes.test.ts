@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { test } from 'vitest'
 import { settledMore, startLoad } from '../support/load.ts'
 import { between, oneOf, seededRandom, testSeed } from '../support/random.ts'
 import { newSite, startPart, startParts } from '../support/system.ts'
@@ -9,13 +9,12 @@ const seed = testSeed()
 const TEST_MS = 90_000
 
 test.each(['commands', 'projections'] as const)(
-  'a second %s worker stands by while the first is frozen, and takes over when that is killed',
+  'a second %s worker takes over from one that was frozen again and again when that is killed',
   { timeout: TEST_MS },
   async (role) => {
     const site = await newSite()
     const first = (await startParts(site))[role]
-    const second = await startPart(site, role)
-    expect(second.output).toContain('standing by')
+    await startPart(site, role)
     const load = await startLoad({ http: site.http, seed })
     const random = seededRandom(seed)
     for (let freeze = 0; freeze < 3; freeze += 1) {

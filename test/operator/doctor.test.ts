@@ -77,6 +77,7 @@ test('a projection without an owner fails', () => {
   const orphan = {
     name: 'inventory-list',
     kind: 'projection' as const,
+    projection: 'inventory-list',
     version: 1,
     position: 1,
     lag: 0,

@@ -5,8 +5,13 @@ import type { EventLog } from '../../src/log/contract.ts'
 import { discardLetter, listLetters, redriveLetters, showLetter } from '../../src/operator/letters.ts'
 import type { System } from '../../src/operator/system.ts'
 
-/** A system whose other workers answer what the test says, by function; every call is noted. */
-function system(answers: Record<string, (payload: never) => unknown>) {
+type Answers = Record<string, (payload: never, unit: string) => unknown>
+
+/**
+ * A system whose other workers answer what the test says, by function; every call is noted. Functions of a unit
+ * are told which one.
+ */
+function system(answers: Answers) {
   const calls: { functionId: string; payload: unknown }[] = []
   const fake: System = {
     app: inventory,
@@ -18,9 +23,10 @@ function system(answers: Record<string, (payload: never) => unknown>) {
     now: () => new Date(0),
     async call(functionId, payload) {
       calls.push({ functionId, payload })
-      const answer = answers[functionId]
+      const [, operation, unit = ''] = /^(ops::\w+::\w+)::(.+)$/.exec(functionId) ?? []
+      const answer = answers[operation ?? functionId]
       if (!answer) throw new Error(`nobody offers ${functionId}`)
-      return answer(payload as never)
+      return answer(payload as never, unit)
     },
   }
   return { fake, calls }
@@ -47,8 +53,8 @@ const message = { id: 'm-1', payload: { a: 1 }, error: 'late', failed_at: 1_704_
 const answers = {
   'engine::queue::dlq_topics': () => [{ topic: 'orders', message_count: 1 }],
   'engine::queue::dlq_messages': () => [message],
-  'ops::parked::letters': ({ projection }: { projection: string }) =>
-    projection === 'inventory-list' ? [{ event: parkedEvent, waiting: 2 }] : [],
+  'ops::parked::letters': (_: unknown, unit: string) =>
+    unit === 'inventory-list' ? [{ event: parkedEvent, waiting: 2 }] : [],
   'ops::parked::show': () => ({ event: parkedEvent, behind: [{ ...parkedEvent, position: 8 }] }),
   'ops::effects::dead': () => [deadEffect],
 }
@@ -75,6 +81,19 @@ test('while the queue worker is away the other letters are listed, and what is l
   expect(page.unavailable).toEqual(['queue'])
 })
 
+test('while the worker of one projection is away, the letters of the others are listed', async () => {
+  const { fake } = system({
+    ...answers,
+    'ops::parked::letters': (payload: never, unit: string) =>
+      unit === 'inventory-stats'
+        ? Promise.reject(new CqrsError('CQRS_ENGINE_UNREACHABLE', 'no worker'))
+        : answers['ops::parked::letters'](payload, unit),
+  })
+  const page = await listLetters(fake, {})
+  expect(page.letters.map(({ source }) => source)).toEqual(['effect', 'parked', 'queue'])
+  expect(page.unavailable).toEqual(['parked'])
+})
+
 test('a letter is shown with what it is about', async () => {
   const { fake } = system(answers)
   expect(await showLetter(fake, { id: 'parked:inventory-list:7' })).toMatchObject({
@@ -98,10 +117,10 @@ test('redriving everything reaches every source', async () => {
     'ops::effects::redrive': () => ({ redriven: 1 }),
   })
   expect(await redriveLetters(fake, { all: true })).toEqual({ redriven: 5, unavailable: [] })
-  expect(calls.filter(({ functionId }) => functionId.endsWith('redrive'))).toEqual([
+  expect(calls.filter(({ functionId }) => functionId.includes('redrive'))).toEqual([
     { functionId: 'iii::queue::redrive', payload: { queue: 'orders' } },
-    { functionId: 'ops::parked::redrive', payload: { projection: 'inventory-list', position: 7 } },
-    { functionId: 'ops::effects::redrive', payload: { projection: 'inventory-alert' } },
+    { functionId: 'ops::parked::redrive::inventory-list', payload: { position: 7 } },
+    { functionId: 'ops::effects::redrive::inventory-alert', payload: {} },
   ])
 })
 
@@ -125,9 +144,8 @@ test('an effect is given up under its idempotency key, with the reason', async (
   await discardLetter(fake, { id: 'effect:inventory-alert:9.1', reason: 'sent by hand', by: 'ada' })
   expect(calls).toEqual([
     {
-      functionId: 'ops::effects::discard',
+      functionId: 'ops::effects::discard::inventory-alert',
       payload: {
-        projection: 'inventory-alert',
         idempotencyKey: 'inventory-alert:9:1',
         reason: 'sent by hand',
         by: 'ada',

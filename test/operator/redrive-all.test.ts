@@ -22,24 +22,16 @@ function systemWith(heads: number) {
   const tried: number[] = []
   const functions: Record<string, (input: never) => unknown> = {
     'engine::queue::dlq_topics': () => [],
-    'ops::effects::dead': () => [],
-    'ops::effects::redrive': () => ({ redriven: 0 }),
-    'ops::parked::letters': ({
-      projection,
-      after,
-      limit,
-    }: {
-      projection: string
-      after: number
-      limit: number
-    }) =>
-      projection === 'inventory-list'
-        ? [...positions]
-            .filter((position) => position > after)
-            .map(parked)
-            .slice(0, limit)
-        : [],
-    'ops::parked::redrive': ({ position }: { position: number }) => {
+    'ops::effects::dead::inventory-alert': () => [],
+    'ops::effects::redrive::inventory-alert': () => ({ redriven: 0 }),
+    'ops::parked::letters::inventory-stats': () => [],
+    'ops::parked::letters::inventory-alert': () => [],
+    'ops::parked::letters::inventory-list': ({ after, limit }: { after: number; limit: number }) =>
+      [...positions]
+        .filter((position) => position > after)
+        .map(parked)
+        .slice(0, limit),
+    'ops::parked::redrive::inventory-list': ({ position }: { position: number }) => {
       tried.push(position)
       return { redriven: position % 2 === 1 && positions.delete(position) ? 1 : 0 }
     },

@@ -8,6 +8,7 @@ import type { ProjectionStatus, SystemStatus } from '../../src/operator/contract
 function status(...projections: Partial<ProjectionStatus>[]): SystemStatus {
   const calm: ProjectionStatus = {
     name: 'inventory-list',
+    projection: 'inventory-list',
     kind: 'projection',
     version: 1,
     position: 1_200,

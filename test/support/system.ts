@@ -6,8 +6,8 @@ import { between } from './random.ts'
 import { tempFolder } from './temp-folder.ts'
 import { until } from './until.ts'
 
-/** The roles that `cqrs up` runs as processes of their own, and the engine. */
-export type Part = 'engine' | 'queue' | 'projections' | 'commands' | 'queries'
+/** What can run as a process of its own. */
+export type Part = 'engine' | 'queue' | 'projections' | 'commands' | 'queries' | 'operator'
 
 /** Where one system lives: its data folder and its ports, which stay the same when it is started again. */
 export interface Site {

@@ -1,12 +1,16 @@
 import { expect } from 'vitest'
 import { dataPaths, viewPath } from '../../src/config/paths.ts'
 import inventory from '../../src/inventory/app.ts'
+import type { App } from '../../src/kernel/app.ts'
 import type { RecordedEvent } from '../../src/kernel/event.ts'
 import { handledTypes } from '../../src/kernel/projection.ts'
+import { allUnits, type ProjectionUnit } from '../../src/kernel/unit.ts'
 import type { EventLog } from '../../src/log/contract.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { AUDIT_START, auditStep } from '../../src/projection/audit.ts'
-import { openSqliteViewReader, type ReadableView } from '../../src/projection/sqlite/view-reader.ts'
+import type { ReadableView } from '../../src/projection/contract.ts'
+import { type QueriedView, wholeView } from '../../src/projection/partitioned-view.ts'
+import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { request } from './inventory-client.ts'
 import { foldInventory } from './inventory-fold.ts'
 import type { SettledCommand } from './load.ts'
@@ -31,14 +35,20 @@ export interface Truth {
  * Checks that a system kept its promises about `settled`, when no command is under way any more: each
  * accepted one is in the log once and as it was answered, each refused one left nothing, order has no
  * gaps, nothing was sold twice, and every view reaches the head and equals a plain fold of the log.
+ *
+ * @param app the inventory, or one that is split into partitions
  */
-export async function expectTruth(site: Site, settled: readonly SettledCommand[]): Promise<Truth> {
+export async function expectTruth(
+  site: Site,
+  settled: readonly SettledCommand[],
+  app: App = inventory,
+): Promise<Truth> {
   const log = openSqliteEventLog({ path: dataPaths(site.data).events })
   try {
     const events = await readAll(log)
     expectOrder(events)
     await expectAccepted(log, events, settled)
-    const { alerts, caughtUpMs } = await expectViews(site, log, events)
+    const { alerts, caughtUpMs } = await expectViews(site, log, events, app)
     return { events, alerts, caughtUpMs }
   } finally {
     await log.close()
@@ -101,16 +111,17 @@ async function expectAccepted(
   expect(owners.size, 'no event came from nowhere').toBe(events.length)
 }
 
-async function expectViews(site: Site, log: EventLog, events: readonly RecordedEvent[]) {
+async function expectViews(site: Site, log: EventLog, events: readonly RecordedEvent[], app: App) {
   const expected = foldInventory(events)
   expect(expected.oversold, 'nothing was sold that was not there').toEqual([])
   const started = performance.now()
-  const views = [...inventory.projections.values()].map((projection) => ({
-    name: projection.name,
-    view: openSqliteViewReader(viewPath(site.data, projection.name), projection),
-  }))
+  const units = allUnits(app).map((unit) => {
+    const { projection, partition } = unit
+    const path = viewPath(site.data, projection.name, { partition })
+    return { ...unit, view: openSqliteViewReader(path, projection) }
+  })
   try {
-    for (const { name, view } of views) {
+    for (const { name, view } of units) {
       await until(`${name} is at the head`, async () => (await view.position()) >= events.length, HEAD_MS)
     }
     const caughtUpMs = performance.now() - started
@@ -119,13 +130,16 @@ async function expectViews(site: Site, log: EventLog, events: readonly RecordedE
       'inventory-stats': new Map(events.length > 0 ? [['all', expected.stats]] : []),
       'inventory-alert': expected.watched,
     }
-    for (const { name, view } of views) {
+    for (const name of app.projections.keys()) {
+      const view = wholeView(units.filter((unit) => unit.projection.name === name).map(({ view }) => view))
       const found = await documentsOf(view, name === 'inventory-stats' ? () => 'all' : undefined)
       expect([...found.keys()].sort(), `keys of ${name}`).toEqual([...(documents[name]?.keys() ?? [])].sort())
       for (const [key, document] of found) {
         expect(document, `${name} ${key}`).toEqual(documents[name]?.get(key))
       }
-      await expectCertified(name, log, view)
+    }
+    for (const { name, view, ...unit } of units) {
+      await expectCertified(unit, log, view)
       const { parked } = await view.standing()
       expect(parked, `parked events of ${name}`).toEqual({ retrying: 0, dead: 0, waiting: 0 })
       await until(
@@ -137,21 +151,31 @@ async function expectViews(site: Site, log: EventLog, events: readonly RecordedE
     await expectOverHttp(site, events.length, expected.stats)
     return { alerts: expected.alerts, caughtUpMs }
   } finally {
-    for (const { view } of views) view.close()
+    for (const { view } of units) view.close()
   }
 }
 
-/** The view's digest is that of the log: each event of its types was processed once. */
-async function expectCertified(name: string, log: EventLog, view: ReadableView): Promise<void> {
-  const projection = inventory.projections.get(name)
-  const types = projection ? handledTypes(projection) : new Set<string>()
+/** The view's digest is that of the log: each event of its types and streams was processed once. */
+async function expectCertified(
+  { projection, partition }: Pick<ProjectionUnit, 'projection' | 'partition'>,
+  log: EventLog,
+  view: ReadableView,
+): Promise<void> {
   const marks = await view.marks(0)
-  const step = await auditStep({ log, types, progress: AUDIT_START, marks, limit: Number.MAX_SAFE_INTEGER })
-  expect(step, `the audit of ${name}`).toMatchObject({ kind: 'agrees' })
+  const types = handledTypes(projection)
+  const step = await auditStep({
+    log,
+    types,
+    partition,
+    progress: AUDIT_START,
+    marks,
+    limit: Number.MAX_SAFE_INTEGER,
+  })
+  expect(step, `the audit of ${projection.name} ${partition.index}`).toMatchObject({ kind: 'agrees' })
 }
 
 async function documentsOf(
-  view: ReadableView,
+  view: QueriedView,
   keyOf: (document: { sku?: string }) => string = ({ sku }) => String(sku),
 ): Promise<Map<string, unknown>> {
   const found = new Map<string, unknown>()

@@ -1,11 +1,19 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { v7 as uuidv7 } from 'uuid'
 import type { RecordedEvent } from '../../kernel/event.ts'
+import { isIn } from '../../kernel/partition.ts'
 import type { Position } from '../../kernel/position.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { GroupCommit } from '../../sqlite/group-commit.ts'
 import { openDatabase } from '../../sqlite/open.ts'
-import type { AppendOutcome, AppendRequest, EventLog, LogPage, RecordedCommand } from '../contract.ts'
+import type {
+  AppendOutcome,
+  AppendRequest,
+  EventLog,
+  LogPage,
+  ReadOptions,
+  RecordedCommand,
+} from '../contract.ts'
 import { type EventRow, toRecordedEvent } from './row.ts'
 import { eventLogSchema } from './schema.ts'
 import type { StoredAppend, WriterOptions } from './writer.ts'
@@ -103,16 +111,15 @@ class SqliteEventLog implements EventLog {
     })
   }
 
-  async readFrom(
-    after: Position,
-    { limit, types }: { limit: number; types?: ReadonlySet<string> },
-  ): Promise<LogPage> {
+  async readFrom(after: Position, { limit, types, partition }: ReadOptions): Promise<LogPage> {
     return this.#read(() => {
       const head = this.#head()
       const through = Math.min(after + limit, head)
       if (through <= after) return { events: [], through: after, head }
       const rows = this.#statements.page.all(after, through) as unknown as EventRow[]
-      const wanted = types ? rows.filter(({ type }) => types.has(type)) : rows
+      const wanted = rows.filter(
+        ({ type, stream }) => (types?.has(type) ?? true) && (!partition || isIn(stream, partition)),
+      )
       return { events: wanted.map(toRecordedEvent), through, head }
     })
   }

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { isMeant } from '../../kernel/unit.ts'
 import { EXIT } from '../../supervisor/exit-codes.ts'
 import type { AuditAnswer } from '../contract.ts'
 import type { CliContext } from './context.ts'
@@ -25,7 +26,7 @@ Examples:
     )
     .action(async (projection: string | undefined, { json }: { json?: boolean }) => {
       await withOperations(context, async (call) => {
-        const names = projection ? [projection] : await everyProjection(call)
+        const names = await unitsOf(call, projection)
         for (const name of names) {
           const answer = await audit(call, name, (done) => progress(context, name, done))
           if (answer.finding) context.exit(EXIT.failed.code)
@@ -35,8 +36,12 @@ Examples:
     })
 }
 
-async function everyProjection(call: CallOperation): Promise<string[]> {
-  return (await call('ops::status', {})).projections.map(({ name }) => name)
+/** Those of one projection or of all; a name that nobody knows is left to the audit, which says so. */
+async function unitsOf(call: CallOperation, projection: string | undefined): Promise<string[]> {
+  const units = (await call('ops::status', {})).projections.map(({ name }) => name)
+  if (projection === undefined) return units
+  const meant = units.filter((unit) => isMeant(projection, unit))
+  return meant.length > 0 ? meant : [projection]
 }
 
 async function audit(

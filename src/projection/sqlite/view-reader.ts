@@ -2,26 +2,14 @@ import type { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../../kernel/errors.ts'
 import type { Position } from '../../kernel/position.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
-import type { FindOptions, Page, ViewReader } from '../../kernel/query.ts'
+import type { FindOptions, Page } from '../../kernel/query.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import type { DigestMark } from '../audit.ts'
-import type { ViewStanding } from '../contract.ts'
+import type { ReadableView, ViewStanding } from '../contract.ts'
+import { type FoundDocument, findPage, type IndexValue, type Search } from '../find.ts'
 import { fieldExpression } from './indexes.ts'
 import { viewSchema } from './schema.ts'
-
-type Value = string | number
-
-/** A view from its readers' side, in a process of its own or beside the writer. */
-export interface ReadableView extends ViewReader<unknown> {
-  /** Where the view is; what is read afterwards is at least as new. */
-  position(): Promise<Position>
-  /** Marks of the digest beyond a position, the checkpoint last, for an audit. */
-  marks(after: Position): Promise<DigestMark[]>
-  /** Where the view is and what has not gone through, for operators. */
-  standing(): Promise<ViewStanding>
-  close(): void
-}
 
 /** Opens a view for reading; a view that nobody has written yet is empty. @throws CqrsError CQRS_STORE_… */
 export function openSqliteViewReader(path: string, projection: ProjectionDefinition): ReadableView {
@@ -74,18 +62,21 @@ class SqliteViewReader implements ReadableView {
     })
   }
 
-  async find(options: FindOptions): Promise<Page<unknown>> {
-    const { by, limit, order = 'ascending' } = options
-    const after = options.cursor === undefined ? undefined : decodeCursor(options.cursor, by)
-    const { sql, values } = findQuery(options, this.#field(by), after, order === 'ascending')
-    return this.#read(() => {
-      const rows = this.#prepare(sql).all(...values, limit + 1)
-      const last = rows.length > limit ? rows[limit - 1] : undefined
-      return {
-        items: rows.slice(0, limit).map((row) => JSON.parse(String(row.document))),
-        next: last && encodeCursor(by, last.value as Value, String(last.key)),
-      }
-    })
+  find(options: FindOptions): Promise<Page<unknown>> {
+    return findPage([this], options)
+  }
+
+  async search(search: Search): Promise<FoundDocument[]> {
+    const { sql, values } = searchQuery(search, this.#field(search.by))
+    return this.#read(() =>
+      this.#prepare(sql)
+        .all(...values)
+        .map(({ key, value, document }) => ({
+          key: String(key),
+          value: value as IndexValue,
+          document: JSON.parse(String(document)),
+        })),
+    )
   }
 
   close(): void {
@@ -126,43 +117,23 @@ class SqliteViewReader implements ReadableView {
  * A page by keyset: rows beyond the last one of the page before, in (value, key) order. Documents that
  * lack the indexed field are not found by it.
  */
-function findQuery(
-  { equals, from, to }: Pick<FindOptions, 'equals' | 'from' | 'to'>,
+function searchQuery(
+  { equals, from, to, after, limit, order = 'ascending' }: Search,
   field: string,
-  after: { value: Value; key: string } | undefined,
-  ascending: boolean,
-): { sql: string; values: Value[] } {
+): { sql: string; values: IndexValue[] } {
   const conditions = [`${field} IS NOT NULL`]
-  const values: Value[] = []
-  const add = (condition: string, ...given: Value[]) => {
+  const values: IndexValue[] = []
+  const add = (condition: string, ...given: IndexValue[]) => {
     conditions.push(condition)
     values.push(...given)
   }
   if (equals !== undefined) add(`${field} = ?`, typeof equals === 'boolean' ? Number(equals) : equals)
   if (from !== undefined) add(`${field} >= ?`, from)
   if (to !== undefined) add(`${field} <= ?`, to)
-  const [beyond, direction] = ascending ? ['>', 'ASC'] : ['<', 'DESC']
+  const [beyond, direction] = order === 'ascending' ? ['>', 'ASC'] : ['<', 'DESC']
   if (after) add(`(${field}, key) ${beyond} (?, ?)`, after.value, after.key)
   const sql =
     `SELECT key, ${field} AS value, document FROM documents WHERE ${conditions.join(' AND ')} ` +
     `ORDER BY ${field} ${direction}, key ${direction} LIMIT ?`
-  return { sql, values }
-}
-
-function encodeCursor(by: string | undefined, value: Value, key: string): string {
-  return Buffer.from(JSON.stringify([by ?? null, value, key])).toString('base64url')
-}
-
-function decodeCursor(cursor: string, by: string | undefined): { value: Value; key: string } {
-  try {
-    const [field, value, key] = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))
-    const fits = field === (by ?? null) && typeof key === 'string'
-    if (fits && (typeof value === 'string' || typeof value === 'number')) return { value, key }
-  } catch {
-    // Not a cursor at all: the same answer as for one of another query.
-  }
-  throw new CqrsError(
-    'CQRS_VALIDATION',
-    'The cursor is not one of this query: take "next" of the page before.',
-  )
+  return { sql, values: [...values, limit] }
 }

@@ -1,0 +1,45 @@
+import type { App } from './app.ts'
+import { CqrsError } from './errors.ts'
+import type { Partition } from './partition.ts'
+import type { ProjectionDefinition } from './projection.ts'
+
+/**
+ * What one worker at a time keeps up to date: a whole projection, or one partition of it. It has a checkpoint,
+ * a queue, a function and a place of its own for what is parked.
+ */
+export interface ProjectionUnit {
+  /** The projection's name, followed by `.<index>` if it is split; also the name of its queue. */
+  readonly name: string
+  readonly projection: ProjectionDefinition
+  readonly partition: Partition
+  /** The function on the engine that applies events, e.g. `proj::inventory-list.0`. */
+  readonly functionId: string
+}
+
+/** The parts that a projection is split into, in order. */
+export function unitsOf(projection: ProjectionDefinition): readonly ProjectionUnit[] {
+  const { name, functionId, partitions: count } = projection
+  return Array.from({ length: count }, (_, index) => {
+    const suffix = count === 1 ? '' : `.${index}`
+    return { name: name + suffix, projection, partition: { index, count }, functionId: functionId + suffix }
+  })
+}
+
+/** The units of all projections of an app. */
+export function allUnits({ projections }: App): readonly ProjectionUnit[] {
+  return [...projections.values()].flatMap(unitsOf)
+}
+
+/** @throws CqrsError CQRS_UNKNOWN_PROJECTION that names those there are */
+export function findUnit(app: App, name: string): ProjectionUnit {
+  const units = allUnits(app)
+  const found = units.find((unit) => unit.name === name)
+  if (found) return found
+  const known = units.map((unit) => unit.name).join(', ')
+  throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${name}; there are: ${known}.`)
+}
+
+/** Whether a name means a unit: its own, or that of the projection that it is a part of. */
+export function isMeant(name: string, unit: string): boolean {
+  return unit === name || unit.startsWith(`${name}.`)
+}

@@ -1,0 +1,89 @@
+import { CqrsError } from '../kernel/errors.ts'
+import type { FindOptions, Page } from '../kernel/query.ts'
+
+/** What an index holds. */
+export type IndexValue = string | number
+
+/** A document that was found, with what it was found by. */
+export interface FoundDocument {
+  readonly key: string
+  /** Of the field that is searched by; the key if none is. */
+  readonly value: IndexValue
+  readonly document: unknown
+}
+
+/** What a part of a view is asked for: the next documents in the order of (value, key). */
+export interface Search extends Omit<FindOptions, 'cursor'> {
+  /** The last document of the page before. */
+  readonly after: Omit<FoundDocument, 'document'> | undefined
+}
+
+/** A view, or a partition of one. */
+export interface Searchable {
+  search(search: Search): Promise<readonly FoundDocument[]>
+}
+
+/**
+ * Finds a page of documents in all parts of a view: each part gives its own next ones, which are merged. The
+ * cursor names the last document of the page, which means the same in every part.
+ *
+ * @throws CqrsError CQRS_VALIDATION if the cursor is not one of this query; CQRS_APP_INVALID if two parts have
+ *   a document of the same key
+ */
+export async function findPage(
+  parts: readonly Searchable[],
+  { cursor, ...options }: FindOptions,
+): Promise<Page<unknown>> {
+  const { by, limit, order = 'ascending' } = options
+  const after = cursor === undefined ? undefined : decodeCursor(cursor, by)
+  const search = { ...options, limit: limit + 1, after }
+  const found = (await Promise.all(parts.map((part) => part.search(search)))).flat()
+  const sign = order === 'ascending' ? 1 : -1
+  if (parts.length > 1) found.sort((left, right) => sign * compare(left, right))
+  const page = found.slice(0, limit)
+  page.reduce<FoundDocument | undefined>((before, one) => {
+    if (before?.key === one.key) throw keyInTwoPartitions(one.key)
+    return one
+  }, undefined)
+  const last = found.length > limit ? page.at(-1) : undefined
+  return { items: page.map(({ document }) => document), next: last && encodeCursor(by, last.value, last.key) }
+}
+
+/** Events of several streams made one document, which a partitioned projection cannot hold. */
+export function keyInTwoPartitions(key: string): CqrsError {
+  return new CqrsError(
+    'CQRS_APP_INVALID',
+    `Two partitions have a document "${key}": its events are of more than one stream. Give the projection one ` +
+      'partition, or each document events of one stream only.',
+  )
+}
+
+/** As a store orders (value, key): numbers before text, text by its bytes in UTF-8. */
+function compare(left: FoundDocument, right: FoundDocument): number {
+  return compareValues(left.value, right.value) || compareValues(left.key, right.key)
+}
+
+function compareValues(left: IndexValue, right: IndexValue): number {
+  if (typeof left === 'number' && typeof right === 'number') return left - right
+  if (typeof left === 'number') return -1
+  if (typeof right === 'number') return 1
+  return Buffer.compare(Buffer.from(left), Buffer.from(right))
+}
+
+function encodeCursor(by: string | undefined, value: IndexValue, key: string): string {
+  return Buffer.from(JSON.stringify([by ?? null, value, key])).toString('base64url')
+}
+
+function decodeCursor(cursor: string, by: string | undefined): { value: IndexValue; key: string } {
+  try {
+    const [field, value, key] = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))
+    const fits = field === (by ?? null) && typeof key === 'string'
+    if (fits && (typeof value === 'string' || typeof value === 'number')) return { value, key }
+  } catch {
+    // Not a cursor at all: the same answer as for one of another query.
+  }
+  throw new CqrsError(
+    'CQRS_VALIDATION',
+    'The cursor is not one of this query: take "next" of the page before.',
+  )
+}

@@ -1,0 +1,27 @@
+import type { Position } from '../kernel/position.ts'
+import type { ViewReader } from '../kernel/query.ts'
+import type { ReadableView } from './contract.ts'
+import { findPage, keyInTwoPartitions } from './find.ts'
+
+/** What queries see of a view. */
+export interface QueriedView extends ViewReader<unknown> {
+  /** Where the view is; what is read afterwards is at least as new. */
+  position(): Promise<Position>
+}
+
+/** The partitions of a view as one; it is as far as the slowest of them. */
+export function wholeView(parts: readonly ReadableView[]): QueriedView {
+  const [only] = parts
+  if (only && parts.length === 1) return only
+  return {
+    position: async () => Math.min(...(await Promise.all(parts.map((part) => part.position())))),
+    async get(key) {
+      const found = (await Promise.all(parts.map((part) => part.get(key)))).filter(
+        (document) => document !== undefined,
+      )
+      if (found.length > 1) throw keyInTwoPartitions(key)
+      return found[0]
+    },
+    find: (options) => findPage(parts, options),
+  }
+}

@@ -1,0 +1,35 @@
+import type { IIIClient } from 'iii-sdk'
+import type { Effect } from '../kernel/projection.ts'
+import type { SendOutcome } from '../projection/effect-sender.ts'
+
+/** How long one effect may take to be sent, in milliseconds. */
+const EFFECT_TIMEOUT_MS = 5_000
+
+/** Sends an effect through the engine. @throws what its taker answered with */
+export async function sendEffect(
+  iii: IIIClient,
+  effect: Effect,
+  idempotencyKey: string,
+): Promise<SendOutcome> {
+  const data = { ...effect.data, idempotencyKey }
+  const [function_id, payload] =
+    effect.kind === 'publish' ? ['publish', { topic: effect.topic, data }] : [effect.functionId, data]
+  try {
+    await iii.trigger({ function_id, payload, timeoutMs: EFFECT_TIMEOUT_MS })
+    return 'sent'
+  } catch (error) {
+    const { code } = error as { code?: unknown }
+    if (code === 'function_not_found' || code === 'invocation_stopped') return 'unreachable'
+    if (code === 'TIMEOUT' && !(await engineAnswers(iii))) return 'unreachable'
+    throw error
+  }
+}
+
+/** Tells a function that is too slow from an engine that is away: to the SDK both are a timeout. */
+async function engineAnswers(iii: IIIClient): Promise<boolean> {
+  const call = { function_id: 'engine::workers::list', payload: {}, timeoutMs: EFFECT_TIMEOUT_MS }
+  return iii.trigger(call).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,101 @@
+import { z } from 'zod'
+import { CqrsError } from '../kernel/errors.ts'
+import { parseRequest } from '../operator/request.ts'
+import type { LiveUnit } from './live-unit.ts'
+import type { OfferedFunction } from './offer.ts'
+
+const position = z.int().min(1)
+const by = z.string().default('operator')
+const idempotencyKey = z.string()
+const reason = z.string().trim().min(1).max(1_000)
+
+const inputs = {
+  letters: z.object({
+    after: z.int().min(0).default(0),
+    limit: z.int().min(1).max(1_000).default(50),
+  }),
+  show: z.object({ position }),
+  redrive: z.object({ position }),
+  discard: z.object({ position, by, reason }),
+  deadEffects: z.object({
+    idempotencyKey: idempotencyKey.optional(),
+    limit: z.int().min(1).max(1_000).default(50),
+  }),
+  redriveEffects: z.object({ idempotencyKey: idempotencyKey.optional() }),
+  discardEffect: z.object({ idempotencyKey, by, reason }),
+}
+
+/**
+ * What operators can do with parked events, as functions of the process that owns the unit: they take
+ * their turn with the projector, so nothing is applied twice or left out. The name of the unit stands behind
+ * that of the operation, since several processes may share the units.
+ *
+ * `ops::parked::letters::<unit>` lists what failed, `…::show::<unit>` one of them, `…::redrive::<unit>` tries
+ * it and what waits behind it again, `…::discard::<unit>` gives it up with a reason. `ops::effects::…` does the
+ * same for effects that failed too often.
+ */
+export function unitOperations({ unit, view, effects, runner }: LiveUnit): OfferedFunction[] {
+  const operations: Record<string, (payload: unknown) => Promise<unknown>> = {
+    'ops::parked::letters': async (payload) => {
+      const { after, limit } = parseRequest(inputs.letters, payload)
+      return view.letters({ after, limit })
+    },
+    'ops::parked::show': async (payload) => {
+      const { position } = parseRequest(inputs.show, payload)
+      const event = (await view.parkedEvent(position)) ?? notParked(unit.name, position)
+      const sequence = await view.sequence(event.sequence, 101)
+      return { event, behind: sequence.filter((other) => other.position > position) }
+    },
+    'ops::parked::redrive': async (payload) => {
+      const { position } = parseRequest(inputs.redrive, payload)
+      return runner.inTurn(async (projector) => {
+        if (!(await projector.redrive(position))) notParked(unit.name, position)
+        return { redriven: await projector.retry(position) }
+      })
+    },
+    'ops::parked::discard': async (payload) => {
+      const { position, by, reason } = parseRequest(inputs.discard, payload)
+      return runner.inTurn(async (projector) => {
+        if (!(await projector.discard(position, by, reason))) notParked(unit.name, position)
+        await projector.retryDue()
+        return { discarded: 1 }
+      })
+    },
+    'ops::effects::dead': async (payload) => {
+      const { limit, idempotencyKey } = parseRequest(inputs.deadEffects, payload)
+      return view.deadEffects(limit, idempotencyKey)
+    },
+    'ops::effects::redrive': async (payload) => {
+      const { idempotencyKey } = parseRequest(inputs.redriveEffects, payload)
+      const redriven = await view.redriveEffects(idempotencyKey)
+      if (redriven === 0 && idempotencyKey !== undefined) notDead(idempotencyKey)
+      await effects.flush()
+      return { redriven }
+    },
+    'ops::effects::discard': async (payload) => {
+      const { idempotencyKey, ...discard } = parseRequest(inputs.discardEffect, payload)
+      const at = new Date().toISOString()
+      const discarded = await view.discardEffect(idempotencyKey, { ...discard, at })
+      return discarded ? { discarded: 1 } : notDead(idempotencyKey)
+    },
+  }
+  return Object.entries(operations).map(([id, handle]) => ({
+    id: `${id}::${unit.name}`,
+    description: 'What operators do with what a projection could not apply or send.',
+    handle,
+  }))
+}
+
+function notParked(projection: string, position: number): never {
+  throw new CqrsError(
+    'CQRS_NOT_FOUND',
+    `Position ${position} is not at the head of a parked sequence of ${projection} (any more); list them again.`,
+  )
+}
+
+function notDead(idempotencyKey: string): never {
+  throw new CqrsError(
+    'CQRS_NOT_FOUND',
+    `The effect ${idempotencyKey} is not dead (any more); list the letters again.`,
+  )
+}

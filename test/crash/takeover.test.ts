@@ -1,0 +1,100 @@
+import { fileURLToPath } from 'node:url'
+import { TriggerAction } from 'iii-sdk'
+import { expect, test } from 'vitest'
+import type { SystemStatus } from '../../src/operator/contract.ts'
+import { settledMore, startLoad } from '../support/load.ts'
+import partitioned from '../support/partitioned-inventory.ts'
+import { between, seededRandom, testSeed } from '../support/random.ts'
+import { sdkWorker } from '../support/sdk-worker.ts'
+import { newSite, startPart, startParts } from '../support/system.ts'
+import { expectTruth } from '../support/truth.ts'
+import { until } from '../support/until.ts'
+
+const seed = testSeed()
+const TEST_MS = 120_000
+
+/** How soon a survivor must have taken over what a killed worker did. */
+const TAKEOVER_MS = 2_000
+
+/** For each role, calls that succeed only while its workers serve. */
+const PROBES: Readonly<
+  Record<'commands' | 'queries' | 'projections' | 'queue', { functionIds: readonly string[]; queue?: string }>
+> = {
+  commands: { functionIds: ['cmd::discontinue-item'] },
+  queries: { functionIds: ['query::inventory-stats'] },
+  projections: { functionIds: ['proj::inventory-list', 'proj::inventory-stats', 'notify::inventory-alert'] },
+  queue: { functionIds: ['query::inventory-stats'], queue: 'default' },
+}
+
+test('two workers of every role run at once, and what a killed one did moves to the other within 2 s', {
+  timeout: TEST_MS,
+}, async () => {
+  const site = await newSite()
+  const roles = ['queue', 'projections', 'commands', 'queries'] as const
+  const first = await startParts(site)
+  await Promise.all(roles.map((role) => startPart(site, role)))
+  const load = await startLoad({ http: site.http, seed })
+  const outside = await sdkWorker(site.engine)
+  const tookMs: Record<string, number> = {}
+  for (const role of roles) {
+    await settledMore(load, 50)
+    const { functionIds, queue } = PROBES[role]
+    const action = queue === undefined ? {} : { action: TriggerAction.Enqueue({ queue }) }
+    await first[role].end('SIGKILL')
+    const killed = performance.now()
+    await until(`the other ${role} worker serves`, async () => {
+      for (const function_id of functionIds) {
+        await outside.trigger({ function_id, payload: {}, timeoutMs: 1_000, ...action })
+      }
+      return true
+    })
+    tookMs[role] = Math.round(performance.now() - killed)
+  }
+  await load.finish()
+  await expectTruth(site, load.settled)
+  process.stdout.write(`milliseconds until the other worker served: ${JSON.stringify(tookMs)}\n`)
+  for (const role of roles) expect(tookMs[role], role).toBeLessThan(TAKEOVER_MS)
+})
+
+test(`partitions move between workers that come, die and leave; nothing is missed or doubled (CQRS_TEST_SEED=${seed})`, {
+  timeout: TEST_MS,
+}, async () => {
+  const app = fileURLToPath(new URL('../support/partitioned-inventory.ts', import.meta.url))
+  const site = await newSite({ CQRS_APP: app })
+  const { projections } = await startParts(site)
+  const load = await startLoad({ http: site.http, seed, items: 40 })
+  const random = seededRandom(seed)
+  let workers = [projections]
+  for (let change = 0; change < 6; change += 1) {
+    await settledMore(load, between(random, 20, 150))
+    if (change % 2 === 0)
+      workers.push(await startPart(site, 'projections'), await startPart(site, 'projections'))
+    else {
+      const [leaving, ...staying] = workers
+      await leaving?.end(random() < 0.7 ? 'SIGKILL' : 'SIGTERM')
+      workers = staying
+    }
+  }
+  await load.finish()
+  await expectTruth(site, load.settled, partitioned)
+
+  const outside = await sdkWorker(site.engine)
+  await startPart(site, 'operator')
+  const status = await outside.trigger<object, SystemStatus>({ function_id: 'ops::status', payload: {} })
+  expect(status.projections.map(({ name, owned, lag }) => ({ name, owned, lag }))).toEqual(
+    ['list.0', 'list.1', 'list.2', 'list.3', 'stats', 'alert.0', 'alert.1'].map((name) => ({
+      name: `inventory-${name}`,
+      owned: true,
+      lag: 0,
+    })),
+  )
+  const at = workers.map(({ output }) =>
+    output
+      .split('\n')
+      .filter((line) => line.includes('are live'))
+      .at(-1),
+  )
+  const shares = at.map((line) => (JSON.parse(line ?? '{}').projections as string[]).length)
+  expect(shares.reduce((sum, share) => sum + share)).toBe(7)
+  expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(1)
+})
