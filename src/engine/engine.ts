@@ -72,6 +72,7 @@ async function start(
     new FrameRouter(hub, {
       triggerAckTimeoutMs: options.limits.triggerAckTimeoutMs,
       httpFunctionsAllowed: LOOPBACK.includes(options.host),
+      ownership: options.ownership,
       now: options.now,
     }),
     options.limits,

@@ -7,12 +7,14 @@ import {
   type RegisterFunctionFrame,
   type RegisterTriggerFrame,
   type RegisterTriggerTypeFrame,
+  registrationRejectedFrame,
   resultFrame,
   triggerResultFrame,
   type WorkerFrame,
 } from './frames.ts'
 import { callHttpFunction, type HttpFunctionOptions } from './http-functions.ts'
 import type { Hub } from './hub.ts'
+import type { Ownership } from './options.ts'
 import type { ErrorBody, Outcome } from './outcome.ts'
 import { failure, rawSuccess } from './outcome.ts'
 import type { BadFrame } from './parse-frame.ts'
@@ -27,6 +29,8 @@ const CLOSE_INVALID_DATA = 1007
 export interface FrameRouterOptions extends HttpFunctionOptions {
   /** How long the provider of a trigger type may take to accept a trigger. */
   readonly triggerAckTimeoutMs: number
+  /** Which of two workers that register one function keeps it. */
+  readonly ownership: Ownership
 }
 
 /** Does what the frames of workers ask for. */
@@ -123,6 +127,11 @@ export class FrameRouter {
 
   #registerFunction(session: Session, frame: RegisterFunctionFrame): void {
     const { endpoint } = frame
+    const owner = this.#hub.functions.get(frame.id)?.owner
+    if (this.#options.ownership === 'first' && owner !== undefined && owner !== session) {
+      session.send(registrationRejectedFrame(frame.id, typeof owner === 'object' ? owner.id : ''))
+      return
+    }
     const handler = endpoint && callHttpFunction(frame.id, endpoint, this.#options)
     const previous = this.#hub.functions.register({ ...frame, owner: session, handler })
     if (previous !== undefined && previous !== session) {

@@ -162,6 +162,17 @@ export function triggerResultFrame(answer: {
   })
 }
 
+/** The frame that refuses a function which another live worker has, as iii 0.23 does. */
+export function registrationRejectedFrame(functionId: string, ownerWorkerId: string): string {
+  return JSON.stringify({
+    type: 'registrationrejected',
+    code: 'FUNCTION_NAMESPACE_CONFLICT',
+    namespace: 'default',
+    function_id: functionId,
+    owner_worker_id: ownerWorkerId,
+  })
+}
+
 /** The answer to a `ping` frame. */
 export const PONG_FRAME = '{"type":"pong"}'
 

@@ -27,7 +27,7 @@ export interface FunctionEntry {
 }
 
 /**
- * Function id → its one owner. The last registration wins; an owner that lost an id to another
+ * Function id → its one owner. Whoever registers an id has it; an owner that lost an id to another
  * cannot take it away from that one any more.
  */
 export class FunctionRegistry {

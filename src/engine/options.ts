@@ -66,6 +66,9 @@ export interface StateOptions {
   readonly maxValueBytes: number | undefined
 }
 
+/** Which of two live workers keeps a function that both register. */
+export type Ownership = 'last' | 'first'
+
 /** What {@link startEngine} takes; everything has a default. */
 export interface EngineOptions {
   /** Interface that workers connect to. Default 127.0.0.1. */
@@ -78,6 +81,8 @@ export interface EngineOptions {
   readonly state?: Partial<StateOptions> | false
   /** `false` offers no publish and subscribe. */
   readonly pubsub?: boolean
+  /** Which of two workers that register one function keeps it. Default `last`, as iii 0.22; iii 0.23 lets the `first` keep it. */
+  readonly ownership?: Ownership
   readonly limits?: Partial<WorkerLimits>
   readonly logger?: EngineLogger
   /** The clock, in ms since 1970. */
@@ -91,6 +96,7 @@ export interface ResolvedOptions {
   readonly http: HttpOptions | undefined
   readonly state: StateOptions | undefined
   readonly pubsub: boolean
+  readonly ownership: Ownership
   readonly limits: WorkerLimits
   readonly logger: EngineLogger
   readonly now: () => number
@@ -131,6 +137,7 @@ export function resolveOptions(options: EngineOptions): ResolvedOptions {
     http: options.http === false ? undefined : { ...HTTP, ...options.http },
     state: options.state === false ? undefined : { ...STATE, ...options.state },
     pubsub: options.pubsub ?? true,
+    ownership: options.ownership ?? 'last',
     limits: { ...LIMITS, ...options.limits },
     logger: options.logger ?? silentLogger,
     now: options.now ?? Date.now,

@@ -32,10 +32,11 @@ export interface Offering {
 }
 
 /**
- * Registers functions on the engine and keeps them there. A function has one owner: whoever registers the
- * same id takes it, and when that worker goes the function is gone, though this one still lives. So each
- * change that the engine announces is a reason to look, and what is missing is registered again. While
- * somebody else has a function it is left to him: there is no fight.
+ * Registers functions on the engine and keeps them there. A function has one owner: of two workers that
+ * register one id the last keeps it (iii 0.22), or the first (from 0.23 on, which refuses the other one in silence); when
+ * that worker goes the function is gone, though this one still lives. So each change that the engine
+ * announces is a reason to look, and what is missing is registered again. While somebody else has a
+ * function it is left to him: there is no fight.
  */
 export function openOffering(iii: IIIClient, log: Logger): Offering {
   const registered = new Map<OfferedFunction, Registration[]>()
@@ -95,8 +96,8 @@ async function warnOfOthers(
   if (taken.length === 0) return
   log.warn(
     { functions: taken },
-    'another worker of this engine has these functions and loses them now; if it belongs to a second system ' +
-      'with a data folder of its own, give that one an engine of its own',
+    'another worker of this engine has these functions, and only one of the two is called; if it belongs to a ' +
+      'second system with a data folder of its own, give that one an engine of its own',
   )
 }
 

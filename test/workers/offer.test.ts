@@ -1,14 +1,15 @@
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { startEngine } from '../../src/engine/engine.ts'
+import type { Ownership } from '../../src/engine/options.ts'
 import { offer } from '../../src/workers/offer.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
 import { until } from '../support/until.ts'
 
 const silent = pino({ level: 'silent' })
 
-async function twoWorkers() {
-  const engine = await startEngine({ port: 0, http: { port: 0 } })
+async function twoWorkers(ownership: Ownership = 'last') {
+  const engine = await startEngine({ port: 0, http: { port: 0 }, ownership })
   onTestFinished(() => engine.close())
   const [owner, other] = [await sdkWorker(engine.url), await sdkWorker(engine.url)]
   const offered = await offer(
@@ -40,6 +41,22 @@ test('a function that another worker took comes back when that worker goes, with
   await thief.shutdown()
   await until('the owner has it again', fromOwner)
   await until('the route is there', async () => (await fetch(`${engine.httpUrl}/greet`)).status === 200)
+})
+
+test('where the first registration wins, who was refused has the function as soon as its owner goes', async () => {
+  const { engine, owner, call, fromOwner } = await twoWorkers('first')
+  const standby = await offer(
+    await sdkWorker(engine.url),
+    [{ id: 'cmd::greet', description: 'Greets.', handle: async () => ({ body: { from: 'standby' } }) }],
+    silent,
+  )
+  expect(await fromOwner()).toBe(true)
+  await owner.shutdown()
+  await until(
+    'the standby has it',
+    async () => ((await call()) as { body: { from: string } }).body.from === 'standby',
+  )
+  standby.unregister()
 })
 
 test('what is withdrawn stays away', async () => {
