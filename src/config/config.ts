@@ -117,6 +117,12 @@ export const configSchema = z.object({
     }),
   }),
   projections: z.object({
+    workers: wholeNumber('Processes of `cqrs up` that share the projections and their partitions.', {
+      env: 'CQRS_PROJECTIONS_WORKERS',
+      default: 1,
+      min: 1,
+      max: 64,
+    }),
     batchSize: wholeNumber('Events that are folded in one transaction.', {
       env: 'CQRS_PROJECTIONS_BATCH_SIZE',
       default: 1_000,

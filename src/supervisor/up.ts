@@ -101,8 +101,9 @@ function ownDataFolder(data: string): OwnerLock {
  * started again takes the same ports as before, whatever was configured.
  */
 function children(config: Config, engine: () => EngineAddresses | undefined) {
-  const worker = (...roles: string[]): ChildSpec => ({
-    name: roles.join('+'),
+  const worker = (...roles: string[]): ChildSpec => named(roles.join('+'), roles)
+  const named = (name: string, roles: readonly string[]): ChildSpec => ({
+    name,
     module: CLI,
     args: ['worker', ...roles],
     env: () => ({ III_URL: engine()?.url ?? config.engine.url }),
@@ -120,10 +121,13 @@ function children(config: Config, engine: () => EngineAddresses | undefined) {
       }
     },
   }
+  const projections = Array.from({ length: config.projections.workers }, (_, index) =>
+    named(index === 0 ? 'projections' : `projections-${index + 1}`, ['projections']),
+  )
   return {
     engine: config.engine.embedded ? engineSpec : undefined,
     workers: [
-      [worker('queue'), worker('projections')],
+      [worker('queue'), ...projections],
       [worker('commands'), worker('queries', 'operator')],
     ],
   }

@@ -35,10 +35,12 @@ test.each([
   { killed: 'killed alone', all: false },
   { killed: 'killed with everything that it started', all: true },
 ])('$killed under load, it can be started again at once', { timeout: TEST_MS }, async ({ all }) => {
-  const site = await newSite()
+  const site = await newSite({ CQRS_PROJECTIONS_WORKERS: '2' })
   const up = await startSystem(site)
   const load = await startLoad({ http: site.http, seed })
   await settledMore(load, 100)
+  const sharing = childrenOf(up.pid).filter(({ args }) => / projections(?![\w-])/.test(args))
+  expect(sharing, 'two processes share the projections').toHaveLength(2)
 
   const started = all ? childrenOf(up.pid) : []
   up.signal('SIGKILL')
