@@ -48,13 +48,15 @@ interface Held {
  * holds less takes what is free. The locks are the operating system's: those of a process that dies are
  * free at once, and those of one that is stopped (SIGSTOP) are not, so no unit is ever worked on by two.
  *
- * A look that meets others in the middle of a change may see too few or too many of them; the next look mends it.
+ * A look at a lock takes it for a moment, so two that look at the same time may each believe that there is a
+ * third: a unit is let go of only when two looks in a row found the same seats taken.
  */
 export function spread(options: SpreadOptions): Share {
   const { units, signal, intervalMs } = options
   const held = new Map<string, Held>()
   let seat: { readonly index: number; readonly lock: OwnerLock } | undefined
   let toldOfStandby = false
+  let seenBefore = ''
 
   const look = async () => {
     seat ??= takeSeat(options)
@@ -65,8 +67,11 @@ export function spread(options: SpreadOptions): Share {
     }
     const taken = seatsTaken(options, seat.index)
     const quota = shareOf(units.length, taken.length, taken.indexOf(seat.index))
+    const isSettled = taken.join() === seenBefore
+    seenBefore = taken.join()
     const before = held.size
-    while (held.size > quota && !signal.aborted) await letGo(held, [...held.keys()].at(-1) as string)
+    while (isSettled && held.size > quota && !signal.aborted)
+      await letGo(held, [...held.keys()].at(-1) as string)
     for (const unit of units) {
       if (held.size >= quota || signal.aborted) break
       if (!held.has(unit)) await take(held, unit, options)
