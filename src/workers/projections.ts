@@ -5,7 +5,7 @@ import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { Turns } from '../projection/turns.ts'
 import { applyUpTo, openLiveUnit } from './live-unit.ts'
 import { assertLogReachesViews } from './log-reaches-views.ts'
-import { openOffering } from './offer.ts'
+import { openOffering, type Registration } from './offer.ts'
 import { PROJECTION_QUEUE } from './projection-queue.ts'
 import type { RoleContext, StartRole } from './role.ts'
 import { spread } from './spread.ts'
@@ -24,6 +24,7 @@ export const startProjections: StartRole = async (context) => {
   const offering = openOffering(iii, log)
   const units = new Map(allUnits(app).map((unit) => [unit.name, unit]))
   const ending = new AbortController()
+  const offers = new Set<Promise<Registration>>()
 
   const share = spread({
     units: [...units.keys()],
@@ -35,7 +36,8 @@ export const startProjections: StartRole = async (context) => {
       const unit = units.get(name) as NonNullable<ReturnType<typeof units.get>>
       const live = openLiveUnit(unit, { events, turns, context })
       const { kind } = unit.projection
-      const offered = await offering.add([
+      // Not waited for: the view goes on from the log while the engine is away.
+      const offered = offering.add([
         {
           id: unit.functionId,
           description: `Applies the log to the ${kind} ${name} up to a position.`,
@@ -43,10 +45,13 @@ export const startProjections: StartRole = async (context) => {
         },
         ...unitOperations(live),
       ])
+      offers.add(offered)
       void defineQueue(name, context)
       return {
         async stop() {
-          offered.unregister()
+          const registration = await offered
+          registration.unregister()
+          offers.delete(offered)
           await live.close()
         },
       }
@@ -56,6 +61,7 @@ export const startProjections: StartRole = async (context) => {
   })
   try {
     await share.settled
+    await Promise.all(offers)
   } catch (error) {
     ending.abort()
     await share.stop()
