@@ -109,6 +109,12 @@ export const configSchema = z.object({
       min: 1,
       max: 10_000_000,
     }),
+    idempotencyKeyDays: wholeNumber('Days for which an idempotency key is kept; 0: for ever.', {
+      env: 'CQRS_COMMANDS_IDEMPOTENCY_KEY_DAYS',
+      default: 30,
+      min: 0,
+      max: 36_500,
+    }),
   }),
   fanOut: z.object({
     timeoutMs: milliseconds('How long to wait for the queue to take a message.', {

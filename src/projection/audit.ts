@@ -80,7 +80,8 @@ export async function auditStep(request: AuditRequest): Promise<AuditStep> {
   } catch (error) {
     if (!isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
     const at = Number(error.details.position ?? position + 1)
-    return found('changed-in-log', at - 1, at, error.message)
+    const kind = error.details.missing ? 'missing-from-log' : 'changed-in-log'
+    return found(kind, at - 1, at, error.message)
   }
   if (position < last) {
     return found(

@@ -40,6 +40,8 @@ const callerContext = z.object({
   traceparent: note.optional(),
 })
 
+const DAY_MS = 86_400_000
+
 type CallerContext = z.output<typeof callerContext>
 
 /**
@@ -47,9 +49,11 @@ type CallerContext = z.output<typeof callerContext>
  * success means that the events are on stable storage; the projections hear of them afterwards.
  */
 export const startCommands: StartRole = async ({ app, config, iii, log }) => {
+  const { maxWaiting, idempotencyKeyDays } = config.commands
   const events = openSqliteEventLog({
     path: dataPaths(config.data).events,
-    maxWaiting: config.commands.maxWaiting,
+    maxWaiting,
+    ...(idempotencyKeyDays === 0 ? {} : { keepKeysMs: idempotencyKeyDays * DAY_MS }),
   })
   await assertLogReachesViews(app, config.data, events)
   const fanOut = new FanOut(

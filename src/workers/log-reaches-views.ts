@@ -1,23 +1,29 @@
 import { existsSync } from 'node:fs'
-import { viewPath } from '../config/paths.ts'
+import { dataPaths, viewPath } from '../config/paths.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { allUnits } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
+import { markPath, readHighWater } from '../sqlite/high-water.ts'
 
 /**
- * Refuses a log that ends before what a view has applied, as after an older copy of it was put back: new
- * events would get positions that the view has passed, and would never be applied.
+ * Refuses a log that ends before what a view has applied or what its own mark says that it acknowledged, as after
+ * an older copy of it was put back or its write-ahead log was cut short: what came after is gone, and new events
+ * would get positions that the views have passed.
  *
  * Both who appends and who applies ask, each at its start, so that the log cannot grow past the views
  * before anybody has looked.
  *
  * @param data the data folder
- * @throws CqrsError CQRS_LOG_TOO_SHORT that names each such view
+ * @throws CqrsError CQRS_LOG_TOO_SHORT that names the mark and each such view
  */
 export async function assertLogReachesViews(app: App, data: string, events: EventLog): Promise<void> {
   const ahead: string[] = []
+  // In this order: a log that grows meanwhile is never shorter than a mark that was read before.
+  const acknowledged = readHighWater(dataPaths(data).events)
+  const mark = markPath(dataPaths(data).events)
+  if (acknowledged > (await events.head())) ahead.push(`${mark} says that ${acknowledged} was stored`)
   for (const { projection, partition } of allUnits(app)) {
     const path = viewPath(data, projection.name, { partition })
     if (!existsSync(path)) continue
@@ -34,6 +40,6 @@ export async function assertLogReachesViews(app: App, data: string, events: Even
   throw new CqrsError(
     'CQRS_LOG_TOO_SHORT',
     `The event log ends at ${await events.head()}, but ${ahead.join(', ')}. Put back the newest copy of the ` +
-      'log; or, if what came after is really lost, move these view files away: they are built anew.',
+      'log; or, if what came after is really lost, move these files away: views are built anew.',
   )
 }

@@ -1,5 +1,6 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { openDatabase } from '../../sqlite/open.ts'
+import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
 import type { RawJson } from '../raw-json.ts'
 
 // The row number keeps the order in which keys were first written, in which lists are given.
@@ -14,6 +15,8 @@ const STATE_SCHEMA = {
        value TEXT NOT NULL,
        UNIQUE (scope, key)
      ) STRICT`,
+    // Values that are older have no checksum and are not checked.
+    'ALTER TABLE state ADD COLUMN checksum INTEGER',
   ],
 }
 
@@ -40,22 +43,26 @@ export class StateStore {
   constructor(path: string | undefined) {
     this.#db =
       path === undefined ? openInMemory() : openDatabase({ path, schema: STATE_SCHEMA, durability: 'full' })
-    this.#get = this.#db.prepare('SELECT value FROM state WHERE scope = ? AND key = ?')
+    this.#get = this.#db.prepare('SELECT scope, key, value, checksum FROM state WHERE scope = ? AND key = ?')
     this.#set = this.#db.prepare(
-      'INSERT INTO state (scope, key, value) VALUES (?, ?, ?) ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value',
+      `INSERT INTO state (scope, key, value, checksum) VALUES (?, ?, ?, ?)
+       ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum`,
     )
     this.#delete = this.#db.prepare('DELETE FROM state WHERE scope = ? AND key = ?')
-    this.#list = this.#db.prepare('SELECT value FROM state WHERE scope = ? ORDER BY row')
+    this.#list = this.#db.prepare(
+      'SELECT scope, key, value, checksum FROM state WHERE scope = ? ORDER BY row',
+    )
     this.#scopes = this.#db.prepare('SELECT DISTINCT scope FROM state ORDER BY scope')
   }
 
   get(scope: string, key: string): RawJson | undefined {
-    return this.#get.get(scope, key)?.value as RawJson | undefined
+    const row = this.#get.get(scope, key)
+    return row && toValue(row)
   }
 
   set(scope: string, key: string, value: RawJson): StateChange {
     const before = this.get(scope, key)
-    this.#set.run(scope, key, value)
+    this.#set.run(scope, key, value, rowChecksum(scope, key, value))
     return { before, after: value }
   }
 
@@ -68,7 +75,7 @@ export class StateStore {
 
   /** The values of a scope, in the order in which their keys were first written. */
   list(scope: string): RawJson[] {
-    return this.#list.all(scope).map((row) => row.value as RawJson)
+    return this.#list.all(scope).map(toValue)
   }
 
   /** The scopes that hold a value, sorted. */
@@ -92,6 +99,21 @@ export class StateStore {
   close(): void {
     this.#db.close()
   }
+}
+
+/** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written */
+function toValue(row: Record<string, unknown>): RawJson {
+  const { scope, key, value, checksum } = row as Record<'scope' | 'key' | 'value', string> & {
+    checksum: unknown
+  }
+  const what = `The state ${JSON.stringify(key)} in ${JSON.stringify(scope)}`
+  assertChecksum(
+    checksum,
+    rowChecksum(scope, key, value),
+    what,
+    'Restore a backup, or stop the engine and move the file of its state away.',
+  )
+  return value as RawJson
 }
 
 function openInMemory(): DatabaseSync {

@@ -5,7 +5,7 @@ import { isIn } from '../../kernel/partition.ts'
 import type { Position } from '../../kernel/position.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { GroupCommit } from '../../sqlite/group-commit.ts'
-import { openDatabase } from '../../sqlite/open.ts'
+import { type OpenOptions, openDatabase } from '../../sqlite/open.ts'
 import type {
   AppendOutcome,
   AppendRequest,
@@ -14,7 +14,17 @@ import type {
   ReadOptions,
   RecordedCommand,
 } from '../contract.ts'
-import { type EventRow, toRecordedEvent } from './row.ts'
+import { COMMAND_COLUMNS } from './idempotency-keys.ts'
+import {
+  brokenStream,
+  type CommandRow,
+  checkedStream,
+  type EventRow,
+  missingEvent,
+  type StreamRow,
+  toRecordedCommand,
+  toRecordedEvent,
+} from './row.ts'
 import { eventLogSchema } from './schema.ts'
 import type { StoredAppend, WriterOptions } from './writer.ts'
 
@@ -28,6 +38,9 @@ export interface SqliteEventLogOptions {
   maxWaiting?: number
   /** Appends in one transaction at the most. Default 1,024. */
   maxBatch?: number
+  /** How long an idempotency key is kept, in milliseconds of the log's work. Default: for ever. */
+  keepKeysMs?: number
+  checkpointPages?: OpenOptions['checkpointPages']
   /** The wall clock, in milliseconds. Default Date.now. */
   now?: () => number
 }
@@ -49,14 +62,19 @@ class SqliteEventLog implements EventLog {
   readonly #writer: GroupCommit<StoredAppend, AppendOutcome>
   readonly #statements: ReturnType<typeof statements>
 
-  constructor({ path, maxWaiting, maxBatch, now = Date.now }: SqliteEventLogOptions) {
+  constructor(options: SqliteEventLogOptions) {
+    const { path, maxWaiting, maxBatch, keepKeysMs, checkpointPages, now = Date.now } = options
     this.#path = path
     this.#now = now
     this.#db = openDatabase({ path, schema: eventLogSchema, readOnly: true })
     this.#statements = statements(this.#db)
     this.#writer = new GroupCommit({
       module: new URL('./writer.ts', import.meta.url),
-      workerData: { path } satisfies WriterOptions,
+      workerData: {
+        path,
+        keepKeysMs,
+        ...(checkpointPages === undefined ? {} : { checkpointPages }),
+      } satisfies WriterOptions,
       name: 'event log',
       ...(maxWaiting === undefined ? {} : { maxWaiting }),
       ...(maxBatch === undefined ? {} : { maxBatch }),
@@ -80,8 +98,10 @@ class SqliteEventLog implements EventLog {
   }
 
   async findCommand(key: string): Promise<RecordedCommand | undefined> {
-    const found = this.#read(() => this.#statements.command.get(key) as RecordedCommand | undefined)
-    return found && { ...found }
+    return this.#read(() => {
+      const row = this.#statements.command.get(key) as unknown as CommandRow | undefined
+      return row && toRecordedCommand({ ...row })
+    })
   }
 
   async *readStream(stream: string, { after = 0 } = {}): AsyncGenerator<readonly RecordedEvent[]> {
@@ -90,7 +110,13 @@ class SqliteEventLog implements EventLog {
     )
     positions.reverse()
     for (let start = 0; start < positions.length; start += STREAM_BATCH) {
-      yield this.#events(positions.slice(start, start + STREAM_BATCH))
+      yield this.#read(() =>
+        positions.slice(start, start + STREAM_BATCH).map((position, index) => {
+          const event = this.#event(position)
+          if (event.stream === stream && event.version === after + start + index + 1) return event
+          throw brokenStream(stream, event)
+        }),
+      )
     }
   }
 
@@ -98,13 +124,14 @@ class SqliteEventLog implements EventLog {
     stream: string,
     { limit, before = Number.MAX_SAFE_INTEGER }: { limit: number; before?: number },
   ): Promise<readonly RecordedEvent[]> {
-    const { last, event } = this.#statements
     return this.#read(() => {
       const events: RecordedEvent[] = []
-      let position = Number(last.get(stream)?.position ?? 0)
+      let position = this.#end(stream)
       while (position > 0 && events.length < limit) {
-        const row = event.get(position) as unknown as EventRow
-        if (row.version < before) events.push(toRecordedEvent(row))
+        const row = this.#row(position)
+        const event = toRecordedEvent(row)
+        if (event.stream !== stream) throw brokenStream(stream, event)
+        if (event.version < before) events.push(event)
         position = row.previous
       }
       return events
@@ -117,6 +144,7 @@ class SqliteEventLog implements EventLog {
       const through = Math.min(after + limit, head)
       if (through <= after) return { events: [], through: after, head }
       const rows = this.#statements.page.all(after, through) as unknown as EventRow[]
+      if (rows.length < through - after) throw missingEvent(firstGap(rows, after))
       const wanted = rows.filter(
         ({ type, stream }) => (types?.has(type) ?? true) && (!partition || isIn(stream, partition)),
       )
@@ -137,11 +165,20 @@ class SqliteEventLog implements EventLog {
     return Number(this.#statements.head.get()?.position ?? 0)
   }
 
-  #events(positions: number[]): RecordedEvent[] {
-    const { event } = this.#statements
-    return this.#read(() =>
-      positions.map((position) => toRecordedEvent(event.get(position) as unknown as EventRow)),
-    )
+  /** Where a stream ends; 0 if there is no such stream. */
+  #end(stream: string): Position {
+    const row = this.#statements.last.get(stream) as unknown as StreamRow | undefined
+    return row ? checkedStream(stream, row).position : 0
+  }
+
+  #row(position: Position): EventRow {
+    const row = this.#statements.event.get(position) as unknown as EventRow | undefined
+    if (!row) throw missingEvent(position)
+    return row
+  }
+
+  #event(position: Position): RecordedEvent {
+    return toRecordedEvent(this.#row(position))
   }
 
   #read<Result>(read: () => Result): Result {
@@ -153,15 +190,19 @@ class SqliteEventLog implements EventLog {
   }
 }
 
+/** The first position after `after` that `rows` lack. */
+function firstGap(rows: readonly EventRow[], after: Position): Position {
+  const index = rows.findIndex(({ position }, at) => position !== after + at + 1)
+  return after + (index < 0 ? rows.length : index) + 1
+}
+
 function statements(db: DatabaseSync) {
   return {
     head: db.prepare('SELECT max(position) AS position FROM events'),
-    last: db.prepare('SELECT position FROM streams WHERE stream = ?'),
+    last: db.prepare('SELECT version, position, checksum FROM streams WHERE stream = ?'),
     event: db.prepare('SELECT * FROM events WHERE position = ?'),
     page: db.prepare('SELECT * FROM events WHERE position > ? AND position <= ? ORDER BY position'),
-    command: db.prepare(
-      'SELECT key, fingerprint, stream, position, version, events FROM commands WHERE key = ?',
-    ),
+    command: db.prepare(`SELECT ${COMMAND_COLUMNS} FROM commands WHERE key = ?`),
     /** Positions of a stream's events from the newest down to the wanted version. */
     chain: db.prepare(`
       WITH RECURSIVE chain (position, version, previous) AS (

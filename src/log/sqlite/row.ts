@@ -1,6 +1,9 @@
 import { crc32 } from 'node:zlib'
 import { CqrsError } from '../../kernel/errors.ts'
 import type { RecordedEvent } from '../../kernel/event.ts'
+import type { Position } from '../../kernel/position.ts'
+import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
+import type { RecordedCommand } from '../contract.ts'
 
 /** A row of the table `events`. */
 export interface EventRow {
@@ -47,4 +50,61 @@ export function toRecordedEvent(row: EventRow): RecordedEvent {
     metadata: JSON.parse(row.metadata),
     recordedAt: new Date(row.recorded_at).toISOString(),
   }
+}
+
+const RESTORE = 'Restore the event log from a backup.'
+
+/** The error for a position of the log that has no event. */
+export function missingEvent(position: Position): CqrsError {
+  return new CqrsError(
+    'CQRS_STORE_CORRUPT',
+    `The log has no event at position ${position}. ${RESTORE} Nothing reads past this position.`,
+    { details: { position, missing: true } },
+  )
+}
+
+/** The error for an event that stands where another one of its stream should. */
+export function brokenStream(stream: string, { position }: RecordedEvent): CqrsError {
+  return new CqrsError(
+    'CQRS_STORE_CORRUPT',
+    `The stream ${stream} does not hang together at position ${position}: an event of it is missing. ${RESTORE}`,
+    { details: { position } },
+  )
+}
+
+/** Where a stream ends: a row of the table `streams`. */
+export interface StreamRow {
+  version: number
+  position: number
+  checksum: number | null
+}
+
+export function streamChecksum(stream: string, { version, position }: Omit<StreamRow, 'checksum'>): number {
+  return rowChecksum(stream, version, position)
+}
+
+/** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written */
+export function checkedStream(stream: string, row: StreamRow): StreamRow {
+  assertChecksum(row.checksum, streamChecksum(stream, row), `The end of the stream ${stream}`, RESTORE)
+  return row
+}
+
+/** A row of the table `commands`, as it is read. */
+export type CommandRow = RecordedCommand & { readonly checksum: number | null }
+
+export function commandChecksum({
+  key,
+  fingerprint,
+  stream,
+  position,
+  version,
+  events,
+}: RecordedCommand): number {
+  return rowChecksum(key, fingerprint, stream, position, version, events)
+}
+
+/** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written */
+export function toRecordedCommand({ checksum: found, ...command }: CommandRow): RecordedCommand {
+  assertChecksum(found, commandChecksum(command), `The idempotency key ${command.key}`, RESTORE)
+  return command
 }

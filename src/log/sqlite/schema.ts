@@ -5,6 +5,8 @@ import type { StoreSchema } from '../../sqlite/migrate.ts'
  * its stream, and `streams` names the last one. A stream is read by walking that chain through the
  * primary key, and an append touches one small row besides the event, whatever the length of the log.
  * Versions stay unique because an append checks and moves the stream's row in its own transaction.
+ *
+ * `commands.running_ms` is how long the log had been at work, in all, when the key was stored; see idempotency-keys.ts.
  */
 export const eventLogSchema: StoreSchema = {
   name: 'event log',
@@ -40,6 +42,13 @@ export const eventLogSchema: StoreSchema = {
       events INTEGER NOT NULL,
       recorded_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    `,
+    // Rows that are older have no checksum and are not checked; older keys count from the day of this step.
+    `
+    ALTER TABLE streams ADD COLUMN checksum INTEGER;
+    ALTER TABLE commands ADD COLUMN checksum INTEGER;
+    ALTER TABLE commands ADD COLUMN running_ms INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX commands_by_age ON commands (running_ms);
     `,
   ],
 }

@@ -1,8 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { type CommitHandler, serveCommits } from '../../sqlite/commit-thread.ts'
+import { HighWater } from '../../sqlite/high-water.ts'
 import { type OpenOptions, openDatabase } from '../../sqlite/open.ts'
-import type { AppendOutcome, Idempotency, RecordedCommand } from '../contract.ts'
-import { checksum } from './row.ts'
+import type { AppendOutcome, Idempotency } from '../contract.ts'
+import { IdempotencyKeys } from './idempotency-keys.ts'
+import { checkedStream, checksum, type StreamRow, streamChecksum } from './row.ts'
 import { eventLogSchema } from './schema.ts'
 
 /** An append as it travels to the writer thread: JSON is text already. */
@@ -15,13 +17,18 @@ export interface StoredAppend {
   idempotency: Idempotency | undefined
 }
 
-export type WriterOptions = Omit<OpenOptions, 'schema' | 'readOnly' | 'durability'>
+export type WriterOptions = Omit<OpenOptions, 'schema' | 'readOnly' | 'durability'> & {
+  /** How long an idempotency key is kept, in milliseconds of the log's work; undefined: for ever. */
+  keepKeysMs: number | undefined
+}
 
 serveCommits(openWriter)
 
-function openWriter(options: WriterOptions): CommitHandler<StoredAppend, AppendOutcome> {
+function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<StoredAppend, AppendOutcome> {
   const db = openDatabase({ ...options, schema: eventLogSchema })
-  const { findCommand, findStream, insertEvent, moveStream, insertCommand, lastPosition } = statements(db)
+  const { findStream, insertEvent, moveStream, lastPosition } = statements(db)
+  const keys = new IdempotencyKeys(db, { keepMs: keepKeysMs, monotonic: () => performance.now() })
+  const mark = new HighWater(options.path)
   /** Last position of the log; unknown until the open transaction has read it. */
   let last: number | undefined
 
@@ -30,13 +37,18 @@ function openWriter(options: WriterOptions): CommitHandler<StoredAppend, AppendO
     path: options.path,
     begin: () => {
       last = undefined
+      keys.begin()
+    },
+    prepare: () => keys.prune(),
+    committed: () => {
+      if (last !== undefined) mark.reached(last)
     },
     execute({ stream, expectedVersion, events, metadata, recordedAt, idempotency }) {
-      const original = idempotency && (findCommand.get(idempotency.key) as RecordedCommand | undefined)
-      if (original) return { kind: 'duplicate-command', original: { ...original } }
+      const original = idempotency && keys.find(idempotency.key)
+      if (original) return { kind: 'duplicate-command', original }
 
-      const found = findStream.get(stream) as { version: number; position: number } | undefined
-      let { version, position } = found ?? { version: 0, position: 0 }
+      const found = findStream.get(stream) as unknown as StreamRow | undefined
+      let { version, position } = found ? checkedStream(stream, found) : { version: 0, position: 0 }
       if (version !== expectedVersion) return { kind: 'version-conflict', actualVersion: version }
 
       last ??= Number(lastPosition.get()?.position ?? 0)
@@ -58,10 +70,11 @@ function openWriter(options: WriterOptions): CommitHandler<StoredAppend, AppendO
         version += 1
         position = last
       }
-      if (events.length > 0) moveStream.run(stream, version, position)
+      if (events.length > 0) {
+        moveStream.run(stream, version, position, streamChecksum(stream, { version, position }))
+      }
       if (idempotency) {
-        const { key, fingerprint } = idempotency
-        insertCommand.run(key, fingerprint, stream, position, version, events.length, recordedAt)
+        keys.add({ ...idempotency, stream, position, version, events: events.length }, recordedAt)
       }
       return { kind: 'appended', position, version }
     },
@@ -70,17 +83,13 @@ function openWriter(options: WriterOptions): CommitHandler<StoredAppend, AppendO
 
 function statements(db: DatabaseSync) {
   return {
-    findCommand: db.prepare(
-      'SELECT key, fingerprint, stream, position, version, events FROM commands WHERE key = ?',
-    ),
-    findStream: db.prepare('SELECT version, position FROM streams WHERE stream = ?'),
+    findStream: db.prepare('SELECT version, position, checksum FROM streams WHERE stream = ?'),
     insertEvent: db.prepare(`INSERT INTO events
       (position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at, checksum)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
-    moveStream: db.prepare(`INSERT INTO streams (stream, version, position) VALUES (?, ?, ?)
-      ON CONFLICT (stream) DO UPDATE SET version = excluded.version, position = excluded.position`),
-    insertCommand: db.prepare(`INSERT INTO commands
-      (key, fingerprint, stream, position, version, events, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?)`),
+    moveStream: db.prepare(`INSERT INTO streams (stream, version, position, checksum) VALUES (?, ?, ?, ?)
+      ON CONFLICT (stream) DO UPDATE SET version = excluded.version, position = excluded.position,
+        checksum = excluded.checksum`),
     lastPosition: db.prepare('SELECT max(position) AS position FROM events'),
   }
 }

@@ -1,3 +1,4 @@
+import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
 import type { ParkedEvent, ParkedStatus, RecordedEffect } from '../contract.ts'
 
 /** A row of the table `parked`. */
@@ -44,4 +45,22 @@ export function toEffect(row: EffectRow): RecordedEffect {
     error: row.error ?? undefined,
     failedAt: row.failed_at ?? undefined,
   }
+}
+
+/** A row of the table `documents`. */
+export interface DocumentRow {
+  key: string
+  document: string
+  checksum: number | null
+}
+
+export function documentChecksum(key: string, document: string): number {
+  return rowChecksum(key, document)
+}
+
+/** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written */
+export function toDocument({ key, document, checksum }: DocumentRow, path: string): unknown {
+  const advice = `Stop the system and move ${path} away: the view is then built anew from the log.`
+  assertChecksum(checksum, documentChecksum(key, document), `The document ${JSON.stringify(key)}`, advice)
+  return JSON.parse(document)
 }

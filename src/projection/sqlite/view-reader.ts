@@ -9,6 +9,7 @@ import type { DigestMark } from '../audit.ts'
 import type { ReadableView, ViewStanding } from '../contract.ts'
 import { type FoundDocument, findPage, type IndexValue, type Search } from '../find.ts'
 import { fieldExpression } from './indexes.ts'
+import { type DocumentRow, toDocument } from './rows.ts'
 import { viewSchema } from './schema.ts'
 
 /** Opens a view for reading; a view that nobody has written yet is empty. @throws CqrsError CQRS_STORE_… */
@@ -29,7 +30,7 @@ class SqliteViewReader implements ReadableView {
     this.#db = openDatabase({ path, schema: viewSchema, durability: 'normal', readOnly: true })
     this.#sql = {
       position: this.#db.prepare('SELECT position FROM checkpoint'),
-      get: this.#db.prepare('SELECT document FROM documents WHERE key = ?'),
+      get: this.#db.prepare('SELECT key, document, checksum FROM documents WHERE key = ?'),
     }
   }
 
@@ -58,7 +59,7 @@ class SqliteViewReader implements ReadableView {
   async get(key: string): Promise<unknown> {
     return this.#read(() => {
       const row = this.#sql.get.get(key)
-      return row && JSON.parse(String(row.document))
+      return row && toDocument(row as unknown as DocumentRow, this.#path)
     })
   }
 
@@ -71,10 +72,10 @@ class SqliteViewReader implements ReadableView {
     return this.#read(() =>
       this.#prepare(sql)
         .all(...values)
-        .map(({ key, value, document }) => ({
-          key: String(key),
-          value: value as IndexValue,
-          document: JSON.parse(String(document)),
+        .map((row) => ({
+          key: String(row.key),
+          value: row.value as IndexValue,
+          document: toDocument(row as unknown as DocumentRow, this.#path),
         })),
     )
   }
@@ -133,7 +134,7 @@ function searchQuery(
   const [beyond, direction] = order === 'ascending' ? ['>', 'ASC'] : ['<', 'DESC']
   if (after) add(`(${field}, key) ${beyond} (?, ?)`, after.value, after.key)
   const sql =
-    `SELECT key, ${field} AS value, document FROM documents WHERE ${conditions.join(' AND ')} ` +
+    `SELECT key, ${field} AS value, document, checksum FROM documents WHERE ${conditions.join(' AND ')} ` +
     `ORDER BY ${field} ${direction}, key ${direction} LIMIT ?`
   return { sql, values: [...values, limit] }
 }

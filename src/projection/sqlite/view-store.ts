@@ -17,7 +17,7 @@ import { EMPTY_DIGEST } from '../digest.ts'
 import { freezeJson } from '../plain-json.ts'
 import { EffectTable } from './effect-table.ts'
 import { createIndexes } from './indexes.ts'
-import { type ParkedRow, toParked } from './rows.ts'
+import { type DocumentRow, documentChecksum, type ParkedRow, toDocument, toParked } from './rows.ts'
 import { viewSchema } from './schema.ts'
 
 /** Events between two marks of the digest, by which an audit finds where a difference lies. */
@@ -77,7 +77,7 @@ class SqliteViewStore implements ViewStore {
       const loaded = new Map<string, unknown>()
       for (const key of keys) {
         const row = this.#sql.document.get(key)
-        if (row) loaded.set(key, freezeJson(JSON.parse(String(row.document))))
+        if (row) loaded.set(key, freezeJson(toDocument(row as unknown as DocumentRow, this.#path)))
       }
       return loaded
     })
@@ -136,7 +136,10 @@ class SqliteViewStore implements ViewStore {
     const sql = this.#sql
     for (const [key, document] of documents) {
       if (document === null) sql.removeDocument.run(key)
-      else sql.putDocument.run(key, JSON.stringify(document))
+      else {
+        const text = JSON.stringify(document)
+        sql.putDocument.run(key, text, documentChecksum(key, text))
+      }
     }
     for (const position of settled) sql.settle.run(position)
     for (const event of parked) {
@@ -243,9 +246,9 @@ function statements(db: DatabaseSync) {
     beginTrial: db.prepare('INSERT OR REPLACE INTO trial VALUES (1, ?, ?, ?)'),
     trial: db.prepare('SELECT from_position, to_position, ends FROM trial'),
     endTrial: db.prepare('DELETE FROM trial'),
-    document: db.prepare('SELECT document FROM documents WHERE key = ?'),
-    putDocument: db.prepare(`INSERT INTO documents (key, document) VALUES (?, ?)
-      ON CONFLICT (key) DO UPDATE SET document = excluded.document`),
+    document: db.prepare('SELECT key, document, checksum FROM documents WHERE key = ?'),
+    putDocument: db.prepare(`INSERT INTO documents (key, document, checksum) VALUES (?, ?, ?)
+      ON CONFLICT (key) DO UPDATE SET document = excluded.document, checksum = excluded.checksum`),
     removeDocument: db.prepare('DELETE FROM documents WHERE key = ?'),
     park: db.prepare('INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
     settle: db.prepare('DELETE FROM parked WHERE position = ?'),

@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { rowChecksum } from '../../sqlite/row-checksum.ts'
 import {
   type DeadLetter,
   type Failure,
@@ -21,6 +22,7 @@ export class MessageTable {
   readonly #statements: Record<keyof typeof SQL, StatementSync>
   /** Rows in `failures`, so that nothing is looked up there while there are none. */
   #failures: number
+  readonly #damaged: StoredMessage[] = []
 
   constructor(db: DatabaseSync) {
     const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)])
@@ -35,7 +37,8 @@ export class MessageTable {
   }
 
   insert(queue: number, seq: number, { id, functionId, group, data }: NewMessage): void {
-    this.#statements.insert.run(queue, seq, id, functionId, group ?? null, data)
+    const sum = rowChecksum(seq, id, functionId, group, data)
+    this.#statements.insert.run(queue, seq, id, functionId, group ?? null, data, sum)
   }
 
   /** Removes a message; false if it is not there. */
@@ -69,21 +72,34 @@ export class MessageTable {
     return Number(changes) === 1 && this.remove(queue, seq)
   }
 
+  /** Messages whose bytes changed are left out; see {@link takeDamaged}. */
   read(queue: number, after: number, limit: number, maxBytes: number, tail: number): MessagePage {
     const messages: StoredMessage[] = []
     let bytes = 0
+    let rows = 0
     for (const row of this.#statements.read.iterate(queue, after, queue, tail, limit)) {
       const message = toMessage(row)
-      messages.push(message)
+      if (isWhole(row)) messages.push(message)
+      else this.#damaged.push(message)
+      rows += 1
       bytes += message.data.length
-      if (bytes >= maxBytes || messages.length === limit) return { messages, end: message.seq, tail }
+      if (bytes >= maxBytes || rows === limit) return { messages, end: message.seq, tail }
     }
     return { messages, end: Math.max(tail, after), tail }
   }
 
   loadOne(queue: number, seq: number): StoredMessage | undefined {
     const row = this.#statements.load.get(queue, seq)
-    return row && toMessage(row)
+    if (!row) return undefined
+    const message = toMessage(row)
+    if (isWhole(row)) return message
+    this.#damaged.push(message)
+    return undefined
+  }
+
+  /** The messages that were found damaged since it was last asked; they are to become dead letters. */
+  takeDamaged(): StoredMessage[] {
+    return this.#damaged.splice(0)
   }
 
   deadLetters(queue: number, tail: number, offset: number, limit: number): DeadLetter[] {
@@ -139,13 +155,13 @@ export class MessageTable {
   }
 }
 
-const MESSAGE = `SELECT m.${SEQ}, message_id, function_id, message_group, data, attempts, stops, due_at
+const MESSAGE = `SELECT m.${SEQ}, message_id, function_id, message_group, data, checksum, attempts, stops, due_at
   FROM messages m LEFT JOIN failures f ON f.key = m.key`
 const OF_QUEUE = `key > (? << ${SEQ_BITS}) AND key <= ${KEY}`
 
 const SQL = {
-  insert: `INSERT INTO messages (key, message_id, function_id, message_group, data)
-           VALUES (${KEY}, ?, ?, ?, ?)`,
+  insert: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum)
+           VALUES (${KEY}, ?, ?, ?, ?, ?)`,
   remove: `DELETE FROM messages WHERE key = ${KEY}`,
   exists: `SELECT 1 FROM messages WHERE key = ${KEY}`,
   fail: `INSERT INTO failures (key, attempts, stops, due_at, history) VALUES (${KEY}, ?, ?, ?, ?)
@@ -155,18 +171,24 @@ const SQL = {
   forgetFailures: `DELETE FROM failures WHERE key = ${KEY}`,
   countFailures: 'SELECT count(*) AS rows FROM failures',
   bury: `INSERT INTO dead_letters
-           (key, message_id, function_id, message_group, data, attempts, stops, failed_at, history)
-         SELECT key, message_id, function_id, message_group, data, ?, ?, ?, ? FROM messages WHERE key = ${KEY}`,
+           (key, message_id, function_id, message_group, data, checksum, attempts, stops, failed_at, history)
+         SELECT key, message_id, function_id, message_group, data, checksum, ?, ?, ?, ? FROM messages WHERE key = ${KEY}`,
   read: `${MESSAGE} WHERE m.key > ${KEY} AND m.key <= ${KEY} ORDER BY m.key LIMIT ?`,
   load: `${MESSAGE} WHERE m.key = ${KEY}`,
   deadLetters: `SELECT ${SEQ}, * FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ? OFFSET ?`,
   oldestDead: `SELECT ${SEQ} FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`,
   findDead: `SELECT ${SEQ} FROM dead_letters WHERE message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
   removeDead: `DELETE FROM dead_letters WHERE key = ${KEY}`,
-  revive: `INSERT INTO messages (key, message_id, function_id, message_group, data)
-           SELECT key, message_id, function_id, message_group, data FROM dead_letters WHERE key = ${KEY}`,
+  revive: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum)
+           SELECT key, message_id, function_id, message_group, data, checksum FROM dead_letters WHERE key = ${KEY}`,
   keepHistory: `INSERT INTO failures (key, attempts, stops, due_at, history)
                 SELECT key, 0, 0, NULL, history FROM dead_letters WHERE key = ${KEY}`,
+}
+
+/** Whether a message is what was stored. */
+function isWhole(row: Row): boolean {
+  const { seq, id, functionId, group, data } = toMessage(row)
+  return row.checksum === null || row.checksum === rowChecksum(seq, id, functionId, group, data)
 }
 
 function toMessage(row: Row): StoredMessage {

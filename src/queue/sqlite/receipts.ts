@@ -69,6 +69,11 @@ export class Receipts {
     return true
   }
 
+  /** How many transactions have brought receipts: grows with every accepted message's commit. */
+  get commits(): number {
+    return this.#nextRow - 1
+  }
+
   /** Writes this transaction's receipts. */
   prepare(): void {
     if (this.#batchWords === 0) return

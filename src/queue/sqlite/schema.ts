@@ -51,6 +51,9 @@ export const queueSchema: StoreSchema = {
        batch INTEGER PRIMARY KEY,
        digests BLOB NOT NULL
      ) STRICT;`,
+    // Messages that are older have no checksum and are not checked.
+    `ALTER TABLE messages ADD COLUMN checksum INTEGER;
+     ALTER TABLE dead_letters ADD COLUMN checksum INTEGER;`,
   ],
 }
 

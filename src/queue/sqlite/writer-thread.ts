@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
+import { CqrsError } from '../../kernel/errors.ts'
 import { type CommitHandler, serveCommits } from '../../sqlite/commit-thread.ts'
+import { forgetHighWater, HighWater, markPath, readHighWater } from '../../sqlite/high-water.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import type { EnqueueOutcome, NewMessage } from '../contract.ts'
 import { MessageTable } from './message-table.ts'
@@ -15,14 +18,21 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
   readonly #queues: QueueTable
   readonly #messages: MessageTable
   readonly #receipts: Receipts
+  readonly #mark: HighWater
+  readonly #now: () => number
   #uncommitted = false
 
-  constructor({ path, rememberedReceipts }: QueueThreadOptions) {
+  constructor({ path, rememberedReceipts }: QueueThreadOptions, now: () => number = Date.now) {
+    this.#now = now
     this.path = path
+    // Whoever takes the whole file away wants an empty queue; views do without what was in it.
+    if (!existsSync(path)) forgetHighWater(path)
     this.db = openDatabase({ path, schema: queueSchema })
     this.#queues = new QueueTable(this.db)
     this.#messages = new MessageTable(this.db)
     this.#receipts = new Receipts(this.db, rememberedReceipts)
+    assertComplete(path, this.#receipts.commits)
+    this.#mark = new HighWater(path)
   }
 
   begin(): void {
@@ -41,6 +51,7 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
 
   committed(): void {
     this.#uncommitted = false
+    this.#mark.reached(this.#receipts.commits)
   }
 
   execute(request: QueueRequest): QueueReply {
@@ -72,9 +83,12 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
       case 'bury':
         return this.#messages.bury(id, request.record) && this.#count(queue, -1, 1)
       case 'read':
-        return this.#messages.read(id, request.after, request.limit, request.maxBytes, tail)
+        return this.#buryDamaged(
+          queue,
+          this.#messages.read(id, request.after, request.limit, request.maxBytes, tail),
+        )
       case 'load':
-        return this.#load(id, request.seqs, request.maxBytes)
+        return this.#buryDamaged(queue, this.#load(id, request.seqs, request.maxBytes))
       case 'counts':
         return { depth: queue.depth, dead: queue.dead }
       case 'dead-letters':
@@ -123,8 +137,21 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
     return found
   }
 
+  /** A message whose bytes changed is never delivered, nor does it hold up the others. */
+  #buryDamaged<Answer>(queue: QueueRow, answer: Answer): Answer {
+    for (const { seq, attempts, stops } of this.#messages.takeDamaged()) {
+      const failure = { kind: 'failed', error: DAMAGED, at: this.#now() } as const
+      this.#messages.bury(queue.id, { seq, attempts, stops, failure })
+      this.#count(queue, -1, 1)
+    }
+    return answer
+  }
+
   #remove(queue: QueueRow, limit: number): boolean {
-    const { messages } = this.#messages.read(queue.id, 0, limit, Number.POSITIVE_INFINITY, queue.tail)
+    const { messages } = this.#buryDamaged(
+      queue,
+      this.#messages.read(queue.id, 0, limit, Number.POSITIVE_INFINITY, queue.tail),
+    )
     for (const { seq } of messages) this.#messages.remove(queue.id, seq)
     const dead = this.#messages.discardOldest(queue.id, queue.tail, limit)
     this.#count(queue, -messages.length, -dead)
@@ -132,6 +159,21 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
     this.#queues.remove(queue)
     return true
   }
+}
+
+const DAMAGED =
+  'The bytes of this message are not those that were stored: they changed on the disk. It is not delivered; ' +
+  'send it anew from where it came, and discard this one.'
+
+/** Refuses a store that ends before what it acknowledged, as when its write-ahead log was cut short. */
+function assertComplete(path: string, commits: number): void {
+  const acknowledged = readHighWater(path)
+  if (commits >= acknowledged) return
+  throw new CqrsError(
+    'CQRS_STORE_CORRUPT',
+    `The store ${path} has lost what it acknowledged last: it holds ${commits} of ${acknowledged} commits, ` +
+      `according to ${markPath(path)}. Restore a backup; or, to go on with what is there, remove the mark.`,
+  )
 }
 
 serveCommits((options: QueueThreadOptions) => new QueueWriter(options))

@@ -1,0 +1,24 @@
+import { crc32 } from 'node:zlib'
+import { CqrsError } from '../kernel/errors.ts'
+
+/**
+ * CRC-32 over the values of a row. SQLite does not notice when bytes change on the disk as long as its
+ * structure stays whole, so rows that are handed to others carry one.
+ */
+export function rowChecksum(...values: readonly (string | number | null | undefined)[]): number {
+  return crc32(values.map((value) => value ?? '').join('\n'))
+}
+
+/**
+ * @param found the stored checksum; null in rows that are older than checksums, which are let through
+ * @param what names the row in the message, e.g. `The document "mug-1"`
+ * @param advice what to do, as a sentence
+ * @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written
+ */
+export function assertChecksum(found: unknown, expected: number, what: string, advice: string): void {
+  if (found === null || found === expected) return
+  throw new CqrsError(
+    'CQRS_STORE_CORRUPT',
+    `${what} is not what was written: its checksum differs. ${advice}`,
+  )
+}
