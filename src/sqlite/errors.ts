@@ -17,7 +17,11 @@ const ADVICE: Record<number, { code: ErrorCode; advice: string }> = {
     code: 'CQRS_STORE_UNAVAILABLE',
     advice: 'it cannot be written; check the permissions of the data folder',
   },
-  [IOERR]: { code: 'CQRS_STORE_UNAVAILABLE', advice: 'the disk reported an error; check it and try again' },
+  [IOERR]: {
+    code: 'CQRS_STORE_UNAVAILABLE',
+    advice:
+      'the disk reported an error, and whether this was stored is not known; check the disk, then try again with the same idempotency key',
+  },
   [CORRUPT]: { code: 'CQRS_STORE_CORRUPT', advice: 'its file is damaged; restore it from a backup' },
   [FULL]: {
     code: 'CQRS_STORE_FULL',
@@ -38,9 +42,14 @@ export function isSqliteError(error: unknown): error is Error & { errcode: numbe
   return error instanceof Error && typeof (error as { errcode?: unknown }).errcode === 'number'
 }
 
-/** Whether the store as a whole failed (locked, full, broken), so that another request would meet the same. */
+/**
+ * Whether the store as a whole failed (locked, full, broken), so that another request would meet the same. A
+ * damaged page is none: only what touches it fails.
+ */
 export function isStoreFailure(error: unknown): boolean {
-  return isSqliteError(error) && ADVICE[error.errcode & 0xff] !== undefined
+  if (!isSqliteError(error)) return false
+  const code = error.errcode & 0xff
+  return code !== CORRUPT && ADVICE[code] !== undefined
 }
 
 /**

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
 import { isSqliteError, toStoreError } from './errors.ts'
 import { migrate, type StoreSchema } from './migrate.ts'
+import { rewriteWal } from './rewrite-wal.ts'
 
 /** The first SQLite without the WAL-reset bug (https://www.sqlite.org/wal.html, "the WAL-reset bug"). */
 export const OLDEST_SQLITE = '3.51.3'
@@ -33,7 +34,8 @@ export interface OpenOptions {
 
 /**
  * Opens an SQLite store: checks SQLite's version, makes the file with mode 0600, switches it to WAL,
- * and brings it to the newest schema.
+ * and brings it to the newest schema. What a writer of a `full` store finds there is on the disk before it
+ * adds to it; see rewrite-wal.ts.
  *
  * @throws CqrsError CQRS_SQLITE_TOO_OLD, CQRS_STORE_NEWER, CQRS_STORE_FOREIGN, or a store error
  */
@@ -56,6 +58,7 @@ export function openDatabase(options: OpenOptions): DatabaseSync {
     `)
     migrate(db, options.schema, options.path)
     if (options.readOnly) db.exec('PRAGMA query_only = ON')
+    else if (options.durability !== 'normal') rewriteWal(db, options.path)
     return db
   } catch (error) {
     db?.close()
