@@ -39,7 +39,8 @@ export function serveCommits<Options, Request, Result>(
   try {
     handler = open(workerData as Options)
   } catch (error) {
-    send({ kind: 'failed-to-open', error: describe(error) })
+    const { path = 'of the writer thread' } = workerData as { path?: string }
+    send({ kind: 'failed-to-open', error: describe(toStoreError(error, path)) })
     return
   }
   send({ kind: 'ready' })

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
+import { rowChecksum } from './row-checksum.ts'
 
 /** What a store file is: its mark and the steps that lead to its newest schema. */
 export interface StoreSchema {
@@ -7,7 +8,10 @@ export interface StoreSchema {
   name: string
   /** Marks the file as ours (PRAGMA application_id), so that a foreign file is never touched. */
   applicationId: number
-  /** SQL of every step, oldest first. A step that was released never changes; a new one is added. */
+  /**
+   * SQL of every step, oldest first. A step that was released never changes; a new one is added. Steps may call
+   * `row_checksum(value, …)`, which is {@link rowChecksum}.
+   */
   migrations: readonly string[]
 }
 
@@ -20,6 +24,7 @@ export interface StoreSchema {
  */
 export function migrate(db: DatabaseSync, schema: StoreSchema, path: string): void {
   if (version(db, schema, path) === schema.migrations.length) return
+  db.function('row_checksum', { varargs: true, deterministic: true }, rowChecksum)
   db.exec('BEGIN IMMEDIATE')
   try {
     const from = version(db, schema, path)

@@ -5,20 +5,28 @@ import { CqrsError } from '../kernel/errors.ts'
  * CRC-32 over the values of a row. SQLite does not notice when bytes change on the disk as long as its
  * structure stays whole, so rows that are handed to others carry one.
  */
-export function rowChecksum(...values: readonly (string | number | null | undefined)[]): number {
+export function rowChecksum(...values: readonly unknown[]): number {
   return crc32(values.map((value) => value ?? '').join('\n'))
 }
 
 /**
- * @param found the stored checksum; null in rows that are older than checksums, which are let through
  * @param what names the row in the message, e.g. `The document "mug-1"`
  * @param advice what to do, as a sentence
  * @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written
  */
 export function assertChecksum(found: unknown, expected: number, what: string, advice: string): void {
-  if (found === null || found === expected) return
+  if (found === expected) return
   throw new CqrsError(
     'CQRS_STORE_CORRUPT',
     `${what} is not what was written: its checksum differs. ${advice}`,
   )
+}
+
+/** Reads JSON that a store holds. @throws CqrsError CQRS_STORE_CORRUPT if it is none (any more) */
+export function parseStored(text: unknown, what: string, advice: string): unknown {
+  try {
+    return JSON.parse(text as string)
+  } catch (cause) {
+    throw new CqrsError('CQRS_STORE_CORRUPT', `${what} is not what was written. ${advice}`, { cause })
+  }
 }

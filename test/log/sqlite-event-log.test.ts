@@ -2,6 +2,9 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { checksum } from '../../src/log/sqlite/row.ts'
+import { eventLogSchema } from '../../src/log/sqlite/schema.ts'
+import { openDatabase } from '../../src/sqlite/open.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 const append = (stream: string, expectedVersion: number) => ({
@@ -42,4 +45,41 @@ test('appends beyond the limit of waiting ones are refused and not stored', asyn
   const outcomes = await Promise.allSettled(['a', 'b', 'c'].map((stream) => log.append(append(stream, 0))))
   expect(outcomes[2]).toMatchObject({ status: 'rejected', reason: { code: 'CQRS_OVERLOADED' } })
   expect(await log.head()).toBe(2)
+})
+
+test('a log that an older program wrote is read, and its streams and keys go on', async () => {
+  const path = join(tempFolder(), 'events.db')
+  const [first] = eventLogSchema.migrations
+  const old = openDatabase({ path, schema: { ...eventLogSchema, migrations: [String(first)] } })
+  const row = {
+    position: 1,
+    id: '01890000-0000-7000-8000-000000000000',
+    stream: 's',
+    version: 1,
+    previous: 0,
+    type: 'noted',
+    schema_version: 1,
+    data: '{}',
+    metadata: '{}',
+    recorded_at: 0,
+  }
+  old
+    .prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    .run(...Object.values(row), checksum(row))
+  old.exec(
+    `INSERT INTO streams VALUES ('s', 1, 1); INSERT INTO commands VALUES ('key', 'print', 's', 1, 1, 1, 0)`,
+  )
+  old.close()
+
+  const log = openSqliteEventLog({ path })
+  const append = {
+    stream: 's',
+    expectedVersion: 1,
+    events: [],
+    metadata: { commandId: 'c', correlationId: 'c' },
+  }
+  const again = await log.append({ ...append, idempotency: { key: 'key', fingerprint: 'print' } })
+  expect(again).toMatchObject({ kind: 'duplicate-command', original: { position: 1 } })
+  expect((await log.history('s', { limit: 1 }))[0]).toMatchObject({ position: 1 })
+  await log.close()
 })

@@ -15,8 +15,8 @@ const STATE_SCHEMA = {
        value TEXT NOT NULL,
        UNIQUE (scope, key)
      ) STRICT`,
-    // Values that are older have no checksum and are not checked.
-    'ALTER TABLE state ADD COLUMN checksum INTEGER',
+    `ALTER TABLE state ADD COLUMN checksum INTEGER;
+     UPDATE state SET checksum = row_checksum(scope, key, value);`,
   ],
 }
 
@@ -118,6 +118,7 @@ function toValue(row: Record<string, unknown>): RawJson {
 
 function openInMemory(): DatabaseSync {
   const db = new DatabaseSync(':memory:')
+  db.function('row_checksum', { varargs: true }, rowChecksum)
   for (const step of STATE_SCHEMA.migrations) db.exec(step)
   return db
 }

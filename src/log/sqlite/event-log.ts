@@ -203,7 +203,10 @@ function statements(db: DatabaseSync) {
     event: db.prepare('SELECT * FROM events WHERE position = ?'),
     page: db.prepare('SELECT * FROM events WHERE position > ? AND position <= ? ORDER BY position'),
     command: db.prepare(`SELECT ${COMMAND_COLUMNS} FROM commands WHERE key = ?`),
-    /** Positions of a stream's events from the newest down to the wanted version. */
+    /**
+     * Positions of a stream's events from the newest down to the wanted version. A link that was damaged may
+     * lead forward: then the chain ends, instead of going round without end.
+     */
     chain: db.prepare(`
       WITH RECURSIVE chain (position, version, previous) AS (
         SELECT events.position, events.version, events.previous
@@ -212,7 +215,7 @@ function statements(db: DatabaseSync) {
         UNION ALL
         SELECT events.position, events.version, events.previous
           FROM chain JOIN events ON events.position = chain.previous
-          WHERE events.version >= ?
+          WHERE events.version >= ? AND chain.previous < chain.position
       )
       SELECT position FROM chain`),
   }

@@ -76,7 +76,7 @@ export function brokenStream(stream: string, { position }: RecordedEvent): CqrsE
 export interface StreamRow {
   version: number
   position: number
-  checksum: number | null
+  checksum: number
 }
 
 export function streamChecksum(stream: string, { version, position }: Omit<StreamRow, 'checksum'>): number {
@@ -90,7 +90,7 @@ export function checkedStream(stream: string, row: StreamRow): StreamRow {
 }
 
 /** A row of the table `commands`, as it is read. */
-export type CommandRow = RecordedCommand & { readonly checksum: number | null }
+export type CommandRow = RecordedCommand & { readonly checksum: number }
 
 export function commandChecksum({
   key,

@@ -43,10 +43,12 @@ export const eventLogSchema: StoreSchema = {
       recorded_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     `,
-    // Rows that are older have no checksum and are not checked; older keys count from the day of this step.
+    // Older keys count from this step on.
     `
     ALTER TABLE streams ADD COLUMN checksum INTEGER;
     ALTER TABLE commands ADD COLUMN checksum INTEGER;
+    UPDATE streams SET checksum = row_checksum(stream, version, position);
+    UPDATE commands SET checksum = row_checksum(key, fingerprint, stream, position, version, events);
     ALTER TABLE commands ADD COLUMN running_ms INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX commands_by_age ON commands (running_ms);
     `,

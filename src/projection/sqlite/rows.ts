@@ -51,7 +51,7 @@ export function toEffect(row: EffectRow): RecordedEffect {
 export interface DocumentRow {
   key: string
   document: string
-  checksum: number | null
+  checksum: number
 }
 
 export function documentChecksum(key: string, document: string): number {

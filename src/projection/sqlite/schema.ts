@@ -66,7 +66,9 @@ export const viewSchema: StoreSchema = {
     ) STRICT;
     CREATE INDEX effects_by_status ON effects (status, id);
     `,
-    // Documents that are older have no checksum and are not checked.
-    'ALTER TABLE documents ADD COLUMN checksum INTEGER',
+    `
+    ALTER TABLE documents ADD COLUMN checksum INTEGER;
+    UPDATE documents SET checksum = row_checksum(key, document);
+    `,
   ],
 }

@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { rowChecksum } from '../../sqlite/row-checksum.ts'
+import { parseStored, rowChecksum } from '../../sqlite/row-checksum.ts'
 import {
   type DeadLetter,
   type Failure,
@@ -9,11 +9,13 @@ import {
   type NewMessage,
   type StoredMessage,
 } from '../contract.ts'
-import { SEQ_BITS } from './schema.ts'
+import { SEQ_BITS, SEQ_MASK } from './schema.ts'
 
 /** The key of a message from its queue's number and its seq, both bound as parameters. */
 const KEY = `((? << ${SEQ_BITS}) | ?)`
-const SEQ = `key & ${2 ** SEQ_BITS - 1} AS seq`
+const SEQ = `key & ${SEQ_MASK} AS seq`
+
+const RESTORE = 'Restore the queue store from a backup.'
 
 type Row = Record<string, unknown>
 
@@ -146,7 +148,7 @@ export class MessageTable {
   #history(queue: number, seq: number): Failure[] | undefined {
     if (this.#failures === 0) return undefined
     const row = this.#statements.history.get(queue, seq)
-    return row && (JSON.parse(row.history as string) as Failure[])
+    return row && parseHistory(row)
   }
 
   #forgetFailures(queue: number, seq: number): void {
@@ -188,16 +190,17 @@ const SQL = {
 /** Whether a message is what was stored. */
 function isWhole(row: Row): boolean {
   const { seq, id, functionId, group, data } = toMessage(row)
-  return row.checksum === null || row.checksum === rowChecksum(seq, id, functionId, group, data)
+  return row.checksum === rowChecksum(seq, id, functionId, group, data)
 }
 
 function toMessage(row: Row): StoredMessage {
   return {
     seq: row.seq as number,
-    id: row.message_id as string,
-    functionId: row.function_id as string,
+    // A damaged row can lack even these.
+    id: (row.message_id as string | null) ?? '',
+    functionId: (row.function_id as string | null) ?? '',
     group: (row.message_group as string | null) ?? undefined,
-    data: row.data as string,
+    data: (row.data as string | null) ?? '',
     attempts: (row.attempts as number | null) ?? 0,
     stops: (row.stops as number | null) ?? 0,
     dueAt: (row.due_at as number | null) ?? undefined,
@@ -205,7 +208,11 @@ function toMessage(row: Row): StoredMessage {
 }
 
 function toDeadLetter(row: Row): DeadLetter {
-  const history = JSON.parse(row.history as string) as Failure[]
+  const history = parseHistory(row)
   const { dueAt: _, ...message } = toMessage({ ...row, due_at: null })
   return { ...message, error: history.at(-1)?.error ?? '', failedAt: row.failed_at as number, history }
+}
+
+function parseHistory({ history }: Row): Failure[] {
+  return parseStored(history, 'The history of a message', RESTORE) as Failure[]
 }

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { CqrsError } from '../../kernel/errors.ts'
 import { DIGEST_WORDS, DigestSet } from './digest-set.ts'
 
 /** Rows of forgotten receipts that one transaction deletes at the most. */
@@ -45,7 +46,8 @@ export class Receipts {
     this.#newerFrom = this.#olderFrom = this.#firstRow = this.#nextRow = 1
     let first = true
     for (const row of this.#db.prepare('SELECT batch, digests FROM receipts ORDER BY batch').iterate()) {
-      const bytes = row.digests as Uint8Array
+      const bytes = row.digests as Uint8Array | null
+      if (!bytes || bytes.length % (DIGEST_WORDS * 4) !== 0) throw damaged(row.batch)
       this.#nextRow = row.batch as number
       if (first) this.#newerFrom = this.#olderFrom = this.#firstRow = this.#nextRow
       first = false
@@ -102,4 +104,11 @@ export class Receipts {
     grown.set(this.#batch)
     this.#batch = grown
   }
+}
+
+function damaged(batch: unknown): CqrsError {
+  return new CqrsError(
+    'CQRS_STORE_CORRUPT',
+    `The receipts ${batch} of the queue store are not what was written. Restore it from a backup.`,
+  )
 }

@@ -1,5 +1,11 @@
 import type { StoreSchema } from '../../sqlite/migrate.ts'
 
+/** Bits of a message key that hold the seq. */
+export const SEQ_BITS = 45
+
+/** What a key is combined with to give the seq. */
+export const SEQ_MASK = 2 ** SEQ_BITS - 1
+
 /**
  * A message's key is its queue's number and its seq in one 64-bit integer: `(queue << 45) | seq`. So the
  * messages of a queue lie together in order, without any index beside the table. Room for 262,143 queues
@@ -51,11 +57,9 @@ export const queueSchema: StoreSchema = {
        batch INTEGER PRIMARY KEY,
        digests BLOB NOT NULL
      ) STRICT;`,
-    // Messages that are older have no checksum and are not checked.
     `ALTER TABLE messages ADD COLUMN checksum INTEGER;
-     ALTER TABLE dead_letters ADD COLUMN checksum INTEGER;`,
+     ALTER TABLE dead_letters ADD COLUMN checksum INTEGER;
+     UPDATE messages SET checksum = row_checksum(key & ${SEQ_MASK}, message_id, function_id, message_group, data);
+     UPDATE dead_letters SET checksum = row_checksum(key & ${SEQ_MASK}, message_id, function_id, message_group, data);`,
   ],
 }
-
-/** Bits of a message key that hold the seq. */
-export const SEQ_BITS = 45

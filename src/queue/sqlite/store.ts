@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { CqrsError } from '../../kernel/errors.ts'
 import { GroupCommit } from '../../sqlite/group-commit.ts'
 import { type OwnerLock, own } from '../../sqlite/owner-lock.ts'
+import { parseStored } from '../../sqlite/row-checksum.ts'
 import type {
   DeadLetter,
   EnqueueOutcome,
@@ -84,7 +85,9 @@ class SqliteQueueStore implements QueueStore {
   async queues(): Promise<StoredQueue[]> {
     const rows = await this.#ask<QueueRow[]>({ do: 'queues' })
     return rows.map(({ id: _, definition, ...row }) => {
-      const { settings, subscription } = JSON.parse(definition) as QueueDefinition
+      const what = `The definition of the queue ${row.name}`
+      const parsed = parseStored(definition, what, 'Restore the queue store from a backup.')
+      const { settings, subscription } = parsed as QueueDefinition
       return { ...row, settings, subscription }
     })
   }
