@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import pRetry from 'p-retry'
+import { reached } from '../boundaries.ts'
 import type { App, AppCommand } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { DomainEvent } from '../kernel/event.ts'
@@ -165,6 +166,7 @@ export class CommandExecutor {
   ): Promise<CommandOutcome | undefined> {
     if (outcome.kind === 'version-conflict') return undefined
     if (outcome.kind === 'duplicate-command') return answerAgain(outcome.original, idempotency)
+    reached('append-answered')
     const { position, version } = outcome
     if (events > 0) this.#options.onAppended(position)
     return { kind: 'accepted', position, version, events, replayed: false }

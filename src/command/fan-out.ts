@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { reached, reachedNextTurn } from '../boundaries.ts'
 import type { Position } from '../kernel/position.ts'
 
 /** What travels through a projection's queue: a hint how far the log is, never the truth. */
@@ -71,7 +72,10 @@ export class FanOut {
     while (lane.wanted > lane.told) {
       const message = { projection: lane.target.projection, from: lane.told + 1, to: lane.wanted }
       try {
-        await this.#enqueue(lane.target, message)
+        const taken = this.#enqueue(lane.target, message)
+        reachedNextTurn('enqueue-sent', message.projection)
+        await taken
+        reached('enqueue-answered', message.projection)
         this.#sent += 1
         this.#report(lane, undefined)
       } catch (error) {

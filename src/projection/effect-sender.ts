@@ -1,5 +1,6 @@
 import pRetry from 'p-retry'
 import type { Logger } from 'pino'
+import { reached } from '../boundaries.ts'
 import type { Effect } from '../kernel/projection.ts'
 import type { RecordedEffect, ViewStore } from './contract.ts'
 
@@ -85,12 +86,15 @@ export class EffectSender {
     }
     this.#unreachable = false
     if (outcome === 'sent') {
+      reached('effect-sent', idempotencyKey)
       await view.effectsSent([idempotencyKey])
+      reached('effect-forgotten', idempotencyKey)
       return true
     }
     log.error({ err: outcome, idempotencyKey, effect }, 'An effect failed too often and is dead')
     const at = new Date(now()).toISOString()
     await view.effectFailed(idempotencyKey, { attempts: maxAttempts, error: outcome.message, at })
+    reached('effect-dead', idempotencyKey)
     return true
   }
 

@@ -1,3 +1,4 @@
+import { type Boundary, reached } from '../boundaries.ts'
 import type { EventCatalog, RecordedEvent } from '../kernel/event.ts'
 import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
@@ -68,6 +69,11 @@ export class Projector {
     this.#types = handledTypes(options.projection)
   }
 
+  /** The projection's name. */
+  get name(): string {
+    return this.#options.projection.name
+  }
+
   /** Where the view is. May be asked while a step is under way, and therefore changes nothing. */
   async position(): Promise<Position> {
     return (this.#checkpoint ?? (await this.#options.view.checkpoint())).position
@@ -84,18 +90,22 @@ export class Projector {
       ...(partition && { partition }),
     })
     if (page.through === checkpoint.position) return 'at-head'
+    reached('batch-read', this.name)
     return turns.run(async () => {
       if (page.events.length > 0) await this.#beginTrial(checkpoint.position + 1, page.through)
       const change = await this.#foldPage(page.events)
-      return this.#commit({
-        ...change,
-        expectedRevision: checkpoint.revision,
-        advanceTo: {
-          position: page.through,
-          processed: checkpoint.processed + page.events.length,
-          digest: extendDigest(checkpoint.digest, page.events),
-        },
-      })
+      reached('batch-folded', this.name)
+      const advanceTo = {
+        position: page.through,
+        processed: checkpoint.processed + page.events.length,
+        digest: extendDigest(checkpoint.digest, page.events),
+      }
+      return this.#commit(
+        { ...change, expectedRevision: checkpoint.revision, advanceTo },
+        'batch-stored',
+        ...(change.parked.length > 0 ? ['event-parked' as const] : []),
+        ...(change.effects.length > 0 ? ['effect-recorded' as const] : []),
+      )
     })
   }
 
@@ -133,7 +143,8 @@ export class Projector {
     if (!head) return false
     const { revision } = await this.#state()
     const due: ParkedEvent = { ...head, status: 'retrying', attempts: 0, dueAt: this.#options.now() }
-    const outcome = await this.#commit({ ...NOTHING, expectedRevision: revision, parked: [due] })
+    const change = { ...NOTHING, expectedRevision: revision, parked: [due] }
+    const outcome = await this.#commit(change, 'letter-redriven')
     return outcome === 'advanced'
   }
 
@@ -147,13 +158,14 @@ export class Projector {
     if (!head) return false
     const { revision } = await this.#state()
     const at = new Date(this.#options.now()).toISOString()
-    const outcome = await this.#commit({
+    const change = {
       ...NOTHING,
       expectedRevision: revision,
       settled: [position],
       parked: await this.#nextInLine(head),
       discarded: [{ event: head, by, reason, at }],
-    })
+    }
+    const outcome = await this.#commit(change, 'letter-discarded')
     if (outcome === 'advanced') await this.#unblockIfEmpty(head.sequence)
     return outcome === 'advanced'
   }
@@ -192,6 +204,7 @@ export class Projector {
   async #beginTrial(from: Position, to: Position): Promise<void> {
     const ends = from === to && this.#ended?.position === from ? this.#ended.times : 0
     await this.#options.view.beginTrial({ from, to, ends })
+    reached('trial-begun', this.name)
   }
 
   /** Runs the handler of an event, unless the process ended so many `ends` times while it ran. */
@@ -229,18 +242,20 @@ export class Projector {
     const outcome = this.#tryOn(parked.position, prepared, 1)
     if (!outcome.ok) {
       const again = parkFailed(parked, outcome.error, this.#parkingContext())
-      await this.#commit({ ...NOTHING, expectedRevision: revision, parked: [again] })
+      const change = { ...NOTHING, expectedRevision: revision, parked: [again] }
+      await this.#commit(change, again.status === 'dead' ? 'letter-dead' : 'retry-failed')
       return { kind: 'failed' }
     }
     const next = await this.#nextInLine(parked)
     for (const [key, document] of outcome.changed) this.#documents.set(key, document)
-    const committed = await this.#commit({
+    const change = {
       expectedRevision: revision,
       documents: outcome.changed,
       parked: next,
       settled: [parked.position],
       effects: this.#name(parked.position, outcome.effects),
-    })
+    }
+    const committed = await this.#commit(change, 'retry-stored')
     return committed === 'advanced' ? { kind: 'applied', next: next[0] } : { kind: 'superseded' }
   }
 
@@ -278,7 +293,8 @@ export class Projector {
     for (const key of missing) this.#documents.set(key, loaded.get(key))
   }
 
-  async #commit(change: ViewChange): Promise<StepOutcome> {
+  /** @param boundaries what is true once the change is stored */
+  async #commit(change: ViewChange, ...boundaries: Boundary[]): Promise<StepOutcome> {
     const checkpoint = await this.#state()
     try {
       const outcome = await this.#options.view.commit(change)
@@ -287,6 +303,7 @@ export class Projector {
         await this.#options.view.endTrial()
         return 'superseded'
       }
+      for (const boundary of boundaries) reached(boundary, this.name)
       this.#checkpoint = { ...checkpoint, ...change.advanceTo, revision: outcome.revision }
       if (this.#documents.size > this.#options.documentCacheSize) this.#documents.clear()
       return 'advanced'

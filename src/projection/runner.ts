@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { reachedNextTurn } from '../boundaries.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ViewStore } from './contract.ts'
 import type { EffectSender } from './effect-sender.ts'
@@ -53,6 +54,7 @@ export class ProjectionRunner {
       // A position beyond the head cannot be waited for: the message names what the log does not have.
       if ((await this.#options.projector.position()) === before) return
     }
+    reachedNextTurn('advance-answered', this.#options.projector.name)
   }
 
   /** Runs an operator's action when the catch-up that is under way has ended. */

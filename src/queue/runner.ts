@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { reached } from '../boundaries.ts'
 import { isCqrsError } from '../kernel/errors.ts'
 import { backoff } from './backoff.ts'
 import type { Clock } from './clock.ts'
@@ -232,6 +233,7 @@ export class QueueRunner {
 
   #answered(delivery: Delivery, outcome: DeliveryOutcome): void {
     if (!this.#inFlight.delete(delivery)) return
+    reached('delivery-answered', this.#options.queue)
     const { lane, message } = delivery
     if (outcome.outcome !== 'missing' && outcome.outcome !== 'unsent') this.#missing.found(message.functionId)
     switch (outcome.outcome) {

@@ -2,6 +2,7 @@ import { TriggerAction } from 'iii-sdk'
 import type { Logger } from 'pino'
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
+import { reachedNextTurn } from '../boundaries.ts'
 import { type CommandContext, CommandExecutor, type CommandOutcome } from '../command/execute.ts'
 import { FanOut } from '../command/fan-out.ts'
 import { dataPaths } from '../config/paths.ts'
@@ -109,10 +110,12 @@ function commandFunction({ name, definition }: AppCommand, log: Logger, execute:
       if (isHttpRequest(payload)) {
         const response = await overHttp(payload, definition.http?.status, execute)
         commandLog.debug({ status: response.status_code }, 'command')
+        reachedNextTurn('command-answered')
         return response
       }
       const outcome = await direct(payload, metadata, execute)
       commandLog.debug({ outcome: outcome.kind }, 'command')
+      reachedNextTurn('command-answered')
       return outcome
     },
   }

@@ -1,4 +1,5 @@
 import type { IIIClient } from 'iii-sdk'
+import { reachedNextTurn } from '../boundaries.ts'
 import type { DeliverToFunction, DeliveryRequest } from '../queue/queue.ts'
 import type { DeliveryOutcome } from '../queue/runner.ts'
 
@@ -11,11 +12,13 @@ export function deliverBy(iii: Pick<IIIClient, 'trigger'>): DeliverToFunction {
     try {
       const payload: unknown = JSON.parse(request.message.data)
       if (await isWanted(iii, request, payload)) {
-        await iii.trigger({
+        const answered = iii.trigger({
           function_id: request.message.functionId,
           payload,
           timeoutMs: request.settings.timeout_ms,
         })
+        reachedNextTurn('delivery-started', request.queue)
+        await answered
       }
       return { outcome: 'done' }
     } catch (error) {

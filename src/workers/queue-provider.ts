@@ -1,6 +1,7 @@
 import type { IIIClient } from 'iii-sdk'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import { reachedNextTurn } from '../boundaries.ts'
 import { isCqrsError } from '../kernel/errors.ts'
 import type { DurableQueue } from '../queue/queue.ts'
 import { deliverBy } from './queue-delivery.ts'
@@ -73,6 +74,7 @@ export function registerQueueProvider({ iii, queue, log, drainMs }: QueueProvide
     'Stores a message for a function; answers when it is on stable storage',
     async ({ queue: name, function_id, data, messageReceiptId }) => {
       await queue.enqueue({ queue: name, functionId: function_id, data, id: messageReceiptId })
+      reachedNextTurn('receipt-sent', name)
       return { messageReceiptId }
     },
   )

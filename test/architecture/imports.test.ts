@@ -19,13 +19,14 @@ interface Arrow {
 const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = [
   ['index.ts', ['kernel/']],
   ['cli.ts', ['operator/cli/']],
+  ['boundaries.ts', []],
   ['kernel/', []],
   ['inventory/', ['kernel/']],
   ['sqlite/', ['kernel/']],
-  ['log/', ['kernel/', 'sqlite/']],
-  ['projection/', ['kernel/', 'sqlite/', 'log/contract.ts']],
-  ['queue/', ['kernel/', 'sqlite/']],
-  ['command/', ['kernel/', 'log/contract.ts']],
+  ['log/', ['kernel/', 'sqlite/', 'boundaries.ts']],
+  ['projection/', ['kernel/', 'sqlite/', 'log/contract.ts', 'boundaries.ts']],
+  ['queue/', ['kernel/', 'sqlite/', 'boundaries.ts']],
+  ['command/', ['kernel/', 'log/contract.ts', 'boundaries.ts']],
   ['engine/', ['kernel/errors.ts', 'sqlite/']],
   ['config/', ['kernel/']],
   // The program and its doctor look at everything; the use cases of operators do not.
@@ -35,7 +36,20 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
     ['operator/', 'config/', 'kernel/', 'sqlite/', 'log/', 'queue/', 'projection/', 'supervisor/ports.ts'],
   ],
   ['operator/', ['kernel/', 'log/contract.ts', 'projection/', 'queue/']],
-  ['workers/', ['kernel/', 'sqlite/', 'config/', 'command/', 'log/', 'projection/', 'queue/', 'operator/']],
+  [
+    'workers/',
+    [
+      'kernel/',
+      'sqlite/',
+      'config/',
+      'command/',
+      'log/',
+      'projection/',
+      'queue/',
+      'operator/',
+      'boundaries.ts',
+    ],
+  ],
   ['supervisor/', ['kernel/', 'sqlite/', 'config/', 'engine/', 'workers/']],
 ]
 

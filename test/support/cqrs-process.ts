@@ -16,6 +16,16 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
+/** Who a process belongs to: one test, unless several share it. */
+export interface Lifetime {
+  /** Called with what shows the process's last lines. */
+  onFailed(show: () => void): void
+  /** Called with what ends the process. */
+  onFinished(end: () => Promise<void>): void
+}
+
+const OF_ONE_TEST: Lifetime = { onFailed: onTestFailed, onFinished: onTestFinished }
+
 /**
  * The program `cqrs` as a real process, for one test: its output is kept and shown if the test fails, and
  * it is killed with all its children when the test ends.
@@ -25,10 +35,16 @@ export class CqrsProcess {
   /** Everything it wrote, both streams. */
   output = ''
   readonly exited: Promise<Exit>
+  /** It is gone, and all of its output was read. */
+  ended = false
   readonly #child: ChildProcess
   readonly #ready = Promise.withResolvers<void>()
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
+  constructor(
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    lifetime: Lifetime = OF_ONE_TEST,
+  ) {
     this.name = args.join(' ')
     // The channel makes it end by itself should this process be killed.
     this.#child = spawn(process.execPath, [CLI, ...args], {
@@ -45,12 +61,13 @@ export class CqrsProcess {
     this.exited = new Promise((resolve) => {
       this.#child.once('close', (code, signal) => {
         this.#ready.reject(new Error(`cqrs ${this.name} ended (${code ?? signal}):\n${this.#lastLines()}`))
+        this.ended = true
         resolve({ code, signal })
       })
     })
     this.#ready.promise.catch(() => {})
-    onTestFailed(() => void process.stderr.write(`\n--- cqrs ${this.name}\n${this.#lastLines()}\n`))
-    onTestFinished(() => this.#killAll())
+    lifetime.onFailed(() => void process.stderr.write(`\n--- cqrs ${this.name}\n${this.#lastLines()}\n`))
+    lifetime.onFinished(() => this.#killAll())
   }
 
   get pid(): number {

@@ -4,9 +4,13 @@ import { until } from './until.ts'
 
 /**
  * Connects a worker with the unmodified SDK, without telemetry and without its console output, for one
- * test. It has introduced itself by name when this returns.
+ * test unless said otherwise. It has introduced itself by name when this returns.
  */
-export async function sdkWorker(url: string, name = `worker-${crypto.randomUUID()}`): Promise<IIIClient> {
+export async function sdkWorker(
+  url: string,
+  name = `worker-${crypto.randomUUID()}`,
+  onFinished: (end: () => Promise<void>) => void = onTestFinished,
+): Promise<IIIClient> {
   // The SDK reports connections and failed handlers on the console whether one listens or not.
   for (const method of ['debug', 'error', 'warn', 'log'] as const) {
     vi.spyOn(console, method).mockImplementation(() => {})
@@ -18,7 +22,7 @@ export async function sdkWorker(url: string, name = `worker-${crypto.randomUUID(
     invocationTimeoutMs: 10_000,
     reconnectionConfig: { initialDelayMs: 20, maxDelayMs: 50 },
   })
-  onTestFinished(() => worker.shutdown())
+  onFinished(() => worker.shutdown())
   await until(`worker ${name} to be known`, () =>
     worker.trigger({ function_id: 'engine::workers::info', payload: { name }, timeoutMs: 1_000 }),
   )

@@ -20,9 +20,17 @@ export interface Site {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** A new site on free ports. @param settings environment variables besides folder and ports */
-export async function newSite(settings: Readonly<Record<string, string>> = {}): Promise<Site> {
-  const data = join(tempFolder(), 'data')
+/**
+ * A new site on free ports.
+ *
+ * @param settings environment variables besides folder and ports
+ * @param folder where its data folder is made; one of the test's own if left out
+ */
+export async function newSite(
+  settings: Readonly<Record<string, string>> = {},
+  folder: string = tempFolder(),
+): Promise<Site> {
+  const data = join(folder, 'data')
   const enginePort = await freePort()
   const httpPort = await freePort(enginePort)
   return {

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { reached } from '../../boundaries.ts'
 import { type CommitHandler, serveCommits } from '../../sqlite/commit-thread.ts'
 import { HighWater } from '../../sqlite/high-water.ts'
 import { type OpenOptions, openDatabase } from '../../sqlite/open.ts'
@@ -39,9 +40,14 @@ function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<St
       last = undefined
       keys.begin()
     },
-    prepare: () => keys.prune(),
+    prepare: () => {
+      keys.prune()
+      if (last !== undefined) reached('append-written')
+    },
     committed: () => {
-      if (last !== undefined) mark.reached(last)
+      if (last === undefined) return
+      reached('append-stored')
+      mark.reached(last)
     },
     execute({ stream, expectedVersion, events, metadata, recordedAt, idempotency }) {
       const original = idempotency && keys.find(idempotency.key)

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { reached } from '../../boundaries.ts'
 import { CqrsError } from '../../kernel/errors.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
@@ -37,7 +38,7 @@ export function openSqliteView(path: string, projection: ProjectionDefinition): 
   try {
     createIndexes(db, projection.indexes)
     claim(db, path, projection)
-    return new SqliteViewStore(db, path)
+    return new SqliteViewStore(db, path, projection.name)
   } catch (error) {
     db.close()
     throw toStoreError(error, path)
@@ -58,12 +59,14 @@ function claim(db: DatabaseSync, path: string, { name, version }: ProjectionDefi
 class SqliteViewStore implements ViewStore {
   readonly #db: DatabaseSync
   readonly #path: string
+  readonly #projection: string
   readonly #sql: ReturnType<typeof statements>
   readonly #effects: EffectTable
 
-  constructor(db: DatabaseSync, path: string) {
+  constructor(db: DatabaseSync, path: string, projection: string) {
     this.#db = db
     this.#path = path
+    this.#projection = projection
     this.#sql = statements(db)
     this.#effects = new EffectTable(db)
   }
@@ -96,6 +99,7 @@ class SqliteViewStore implements ViewStore {
         const { position, processed, digest } = change.advanceTo ?? checkpoint
         this.#sql.advance.run(position, processed, digest, revision)
         if (passes(checkpoint.processed, processed)) this.#sql.mark.run(position, processed, digest)
+        reached('view-written', this.#projection)
         return { kind: 'committed', revision }
       }),
     )
@@ -210,14 +214,20 @@ class SqliteViewStore implements ViewStore {
   }
 
   async redriveEffects(idempotencyKey?: string): Promise<number> {
-    return this.#run(() => this.#effects.redrive(idempotencyKey))
+    const redriven = this.#run(() => this.#effects.redrive(idempotencyKey))
+    if (redriven > 0) reached('effect-redriven', this.#projection)
+    return redriven
   }
 
   async discardEffect(
     idempotencyKey: string,
     discard: Parameters<EffectTable['discard']>[1],
   ): Promise<boolean> {
-    return this.#run(() => this.#transaction(true, () => this.#effects.discard(idempotencyKey, discard)))
+    const discarded = this.#run(() =>
+      this.#transaction(true, () => this.#effects.discard(idempotencyKey, discard)),
+    )
+    if (discarded) reached('effect-discarded', this.#projection)
+    return discarded
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
+import { type Boundary, reached } from '../../boundaries.ts'
 import { CqrsError } from '../../kernel/errors.ts'
 import { type CommitHandler, serveCommits } from '../../sqlite/commit-thread.ts'
 import { forgetHighWater, HighWater, markPath, readHighWater } from '../../sqlite/high-water.ts'
@@ -11,6 +12,16 @@ import { Receipts } from './receipts.ts'
 import type { QueueReply, QueueRequest, QueueThreadOptions } from './requests.ts'
 import { queueSchema } from './schema.ts'
 
+/** What the requests that change messages have done once they are stored; an enqueue says so for each message. */
+const CHANGES: Partial<Record<QueueRequest['do'], Boundary>> = {
+  acknowledge: 'message-removed',
+  fail: 'failure-stored',
+  bury: 'dead-letter-moved',
+  redrive: 'dead-letter-redriven',
+  'redrive-message': 'dead-letter-redriven',
+  discard: 'dead-letter-discarded',
+}
+
 /** The queue store's side of the writer thread: each request is carried out inside a shared transaction. */
 class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
   readonly db: DatabaseSync
@@ -21,6 +32,8 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
   readonly #mark: HighWater
   readonly #now: () => number
   #uncommitted = false
+  /** What the open transaction does, and to which queue. */
+  #doing: [Boundary, string][] = []
 
   constructor({ path, rememberedReceipts }: QueueThreadOptions, now: () => number = Date.now) {
     this.#now = now
@@ -42,19 +55,31 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
       this.#receipts.load()
     }
     this.#uncommitted = true
+    this.#doing = []
   }
 
   prepare(): void {
     this.#queues.prepare()
     this.#receipts.prepare()
+    for (const [boundary, queue] of this.#doing) {
+      if (boundary === 'message-stored') reached('message-written', queue)
+    }
   }
 
   committed(): void {
     this.#uncommitted = false
+    for (const [boundary, queue] of this.#doing) reached(boundary, queue)
     this.#mark.reached(this.#receipts.commits)
   }
 
   execute(request: QueueRequest): QueueReply {
+    const reply = this.#execute(request)
+    const boundary = CHANGES[request.do]
+    if (boundary && reply && 'queue' in request) this.#doing.push([boundary, request.queue])
+    return reply
+  }
+
+  #execute(request: QueueRequest): QueueReply {
     switch (request.do) {
       case 'enqueue':
         return request.messages.map((message) => this.#enqueue(message))
@@ -117,6 +142,7 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
     const seq = queue.tail + 1
     this.#messages.insert(queue.id, seq, message)
     this.#queues.change(queue, { tail: seq, depth: queue.depth + 1 })
+    this.#doing.push(['message-stored', queue.name])
     return { outcome: 'accepted', seq }
   }
 
