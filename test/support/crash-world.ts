@@ -6,11 +6,12 @@ import { type IIIClient, TriggerAction } from 'iii-sdk'
 import { expect } from 'vitest'
 import type { Boundary } from '../../src/boundaries.ts'
 import { viewPath } from '../../src/config/paths.ts'
+import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { BoundaryTrap, type Trap } from './boundary-trap.ts'
 import { CqrsProcess, type Lifetime } from './cqrs-process.ts'
 import { type Answered, type InventoryCommand, settle } from './inventory-client.ts'
 import type { SettledCommand } from './load.ts'
-import { saleReceipts, TAKE_RECEIPT } from './receipts-app.ts'
+import app, { saleReceipts, TAKE_RECEIPT } from './receipts-app.ts'
 import { sdkWorker } from './sdk-worker.ts'
 import { newSite, type Site } from './system.ts'
 import { until } from './until.ts'
@@ -156,9 +157,15 @@ export class CrashWorld {
     return answer
   }
 
-  /** A new item, of which there is enough. */
-  async add(sku: string): Promise<Answered> {
-    return this.command('/inventory', { sku, name: 'Mug', priceCents: 100, quantity: 1_000 })
+  /** A new item, of which there is enough; every view has it when this returns. */
+  async add(sku: string): Promise<void> {
+    const item = { sku, name: 'Mug', priceCents: 100, quantity: 1_000 }
+    const { position } = (await this.command('/inventory', item)).body
+    for (const projection of app.projections.values()) {
+      const view = openSqliteViewReader(viewPath(this.site.data, projection.name), projection)
+      await until(`${projection.name} has ${sku}`, async () => (await view.position()) >= position)
+      view.close()
+    }
   }
 
   sell(sku: string, quantity = 1): Promise<Answered> {
