@@ -45,7 +45,8 @@ export type StepOutcome = 'advanced' | 'at-head' | 'superseded'
  *
  * What it keeps in memory (checkpoint, parked sequences, documents) is what the view held at the
  * checkpoint's revision. Every change is committed against that revision; if it does not commit, for
- * whatever reason, memory is dropped and read again.
+ * whatever reason, memory is dropped and read again. Whatever else a change rests on is read after the
+ * checkpoint: what is newer than that is refused with the commit, what is older would not be.
  *
  * A handler can also end the process, or hang until it is killed. Before handlers run, a trial is stored;
  * the next process finds it and tries the events of the batch one by one; an event during whose trial
@@ -115,10 +116,11 @@ export class Projector {
    * @returns how many events were applied
    */
   async retryDue(limit = 100): Promise<number> {
+    const { view, now } = this.#options
+    const isDue = ({ status, dueAt }: ParkedEvent) => status === 'retrying' && dueAt <= now()
     let applied = 0
-    await this.#state()
-    for (const parked of await this.#options.view.dueEvents(this.#options.now(), limit)) {
-      applied += await this.#retrySequence(parked)
+    for (const { position } of await view.dueEvents(now(), limit)) {
+      applied += await this.#retrySequence(position, isDue)
     }
     return applied
   }
@@ -129,8 +131,7 @@ export class Projector {
    * @returns how many events were applied
    */
   async retry(position: Position): Promise<number> {
-    const head = await this.#parkedHead(position)
-    return head ? this.#retrySequence(head) : 0
+    return this.#retrySequence(position, () => true)
   }
 
   /**
@@ -139,13 +140,14 @@ export class Projector {
    * @returns false if the event is not the parked head of a sequence (any more)
    */
   async redrive(position: Position): Promise<boolean> {
+    const { revision } = await this.#state()
     const head = await this.#parkedHead(position)
     if (!head) return false
-    const { revision } = await this.#state()
     const due: ParkedEvent = { ...head, status: 'retrying', attempts: 0, dueAt: this.#options.now() }
     const change = { ...NOTHING, expectedRevision: revision, parked: [due] }
     const outcome = await this.#commit(change, 'letter-redriven')
-    return outcome === 'advanced'
+    // Whoever was faster may have changed something else.
+    return outcome === 'advanced' || this.redrive(position)
   }
 
   /**
@@ -154,9 +156,9 @@ export class Projector {
    * @returns false if the event is not the parked head of a sequence (any more)
    */
   async discard(position: Position, by: string, reason: string): Promise<boolean> {
+    const { revision } = await this.#state()
     const head = await this.#parkedHead(position)
     if (!head) return false
-    const { revision } = await this.#state()
     const at = new Date(this.#options.now()).toISOString()
     const change = {
       ...NOTHING,
@@ -165,9 +167,11 @@ export class Projector {
       parked: await this.#nextInLine(head),
       discarded: [{ event: head, by, reason, at }],
     }
-    const outcome = await this.#commit(change, 'letter-discarded')
-    if (outcome === 'advanced') await this.#unblockIfEmpty(head.sequence)
-    return outcome === 'advanced'
+    if ((await this.#commit(change, 'letter-discarded')) === 'superseded') {
+      return this.discard(position, by, reason)
+    }
+    await this.#unblockIfEmpty(head.sequence)
+    return true
   }
 
   async #foldPage(events: readonly RecordedEvent[]) {
@@ -217,24 +221,25 @@ export class Projector {
     return { ok: false, error: new Error('The process ended while this event was applied.') }
   }
 
-  async #retrySequence(head: ParkedEvent): Promise<number> {
+  /** Tries the parked head of a sequence, if it still is one and is wanted, and then what is behind it. */
+  async #retrySequence(head: Position, isWanted: (head: ParkedEvent) => boolean): Promise<number> {
     let applied = 0
-    let parked: ParkedEvent | undefined = head
-    while (parked) {
-      const outcome = await this.#options.turns.run(() => this.#retryEvent(parked as ParkedEvent))
-      if (outcome.kind !== 'applied') return applied
-      applied += 1
-      parked = outcome.next
+    for (let position: Position | undefined = head; position !== undefined; applied += 1) {
+      const outcome: RetryOutcome = await this.#options.turns.run(() =>
+        this.#retryEvent(position as Position, isWanted),
+      )
+      if (outcome.kind === 'left') return applied
+      if (outcome.next === undefined) await this.#unblockIfEmpty(outcome.sequence)
+      position = outcome.next
     }
-    await this.#unblockIfEmpty(head.sequence)
     return applied
   }
 
-  async #retryEvent(
-    parked: ParkedEvent,
-  ): Promise<{ kind: 'applied'; next: ParkedEvent | undefined } | { kind: 'failed' | 'superseded' }> {
+  async #retryEvent(position: Position, isWanted: (head: ParkedEvent) => boolean): Promise<RetryOutcome> {
     const { projection, catalog, log } = this.#options
     const { revision } = await this.#state()
+    const parked = await this.#parkedHead(position)
+    if (!parked || !isWanted(parked)) return { kind: 'left' }
     const { events } = await log.readFrom(parked.position - 1, { limit: 1 })
     const prepared = prepare(projection, catalog, events[0] as RecordedEvent)
     await this.#loadDocuments([prepared])
@@ -244,7 +249,7 @@ export class Projector {
       const again = parkFailed(parked, outcome.error, this.#parkingContext())
       const change = { ...NOTHING, expectedRevision: revision, parked: [again] }
       await this.#commit(change, again.status === 'dead' ? 'letter-dead' : 'retry-failed')
-      return { kind: 'failed' }
+      return { kind: 'left' }
     }
     const next = await this.#nextInLine(parked)
     for (const [key, document] of outcome.changed) this.#documents.set(key, document)
@@ -256,7 +261,8 @@ export class Projector {
       effects: this.#name(parked.position, outcome.effects),
     }
     const committed = await this.#commit(change, 'retry-stored')
-    return committed === 'advanced' ? { kind: 'applied', next: next[0] } : { kind: 'superseded' }
+    if (committed === 'superseded') return { kind: 'left' }
+    return { kind: 'applied', sequence: parked.sequence, next: next[0]?.position }
   }
 
   /** The event right behind a settled one becomes the sequence's head: due at once, in the same commit. */
@@ -340,6 +346,11 @@ export class Projector {
     this.#documents.clear()
   }
 }
+
+/** `left`: the event is as it was, or failed again, or somebody else was faster. */
+type RetryOutcome =
+  | { readonly kind: 'applied'; readonly sequence: string; readonly next: Position | undefined }
+  | { readonly kind: 'left' }
 
 interface NamedEffect {
   readonly idempotencyKey: string
