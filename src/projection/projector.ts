@@ -70,11 +70,6 @@ export class Projector {
     this.#types = handledTypes(options.projection)
   }
 
-  /** The projection's name. */
-  get name(): string {
-    return this.#options.projection.name
-  }
-
   /** Where the view is. May be asked while a step is under way, and therefore changes nothing. */
   async position(): Promise<Position> {
     return (this.#checkpoint ?? (await this.#options.view.checkpoint())).position
@@ -91,11 +86,11 @@ export class Projector {
       ...(partition && { partition }),
     })
     if (page.through === checkpoint.position) return 'at-head'
-    reached('batch-read', this.name)
+    reached('batch-read', this.#options.projection.name)
     return turns.run(async () => {
       if (page.events.length > 0) await this.#beginTrial(checkpoint.position + 1, page.through)
       const change = await this.#foldPage(page.events)
-      reached('batch-folded', this.name)
+      reached('batch-folded', this.#options.projection.name)
       const advanceTo = {
         position: page.through,
         processed: checkpoint.processed + page.events.length,
@@ -208,7 +203,7 @@ export class Projector {
   async #beginTrial(from: Position, to: Position): Promise<void> {
     const ends = from === to && this.#ended?.position === from ? this.#ended.times : 0
     await this.#options.view.beginTrial({ from, to, ends })
-    reached('trial-begun', this.name)
+    reached('trial-begun', this.#options.projection.name)
   }
 
   /** Runs the handler of an event, unless the process ended so many `ends` times while it ran. */
@@ -309,7 +304,7 @@ export class Projector {
         await this.#options.view.endTrial()
         return 'superseded'
       }
-      for (const boundary of boundaries) reached(boundary, this.name)
+      for (const boundary of boundaries) reached(boundary, this.#options.projection.name)
       this.#checkpoint = { ...checkpoint, ...change.advanceTo, revision: outcome.revision }
       if (this.#documents.size > this.#options.documentCacheSize) this.#documents.clear()
       return 'advanced'

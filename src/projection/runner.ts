@@ -17,6 +17,9 @@ export interface RunnerOptions {
   log: Logger
 }
 
+/** Batches after which retries, effects and callers have their turn, though the log has more. */
+const BATCHES_IN_TURN = 100
+
 /**
  * Keeps one view at the head of the log. Whatever asks for progress (a queue message, the sweep, a
  * retry that is due, an operator) takes its turn here, so that the projector does one thing at a time.
@@ -31,12 +34,14 @@ export class ProjectionRunner {
   #drain: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #stopped = false
+  /** The last catch-up ended before the head. */
+  #behind = false
 
   constructor(options: RunnerOptions) {
     this.#options = options
   }
 
-  /** Catches up with the log, then keeps sweeping. Resolves when the head was reached once. */
+  /** Catches up with the log, then keeps sweeping. Resolves when the first catch-up has ended. */
   async start(): Promise<void> {
     await this.#sweep()
   }
@@ -54,7 +59,7 @@ export class ProjectionRunner {
       // A position beyond the head cannot be waited for: the message names what the log does not have.
       if ((await this.#options.projector.position()) === before) return
     }
-    reachedNextTurn('advance-answered', this.#options.projector.name)
+    reachedNextTurn('advance-answered')
   }
 
   /** Runs an operator's action when the catch-up that is under way has ended. */
@@ -73,8 +78,14 @@ export class ProjectionRunner {
   #catchUp(): Promise<void> {
     this.#drain ??= this.inTurn(async (projector) => {
       this.#drain = undefined
-      // Between batches the process answers pings and messages, however far behind the view is.
-      while (!this.#stopped && (await projector.step()) !== 'at-head') await nextTurn()
+      this.#behind = false
+      // Under load the head moves with every batch, and may not be reached for hours.
+      for (let batch = 1; !this.#stopped && (await projector.step()) !== 'at-head'; batch += 1) {
+        this.#behind = batch >= BATCHES_IN_TURN
+        if (this.#behind) break
+        // Between batches the process answers pings and messages, however far behind the view is.
+        await nextTurn()
+      }
       if (this.#stopped) return
       await projector.retryDue()
       this.#sendEffects()
@@ -88,7 +99,7 @@ export class ProjectionRunner {
     } catch (error) {
       this.#options.log.error({ err: error }, 'The view could not catch up; the next sweep tries again')
     }
-    const wait = await this.#untilNextSweep()
+    const wait = this.#behind ? 0 : await this.#untilNextSweep()
     if (this.#stopped) return
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => void this.#sweep(), wait)

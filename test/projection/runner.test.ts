@@ -5,16 +5,24 @@ import type { EventLog } from '../../src/log/contract.ts'
 import { EffectSender } from '../../src/projection/effect-sender.ts'
 import { ProjectionRunner } from '../../src/projection/runner.ts'
 import { ledger } from '../support/ledger.ts'
+import { balances } from '../support/ledger-app.ts'
 import { until } from '../support/until.ts'
 
 const SILENT = pino({ level: 'silent' })
 
 /** A runner on a ledger's view that nobody sends a message to. */
-function unattended(world: ReturnType<typeof ledger>, log: EventLog = world.log) {
+function unattended(
+  world: ReturnType<typeof ledger>,
+  log: EventLog = world.log,
+  taken: (idempotencyKey: string) => void = () => undefined,
+) {
   const { view, clock } = world
   const effects = new EffectSender({
     view,
-    send: async () => 'sent',
+    send: async (_, idempotencyKey) => {
+      taken(idempotencyKey)
+      return 'sent'
+    },
     maxAttempts: 1,
     baseMs: 1,
     capMs: 1,
@@ -65,6 +73,34 @@ test('a log that cannot be read for a while parks nothing and is caught up with 
   await until('the view to catch up', async () => (await world.document('ada')) !== undefined)
   expect(failures).toBe(3)
   expect(await world.view.parkedCounts()).toEqual({ retrying: 0, dead: 0, waiting: 0 })
+})
+
+test('while the log never ends, what is due is retried, effects are sent and messages are answered', async () => {
+  const ill = new Set(['ada'])
+  const world = ledger(balances({ fails: (account) => ill.has(account) }))
+  await world.move('ada', 5)
+  await world.move('bob', -1)
+  // Whenever somebody has read, there is more: the head is never reached.
+  const endless = new Proxy(world.log, {
+    get: (log, name) =>
+      name === 'readFrom'
+        ? async (...given: Parameters<EventLog['readFrom']>) => {
+            const page = await log.readFrom(...given)
+            await world.move('cy', 1)
+            return page
+          }
+        : Reflect.get(log, name).bind(log),
+  })
+  const taken: string[] = []
+  const runner = unattended(world, endless, (key) => taken.push(key))
+  void runner.start()
+  await runner.advanceTo(2)
+  await until('the effect is sent', () => taken.includes('balances:2:1'))
+  ill.clear()
+  world.clock.now += 10_000
+  await until('the parked event is applied', async () => (await world.document('ada')) !== undefined)
+  const { position } = await world.view.checkpoint()
+  await until('the view goes on', async () => (await world.view.checkpoint()).position > position + 500)
 })
 
 test('a message for a position that the view has passed changes nothing', async () => {

@@ -19,12 +19,12 @@ interface Letter {
   readonly waiting: number
 }
 
-/** Sells while the projections worker is killed as it applies the sale to the list. */
-function applyOver(boundary: Boundary) {
+/** Sells while the projections worker is killed as it applies the sale. */
+function applyOver(boundary: Boundary, of?: string) {
   return async (world: CrashWorld) => {
     const sku = `mug-${boundary}`
     await world.add(sku)
-    await world.killAt('projections', boundary, () => world.sell(sku), { of: inventoryList.name })
+    await world.killAt('projections', boundary, () => world.sell(sku), of ? { of } : {})
   }
 }
 
@@ -50,11 +50,11 @@ async function deadSales(world: CrashWorld, sku: string): Promise<Letter> {
 
 /** Views, digests and receipts are checked after each of them; what is said here comes on top. */
 export const projectionCases = {
-  'batch-read': applyOver('batch-read'),
-  'trial-begun': applyOver('trial-begun'),
-  'batch-folded': applyOver('batch-folded'),
-  'view-written': applyOver('view-written'),
-  'batch-stored': applyOver('batch-stored'),
+  'batch-read': applyOver('batch-read', inventoryList.name),
+  'trial-begun': applyOver('trial-begun', inventoryList.name),
+  'batch-folded': applyOver('batch-folded', inventoryList.name),
+  'view-written': applyOver('view-written', inventoryList.name),
+  'batch-stored': applyOver('batch-stored', inventoryList.name),
   'advance-answered': applyOver('advance-answered'),
 
   async 'event-parked'(world) {
