@@ -193,7 +193,7 @@ export const configSchema = z.object({
     'How often a worker that stands by, or shares projections, looks whether there is more for it to do.',
     { env: 'CQRS_STANDBY_INTERVAL_MS', default: 100, min: 10 },
   ),
-  hangMs: milliseconds('How long a worker process may stand still before it is killed and started again.', {
+  hangMs: milliseconds('How long a process may stand still before it is killed and started again.', {
     env: 'CQRS_HANG_MS',
     default: 20_000,
     min: 1_000,

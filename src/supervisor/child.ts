@@ -3,7 +3,7 @@ import { Backoff } from './backoff.ts'
 import type { Clock } from './clock.ts'
 import { isPermanent } from './exit-codes.ts'
 import type { ChildHandle, ChildSpec, Exit, SpawnChild } from './spawn.ts'
-import type { ReadyMessage } from './supervised.ts'
+import { type ReadyMessage, signIntervalMs } from './supervised.ts'
 
 /** How a process is started again. Times in milliseconds. */
 export interface RestartPolicy {
@@ -13,7 +13,12 @@ export interface RestartPolicy {
   readonly stableMs: number
   /** A process that is not ready by then is killed and started again. */
   readonly readyTimeoutMs: number
+  /** A process that is ready and gives no sign of life for this long is killed and started again. */
+  readonly hangMs: number
 }
+
+/** Looks beyond `hangMs`: a process that notices by itself that it hangs can say why, and comes first. */
+const FURTHER_LOOKS = 2
 
 /** What a child needs from the outside. */
 export interface ChildSurroundings {
@@ -45,6 +50,7 @@ export class SupervisedChild {
   #readySince: number | undefined
   #everReady = false
   #retired = false
+  #seenAlive = false
   #cancelTimer = () => {}
 
   constructor(spec: ChildSpec, surroundings: ChildSurroundings) {
@@ -102,6 +108,9 @@ export class SupervisedChild {
     this.#readySince = undefined
     const handle = spawn(this.spec, {
       ready: (message) => this.#onReady(message),
+      alive: () => {
+        this.#seenAlive = true
+      },
       exited: (exit) => this.#onExit(exit),
     })
     this.#handle = handle
@@ -121,7 +130,34 @@ export class SupervisedChild {
     this.#everReady = true
     this.#readySince = this.#surroundings.clock.now()
     this.#surroundings.log.debug({ child: this.spec.name, childPid: this.pid }, 'is ready')
+    this.#watch()
     this.#first.resolve({ ready: true, message })
+  }
+
+  /**
+   * Kills the process when it gives no sign of life: a frozen one holds its functions and locks while
+   * nobody is served, and can do nothing about it. Counts looks at which there was no new sign rather than
+   * time: a supervisor that was itself stopped and resumed, or whose machine slept, has missed one look.
+   */
+  #watch(): void {
+    const { clock, policy, log } = this.#surroundings
+    const handle = this.#handle
+    const intervalMs = signIntervalMs(policy.hangMs)
+    const looks = Math.ceil(policy.hangMs / intervalMs) + FURTHER_LOOKS
+    const look = (missed: number) => {
+      this.#cancelTimer = clock.after(intervalMs, () => {
+        const now = this.#seenAlive ? 0 : missed + 1
+        this.#seenAlive = false
+        if (now < looks) return look(now)
+        log.error(
+          { child: this.spec.name, childPid: handle?.pid, hangMs: policy.hangMs },
+          'gives no sign of life and is killed',
+        )
+        handle?.kill('SIGKILL')
+      })
+    }
+    this.#seenAlive = false
+    look(0)
   }
 
   #onExit(exit: Exit): void {

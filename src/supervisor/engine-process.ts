@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../config/paths.ts'
 import { type EngineOptions, startEngine } from '../engine/engine.ts'
-import { type HostProcess, reportReady, stopRequested } from './supervised.ts'
+import { giveSignsOfLife, type HostProcess, reportReady, stopRequested } from './supervised.ts'
 
 /** What {@link runEngine} needs. */
 export interface EngineProcessOptions {
@@ -18,10 +18,12 @@ export interface EngineProcessOptions {
  */
 export async function runEngine({ config, log, host }: EngineProcessOptions): Promise<void> {
   const stop = stopRequested(host)
+  const endSigns = giveSignsOfLife(host, config.hangMs)
   const { close, ...addresses } = await startEngine(engineOptions(config, log))
   reportReady(host, addresses)
   log.info({ reason: await stop }, 'stopping')
   await close()
+  endSigns()
 }
 
 function engineOptions({ data, engine, http }: Config, logger: Logger): EngineOptions {

@@ -1,5 +1,5 @@
 import { fork } from 'node:child_process'
-import { isReadyMessage, type ReadyMessage } from './supervised.ts'
+import { isReadyMessage, isSignOfLife, type ReadyMessage } from './supervised.ts'
 
 /** A process to run. */
 export interface ChildSpec {
@@ -22,6 +22,8 @@ export interface Exit {
 export interface ChildEvents {
   /** It said that it is ready to serve. */
   ready(message: ReadyMessage): void
+  /** It gave a sign of life. */
+  alive(): void
   /** It ended, or could not be started. Called once. */
   exited(exit: Exit): void
 }
@@ -52,6 +54,7 @@ export const spawnChild: SpawnChild = (spec, events) => {
   }
   child.on('message', (message) => {
     if (isReadyMessage(message)) events.ready(message)
+    else if (isSignOfLife(message)) events.alive()
   })
   child.once('exit', (code, signal) => exited({ code, signal }))
   child.on('error', () => {

@@ -15,6 +15,11 @@ export interface ReadyMessage {
   readonly engine?: EngineAddresses
 }
 
+/** What a supervised process sends over and over, so that one that is frozen can be told from one that runs. */
+export interface SignOfLife {
+  readonly kind: 'alive'
+}
+
 /** Why a process is to stop. */
 export type StopReason = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'supervisor-gone'
 
@@ -24,6 +29,31 @@ export type HostProcess = Pick<NodeJS.Process, 'on' | 'once' | 'connected' | 'se
 /** Whether a message of a child is a {@link ReadyMessage}. */
 export function isReadyMessage(message: unknown): message is ReadyMessage {
   return typeof message === 'object' && message !== null && (message as ReadyMessage).kind === 'ready'
+}
+
+/** Whether a message of a child is a {@link SignOfLife}. */
+export function isSignOfLife(message: unknown): message is SignOfLife {
+  return typeof message === 'object' && message !== null && (message as SignOfLife).kind === 'alive'
+}
+
+/** How often a process gives a sign of life, in milliseconds, if it may stand still for `hangMs`. */
+export function signIntervalMs(hangMs: number): number {
+  return Math.min(1_000, Math.ceil(hangMs / 10))
+}
+
+/** Gives the supervisor, if there is one, signs of life. @returns a function that ends it */
+export function giveSignsOfLife(host: HostProcess, hangMs: number): () => void {
+  let underWay = false
+  const timer = setInterval(() => {
+    // A supervisor that is stopped reads nothing: signs must not pile up for it.
+    if (!host.connected || underWay) return
+    underWay = true
+    host.send?.({ kind: 'alive' } satisfies SignOfLife, undefined, undefined, () => {
+      underWay = false
+    })
+  }, signIntervalMs(hangMs))
+  timer.unref()
+  return () => clearInterval(timer)
 }
 
 /** Tells the supervisor, if there is one, that this process serves. */

@@ -47,7 +47,7 @@ export async function up({ app, config, log, host, print }: UpOptions): Promise<
       ...children(config, () => engine),
       spawn: spawnChild,
       clock: systemClock,
-      policy: config.supervisor,
+      policy: { ...config.supervisor, hangMs: config.hangMs },
       log,
       onEngine: (addresses) => (engine = addresses),
     })

@@ -6,7 +6,7 @@ import { connected } from '../workers/link.ts'
 import { loadApp } from '../workers/load-app.ts'
 import type { Role, RoleName, StartRole } from '../workers/role.ts'
 import { startWatchdog } from '../workers/watchdog.ts'
-import { type HostProcess, reportReady, stopRequested } from './supervised.ts'
+import { giveSignsOfLife, type HostProcess, reportReady, stopRequested } from './supervised.ts'
 
 /** Kept of `shutdownMs` for closing the link and for the supervisor, which kills what is late. */
 const RESERVE_MS = 2_000
@@ -35,6 +35,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   const stopping = new AbortController()
   void stop.then(() => stopping.abort())
   const endWatchdog = startWatchdog({ limitMs: config.hangMs })
+  const endSigns = giveSignsOfLife(host, config.hangMs)
   const app = await loadApp(config.app)
   const iii = connect(config, `cqrs-${roles.join('-')}`, log)
   const linked = connected(iii)
@@ -61,6 +62,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
     stopping.abort()
     await stopRoles(running, stopWithinMs, log)
     await iii.shutdown()
+    endSigns()
     endWatchdog()
   }
 }

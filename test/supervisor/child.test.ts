@@ -13,7 +13,13 @@ function supervise() {
       clock,
       spawn: processes.spawn,
       log: pino({ level: 'silent' }),
-      policy: { backoffBaseMs: 100, backoffCapMs: 400, stableMs: 10_000, readyTimeoutMs: 30_000 },
+      policy: {
+        backoffBaseMs: 100,
+        backoffCapMs: 400,
+        stableMs: 10_000,
+        readyTimeoutMs: 30_000,
+        hangMs: 10_000,
+      },
     },
   )
   return { clock, processes, child, starts: () => processes.starts('queue') }
@@ -72,12 +78,40 @@ test('a process that does not get ready is killed and started again', () => {
   expect(starts()).toBe(2)
 })
 
-test('a ready process is left alone however long it runs', () => {
+test('a ready process that gives signs of life is left alone however long it runs', () => {
   const { clock, processes, child } = supervise()
   void child.start()
   processes.latest('queue').ready()
-  clock.advance(1_000_000)
+  for (let sign = 0; sign < 1_000; sign += 1) {
+    clock.advance(1_000)
+    processes.latest('queue').alive()
+  }
   expect(processes.latest('queue').signals).toEqual([])
+})
+
+test('a ready process that gives no sign of life is killed and started again', () => {
+  const { clock, processes, child, starts } = supervise()
+  void child.start()
+  processes.latest('queue').obedient = false
+  processes.latest('queue').ready()
+  for (let second = 0; second < 11; second += 1) clock.advance(1_000)
+  expect(processes.latest('queue').signals).toEqual([])
+  clock.advance(1_000)
+  expect(processes.latest('queue').signals).toEqual(['SIGKILL'])
+  clock.advance(100)
+  expect(starts()).toBe(2)
+})
+
+test('a supervisor that was itself away for long does not kill what ran on meanwhile', () => {
+  const { clock, processes, child } = supervise()
+  void child.start()
+  const process = processes.latest('queue')
+  process.ready()
+  clock.sleep(3_600_000)
+  clock.advance(1_000)
+  process.alive()
+  for (let second = 0; second < 11; second += 1) clock.advance(1_000)
+  expect(process.signals).toEqual([])
 })
 
 test('a process that says at its first start that it cannot run is not started again', async () => {

@@ -20,6 +20,10 @@ export class FakeProcess {
     this.#events.ready({ kind: 'ready', ...message })
   }
 
+  alive(): void {
+    this.#events.alive()
+  }
+
   exit(code: number | null = null, signal: NodeJS.Signals | null = code === null ? 'SIGKILL' : null): void {
     this.#events.exited({ code, signal })
   }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -43,6 +44,25 @@ test('a process that is killed with SIGKILL is started again, the other one goes
   const second = await until('there is a second process', () => pids('one')[1])
   expect(lives(second)).toBe(true)
   expect(pids('two')).toHaveLength(1)
+})
+
+test('a process that is frozen is killed and started again, the other one goes on', async () => {
+  const { pids } = await supervise('one', 'two')
+  const frozen = pids('one')[0] ?? 0
+  process.kill(frozen, 'SIGSTOP')
+  await until('there is a second process', () => pids('one')[1])
+  expect(lives(frozen)).toBe(false)
+  expect(pids('two')).toHaveLength(1)
+})
+
+test('a supervisor that was frozen for longer than its children may hang lets them go on', async () => {
+  const { supervisor, pids } = await supervise('one', 'two')
+  supervisor.kill('SIGSTOP')
+  // Longer than the limit of one second; nothing happens meanwhile that could be waited for.
+  await delay(2_500)
+  supervisor.kill('SIGCONT')
+  await delay(1_000)
+  expect([...pids('one'), ...pids('two')].map(lives)).toEqual([true, true])
 })
 
 test('a crash loop slows down', async () => {

@@ -1,11 +1,12 @@
 import { appendFileSync } from 'node:fs'
-import { reportReady, stopRequested } from '../../src/supervisor/supervised.ts'
+import { giveSignsOfLife, reportReady, stopRequested } from '../../src/supervisor/supervised.ts'
 
 /** A process for tests of the supervisor: notes each start with its pid in a file; `crash` dies at once. */
 const [journal = '', name = '', mode = 'serve'] = process.argv.slice(2)
 appendFileSync(journal, `${name} ${process.pid}\n`)
 if (mode === 'crash') process.exit(1)
 const stop = stopRequested(process)
+giveSignsOfLife(process, 1_000)
 reportReady(process)
 const keepAlive = setInterval(() => {}, 60_000)
 const reason = await stop

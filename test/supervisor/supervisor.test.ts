@@ -17,7 +17,13 @@ function supervise(options: { engine: boolean } = { engine: true }) {
     clock,
     spawn: processes.spawn,
     log: pino({ level: 'silent' }),
-    policy: { backoffBaseMs: 100, backoffCapMs: 400, stableMs: 10_000, readyTimeoutMs: 30_000 },
+    policy: {
+      backoffBaseMs: 100,
+      backoffCapMs: 400,
+      stableMs: 10_000,
+      readyTimeoutMs: 30_000,
+      hangMs: 10_000,
+    },
     onEngine: (addresses) => (url = addresses.url),
   })
   return { clock, processes, supervisor }

@@ -32,6 +32,13 @@ export class FakeClock implements Clock {
     this.#elapsed = end
   }
 
+  /** Lets `ms` pass as for a process that is stopped meanwhile: what fell due runs late, and once. */
+  sleep(ms: number): void {
+    this.#elapsed += ms
+    const due = [...this.#timers].filter(({ at }) => at <= this.#elapsed).toSorted((a, b) => a.at - b.at)
+    for (const timer of due) if (this.#timers.delete(timer)) timer.run()
+  }
+
   #nextUpTo(end: number): { at: number; run: () => void } | undefined {
     const due = [...this.#timers].filter(({ at }) => at <= end)
     return due.toSorted((a, b) => a.at - b.at)[0]
