@@ -198,6 +198,10 @@ export const configSchema = z.object({
     default: 20_000,
     min: 1_000,
   }),
+  linkMs: milliseconds(
+    'How long a link to an engine that answers others may pass nothing before its process is started again.',
+    { env: 'CQRS_LINK_MS', default: 10_000, min: 300 },
+  ),
   shutdownMs: milliseconds('How long everything may take to stop; then it is killed.', {
     env: 'CQRS_SHUTDOWN_MS',
     default: 15_000,

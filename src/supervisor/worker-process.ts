@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { CqrsError } from '../kernel/errors.ts'
 import { connect } from '../workers/connect.ts'
 import { connected } from '../workers/link.ts'
+import { watchLink } from '../workers/link-watch.ts'
 import { loadApp } from '../workers/load-app.ts'
 import type { Role, RoleName, StartRole } from '../workers/role.ts'
 import { startWatchdog } from '../workers/watchdog.ts'
@@ -47,10 +49,23 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
     const context = { app, config, iii, log: log.child({ role: name }), fail }
     running.push(await starters[name]({ ...context, stopping: stopping.signal }))
   }
+  // The SDK has no way to be told to connect anew; a new process does.
+  const deadLink = () =>
+    failure.reject(
+      new CqrsError(
+        'CQRS_ENGINE_UNREACHABLE',
+        `The link to the engine at ${config.engine.url} is open, but nothing passed on it for ${config.linkMs} ms ` +
+          'while the engine answered others; this process ends so that another one connects anew.',
+      ),
+    )
+  let endLinkWatch = () => {}
   let stopWithinMs = ORPHAN_STOP_MS
   try {
     await Promise.race([linked, stop])
-    if (!stopping.signal.aborted) await Promise.race([Promise.all(roles.map(startOne)), stop])
+    endLinkWatch = watchLink({ iii, url: config.engine.url, limitMs: config.linkMs, onDead: deadLink })
+    if (!stopping.signal.aborted) {
+      await Promise.race([Promise.all(roles.map(startOne)), stop, failure.promise])
+    }
     if (!stopping.signal.aborted) {
       log.info({ roles, engine: config.engine.url }, 'ready')
       reportReady(host)
@@ -60,6 +75,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
     if (reason !== 'supervisor-gone') stopWithinMs = Math.max(ORPHAN_STOP_MS, config.shutdownMs - RESERVE_MS)
   } finally {
     stopping.abort()
+    endLinkWatch()
     await stopRoles(running, stopWithinMs, log)
     await iii.shutdown()
     endSigns()
