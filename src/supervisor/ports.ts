@@ -70,3 +70,19 @@ export async function assertPortsFree(ports: readonly NeededPort[]): Promise<voi
     if (!free) throw portTakenError(needed)
   }
 }
+
+/** From below the range that systems take for outgoing connections. */
+const QUIET = { first: 20_000, last: 32_000 }
+
+/**
+ * A port that nobody uses at the moment, and that no outgoing connection takes by chance: otherwise a worker
+ * that reconnects could take its own engine's port while that is down.
+ *
+ * @param except one that is wanted for something else
+ */
+export async function freePort(host: string, except?: number): Promise<number> {
+  for (;;) {
+    const port = QUIET.first + Math.floor(Math.random() * (QUIET.last - QUIET.first))
+    if (port !== except && (await isFree({ host, port }))) return port
+  }
+}

@@ -6,6 +6,7 @@ import type { App } from '../kernel/app.ts'
 import { CqrsError, isCqrsError } from '../kernel/errors.ts'
 import { toStoreError } from '../sqlite/errors.ts'
 import { type OwnerLock, tryOwn } from '../sqlite/owner-lock.ts'
+import type { RoleName } from '../workers/role.ts'
 import { systemClock } from './clock.ts'
 import { EXIT } from './exit-codes.ts'
 import { assertPortsFree, neededPorts } from './ports.ts'
@@ -27,6 +28,8 @@ export interface UpOptions {
   readonly host: HostProcess
   /** Prints a line for people. */
   print(line: string): void
+  /** The address at which a worker connects, if it is not the engine's own: something may stand between them. */
+  linkOf?(worker: string): string | undefined
 }
 
 /**
@@ -37,14 +40,14 @@ export interface UpOptions {
  * @returns the exit code
  * @throws CqrsError CQRS_STORE_LOCKED, CQRS_PORT_TAKEN, or a store error of the data folder
  */
-export async function up({ app, config, log, host, print }: UpOptions): Promise<number> {
+export async function up({ app, config, log, host, print, linkOf }: UpOptions): Promise<number> {
   const stop = stopRequested(host)
   const lock = ownDataFolder(config.data)
   try {
     if (config.engine.embedded) await assertPortsFree(neededPorts(config))
     let engine: EngineAddresses | undefined
     const supervisor = new Supervisor({
-      ...children(config, () => engine),
+      ...children(config, () => engine, linkOf),
       spawn: spawnChild,
       clock: systemClock,
       policy: { ...config.supervisor, hangMs: config.hangMs },
@@ -96,18 +99,29 @@ function ownDataFolder(data: string): OwnerLock {
   }
 }
 
+/** One worker process of a system. */
+interface WorkerProcess {
+  readonly name: string
+  readonly roles: readonly RoleName[]
+}
+
+/** The worker processes of a system, in groups that stop one after the other, from the last to the first. */
+export function workerGroups({ projections }: Pick<Config, 'projections'>): WorkerProcess[][] {
+  const worker = (...roles: RoleName[]): WorkerProcess => ({ name: roles.join('+'), roles })
+  const sharing = Array.from({ length: projections.workers }, (_, index): WorkerProcess => {
+    return { name: index === 0 ? 'projections' : `projections-${index + 1}`, roles: ['projections'] }
+  })
+  return [
+    [worker('queue'), ...sharing],
+    [worker('commands'), worker('queries', 'operator')],
+  ]
+}
+
 /**
  * The processes. Workers are told the address at which the engine really listens, and an engine that is
  * started again takes the same ports as before, whatever was configured.
  */
-function children(config: Config, engine: () => EngineAddresses | undefined) {
-  const worker = (...roles: string[]): ChildSpec => named(roles.join('+'), roles)
-  const named = (name: string, roles: readonly string[]): ChildSpec => ({
-    name,
-    module: CLI,
-    args: ['worker', ...roles],
-    env: () => ({ III_URL: engine()?.url ?? config.engine.url }),
-  })
+function children(config: Config, engine: () => EngineAddresses | undefined, linkOf: UpOptions['linkOf']) {
   const engineSpec: ChildSpec = {
     name: 'engine',
     module: CLI,
@@ -121,14 +135,14 @@ function children(config: Config, engine: () => EngineAddresses | undefined) {
       }
     },
   }
-  const projections = Array.from({ length: config.projections.workers }, (_, index) =>
-    named(index === 0 ? 'projections' : `projections-${index + 1}`, ['projections']),
-  )
+  const workerSpec = ({ name, roles }: WorkerProcess): ChildSpec => ({
+    name,
+    module: CLI,
+    args: ['worker', ...roles],
+    env: () => ({ III_URL: linkOf?.(name) ?? engine()?.url ?? config.engine.url }),
+  })
   return {
     engine: config.engine.embedded ? engineSpec : undefined,
-    workers: [
-      [worker('queue'), ...projections],
-      [worker('commands'), worker('queries', 'operator')],
-    ],
+    workers: workerGroups(config).map((group) => group.map(workerSpec)),
   }
 }

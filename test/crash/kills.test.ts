@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { LOW_STOCK_TOPIC } from '../../src/inventory/alert.ts'
+import { listenForAlerts } from '../support/alerts.ts'
 import { settledMore, startLoad } from '../support/load.ts'
 import { between, seededRandom, shuffled, testSeed } from '../support/random.ts'
-import { sdkWorker } from '../support/sdk-worker.ts'
 import { killPart, newSite, type Part, startSystem } from '../support/system.ts'
 import { expectTruth } from '../support/truth.ts'
 
@@ -24,18 +23,6 @@ function schedule(seed: number): Kill[][] {
   return Array.from({ length: KILLS / VICTIMS.length }, () =>
     shuffled(random, VICTIMS).map((part) => ({ part, afterMs: between(random, DELAY.from, DELAY.to) })),
   )
-}
-
-/** Idempotency keys of the alerts that reach a subscriber; topics are not durable, so some do not. */
-async function listenForAlerts(engine: string): Promise<ReadonlySet<string>> {
-  const alerted = new Set<string>()
-  const listener = await sdkWorker(engine)
-  listener.registerFunction('listener::alert', async (alert: { idempotencyKey: string }) => {
-    alerted.add(alert.idempotencyKey)
-  })
-  const config = { topic: LOW_STOCK_TOPIC }
-  listener.registerTrigger({ type: 'subscribe', function_id: 'listener::alert', config })
-  return alerted
 }
 
 const seed = testSeed()

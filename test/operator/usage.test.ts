@@ -6,7 +6,7 @@ import { run } from './fake-process.ts'
 const COMMANDS = createProgram({} as never).commands.map((command) => command.name())
 
 test('there are the commands that the documentation names', () => {
-  expect(COMMANDS).toEqual(['up', 'worker', 'engine', 'status', 'events', 'dlq', 'audit', 'doctor'])
+  expect(COMMANDS).toEqual(['up', 'worker', 'engine', 'status', 'events', 'dlq', 'audit', 'chaos', 'doctor'])
 })
 
 test('--version tells the version of the package', async () => {
@@ -32,6 +32,8 @@ test.each([
   ['dlq', 'show'],
   ['dlq', 'redrive'],
   ['dlq', 'discard'],
+  ['audit'],
+  ['chaos'],
 ])('cqrs %s %s --help explains itself with an example', async (...args) => {
   const { exitCode, stdout } = await run([...args.filter(Boolean), '--help'])
   expect(exitCode).toBe(0)
@@ -44,6 +46,7 @@ test.each([
   { args: ['dlq', 'redirve'], hint: 'Did you mean redrive?' },
   { args: ['worker', 'comands'], hint: 'Did you mean "commands"?' },
   { args: ['dlq', 'list', '--source', 'parkd'], hint: 'Did you mean "parked"?' },
+  { args: ['chaos', '--kind', 'kil'], hint: 'Did you mean "kill"?' },
 ])('a mistyped word is answered with the nearest: $args', async ({ args, hint }) => {
   const { exitCode, stderr } = await run(args)
   expect(exitCode).toBe(2)
@@ -57,6 +60,8 @@ test.each([
   { args: ['dlq', 'redrive', 'queue:a:1', '--all'], says: 'one of <id>, --name <name> and --all' },
   { args: ['dlq', 'discard', 'queue:a:1'], says: '--reason' },
   { args: ['dlq', 'list', '--limit', '0'], says: 'a whole number from 1 to 500' },
+  { args: ['chaos', '--kind', 'cut', '--role', 'engine'], says: 'cut cannot hit engine' },
+  { args: ['chaos', '--faults', '0'], says: 'a whole number from 1 to 1000000' },
   { args: ['events', 'tail', '--from', '-1'], says: 'a whole number from 1' },
 ])('a wrong command line is refused before anything is done: $args', async ({ args, says }) => {
   const { exitCode, stdout, stderr } = await run(args)

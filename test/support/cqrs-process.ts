@@ -116,6 +116,6 @@ function killIfAlive(pid: number): void {
 }
 
 /** The settings of whoever runs the tests are not those of the tests. */
-function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(CQRS|III)_/.test(name)))
 }

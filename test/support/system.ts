@@ -1,8 +1,7 @@
 import { join } from 'node:path'
-import { isFree } from '../../src/supervisor/ports.ts'
+import { freePort } from '../../src/supervisor/ports.ts'
 import { CqrsProcess } from './cqrs-process.ts'
 import { childrenOf } from './process-tree.ts'
-import { between } from './random.ts'
 import { tempFolder } from './temp-folder.ts'
 import { until } from './until.ts'
 
@@ -31,8 +30,8 @@ export async function newSite(
   folder: string = tempFolder(),
 ): Promise<Site> {
   const data = join(folder, 'data')
-  const enginePort = await freePort()
-  const httpPort = await freePort(enginePort)
+  const enginePort = await freePort('127.0.0.1')
+  const httpPort = await freePort('127.0.0.1', enginePort)
   return {
     data,
     http: `http://127.0.0.1:${httpPort}`,
@@ -88,15 +87,4 @@ export async function killPart(up: CqrsProcess, part: Part): Promise<void> {
     const child = childrenOf(up.pid).find(({ args }) => called.test(args))
     return child && process.kill(child.pid, 'SIGKILL')
   })
-}
-
-/**
- * A port that nobody uses, from below the range that systems take for outgoing connections: otherwise a
- * worker that reconnects could take its own engine's port while that is down.
- */
-async function freePort(except?: number): Promise<number> {
-  for (;;) {
-    const port = between(Math.random, 20_000, 32_000)
-    if (port !== except && (await isFree({ host: '127.0.0.1', port }))) return port
-  }
 }

@@ -1,27 +1,6 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { until } from '../../src/chaos/until.ts'
 
-/**
- * Waits until `check` gives something other than `undefined` or `false`, and returns that. A check that
- * throws counts as "not yet"; its last error is the cause when time runs out.
- */
-export async function until<T>(
-  what: string,
-  check: () => T | Promise<T>,
-  timeoutMs = 10_000,
-): Promise<Exclude<T, undefined | false>> {
-  const deadline = performance.now() + timeoutMs
-  let lastError: unknown
-  while (performance.now() < deadline) {
-    try {
-      const value = await check()
-      if (value !== undefined && value !== false) return value as Exclude<T, undefined | false>
-    } catch (error) {
-      lastError = error
-    }
-    await pause(5)
-  }
-  throw new Error(`Waited ${timeoutMs} ms in vain: ${what}`, { cause: lastError })
-}
+export { until }
 
 /** {@link until} for a condition that says itself what it waits for; the default leaves time for real processes. */
 export async function eventually(condition: () => boolean, timeoutMs = 30_000): Promise<void> {

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
 import { auditCommand } from './audit.ts'
+import { chaosCommand } from './chaos.ts'
 import { type CliContext, type CliProcess, createContext } from './context.ts'
 import { dlqCommand } from './dlq.ts'
 import { doctorCommand } from './doctor.ts'
@@ -54,6 +55,7 @@ export function createProgram(context: CliContext): Command {
     eventsCommand,
     dlqCommand,
     auditCommand,
+    chaosCommand,
     doctorCommand,
   ]
   for (const make of commands) program.addCommand(make(context))

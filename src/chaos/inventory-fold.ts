@@ -1,4 +1,4 @@
-import type { RecordedEvent } from '../../src/kernel/event.ts'
+import type { RecordedEvent } from '../kernel/event.ts'
 
 /** What the views must hold after some events; the keys are SKUs. */
 export interface ExpectedViews {

@@ -1,0 +1,79 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** How long one try of a request may take before it is tried again, in milliseconds. */
+const TRY_MS = 3_000
+
+/** Pause between two tries, in milliseconds. */
+const PAUSE_MS = 25
+
+/** A command of the inventory over HTTP. */
+export interface InventoryCommand {
+  readonly path: string
+  readonly body: Readonly<Record<string, unknown>>
+  /** The same at every try. */
+  readonly idempotencyKey: string
+}
+
+/** What HTTP answered. */
+export interface HttpAnswer {
+  readonly status: number
+  readonly headers: Headers
+  // biome-ignore lint/suspicious/noExplicitAny: whoever asks knows what the route answers.
+  readonly body: any
+}
+
+/** The answer that settled a command, after how many tries that did not. */
+export interface Answered extends HttpAnswer {
+  readonly retries: number
+  /** When the try that settled it was sent and answered, by `performance.now()`. */
+  readonly sentAt: number
+  readonly answeredAt: number
+}
+
+/** One request. @throws what fetch throws if no answer comes within `timeoutMs` */
+export async function request(
+  url: string,
+  { command, timeoutMs = TRY_MS }: { command?: Omit<InventoryCommand, 'path'>; timeoutMs?: number } = {},
+): Promise<HttpAnswer> {
+  const response = await fetch(url, {
+    signal: AbortSignal.timeout(timeoutMs),
+    ...(command && {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': command.idempotencyKey },
+      body: JSON.stringify(command.body),
+    }),
+  })
+  return { status: response.status, headers: response.headers, body: await response.json() }
+}
+
+/**
+ * Sends a command until it is settled, as a careful client does: always with the same key, again after a
+ * broken connection, a timeout, or an answer that says that the system could not decide.
+ *
+ * @throws Error if that takes longer than `withinMs`
+ */
+export async function settle(http: string, command: InventoryCommand, withinMs = 40_000): Promise<Answered> {
+  const deadline = performance.now() + withinMs
+  for (let retries = 0; ; retries += 1) {
+    const sentAt = performance.now()
+    const answer = await request(http + command.path, { command }).catch((error: Error) => error)
+    const answeredAt = performance.now()
+    if (!(answer instanceof Error) && isSettled(answer)) return { ...answer, retries, sentAt, answeredAt }
+    if (answeredAt > deadline) {
+      const last =
+        answer instanceof Error ? String(answer) : `${answer.status} ${JSON.stringify(answer.body)}`
+      throw new Error(`${command.path} was not settled within ${withinMs} ms; the last answer was: ${last}`)
+    }
+    await delay(PAUSE_MS)
+  }
+}
+
+/**
+ * While the worker of a route is down the engine does not know the route: it answers 404 (or 405 where the
+ * path has another method) with a code of its own. A command's own 404 and 409 are decisions.
+ */
+function isSettled({ status, body }: HttpAnswer): boolean {
+  if (status >= 500 || status === 405) return false
+  const code: unknown = body?.error?.code
+  return code !== 'NOT_FOUND' && code !== 'CQRS_CONFLICT'
+}

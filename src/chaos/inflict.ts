@@ -1,0 +1,92 @@
+import { rmSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { dataPaths } from '../config/paths.ts'
+import { signal } from './processes.ts'
+import type { Fault, FaultKind, Victim } from './schedule.ts'
+import type { StormSystem } from './system.ts'
+import { until } from './until.ts'
+
+/** A victim that is dead when its turn comes is waited for so long, in milliseconds. */
+const VICTIM_MS = 30_000
+
+/**
+ * Does one fault to a system.
+ *
+ * @param ending what lasts ends early when this is aborted
+ * @returns when the cause is gone: the process is killed or continued, the link passes again, the disk has room
+ * @throws Error if the victim does not come (back) to life
+ */
+export async function inflict(system: StormSystem, fault: Fault, ending: AbortSignal): Promise<void> {
+  await INFLICT[fault.kind](system, fault, ending)
+}
+
+type Inflict = (system: StormSystem, fault: Fault, ending: AbortSignal) => Promise<void>
+
+const INFLICT: Readonly<Record<FaultKind, Inflict>> = {
+  async kill(system, fault) {
+    const pid = await victimOf(system, fault)
+    signal(pid, 'SIGKILL')
+    await gone(pid)
+    if (fault.victim === 'supervisor') await system.restart()
+  },
+
+  async pause(system, fault, ending) {
+    const pid = await victimOf(system, fault)
+    signal(pid, 'SIGSTOP')
+    await lasting(fault.forMs, ending)
+    // Its supervisor may have killed it meanwhile, as one that hangs.
+    signal(pid, 'SIGCONT')
+  },
+
+  async cut(system, fault) {
+    await linkOf(system, fault).breakConnections()
+  },
+
+  async stall(system, fault, ending) {
+    const link = linkOf(system, fault)
+    link.stall()
+    await lasting(fault.forMs, ending)
+    link.resume()
+  },
+
+  async 'half-open'(system, fault) {
+    linkOf(system, fault).loseConnections()
+  },
+
+  async wipe(system, fault) {
+    const pid = await victimOf(system, fault)
+    // A stopped process cannot write between the deletion and its end, nor can its successor begin.
+    signal(pid, 'SIGSTOP')
+    const { queue } = dataPaths(system.data)
+    for (const file of [queue, `${queue}-wal`, `${queue}-shm`]) rmSync(file, { force: true })
+    signal(pid, 'SIGKILL')
+    await gone(pid)
+  },
+
+  async 'disk-full'(system, fault, ending) {
+    await system.disk?.fill(fault.forMs, ending)
+  },
+}
+
+/** A process of the victim; if none is alive at the moment, as soon as one is. */
+function victimOf(system: StormSystem, { victim, which }: Fault): Promise<number> {
+  return until(`there is a ${victim} process`, () => pick(system.pidsOf(victim as Victim), which), VICTIM_MS)
+}
+
+function linkOf(system: StormSystem, { victim, which }: Fault) {
+  const link = pick(system.linksOf(victim as Victim), which)
+  if (!link) throw new Error(`There is nothing between the ${victim} process and the engine.`)
+  return link
+}
+
+function pick<Item>(items: readonly Item[], which: number): Item | undefined {
+  return items[Math.floor(which * items.length)]
+}
+
+function gone(pid: number): Promise<unknown> {
+  return until(`process ${pid} is gone`, () => !signal(pid, 0), VICTIM_MS)
+}
+
+function lasting(ms: number, ending: AbortSignal): Promise<unknown> {
+  return delay(ms, undefined, { signal: ending }).catch(() => {})
+}

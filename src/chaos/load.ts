@@ -1,0 +1,104 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Answered, type InventoryCommand, settle } from './client.ts'
+import { between, oneOf, seededRandom } from './random.ts'
+
+/** A command with the answer that settled it. */
+export interface SettledCommand {
+  readonly command: InventoryCommand
+  readonly answer: Answered
+}
+
+/** Commands under way from several clients at once. */
+export interface Load {
+  /** Every command that was settled so far. */
+  readonly settled: readonly SettledCommand[]
+  /** No client begins another command; resolves when all that are out are settled, rejects if one was not. */
+  finish(): Promise<void>
+}
+
+/** What {@link startLoad} takes. */
+export interface LoadOptions {
+  /** Where HTTP is served. */
+  readonly http: string
+  readonly seed: number
+  /** Stands in front of every idempotency key; on a log that has commands already, one that was never used. */
+  readonly name: string
+  /** Clients at work at the same time. Default 12. */
+  readonly clients?: number
+  /** Items that are there from the beginning. Default 12. */
+  readonly items?: number
+  /** What the SKUs begin with; on an inventory that has items already, one that was never used. Default `item-`. */
+  readonly prefix?: string
+  /** Longest pause of a client between two commands, in milliseconds; its length is drawn. Default 0. */
+  readonly pauseMs?: number
+  /** A command that takes longer makes its client give up, in milliseconds. Default 40,000. */
+  readonly settleMs?: number
+}
+
+/**
+ * Adds items, then keeps several clients busy with commands on them: sales and restocks that compete for
+ * the same stock, new prices, new items, now and then the end of one. Each client sends its next command
+ * when the one before is settled.
+ */
+export async function startLoad(options: LoadOptions): Promise<Load> {
+  const { http, seed, name, clients = 12, items = 12, prefix = 'item-', pauseMs = 0, settleMs } = options
+  const settled: SettledCommand[] = []
+  let finishing = false
+  const send = async (command: InventoryCommand) => {
+    settled.push({ command, answer: await settle(http, command, settleMs) })
+  }
+  const skus = Array.from({ length: items }, (_, index) => `${prefix}${index}`)
+  await Promise.all(skus.map((sku, index) => send(add(sku, `${name}-add-${index}`))))
+
+  const work = async (client: number) => {
+    const random = seededRandom(seed * 1_000 + client)
+    for (let index = 0; !finishing; index += 1) {
+      await send(nextCommand(random, { skus, prefix, idempotencyKey: `${name}-${client}-${index}` }))
+      if (pauseMs > 0) await delay(between(random, 0, pauseMs))
+    }
+  }
+  const working = Promise.all(Array.from({ length: clients }, (_, client) => work(client)))
+  // Whoever finishes hears of it; until then a client that gave up is no unhandled rejection.
+  working.catch(() => {})
+  return {
+    settled,
+    async finish() {
+      finishing = true
+      await working
+    },
+  }
+}
+
+function add(sku: string, idempotencyKey: string): InventoryCommand {
+  const body = {
+    sku,
+    name: `Item ${sku}`,
+    category: 'load',
+    priceCents: 250,
+    quantity: 40,
+    lowStockThreshold: 10,
+  }
+  return { path: '/inventory', body, idempotencyKey }
+}
+
+function nextCommand(
+  random: () => number,
+  { skus, prefix, idempotencyKey }: { skus: string[]; prefix: string; idempotencyKey: string },
+): InventoryCommand {
+  const sku = oneOf(random, skus)
+  const on = (verb: string, body: Record<string, unknown>) => ({
+    path: `/inventory/${sku}/${verb}`,
+    body,
+    idempotencyKey,
+  })
+  const choice = random()
+  if (choice < 0.6) return on('sell', { quantity: between(random, 1, 6) })
+  if (choice < 0.85) return on('restock', { quantity: between(random, 1, 12) })
+  if (choice < 0.95) return on('price', { priceCents: between(random, 100, 110) })
+  if (choice < 0.99) {
+    const added = `${prefix}${skus.length + between(random, 0, 2)}`
+    if (!skus.includes(added)) skus.push(added)
+    return add(added, idempotencyKey)
+  }
+  return on('discontinue', {})
+}

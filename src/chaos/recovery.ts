@@ -1,0 +1,84 @@
+import { dataPaths, viewPath } from '../config/paths.ts'
+import type { App } from '../kernel/app.ts'
+import type { Position } from '../kernel/position.ts'
+import { allUnits } from '../kernel/unit.ts'
+import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
+import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
+import type { Load } from './load.ts'
+import { until } from './until.ts'
+
+/** How long it took to be well again, in milliseconds from the moment when the cause was gone. */
+export interface Recovery {
+  /** Until a command was accepted that was sent after that moment; undefined without a load. */
+  readonly acceptedMs: number | undefined
+  /** Until every view had that command; without a load, everything that was in the log at that moment. */
+  readonly zeroLagMs: number
+}
+
+/** Watches a system recover, past its workers and its engine: from the stores and the answers of the load. */
+export class RecoveryWatch {
+  readonly #load: Load | undefined
+  readonly #log: ReturnType<typeof openSqliteEventLog>
+  readonly #views: readonly {
+    readonly name: string
+    readonly view: ReturnType<typeof openSqliteViewReader>
+  }[]
+
+  constructor({ data, app, load }: { data: string; app: App; load: Load | undefined }) {
+    this.#load = load
+    this.#log = openSqliteEventLog({ path: dataPaths(data).events })
+    this.#views = allUnits(app).map(({ name, projection, partition }) => ({
+      name,
+      view: openSqliteViewReader(viewPath(data, projection.name, { partition }), projection),
+    }))
+  }
+
+  /**
+   * Waits until the system has recovered from what was over at `since` (of `performance.now()`).
+   *
+   * @throws Error that says what does not come, after `withinMs`
+   */
+  async recovered(since: number, withinMs: number): Promise<Recovery> {
+    const accepted = this.#load && (await this.#acceptedAfter(this.#load, since, withinMs))
+    const target = accepted?.position ?? (await this.#log.head())
+    for (const { name, view } of this.#views) {
+      await until(
+        `${name} has position ${target}`,
+        async () => (await view.position()) >= target,
+        Math.max(1_000, since + withinMs - performance.now()),
+      )
+    }
+    return {
+      acceptedMs: accepted && accepted.at - since,
+      zeroLagMs: Math.max(0, performance.now() - since),
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { view } of this.#views) view.close()
+    await this.#log.close()
+  }
+
+  /** The first command that was sent after a moment and accepted. */
+  async #acceptedAfter(
+    load: Load,
+    since: number,
+    withinMs: number,
+  ): Promise<{ position: Position; at: number }> {
+    let seen = load.settled.length
+    // What was settled before cannot have been sent later: the answers are in their order.
+    while (seen > 0 && (load.settled[seen - 1]?.answer.answeredAt ?? 0) > since) seen -= 1
+    return until(
+      'a command is accepted',
+      () => {
+        for (; seen < load.settled.length; seen += 1) {
+          const { answer } = load.settled[seen] ?? {}
+          if (!answer || answer.status >= 300 || answer.sentAt < since) continue
+          return { position: Number(answer.body.position), at: answer.answeredAt }
+        }
+        return undefined
+      },
+      withinMs,
+    )
+  }
+}

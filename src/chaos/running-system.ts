@@ -1,0 +1,56 @@
+import type { Config } from '../config/config.ts'
+import { clientUrl } from '../config/load.ts'
+import { dataPaths } from '../config/paths.ts'
+import type { App } from '../kernel/app.ts'
+import { CqrsError } from '../kernel/errors.ts'
+import { tryOwn } from '../sqlite/owner-lock.ts'
+import { processesOf, signal } from './processes.ts'
+import type { FaultKind } from './schedule.ts'
+import type { StormSystem } from './system.ts'
+
+const OUTSIDE = 'only a system that is started for the storm has a proxy between its workers and the engine'
+
+/**
+ * The system that `cqrs up` runs on the configured data folder. Only its processes can be hit, and its queue.
+ *
+ * @throws CqrsError CQRS_ENGINE_UNREACHABLE if there is none
+ */
+export function findRunningSystem(app: App, config: Config): StormSystem {
+  const lock = dataPaths(config.data).upLock
+  const outcome = tryOwn(lock)
+  if (outcome.held) outcome.lock.release()
+  if (outcome.held || outcome.pid === undefined) {
+    throw new CqrsError(
+      'CQRS_ENGINE_UNREACHABLE',
+      `No "cqrs up" runs on ${config.data}. Start it, or set CQRS_DATA to the folder of the one that runs; ` +
+        'without --running a temporary system is started.',
+    )
+  }
+  const { pid } = outcome
+  return {
+    kind: 'running',
+    app,
+    data: config.data,
+    longMs: Math.round(1.3 * Math.max(config.hangMs, config.linkMs)),
+    http: httpOf(config),
+    impossible: new Map<FaultKind, string>([
+      ['cut', OUTSIDE],
+      ['stall', OUTSIDE],
+      ['half-open', OUTSIDE],
+      ['disk-full', 'only a system that is started for the storm has a disk of its own'],
+    ]),
+    pidsOf: (victim) => (signal(pid, 0) ? processesOf(victim, pid) : []),
+    linksOf: () => [],
+    disk: undefined,
+    async restart() {
+      throw new Error('a supervisor that was started elsewhere is not started again')
+    },
+  }
+}
+
+function httpOf({ engine, http }: Config): string | undefined {
+  if (!engine.httpEnabled || http.port === 0) return undefined
+  return engine.embedded
+    ? clientUrl('http', http.host, http.port)
+    : clientUrl('http', new URL(engine.url).hostname, http.port)
+}

@@ -1,0 +1,130 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { inflict } from './inflict.ts'
+import { type Finding, type Inspection, inspect, isInventory } from './inspect.ts'
+import { type Load, startLoad } from './load.ts'
+import { type Recovery, RecoveryWatch } from './recovery.ts'
+import type { Fault, Round } from './schedule.ts'
+import type { StormSystem } from './system.ts'
+
+/** A system that has not recovered by then never will, in milliseconds. */
+const RECOVERY_MS = 60_000
+
+/** A client that has to try one command for longer gives up, in milliseconds. */
+const SETTLE_MS = 90_000
+
+/** Longest pause of a client between two commands, in milliseconds; enough for about 150 commands a second. */
+const PAUSE_MS = 120
+
+/** A fault that came, and what the system did about it. */
+export interface FaultRecord extends Fault {
+  /** From the beginning of the storm, in milliseconds. */
+  readonly beganMs: number
+  /** Others came with it; the recovery is from all of them. */
+  readonly together: boolean
+  /** Undefined if the system did not recover. */
+  readonly recovery: Recovery | undefined
+}
+
+/** What {@link runStorm} takes. */
+export interface StormOptions {
+  readonly system: StormSystem
+  readonly seed: number
+  readonly rounds: readonly Round[]
+  /** No round begins after so many milliseconds. */
+  readonly durationMs: number
+  /** What the commands are called: `idempotency` stands in front of each key, `sku` of each SKU. No load if left out. */
+  readonly load?: { readonly name: string; readonly prefix: string }
+  /** Nobody else sends commands to the system. */
+  readonly alone: boolean
+  /** Ends the storm early. */
+  readonly ending: AbortSignal
+  /** Hears of each fault when the system has recovered from it. */
+  onFault?(record: FaultRecord): void
+  /** Hears what is going on, in a few words. */
+  onProgress?(text: string): void
+}
+
+/** What became of a storm. */
+export interface StormOutcome {
+  readonly ended: 'done' | 'time is up' | 'interrupted' | 'stuck'
+  readonly faults: readonly FaultRecord[]
+  readonly tookMs: number
+  readonly settled: Load['settled']
+  /** Undefined if the system did not get far enough to be inspected. */
+  readonly inspection: Inspection | undefined
+  /** Everything that is wrong, what the inspection found included. */
+  readonly findings: readonly (Finding | { readonly what: 'process'; readonly message: string })[]
+}
+
+/**
+ * Lets faults come over a system while commands are sent to it, waits after each round until it has
+ * recovered, and in the end looks whether every promise was kept.
+ */
+export async function runStorm(options: StormOptions): Promise<StormOutcome> {
+  const { system, seed, rounds, ending, onFault, onProgress } = options
+  const load =
+    options.load && system.http !== undefined && isInventory(system.app)
+      ? await startLoad({ ...options.load, http: system.http, seed, pauseMs: PAUSE_MS, settleMs: SETTLE_MS })
+      : undefined
+  const watch = new RecoveryWatch({ data: system.data, app: system.app, load })
+  const began = performance.now()
+  const faults: FaultRecord[] = []
+  const findings: StormOutcome['findings'][number][] = []
+  let ended: StormOutcome['ended'] = 'done'
+  try {
+    for (const { waitMs, faults: round } of rounds) {
+      await delay(waitMs, undefined, { signal: ending }).catch(() => {})
+      if (ending.aborted) ended = 'interrupted'
+      else if (performance.now() - began > options.durationMs) ended = 'time is up'
+      if (ended !== 'done') break
+
+      const begun = await Promise.all(round.map((fault) => inflictLater(system, fault, began, ending)))
+      const over = performance.now()
+      for (const { problem } of begun) if (problem) findings.push({ what: 'process', message: problem })
+      onProgress?.('waits for the system to recover')
+      const recovery = await watch.recovered(over, RECOVERY_MS).catch((error: Error) => error)
+      for (const { fault, beganMs } of begun) {
+        const record: FaultRecord = {
+          ...fault,
+          beganMs,
+          together: round.length > 1,
+          recovery: recovery instanceof Error ? undefined : recovery,
+        }
+        faults.push(record)
+        onFault?.(record)
+      }
+      if (recovery instanceof Error) {
+        const numbers = round.map(({ number }) => number).join(', ')
+        findings.push({ what: 'behind', message: `After fault ${numbers}: ${recovery.message}.` })
+        ended = 'stuck'
+        break
+      }
+      if (system.pidsOf('supervisor').length === 0) {
+        findings.push({ what: 'process', message: `cqrs up ended by itself after fault ${faults.length}.` })
+        ended = 'stuck'
+        break
+      }
+    }
+    const tookMs = performance.now() - began
+    onProgress?.('waits for the last commands')
+    await load?.finish().catch((error: Error) => findings.push({ what: 'unsettled', message: error.message }))
+    onProgress?.('looks at the log and the views')
+    const settled = load?.settled ?? []
+    const alone = options.alone && !findings.some(({ what }) => what === 'unsettled')
+    const inspection = await inspect({ data: system.data, app: system.app, settled, alone })
+    findings.push(...inspection.findings)
+    return { ended, faults, tookMs, settled, inspection, findings }
+  } finally {
+    await watch.close()
+  }
+}
+
+async function inflictLater(system: StormSystem, fault: Fault, began: number, ending: AbortSignal) {
+  await delay(fault.atMs, undefined, { signal: ending }).catch(() => {})
+  const beganMs = performance.now() - began
+  const problem = await inflict(system, fault, ending).then(
+    () => undefined,
+    (error: Error) => `Fault ${fault.number}, ${fault.kind} ${fault.victim}: ${error.message}.`,
+  )
+  return { fault, beganMs, problem }
+}

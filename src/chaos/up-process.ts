@@ -1,0 +1,22 @@
+import { loadConfig } from '../config/load.ts'
+import { createLogger } from '../config/logger.ts'
+import { exitCodeOf } from '../supervisor/exit-codes.ts'
+import { up } from '../supervisor/up.ts'
+import { loadApp } from '../workers/load-app.ts'
+
+/**
+ * `cqrs up` for a storm: `up-process.ts <links>`. Its workers connect at the addresses that `links` gives them as JSON,
+ * by the name of the process, where a proxy can break their links.
+ */
+const links = JSON.parse(process.argv[2] ?? '{}') as Readonly<Record<string, string>>
+process.title = 'cqrs up'
+const config = loadConfig({ env: process.env, cwd: process.cwd() })
+const log = createLogger(config, 'up')
+try {
+  const app = await loadApp(config.app)
+  const print = (line: string) => log.info(line)
+  process.exit(await up({ app, config, log, host: process, print, linkOf: (worker) => links[worker] }))
+} catch (err) {
+  log.fatal({ err }, 'failed')
+  process.exit(exitCodeOf(err))
+}

@@ -1,0 +1,58 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, test, vi } from 'vitest'
+import type { StormReport } from '../../src/chaos/report.ts'
+import { request } from '../support/inventory-client.ts'
+import { runProgram, startProgram, startUp } from '../support/program.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
+
+vi.setConfig({ testTimeout: 120_000 })
+
+const OTHER_APP = fileURLToPath(new URL('../docs/readme-app.ts', import.meta.url))
+
+test('Ctrl-C ends a storm early: the system heals, is checked, and is removed', async () => {
+  const folder = tempFolder()
+  const storm = startProgram(['chaos', '--kind', 'kill', '--faults', '500', '--seed', '3'], folder, {
+    TMPDIR: folder,
+  })
+  await until('a first fault came', () => storm.output.stdout.includes('1/500'), 60_000)
+  storm.process.kill('SIGINT')
+  expect(await storm.exited, storm.output.stderr).toBe(0)
+  expect(storm.output.stdout).toMatch(/of 500 faults in .* \(interrupted\)/)
+  expect(storm.output.stdout).toContain('Every promise was kept.')
+  expect(readdirSync(folder)).toEqual([])
+})
+
+test('a running system is hit from outside, and goes on', async () => {
+  const folder = tempFolder()
+  const up = await startUp(folder, { CQRS_SUPERVISOR_BACKOFF_CAP_MS: '400' })
+  const env = { III_PORT: new URL(up.engine).port, III_HTTP_PORT: new URL(up.http).port }
+  const options = ['--running', '--load', '--rate', '600', '--faults', '6', '--kind', 'kill', '--seed', '5']
+  const { exitCode, stdout, stderr } = await runProgram(['chaos', ...options, '--json'], folder, env)
+  expect(exitCode, stderr).toBe(0)
+  const report = JSON.parse(stdout) as StormReport
+  expect(report).toMatchObject({ ok: true, system: 'running', faults: { done: 6 }, findings: [] })
+  expect(report.faults.byKind.kill).not.toHaveProperty('supervisor')
+  expect(report.commands).toMatchObject({ lost: 0, doubled: 0, oversold: 0 })
+  expect(up.process.exitCode).toBeNull()
+  await until('queries are answered', async () => (await request(`${up.http}/inventory`)).status === 200)
+})
+
+test('an app that is not the inventory gets faults and an audit, and the report says so', async () => {
+  const options = ['--kind', 'kill', 'cut', '--rate', '600', '--faults', '4', '--seed', '9', '--keep']
+  const folder = tempFolder()
+  const env = { CQRS_APP: OTHER_APP, TMPDIR: folder }
+  const { exitCode, stdout, stderr } = await runProgram(['chaos', ...options], folder, env)
+  expect(exitCode, stderr).toBe(0)
+  expect(stdout).toContain('Left out: commands: only those of the inventory are known, not of banks.')
+  expect(stdout).toMatch(/balances +0 +0 +certified +not known/)
+  const kept = /are in (\S+)\.$/m.exec(stderr)?.[1] ?? ''
+  expect(existsSync(`${kept}/system.log`)).toBe(true)
+})
+
+test('without a running system --running says what to do, and ends with 3', async () => {
+  const { exitCode, stderr } = await runProgram(['chaos', '--running'], tempFolder())
+  expect(exitCode).toBe(3)
+  expect(stderr).toMatch(/^CQRS_ENGINE_UNREACHABLE: No "cqrs up" runs on .*CQRS_DATA/)
+})

@@ -1,0 +1,57 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFailed, onTestFinished, test } from 'vitest'
+import { reportStorm } from '../../src/chaos/report.ts'
+import { FAULT_KINDS, schedule, VICTIMS } from '../../src/chaos/schedule.ts'
+import { runStorm } from '../../src/chaos/storm.ts'
+import { startTemporarySystem } from '../../src/chaos/temporary-system.ts'
+import inventory from '../../src/inventory/app.ts'
+import { renderReport } from '../../src/operator/cli/chaos-report.ts'
+import { listenForAlerts } from '../support/alerts.ts'
+import { withoutSettings } from '../support/cqrs-process.ts'
+import { testSeed } from '../support/random.ts'
+
+/** Every kind at least twice; `npm run test:crash` has many more. */
+const FAULTS = 18
+
+const seed = testSeed()
+
+test(`a storm of ${FAULTS} faults of all kinds breaks no promise (CQRS_TEST_SEED=${seed})`, async () => {
+  const system = await startTemporarySystem({
+    app: inventory,
+    env: withoutSettings(process.env),
+    cwd: join(import.meta.dirname, '..', '..'),
+    smallDisk: true,
+  })
+  onTestFailed(() => void process.stderr.write(readFileSync(join(system.folder, 'system.log'), 'utf8')))
+  onTestFinished(() => system.dispose({ keep: false }))
+  const alerted = await listenForAlerts(system.engine)
+  const kinds = FAULT_KINDS.filter((kind) => !system.impossible.has(kind))
+  const { longMs } = system
+  const outcome = await runStorm({
+    system,
+    seed,
+    rounds: schedule(seed, { kinds, victims: VICTIMS, faults: FAULTS, perMinute: 120, longMs }),
+    durationMs: Number.POSITIVE_INFINITY,
+    load: { name: String(seed), prefix: 'item-' },
+    alone: true,
+    ending: new AbortController().signal,
+  })
+  const report = reportStorm(outcome, {
+    seed,
+    app: inventory.name,
+    system: 'temporary',
+    planned: FAULTS,
+    leftOut: [...system.impossible].map(([kind, why]) => `${kind}: ${why}`),
+    withLoad: true,
+  })
+  process.stdout.write(`${renderReport(report).join('\n')}\n${alerted.size} alerts heard\n`)
+
+  expect(report).toMatchObject({ findings: [], ended: 'done', faults: { done: FAULTS } })
+  expect(Object.keys(report.faults.byKind)).toHaveLength(kinds.length)
+  expect(report.commands?.accepted, 'the load was a load').toBeGreaterThan(75)
+  expect(outcome.inspection?.alerts, 'every alert that arrived is one that the log calls for').toEqual(
+    expect.arrayContaining([...alerted]),
+  )
+  expect(await system.stop()).toBe(0)
+}, 180_000)
