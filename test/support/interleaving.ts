@@ -1,18 +1,12 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect } from 'vitest'
-import { defineReactor } from '../../src/kernel/projection.ts'
 import type { EventLog } from '../../src/log/contract.ts'
 import { EMPTY_DIGEST, extendDigest } from '../../src/projection/digest.ts'
 import { GatedProjector } from './gated-projector.ts'
 import { type Action, isAppend, toAppend } from './interleaving-actions.ts'
-import { Moved, Noted } from './ledger-app.ts'
 import { SliceOfLog } from './slice-of-log.ts'
-
-/** What an account was touched by: positions in the order in which they were applied. */
-interface Touched {
-  readonly applied: readonly number[]
-}
+import { effectOf, type Touched, touched } from './touched.ts'
 
 /** A movement of the log. */
 interface Movement {
@@ -120,7 +114,7 @@ export class Interleaving {
       expect(this.#doomed.has(position), `${position} was to be given up`).toBe(true)
 
     const causes = applied.filter(({ amount, to }) => amount < 0 && to === undefined)
-    const caused = new Set(causes.map(({ position }) => keyOf(position)))
+    const caused = new Set(causes.map(({ position }) => effectOf(position)))
     for (const key of this.#taken) expect(caused.has(key), `${key} was taken, and has a cause`).toBe(true)
     const here = new Set([
       ...this.#taken,
@@ -314,26 +308,4 @@ export class Interleaving {
       this.#reader.exec('COMMIT')
     }
   }
-}
-
-const keyOf = (position: number) => `touched:${position}:1`
-
-/** A view of which events have touched an account, in order; an effect for each amount below zero. */
-function touched(fails: (account: string) => boolean) {
-  return defineReactor({
-    name: 'touched',
-    events: [Moved, Noted],
-    initial: (): Touched => ({ applied: [] }),
-  }).on({
-    moved: {
-      key: ({ data }) => [...new Set([data.account, ...(data.to ? [data.to] : [])])],
-      apply: ({ applied }, { position, data }, emit) => {
-        if (fails(data.account)) throw new Error(`${data.account} is ill`)
-        if (data.amount < 0 && data.to === undefined) {
-          emit({ kind: 'publish', topic: 'touched', data: { account: data.account } })
-        }
-        return { applied: [...applied, position] }
-      },
-    },
-  })
 }
