@@ -7,9 +7,10 @@ import type { AppendOutcome, EventLog } from '../log/contract.ts'
  * The folded state of one stream, ahead of the log by the appends that are under way.
  *
  * Commands on one stream do not wait for each other's fsync: each decides on the state as it will be
- * once the appends before it are stored, and expects their version. The log carries appends out in the
- * order in which they were submitted, so if one fails, those behind it meet a version conflict, the
- * entry is spoiled and they decide again on what the log really holds.
+ * once the appends before it are stored, and expects their version and their last event. The log carries
+ * appends out in the order in which they were submitted, so if one fails, those behind it meet a version
+ * conflict, the entry is spoiled and they decide again on what the log really holds. The version alone would
+ * not do: whoever was faster may have brought the stream to the one that they expect.
  *
  * An answer without an append (a rejection, a command that changes nothing) has no expected version to
  * protect it; {@link confirm} tells whether it rests on something that is stored and still the newest.
@@ -20,6 +21,10 @@ export class CachedStream {
   #state: unknown
   #version = 0
   #position: Position = 0
+  /** Id of the last event that the state was folded from. */
+  #lastId: string | undefined
+  /** Appends whose outcome is open. */
+  #underWay = 0
   #lastAppend: Promise<unknown> = Promise.resolve()
   #spoiled = false
 
@@ -42,6 +47,7 @@ export class CachedStream {
         loaded.#state = decider.evolve(loaded.#state, decode(event))
         loaded.#version = event.version
         loaded.#position = event.position
+        loaded.#lastId = event.id
       }
     }
     return loaded
@@ -71,21 +77,28 @@ export class CachedStream {
    * folded first: if `evolve` throws, nothing was submitted.
    *
    * @param events as a reader of the log will get them
+   * @param lastId of the last of them
    */
   append(
     events: readonly DomainEvent[],
-    submit: (expectedVersion: number) => Promise<AppendOutcome>,
+    lastId: string | undefined,
+    submit: (expectedVersion: number, expectedLast: string | undefined) => Promise<AppendOutcome>,
   ): Promise<AppendOutcome> {
     const state = events.reduce((folded, event) => this.#decider.evolve(folded, event), this.#state)
-    const submitted = submit(this.#version)
+    // What is stored does not change any more, so that its version is enough.
+    const submitted = submit(this.#version, this.#underWay > 0 ? this.#lastId : undefined)
     this.#state = state
     this.#version += events.length
+    this.#lastId = lastId ?? this.#lastId
+    this.#underWay += 1
     this.#lastAppend = submitted.then(
       (outcome) => {
+        this.#underWay -= 1
         if (outcome.kind === 'appended') this.#position = outcome.position
         else this.#spoiled = true
       },
       () => {
+        this.#underWay -= 1
         this.#spoiled = true
       },
     )

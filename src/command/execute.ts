@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import pRetry from 'p-retry'
+import { v7 as uuidv7 } from 'uuid'
 import { reached } from '../boundaries.ts'
 import type { App, AppCommand } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
@@ -147,10 +148,12 @@ export class CommandExecutor {
     const checked = decision.map((event: DomainEvent) => this.#check(event))
     const submitted = cached.append(
       checked.map(({ read }) => read),
-      (expectedVersion) =>
+      checked.at(-1)?.stored.id,
+      (expectedVersion, expectedLast) =>
         log.append({
           stream,
           expectedVersion,
+          ...(expectedLast === undefined ? {} : { expectedLast }),
           events: checked.map(({ stored }) => stored),
           metadata: metadata(context),
           ...(idempotency ? { idempotency } : {}),
@@ -188,7 +191,10 @@ export class CommandExecutor {
     const json: unknown = made.ok ? JSON.parse(JSON.stringify(made.value) ?? 'null') : undefined
     const read = made.ok ? parseInput(schema, json) : made
     if (read.ok) {
-      return { stored: { type, schemaVersion: version, data: json }, read: { type, data: read.value } }
+      return {
+        stored: { id: uuidv7(), type, schemaVersion: version, data: json },
+        read: { type, data: read.value },
+      }
     }
     const problem = made.ok
       ? 'would not fit its schema when it is read again as JSON'

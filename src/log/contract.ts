@@ -4,6 +4,8 @@ import type { Position } from '../kernel/position.ts'
 
 /** An event on its way into the log; `data` is JSON. */
 export interface NewEvent {
+  /** A UUIDv7; the log makes one if it is left out. */
+  readonly id?: string
   readonly type: string
   readonly schemaVersion: number
   readonly data: unknown
@@ -21,6 +23,12 @@ export interface AppendRequest {
   readonly stream: string
   /** Version of the stream on which the decision rests; 0 for a stream without events. */
   readonly expectedVersion: number
+  /**
+   * Id of the event that must be the stream's last one, besides the version. For a decision that rests on an
+   * append that is still under way: should another writer be faster, that append is refused, while its events
+   * may have brought the stream to the very version that this one expects.
+   */
+  readonly expectedLast?: string
   /** May be empty to record an idempotency key whose command changed nothing. */
   readonly events: readonly NewEvent[]
   readonly metadata: EventMetadata

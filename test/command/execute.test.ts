@@ -11,6 +11,7 @@ import { conflict } from '../../src/kernel/rejection.ts'
 import type { EventLog } from '../../src/log/contract.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
 
 const lamp = { sku: 'lamp', name: 'Lamp', priceCents: 1_000, quantity: 10 }
 
@@ -118,6 +119,37 @@ test('two processes on one stream never oversell, and each finds what the other 
   expect(await log.head()).toBe(11)
   await two('restock-item', { sku: 'lamp', quantity: 1 })
   expect(await one('sell-item', { sku: 'lamp', quantity: 1 })).toMatchObject({ kind: 'accepted' })
+})
+
+test('a decision that rests on another one is refused with it, though the version fits', async () => {
+  const { log, executor } = shop()
+  const overtaken = Promise.withResolvers<void>()
+  let held = 0
+  const slow: EventLog = Object.create(log, {
+    append: {
+      value: async (request: Parameters<EventLog['append']>[0]) => {
+        held += 1
+        await overtaken.promise
+        return log.append(request)
+      },
+    },
+    ...Object.fromEntries(
+      (['findCommand', 'readStream', 'history', 'readFrom', 'head'] as const).map((name) => [
+        name,
+        { value: (log[name] as (...given: unknown[]) => unknown).bind(log) },
+      ]),
+    ),
+  })
+  const [one, two] = [executor(slow), executor()]
+  await two('add-inventory-item', lamp)
+  // The second rests on the first: 4 of 10 are left then, and nobody else is known.
+  const sales = [6, 4].map((quantity) => one('sell-item', { sku: 'lamp', quantity }))
+  await until('both are under way', () => held === 2)
+  // One event more, as the first would have made: the second expects the version that there is.
+  expect(await two('sell-item', { sku: 'lamp', quantity: 9 })).toMatchObject({ version: 2 })
+  overtaken.resolve()
+  expect(await Promise.all(sales)).toMatchObject([{ kind: 'rejected' }, { kind: 'rejected' }])
+  expect(await log.head()).toBe(2)
 })
 
 test('a stream that never stands still ends as a conflict with nothing stored', async () => {

@@ -1,3 +1,4 @@
+import { v7 as uuidv7 } from 'uuid'
 import { expect, onTestFinished, test } from 'vitest'
 import type { RecordedEvent } from '../../src/kernel/event.ts'
 import type { AppendRequest, EventLog } from '../../src/log/contract.ts'
@@ -85,6 +86,22 @@ export function eventLogContract(newFolder: () => string, open: OpenLog): void {
       expect(await log.head()).toBe(0)
     },
   )
+
+  test('an append that rests on an event is refused if another one has its place, though the version fits', async () => {
+    const log = await openLog()
+    await log.append(append('cart', 0, ['opened']))
+    const [mine, other] = [uuidv7(), uuidv7()]
+    const resting = { ...append('cart', 2, ['closed']), expectedLast: mine }
+    const first = append('cart', 1, ['filled'])
+    const own = first.events.map((event) => ({ ...event, id: other }))
+    expect(await log.append({ ...first, events: own })).toMatchObject({ kind: 'appended', version: 2 })
+    expect(await log.append(resting)).toEqual({ kind: 'version-conflict', actualVersion: 2 })
+    expect(await log.append({ ...resting, expectedLast: other })).toMatchObject({
+      kind: 'appended',
+      version: 3,
+    })
+    expect((await stream(log, 'cart'))[1]?.id).toBe(other)
+  })
 
   test('an idempotency key appends once, and answers every time with the original', async () => {
     const log = await openLog()

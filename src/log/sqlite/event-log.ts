@@ -81,12 +81,14 @@ class SqliteEventLog implements EventLog {
     })
   }
 
-  append({ stream, expectedVersion, events, metadata, idempotency }: AppendRequest): Promise<AppendOutcome> {
+  append(request: AppendRequest): Promise<AppendOutcome> {
+    const { stream, expectedVersion, expectedLast, events, metadata, idempotency } = request
     return this.#writer.submit({
       stream,
       expectedVersion,
-      events: events.map(({ type, schemaVersion, data }) => ({
-        id: uuidv7(),
+      expectedLast,
+      events: events.map(({ id = uuidv7(), type, schemaVersion, data }) => ({
+        id,
         type,
         schemaVersion,
         data: JSON.stringify(data),

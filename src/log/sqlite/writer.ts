@@ -12,6 +12,7 @@ import { eventLogSchema } from './schema.ts'
 export interface StoredAppend {
   stream: string
   expectedVersion: number
+  expectedLast: string | undefined
   events: { id: string; type: string; schemaVersion: number; data: string }[]
   metadata: string
   recordedAt: number
@@ -27,7 +28,7 @@ serveCommits(openWriter)
 
 function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<StoredAppend, AppendOutcome> {
   const db = openDatabase({ ...options, schema: eventLogSchema })
-  const { findStream, insertEvent, moveStream, lastPosition } = statements(db)
+  const { findStream, findId, insertEvent, moveStream, lastPosition } = statements(db)
   const keys = new IdempotencyKeys(db, { keepMs: keepKeysMs, monotonic: () => performance.now() })
   const mark = new HighWater(options.path)
   /** Last position of the log; unknown until the open transaction has read it. */
@@ -49,13 +50,14 @@ function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<St
       reached('append-stored')
       mark.reached(last)
     },
-    execute({ stream, expectedVersion, events, metadata, recordedAt, idempotency }) {
+    execute({ stream, expectedVersion, expectedLast, events, metadata, recordedAt, idempotency }) {
       const original = idempotency && keys.find(idempotency.key)
       if (original) return { kind: 'duplicate-command', original }
 
       const found = findStream.get(stream) as unknown as StreamRow | undefined
       let { version, position } = found ? checkedStream(stream, found) : { version: 0, position: 0 }
-      if (version !== expectedVersion) return { kind: 'version-conflict', actualVersion: version }
+      const rests = expectedLast === undefined || findId.get(position)?.id === expectedLast
+      if (version !== expectedVersion || !rests) return { kind: 'version-conflict', actualVersion: version }
 
       last ??= Number(lastPosition.get()?.position ?? 0)
       for (const event of events) {
@@ -90,6 +92,7 @@ function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<St
 function statements(db: DatabaseSync) {
   return {
     findStream: db.prepare('SELECT version, position, checksum FROM streams WHERE stream = ?'),
+    findId: db.prepare('SELECT id FROM events WHERE position = ?'),
     insertEvent: db.prepare(`INSERT INTO events
       (position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at, checksum)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
