@@ -25,6 +25,10 @@ export interface HttpAnswer {
 /** The answer that settled a command, after how many tries that did not. */
 export interface Answered extends HttpAnswer {
   readonly retries: number
+}
+
+/** An answer with its times. */
+export interface TimedAnswer extends Answered {
   /** When the try that settled it was sent and answered, by `performance.now()`. */
   readonly sentAt: number
   readonly answeredAt: number
@@ -52,7 +56,11 @@ export async function request(
  *
  * @throws Error if that takes longer than `withinMs`
  */
-export async function settle(http: string, command: InventoryCommand, withinMs = 40_000): Promise<Answered> {
+export async function settle(
+  http: string,
+  command: InventoryCommand,
+  withinMs = 40_000,
+): Promise<TimedAnswer> {
   const deadline = performance.now() + withinMs
   for (let retries = 0; ; retries += 1) {
     const sentAt = performance.now()

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Answered, type InventoryCommand, settle } from './client.ts'
+import { type Answered, type InventoryCommand, settle, type TimedAnswer } from './client.ts'
 import { between, oneOf, seededRandom } from './random.ts'
 
 /** A command with the answer that settled it. */
@@ -8,10 +8,15 @@ export interface SettledCommand {
   readonly answer: Answered
 }
 
+/** A command of a load, with the times of the answer that settled it. */
+interface TimedCommand extends SettledCommand {
+  readonly answer: TimedAnswer
+}
+
 /** Commands under way from several clients at once. */
 export interface Load {
   /** Every command that was settled so far. */
-  readonly settled: readonly SettledCommand[]
+  readonly settled: readonly TimedCommand[]
   /** No client begins another command; resolves when all that are out are settled, rejects if one was not. */
   finish(): Promise<void>
 }
@@ -42,7 +47,7 @@ export interface LoadOptions {
  */
 export async function startLoad(options: LoadOptions): Promise<Load> {
   const { http, seed, name, clients = 12, items = 12, prefix = 'item-', pauseMs = 0, settleMs } = options
-  const settled: SettledCommand[] = []
+  const settled: TimedCommand[] = []
   let finishing = false
   const send = async (command: InventoryCommand) => {
     settled.push({ command, answer: await settle(http, command, settleMs) })

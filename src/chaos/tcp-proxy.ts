@@ -31,6 +31,11 @@ export class TcpProxy {
     return `ws://127.0.0.1:${(this.#server.address() as { port: number }).port}`
   }
 
+  /** Whether something is connected that is not lost. */
+  get connected(): boolean {
+    return this.#pairs.size > 0
+  }
+
   /** Cuts what is connected, so that both ends are told; new connections are taken. */
   async breakConnections(): Promise<void> {
     const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)))

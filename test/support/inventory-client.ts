@@ -1,1 +1,7 @@
-export { type InventoryCommand, request, settle } from '../../src/chaos/client.ts'
+export {
+  type Answered,
+  type HttpAnswer,
+  type InventoryCommand,
+  request,
+  settle,
+} from '../../src/chaos/client.ts'
