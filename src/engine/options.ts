@@ -11,6 +11,8 @@ export interface WorkerLimits {
   readonly maxDepth: number
   /** Time for a connection to send its headers. Default 10,000 ms. */
   readonly handshakeTimeoutMs: number
+  /** How long a connection may give no sign of life, pongs included, before it is cut. Default 60,000 ms. */
+  readonly silentMs: number
   /** How long `engine::register_trigger` waits for the provider of a type. Default 10,000 ms. */
   readonly triggerAckTimeoutMs: number
   /** How long changes of the set of functions are gathered into one event. Default 100 ms. */
@@ -109,6 +111,7 @@ const LIMITS: WorkerLimits = {
   maxBufferedBytes: 64 * MIB,
   maxDepth: 127,
   handshakeTimeoutMs: 10_000,
+  silentMs: 60_000,
   triggerAckTimeoutMs: 10_000,
   functionsChangedDelayMs: 100,
 }

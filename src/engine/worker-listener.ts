@@ -11,6 +11,9 @@ import { Session } from './session.ts'
 /** Telemetry that the SDK may also send over a worker's own socket begins with one of these. */
 const TELEMETRY_PREFIXES = ['OTLP', 'MTRC', 'LOGS']
 
+/** Looks in a row at which a connection gave no sign of life; then it is cut. */
+const SILENT_LOOKS = 3
+
 /**
  * The WebSocket side of the engine: accepts workers on `/`, the ends of channels on `/ws/channels/…`,
  * and telemetry on `/otel` to drop it.
@@ -22,6 +25,9 @@ export class WorkerListener {
   readonly #limits: WorkerLimits
   readonly #now: () => number
   readonly #webSockets: WebSocketServer
+  /** Looks since the last sign of life. */
+  readonly #silentLooks = new WeakMap<WebSocket, number>()
+  readonly #looking: NodeJS.Timeout
 
   constructor(hub: Hub, router: FrameRouter, limits: WorkerLimits, now: () => number) {
     this.#hub = hub
@@ -33,6 +39,8 @@ export class WorkerListener {
       perMessageDeflate: false,
       maxPayload: limits.maxFrameBytes,
     })
+    this.#looking = setInterval(() => this.#cutSilent(), limits.silentMs / SILENT_LOOKS)
+    this.#looking.unref()
     const timeouts = {
       headersTimeout: limits.handshakeTimeoutMs,
       requestTimeout: limits.handshakeTimeoutMs,
@@ -49,6 +57,7 @@ export class WorkerListener {
 
   /** Stops listening and cuts every connection. */
   async close(): Promise<void> {
+    clearInterval(this.#looking)
     for (const ws of this.#webSockets.clients) ws.terminate()
     this.#hub.channels.close()
     await new Promise<void>((resolve) => {
@@ -61,7 +70,37 @@ export class WorkerListener {
     const accept = this.#acceptorOf(request.url ?? '')
     if (accept === undefined) refuse(socket, '404 Not Found')
     else if (!isTrustedOrigin(request.headers.origin)) refuse(socket, '403 Forbidden')
-    else this.#webSockets.handleUpgrade(request, socket, head, (ws) => accept(ws, socket, request))
+    else
+      this.#webSockets.handleUpgrade(request, socket, head, (ws) => {
+        this.#listenForLife(ws)
+        accept(ws, socket, request)
+      })
+  }
+
+  #listenForLife(ws: WebSocket): void {
+    const alive = () => void this.#silentLooks.set(ws, 0)
+    for (const sign of ['message', 'ping', 'pong']) ws.on(sign, alive)
+  }
+
+  /**
+   * Cuts connections whose other end vanished without a word: its functions would be called for ever, and
+   * nobody else would be asked. Looks are counted, not time, so that an engine that was itself stopped and
+   * goes on cuts nobody whose signs it has not read yet.
+   */
+  #cutSilent(): void {
+    for (const ws of this.#webSockets.clients) {
+      const looks = (this.#silentLooks.get(ws) ?? 0) + 1
+      this.#silentLooks.set(ws, looks)
+      if (looks <= SILENT_LOOKS) {
+        ws.ping()
+        continue
+      }
+      this.#hub.logger.warn(
+        { silentMs: this.#limits.silentMs },
+        'a connection gives no sign of life and is cut',
+      )
+      ws.terminate()
+    }
   }
 
   #acceptorOf(
