@@ -146,6 +146,8 @@ export interface ViewStore {
   parkedSequences(): Promise<Set<string>>
   /** The first parked event of each sequence that is retrying and due at `now`, earliest first. */
   dueEvents(now: number, limit: number): Promise<ParkedEvent[]>
+  /** Lets no retrying event wait longer than until `latest`, whatever clock its time was taken from. */
+  notDueAfter(latest: number): Promise<void>
   /** When the next retrying event is due, in milliseconds since 1970. */
   nextDueAt(): Promise<number | undefined>
   /** Parked events of a sequence in order. */

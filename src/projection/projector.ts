@@ -26,6 +26,8 @@ export interface ProjectorOptions {
   documentCacheSize: number
   /** The wall clock, in milliseconds. */
   now: () => number
+  /** A clock that does not jump, for due times, in milliseconds since 1970; see steady-clock.ts. Default `now`. */
+  steady?: () => number
   /** Gives a number in [0, 1). */
   random: () => number
 }
@@ -62,7 +64,7 @@ export class Projector {
   #suspectedTo: Position = 0
   /** The event that was being tried, alone, when processes ended, and how many did. */
   #ended: { readonly position: Position; readonly times: number } | undefined
-  #lookedForTrial = false
+  #tookOver = false
   #blocked = new Set<string>()
 
   constructor(options: ProjectorOptions) {
@@ -111,10 +113,10 @@ export class Projector {
    * @returns how many events were applied
    */
   async retryDue(limit = 100): Promise<number> {
-    const { view, now } = this.#options
-    const isDue = ({ status, dueAt }: ParkedEvent) => status === 'retrying' && dueAt <= now()
+    const { view } = this.#options
+    const isDue = ({ status, dueAt }: ParkedEvent) => status === 'retrying' && dueAt <= this.#steady()
     let applied = 0
-    for (const { position } of await view.dueEvents(now(), limit)) {
+    for (const { position } of await view.dueEvents(this.#steady(), limit)) {
       applied += await this.#retrySequence(position, isDue)
     }
     return applied
@@ -138,7 +140,7 @@ export class Projector {
     const { revision } = await this.#state()
     const head = await this.#parkedHead(position)
     if (!head) return false
-    const due: ParkedEvent = { ...head, status: 'retrying', attempts: 0, dueAt: this.#options.now() }
+    const due: ParkedEvent = { ...head, status: 'retrying', attempts: 0, dueAt: this.#steady() }
     const change = { ...NOTHING, expectedRevision: revision, parked: [due] }
     const outcome = await this.#commit(change, 'letter-redriven')
     // Whoever was faster may have changed something else.
@@ -263,7 +265,7 @@ export class Projector {
   /** The event right behind a settled one becomes the sequence's head: due at once, in the same commit. */
   async #nextInLine(head: ParkedEvent): Promise<ParkedEvent[]> {
     const [, next] = await this.#options.view.sequence(head.sequence, 2)
-    return next ? [{ ...next, status: 'retrying', dueAt: this.#options.now() }] : []
+    return next ? [{ ...next, status: 'retrying', dueAt: this.#steady() }] : []
   }
 
   async #unblockIfEmpty(sequence: string): Promise<void> {
@@ -278,7 +280,12 @@ export class Projector {
 
   #parkingContext() {
     const { policy, now, random } = this.#options
-    return { policy, now: now(), random }
+    return { policy, now: now(), steady: this.#steady(), random }
+  }
+
+  #steady(): number {
+    const { steady, now } = this.#options
+    return (steady ?? now)()
   }
 
   #name(position: Position, effects: readonly Effect[]): NamedEffect[] {
@@ -321,16 +328,19 @@ export class Projector {
       // The checkpoint is read first: if the rest is newer, the commit is refused and all is read again.
       const checkpoint = await this.#options.view.checkpoint()
       this.#blocked = await this.#options.view.parkedSequences()
-      if (!this.#lookedForTrial) await this.#lookForTrial()
+      if (!this.#tookOver) await this.#takeOver()
       this.#checkpoint = checkpoint
     }
     return this.#checkpoint
   }
 
-  /** Only a trial that was there before this projector began tells of a process that ended. */
-  async #lookForTrial(): Promise<void> {
-    const trial = await this.#options.view.trial()
-    this.#lookedForTrial = true
+  /** Looks at what the process before has left: only its trial tells of one that ended. */
+  async #takeOver(): Promise<void> {
+    const { view, policy } = this.#options
+    // Another process gave the due times; if its clock was ahead, they lie further off than any delay.
+    await view.notDueAfter(this.#steady() + policy.capMs)
+    const trial = await view.trial()
+    this.#tookOver = true
     this.#suspectedTo = trial?.to ?? 0
     this.#ended =
       trial && trial.from === trial.to ? { position: trial.from, times: trial.ends + 1 } : undefined

@@ -40,11 +40,11 @@ export function parkBehind(event: RecordedEvent, sequence: string, now: number):
   }
 }
 
-/** The parking of an event after one more failure. */
+/** The parking of an event after one more failure, at `now` by the wall clock and `steady` by that for waiting. */
 export function parkFailed(
   parked: ParkedEvent,
   error: Error,
-  context: { policy: RetryPolicy; now: number; random: () => number },
+  context: { policy: RetryPolicy; now: number; steady: number; random: () => number },
 ): ParkedEvent {
   const attempts = parked.attempts + 1
   const failure: FailedAttempt = {
@@ -57,7 +57,7 @@ export function parkFailed(
     ...parked,
     attempts,
     status: dead ? 'dead' : 'retrying',
-    dueAt: dead ? 0 : Math.round(context.now + retryDelay(context.policy, attempts, context.random)),
+    dueAt: dead ? 0 : Math.round(context.steady + retryDelay(context.policy, attempts, context.random)),
     failures: [...parked.failures, failure].slice(-KEPT_FAILURES),
   }
 }

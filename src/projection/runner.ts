@@ -13,6 +13,7 @@ export interface RunnerOptions {
   effects: EffectSender
   /** The longest time between two looks at the log, in milliseconds. */
   sweepIntervalMs: number
+  /** The clock of due times; see {@link ProjectorOptions.steady}. */
   now: () => number
   log: Logger
 }

@@ -65,6 +65,8 @@ export class QueueRunner {
   readonly #missing: MissingFunctions
   readonly #retries: DueTimes<Lane>
   readonly #inFlight = new Set<Delivery>()
+  /** The wall clock's time when the monotonic one shows 0, taken once: due times do not jump with the wall clock. */
+  readonly #origin: number
   #settings: QueueSettings
   #paused: boolean
   #holds = 0
@@ -77,6 +79,7 @@ export class QueueRunner {
   constructor(options: RunnerOptions) {
     this.#options = options
     this.#settings = options.settings
+    this.#origin = options.clock.now() - options.clock.monotonic()
     this.#paused = options.paused
     const { queue, store, limits, clock, probeMs } = options
     this.#window = new Window({
@@ -214,13 +217,17 @@ export class QueueRunner {
   }
 
   /**
-   * The stored due time is wall clock, which may have jumped since: no wait is longer than the longest
-   * backoff, and a lane waits once for one message.
+   * The stored due time may be that of another process, whose wall clock was another one: no wait is longer
+   * than the longest backoff, and a lane waits once for one message.
    */
   #untilDue(lane: Lane, message: StoredMessage): number {
     if (message.dueAt === undefined || lane.waitedFor === message.seq) return 0
-    const wait = message.dueAt - this.#options.clock.now()
+    const wait = message.dueAt - this.#steadyNow()
     return Math.min(wait, this.#settings.max_backoff_ms)
+  }
+
+  #steadyNow(): number {
+    return Math.round(this.#origin + this.#options.clock.monotonic())
   }
 
   #wait(lane: Lane, ms: number): void {
@@ -277,7 +284,7 @@ export class QueueRunner {
     const wait = failures === 0 ? 0 : backoff(failures, this.#settings, random)
     const due = clock.monotonic() + wait
     this.#settle(
-      () => store.recordFailure(queue, record, at + wait),
+      () => store.recordFailure(queue, record, this.#steadyNow() + wait),
       () => {
         log.warn({ ...bindings, retryInMs: wait }, 'delivery failed')
         this.#wait(lane, Math.max(0, due - clock.monotonic()))

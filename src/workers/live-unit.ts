@@ -7,6 +7,7 @@ import { EffectSender } from '../projection/effect-sender.ts'
 import { Projector } from '../projection/projector.ts'
 import { ProjectionRunner } from '../projection/runner.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
+import { steadyClock } from '../projection/steady-clock.ts'
 import type { Turns } from '../projection/turns.ts'
 import type { RoleContext } from './role.ts'
 import { sendEffect } from './send-effect.ts'
@@ -42,6 +43,7 @@ export function openLiveUnit(
   const view = openSqliteView(viewPath(config.data, projection.name, { partition }), projection)
   const closing = new AbortController()
   const now = () => Date.now()
+  const steady = steadyClock(now)
   const projector = new Projector({
     projection,
     partition,
@@ -53,6 +55,7 @@ export function openLiveUnit(
     batchSize,
     documentCacheSize: DOCUMENT_CACHE,
     now,
+    steady,
     random: Math.random,
   })
   const effects = new EffectSender({
@@ -65,7 +68,7 @@ export function openLiveUnit(
     log,
     signal: AbortSignal.any([stopping, closing.signal]),
   })
-  const runner = new ProjectionRunner({ projector, view, effects, sweepIntervalMs, now, log })
+  const runner = new ProjectionRunner({ projector, view, effects, sweepIntervalMs, now: steady, log })
   void runner.start()
   return {
     unit,

@@ -16,6 +16,7 @@ import type {
 } from '../contract.ts'
 import { COMMAND_COLUMNS } from './idempotency-keys.ts'
 import {
+  assertWhole,
   brokenStream,
   type CommandRow,
   checkedStream,
@@ -146,6 +147,8 @@ class SqliteEventLog implements EventLog {
       const through = Math.min(after + limit, head)
       if (through <= after) return { events: [], through: after, head }
       const rows = this.#statements.page.all(after, through) as unknown as EventRow[]
+      // All of them, before any is left out: what changed may be what it is chosen by.
+      for (const row of rows) assertWhole(row)
       if (rows.length < through - after) throw missingEvent(firstGap(rows, after))
       const wanted = rows.filter(
         ({ type, stream }) => (types?.has(type) ?? true) && (!partition || isIn(stream, partition)),
@@ -176,6 +179,7 @@ class SqliteEventLog implements EventLog {
   #row(position: Position): EventRow {
     const row = this.#statements.event.get(position) as unknown as EventRow | undefined
     if (!row) throw missingEvent(position)
+    assertWhole(row)
     return row
   }
 

@@ -30,15 +30,18 @@ export function checksum(row: Omit<EventRow, 'checksum'>): number {
 }
 
 /** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written */
+export function assertWhole(row: EventRow): void {
+  if (checksum(row) === row.checksum) return
+  throw new CqrsError(
+    'CQRS_STORE_CORRUPT',
+    `The event at position ${row.position} is not what was written: its checksum differs. ` +
+      'Restore the event log from a backup; nothing reads past this position.',
+    { details: { position: row.position } },
+  )
+}
+
+/** The event of a row that is whole. */
 export function toRecordedEvent(row: EventRow): RecordedEvent {
-  if (checksum(row) !== row.checksum) {
-    throw new CqrsError(
-      'CQRS_STORE_CORRUPT',
-      `The event at position ${row.position} is not what was written: its checksum differs. ` +
-        'Restore the event log from a backup; nothing reads past this position.',
-      { details: { position: row.position } },
-    )
-  }
   return {
     position: row.position,
     id: row.id,

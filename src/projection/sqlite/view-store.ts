@@ -164,6 +164,10 @@ class SqliteViewStore implements ViewStore {
     return this.#run(() => this.#sql.due.all(now, limit).map((row) => toParked(row as unknown as ParkedRow)))
   }
 
+  async notDueAfter(latest: number): Promise<void> {
+    this.#run(() => this.#sql.notDueAfter.run(latest, latest))
+  }
+
   async nextDueAt(): Promise<number | undefined> {
     return this.#run(() => (this.#sql.nextDue.get()?.due_at as number | null | undefined) ?? undefined)
   }
@@ -266,6 +270,7 @@ function statements(db: DatabaseSync) {
     sequences: db.prepare('SELECT DISTINCT sequence FROM parked'),
     sequence: db.prepare('SELECT * FROM parked WHERE sequence = ? ORDER BY position LIMIT ?'),
     due: db.prepare(`SELECT * FROM parked WHERE status = 'retrying' AND due_at <= ? ORDER BY due_at LIMIT ?`),
+    notDueAfter: db.prepare(`UPDATE parked SET due_at = ? WHERE status = 'retrying' AND due_at > ?`),
     nextDue: db.prepare(`SELECT min(due_at) AS due_at FROM parked WHERE status = 'retrying'`),
     letters: db.prepare(`SELECT parked.*, (
         SELECT count(*) FROM parked AS behind
