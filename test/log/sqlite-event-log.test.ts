@@ -6,6 +6,7 @@ import { checksum } from '../../src/log/sqlite/row.ts'
 import { eventLogSchema } from '../../src/log/sqlite/schema.ts'
 import { openDatabase } from '../../src/sqlite/open.ts'
 import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
 
 const append = (stream: string, expectedVersion: number) => ({
   stream,
@@ -81,5 +82,25 @@ test('a log that an older program wrote is read, and its streams and keys go on'
   const again = await log.append({ ...append, idempotency: { key: 'key', fingerprint: 'print' } })
   expect(again).toMatchObject({ kind: 'duplicate-command', original: { position: 1 } })
   expect((await log.history('s', { limit: 1 }))[0]).toMatchObject({ position: 1 })
+  await log.close()
+})
+
+test('a key whose time is over can be used anew', async () => {
+  const log = openSqliteEventLog({ path: join(tempFolder(), 'events.db'), keepKeysMs: 20 })
+  const append = (key: string, stream: string) =>
+    log.append({
+      stream,
+      expectedVersion: 0,
+      events: [{ type: 'noted', schemaVersion: 1, data: {} }],
+      metadata: { commandId: 'c', correlationId: 'c' },
+      idempotency: { key, fingerprint: 'print' },
+    })
+  expect(await append('key', 'first')).toMatchObject({ kind: 'appended' })
+  expect(await append('key', 'second')).toMatchObject({ kind: 'duplicate-command' })
+  await until('the key is forgotten', async () => {
+    await append(crypto.randomUUID(), crypto.randomUUID())
+    return !(await log.findCommand('key'))
+  })
+  expect(await append('key', 'second')).toMatchObject({ kind: 'appended' })
   await log.close()
 })
