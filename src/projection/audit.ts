@@ -80,6 +80,11 @@ export async function auditStep(request: AuditRequest): Promise<AuditStep> {
   } catch (error) {
     if (!isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
     const at = Number(error.details.position ?? position + 1)
+    // What lies before it in the page was not compared yet.
+    if (at - 1 > progress.position) {
+      const before = await auditStep({ ...request, limit: at - 1 - progress.position })
+      if (before.kind === 'found') return before
+    }
     const kind = error.details.missing ? 'missing-from-log' : 'changed-in-log'
     return found(kind, at - 1, at, error.message)
   }

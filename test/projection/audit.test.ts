@@ -111,3 +111,18 @@ test('an event that was left out is counted', async () => {
   damage(viewPath, `UPDATE checkpoint SET processed = processed - 1, digest = '${digest}'`)
   expect((await audit()).finding).toMatchObject({ message: expect.stringContaining('left out 1') })
 })
+
+test('of two differences in one stretch the first is named', async () => {
+  const { audit, damage, logPath, viewPath } = await audited()
+  damage(logPath, `UPDATE events SET data = '{}' WHERE position = 1500`)
+  damage(viewPath, `INSERT INTO digest_marks VALUES (900, 899, '${'0'.repeat(64)}')`)
+  expect((await audit(10_000)).finding).toMatchObject({ kind: 'differs', after: 0, upTo: 900 })
+})
+
+test('a mark that is gone makes a difference no harder to find, only its place less exact', async () => {
+  const { audit, damage, viewPath } = await audited()
+  damage(viewPath, 'DELETE FROM digest_marks')
+  expect(await audit()).toMatchObject({ progress: { position: 2_505, processed: 2_500 } })
+  damage(viewPath, 'UPDATE checkpoint SET processed = processed + 1')
+  expect((await audit()).finding).toMatchObject({ kind: 'differs', after: 0, upTo: 2_505 })
+})
