@@ -68,6 +68,44 @@ export interface Letter {
   readonly failedAt: string
   /** Parked events: how many wait behind it. */
   readonly waiting: number
+  /** The same for letters that failed at the same thing in the same way; see fingerprint.ts. */
+  readonly fingerprint: string
+}
+
+/** Letters that failed at the same thing in the same way. */
+export interface LetterGroup {
+  readonly fingerprint: string
+  readonly source: LetterSource
+  /** Queues or projections, or partitions of one. */
+  readonly names: readonly string[]
+  /** The error without what differs from letter to letter. */
+  readonly error: string
+  readonly count: number
+  /** How many of them are dead. */
+  readonly dead: number
+  /** Parked events: how many wait behind them in all. */
+  readonly waiting: number
+  /** When the letters failed last, the earliest and the latest of them. ISO 8601. */
+  readonly firstFailedAt: string
+  readonly lastFailedAt: string
+  /** The id of one of them. */
+  readonly example: string
+}
+
+/** What `ops::dlq-groups` takes. */
+export interface GroupsRequest {
+  readonly source?: LetterSource
+  /** A queue or a projection. */
+  readonly name?: string
+}
+
+/** What `ops::dlq-groups` answers; at most 1,000 letters of each queue and projection are looked at. */
+export interface GroupsPage {
+  readonly groups: readonly LetterGroup[]
+  /** Some queue or projection has more letters than were looked at. */
+  readonly more: boolean
+  /** Sources that could not be asked, because their worker is away. */
+  readonly unavailable: readonly LetterSource[]
 }
 
 /** What `ops::dlq-list` takes. */
@@ -97,8 +135,12 @@ export interface LetterDetails extends Letter {
   readonly behind: readonly Position[]
 }
 
-/** What `ops::dlq-redrive` takes: one letter, all of a queue or projection, or everything. */
-export type RedriveRequest = { readonly id: string } | { readonly name: string } | { readonly all: true }
+/** What `ops::dlq-redrive` takes: one letter, a group, all of a queue or projection, or everything. */
+export type RedriveRequest =
+  | { readonly id: string }
+  | { readonly fingerprint: string }
+  | { readonly name: string }
+  | { readonly all: true }
 
 /** What `ops::dlq-redrive` answers. */
 export interface RedriveResult {
@@ -108,9 +150,8 @@ export interface RedriveResult {
   readonly unavailable?: readonly LetterSource[]
 }
 
-/** What `ops::dlq-discard` takes. */
-export interface DiscardRequest {
-  readonly id: string
+/** What `ops::dlq-discard` takes: one letter, or a group. */
+export type DiscardRequest = ({ readonly id: string } | { readonly fingerprint: string }) & {
   readonly reason: string
   readonly by?: string
 }
@@ -118,6 +159,8 @@ export interface DiscardRequest {
 /** What `ops::dlq-discard` answers. */
 export interface DiscardResult {
   readonly discarded: number
+  /** Sources that could not be asked, because their worker is away. */
+  readonly unavailable?: readonly LetterSource[]
 }
 
 /** What `ops::audit` takes: one stretch of an audit. */

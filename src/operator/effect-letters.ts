@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import { allUnits } from '../kernel/unit.ts'
 import type { Letter } from './contract.ts'
+import { fingerprint } from './fingerprint.ts'
 import type { LetterBox } from './letter-box.ts'
 import { type LetterId, letterId } from './letter-id.ts'
 
@@ -69,16 +70,21 @@ function idempotencyKey({ name, key }: LetterId): string {
 
 function toLetter(reactor: string, one: z.output<typeof effect>): Letter {
   const [position, n] = one.idempotencyKey.split(':').slice(-2)
+  const what =
+    one.effect.kind === 'publish' ? `publish to ${one.effect.topic}` : `call of ${one.effect.functionId}`
   return {
     id: letterId({ source: 'effect', name: reactor, key: `${position}.${n}` }),
     source: 'effect',
     name: reactor,
-    what:
-      one.effect.kind === 'publish' ? `publish to ${one.effect.topic}` : `call of ${one.effect.functionId}`,
+    what,
     status: 'dead',
     error: one.error ?? '',
     attempts: one.attempts,
     failedAt: one.failedAt ?? '',
     waiting: 0,
+    fingerprint: fingerprint(
+      { source: 'effect', name: reactor.replace(/\.\d+$/, ''), kind: what },
+      one.error ?? '',
+    ),
   }
 }

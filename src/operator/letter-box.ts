@@ -20,23 +20,24 @@ export interface LetterBox {
 }
 
 /**
- * Redrives letters one by one. One that was settled by somebody else before its turn is no failure.
+ * Deals with letters one by one. One that was settled by somebody else before its turn is no failure.
  *
- * @param redrive redrives one; rejects if it is not there
+ * @param act deals with one, and answers how many that were; rejects if it is not there
  * @param isThere whether it still is
+ * @returns the sum
  */
-export async function redriveEach(
+export async function settleEach(
   letters: readonly Letter[],
-  redrive: (letter: Letter) => Promise<RedriveResult>,
+  act: (letter: Letter) => Promise<number>,
   isThere: (letter: Letter) => Promise<boolean>,
-): Promise<RedriveResult> {
-  let redriven = 0
+): Promise<number> {
+  let done = 0
   for (const letter of letters) {
     try {
-      redriven += (await redrive(letter)).redriven
+      done += await act(letter)
     } catch (error) {
       if (await isThere(letter)) throw error
     }
   }
-  return { redriven }
+  return done
 }

@@ -2,7 +2,8 @@ import { z } from 'zod'
 import type { Position } from '../kernel/position.ts'
 import { allUnits } from '../kernel/unit.ts'
 import type { Letter } from './contract.ts'
-import { type LetterBox, redriveEach } from './letter-box.ts'
+import { fingerprint } from './fingerprint.ts'
+import { type LetterBox, settleEach } from './letter-box.ts'
 import { letterId, parseLetterId } from './letter-id.ts'
 import type { System } from './system.ts'
 
@@ -60,8 +61,8 @@ export const parkedLetters: LetterBox = {
     // Page by page: what fails again stays at its position, before the beginning of the next page.
     for (let after = 0; ; ) {
       const page = await heads(system, projection, { after, limit: REDRIVE_PAGE })
-      const result = await redriveEach(page, (letter) => this.redrive(system, id(letter)), isThere)
-      redriven += result.redriven
+      const redrive = async (letter: Letter) => (await this.redrive(system, id(letter))).redriven
+      redriven += await settleEach(page, redrive, isThere)
       const last = page.at(-1)
       if (!last || page.length < REDRIVE_PAGE) return { redriven }
       after = Number(id(last).key)
@@ -85,15 +86,22 @@ async function heads(
 
 function toLetter(projection: string, event: z.output<typeof parkedEvent>, waiting: number): Letter {
   const last = event.failures.at(-1)
+  const error = last?.message ?? 'It waits behind an earlier event of its sequence.'
   return {
     id: letterId({ source: 'parked', name: projection, key: String(event.position) }),
     source: 'parked',
     name: projection,
     what: `${event.type} in ${event.sequence}`,
     status: event.status === 'retrying' ? 'retrying' : 'dead',
-    error: last?.message ?? 'It waits behind an earlier event of its sequence.',
+    error,
     attempts: event.attempts,
     failedAt: last?.at ?? event.parkedAt,
     waiting,
+    fingerprint: fingerprint({ source: 'parked', name: projectionOf(projection), kind: event.type }, error),
   }
+}
+
+/** A partition fails like its projection. */
+function projectionOf(unit: string): string {
+  return unit.replace(/\.\d+$/, '')
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import type { Letter } from './contract.ts'
+import { fingerprint } from './fingerprint.ts'
 import type { LetterBox } from './letter-box.ts'
 import { letterId } from './letter-id.ts'
 import type { System } from './system.ts'
@@ -67,16 +68,18 @@ async function fetchPage({ call }: System, topic: string, offset: number, limit:
 }
 
 function toLetter(queue: string, found: z.output<typeof message>): Letter {
+  const what = `message for ${found.function_id ?? 'a function'}`
   return {
     id: letterId({ source: 'queue', name: queue, key: found.id }),
     source: 'queue',
     name: queue,
-    what: `message for ${found.function_id ?? 'a function'}`,
+    what,
     status: 'dead',
     error: found.error,
     attempts: found.retries,
     failedAt: new Date(found.failed_at * 1_000).toISOString(),
     waiting: 0,
+    fingerprint: fingerprint({ source: 'queue', name: queue, kind: what }, found.error),
   }
 }
 

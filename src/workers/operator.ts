@@ -4,7 +4,7 @@ import { allUnits, findUnit } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { auditProjection } from '../operator/audit.ts'
 import { readEvents } from '../operator/events.ts'
-import { discardLetter, listLetters, redriveLetters, showLetter } from '../operator/letters.ts'
+import { discardLetters, listGroups, listLetters, redriveLetters, showLetter } from '../operator/letters.ts'
 import { systemStatus } from '../operator/status.ts'
 import type { System } from '../operator/system.ts'
 import type { ReadableView } from '../projection/contract.ts'
@@ -22,9 +22,10 @@ const OPERATIONS: Readonly<Record<string, (system: System, input: unknown) => Pr
   'ops::audit': auditProjection,
   'ops::events': readEvents,
   'ops::dlq-list': listLetters,
+  'ops::dlq-groups': listGroups,
   'ops::dlq-show': showLetter,
   'ops::dlq-redrive': redriveLetters,
-  'ops::dlq-discard': discardLetter,
+  'ops::dlq-discard': discardLetters,
 }
 
 /** What changes something is logged with who asked for it and why. */

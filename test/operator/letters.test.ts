@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import inventory from '../../src/inventory/app.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { EventLog } from '../../src/log/contract.ts'
-import { discardLetter, listLetters, redriveLetters, showLetter } from '../../src/operator/letters.ts'
+import { discardLetters, listLetters, redriveLetters, showLetter } from '../../src/operator/letters.ts'
 import type { System } from '../../src/operator/system.ts'
 
 type Answers = Record<string, (payload: never, unit: string) => unknown>
@@ -141,7 +141,7 @@ test('a parked event that was settled before its turn does not end a redrive; an
 
 test('an effect is given up under its idempotency key, with the reason', async () => {
   const { fake, calls } = system({ ...answers, 'ops::effects::discard': () => ({ discarded: 1 }) })
-  await discardLetter(fake, { id: 'effect:inventory-alert:9.1', reason: 'sent by hand', by: 'ada' })
+  await discardLetters(fake, { id: 'effect:inventory-alert:9.1', reason: 'sent by hand', by: 'ada' })
   expect(calls).toEqual([
     {
       functionId: 'ops::effects::discard::inventory-alert',
@@ -163,7 +163,7 @@ test.each(['42', 'parked:list:x', 'effect:alert:9', 'effect:alert:9.', 'queue:or
 
 test('a letter is not given up without a reason', async () => {
   const request = { id: 'effect:inventory-alert:9.1', reason: '  ' }
-  await expect(discardLetter(system(answers).fake, request)).rejects.toMatchObject({
+  await expect(discardLetters(system(answers).fake, request)).rejects.toMatchObject({
     code: 'CQRS_VALIDATION',
     message: expect.stringContaining('reason'),
   })

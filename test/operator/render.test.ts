@@ -107,6 +107,7 @@ test('a letter shows what it is, why it failed, and what waits behind it', () =>
     error: 'boom',
     attempts: 5,
     failedAt: '2026-01-01T00:00:00.000Z',
+    fingerprint: '4f1a09c2b7de',
     waiting: 3,
     content: { position: 42 },
     failures: [{ at: '2026-01-01T00:00:00.000Z', message: 'boom', stack: 'Error: boom\n    at apply' }],

@@ -29,6 +29,7 @@ test.each([
   ['status'],
   ['events', 'tail'],
   ['dlq', 'list'],
+  ['dlq', 'groups'],
   ['dlq', 'show'],
   ['dlq', 'redrive'],
   ['dlq', 'discard'],
@@ -56,8 +57,11 @@ test.each([
 test.each([
   { args: ['worker'], says: 'missing required argument' },
   { args: ['dlq', 'show', '42'], says: 'parked:<projection>:<position> or effect:<reactor>' },
-  { args: ['dlq', 'redrive'], says: 'one of <id>, --name <name> and --all' },
-  { args: ['dlq', 'redrive', 'queue:a:1', '--all'], says: 'one of <id>, --name <name> and --all' },
+  { args: ['dlq', 'redrive'], says: 'one of <id>, --group <group>, --name <name> and --all' },
+  {
+    args: ['dlq', 'redrive', 'queue:a:1', '--all'],
+    says: 'one of <id>, --group <group>, --name <name> and --all',
+  },
   { args: ['dlq', 'discard', 'queue:a:1'], says: '--reason' },
   { args: ['dlq', 'list', '--limit', '0'], says: 'a whole number from 1 to 500' },
   { args: ['chaos', '--kind', 'cut', '--role', 'engine'], says: 'cut cannot hit engine' },

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { Letter, LetterDetails, LetterSource, RedriveRequest } from '../contract.ts'
 import { parseLetterId } from '../letter-id.ts'
 import type { CliContext } from './context.ts'
+import { fingerprintOption, groupsCommand } from './dlq-groups.ts'
 import { withOperations } from './operations.ts'
 import { type Column, count, cut, layOut, printable } from './table.ts'
 import { oneOf, wholeNumber } from './values.ts'
@@ -18,6 +19,7 @@ holds back the rest of its sequence (parked:<projection>:<position>), and an eff
 taker refused too often (effect:<reactor>:<position>.<n>).`,
     )
     .addCommand(listCommand(context))
+    .addCommand(groupsCommand(context))
     .addCommand(showCommand(context))
     .addCommand(redriveCommand(context))
     .addCommand(discardCommand(context))
@@ -64,6 +66,7 @@ function redriveCommand(context: CliContext): Command {
   return new Command('redrive')
     .description('Try letters again, in their original order.')
     .argument('[id]', 'the letter', letterId)
+    .option('--group <group>', 'all of this group of "cqrs dlq groups"', fingerprintOption)
     .option('--name <name>', 'all of this queue or projection')
     .option('--all', 'all there are')
     .option('--json', 'print the answer as JSON')
@@ -74,17 +77,18 @@ function redriveCommand(context: CliContext): Command {
     .action(
       async (
         id: string | undefined,
-        options: { name?: string; all?: boolean; json?: boolean },
+        options: { group?: string; name?: string; all?: boolean; json?: boolean },
         command: Command,
       ) => {
         const inputs: RedriveRequest[] = [
           ...(id === undefined ? [] : [{ id }]),
+          ...(options.group === undefined ? [] : [{ fingerprint: options.group }]),
           ...(options.name === undefined ? [] : [{ name: options.name }]),
           ...(options.all ? [{ all: true as const }] : []),
         ]
         const [input] = inputs
         if (!input || inputs.length > 1)
-          return command.error('error: give one of <id>, --name <name> and --all')
+          return command.error('error: give one of <id>, --group <group>, --name <name> and --all')
         const result = await withOperations(context, (call) => call('ops::dlq-redrive', input))
         if (options.json) context.print(JSON.stringify(result, null, 2))
         else {
@@ -97,20 +101,33 @@ function redriveCommand(context: CliContext): Command {
 
 function discardCommand(context: CliContext): Command {
   return new Command('discard')
-    .description('Give a letter up for good; what waits behind it goes on.')
-    .argument('<id>', 'the letter', letterId)
+    .description('Give letters up for good; what waits behind them goes on.')
+    .argument('[id]', 'the letter', letterId)
+    .option('--group <group>', 'all of this group of "cqrs dlq groups"', fingerprintOption)
     .requiredOption('--reason <text>', 'why; it goes to the log, and for a parked event into the view')
     .option('--json', 'print the answer as JSON')
     .addHelpText(
       'after',
       '\nExample:\n  cqrs dlq discard parked:inventory-list:42 --reason "item was a test"',
     )
-    .action(async (id: string, { reason, json }: { reason: string; json?: boolean }) => {
+    .action(async (id: string | undefined, options: DiscardOptions, command: Command) => {
+      const { reason, json, group } = options
+      if ((id === undefined) === (group === undefined))
+        return command.error('error: give one of <id> and --group <group>')
+      const which = id === undefined ? { fingerprint: String(group) } : { id }
       const result = await withOperations(context, (call) =>
-        call('ops::dlq-discard', { id, reason, by: context.process.env.USER }),
+        call('ops::dlq-discard', { ...which, reason, by: context.process.env.USER }),
       )
-      context.print(json ? JSON.stringify(result, null, 2) : `${count(result.discarded)} discarded.`)
+      if (json) return context.print(JSON.stringify(result, null, 2))
+      sayUnavailable(context, result.unavailable)
+      context.print(`${count(result.discarded)} discarded.`)
     })
+}
+
+interface DiscardOptions {
+  readonly reason: string
+  readonly group?: string
+  readonly json?: boolean
 }
 
 const COLUMNS: readonly Column<Letter>[] = [
@@ -145,11 +162,13 @@ export function renderLetter(letter: LetterDetails): string[] {
   ]
 }
 
-/** A failed attempt: what a projection notes has a stack; what a queue notes is shown as it is. */
+/** A failed attempt, with its time: a projection notes a message with its stack, a queue an error. */
 function renderFailure(failure: unknown): string {
-  const { at, message, stack } = (failure ?? {}) as { at?: string; message?: string; stack?: string }
-  if (at === undefined || message === undefined) return `  ${printable(JSON.stringify(failure))}`
-  return `  ${at}  ${printable(stack ?? message)}`
+  const { at, message, stack, error } = (failure ?? {}) as Record<string, string | number | undefined>
+  const text = stack ?? message ?? error
+  if (at === undefined || text === undefined) return `  ${printable(JSON.stringify(failure))}`
+  const time = typeof at === 'number' ? new Date(at).toISOString() : at
+  return `  ${time}  ${printable(String(text))}`
 }
 
 const HOLDERS: Readonly<Record<LetterSource, string>> = {

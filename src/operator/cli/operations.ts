@@ -10,6 +10,8 @@ import type {
   DiscardResult,
   EventsPage,
   EventsRequest,
+  GroupsPage,
+  GroupsRequest,
   LetterDetails,
   LettersPage,
   LettersRequest,
@@ -34,6 +36,7 @@ export interface Operations {
   readonly 'ops::audit': { readonly input: AuditStretch; readonly result: AuditAnswer }
   readonly 'ops::events': { readonly input: EventsRequest; readonly result: EventsPage }
   readonly 'ops::dlq-list': { readonly input: LettersRequest; readonly result: LettersPage }
+  readonly 'ops::dlq-groups': { readonly input: GroupsRequest; readonly result: GroupsPage }
   readonly 'ops::dlq-show': { readonly input: { readonly id: string }; readonly result: LetterDetails }
   readonly 'ops::dlq-redrive': { readonly input: RedriveRequest; readonly result: RedriveResult }
   readonly 'ops::dlq-discard': { readonly input: DiscardRequest; readonly result: DiscardResult }

@@ -1,0 +1,57 @@
+import { Command, InvalidArgumentError } from 'commander'
+import type { GroupsRequest, LetterGroup } from '../contract.ts'
+import type { CliContext } from './context.ts'
+import { withOperations } from './operations.ts'
+import { type Column, count, cut, layOut } from './table.ts'
+import { oneOf } from './values.ts'
+
+/** `cqrs dlq groups`. */
+export function groupsCommand(context: CliContext): Command {
+  return new Command('groups')
+    .description('Gather letters that failed at the same thing in the same way.')
+    .option(
+      '--source <source>',
+      'only those of one source: queue, parked or effect',
+      oneOf(['queue', 'parked', 'effect']),
+    )
+    .option('--name <name>', 'only those of this queue or projection')
+    .option('--json', 'print the groups as JSON')
+    .addHelpText(
+      'after',
+      `
+Letters are of one group if they are of one queue or projection, for one type of event, function or target, and their errors
+differ only in numbers, ids, times and what is quoted. At most 1,000 letters of each queue and projection are looked at.
+
+Examples:
+  cqrs dlq groups
+  cqrs dlq redrive --group 4f1a09c2b7de
+  cqrs dlq discard --group 4f1a09c2b7de --reason "items of a test"`,
+    )
+    .action(async ({ json, ...input }: GroupsRequest & { json?: boolean }) => {
+      const page = await withOperations(context, (call) => call('ops::dlq-groups', input))
+      if (json) return context.print(JSON.stringify(page, null, 2))
+      for (const source of page.unavailable) context.print(`Letters of the source ${source} are left out.`)
+      if (page.groups.length === 0) return context.print('There are none.')
+      for (const line of layOut(COLUMNS, page.groups)) context.print(line)
+      if (page.more) context.print('\nThere are more letters than were looked at: choose with --name.')
+    })
+}
+
+/** The argument of `--group`. */
+export function fingerprintOption(text: string): string {
+  if (/^[0-9a-f]{12}$/.test(text)) return text
+  throw new InvalidArgumentError('A group has 12 hexadecimal digits; "cqrs dlq groups" shows them.')
+}
+
+const COLUMNS: readonly Column<LetterGroup>[] = [
+  { title: 'GROUP', cell: ({ fingerprint }) => fingerprint },
+  { title: 'SOURCE', cell: ({ source }) => source },
+  { title: 'NAME', cell: ({ names }) => cut(names.join(', '), 40) },
+  { title: 'LETTERS', align: 'right', cell: (group) => count(group.count) },
+  { title: 'DEAD', align: 'right', cell: ({ dead }) => count(dead) },
+  { title: 'BEHIND', align: 'right', cell: ({ waiting }) => count(waiting) },
+  { title: 'FIRST', cell: ({ firstFailedAt }) => firstFailedAt },
+  { title: 'LAST', cell: ({ lastFailedAt }) => lastFailedAt },
+  { title: 'EXAMPLE', cell: ({ example }) => example },
+  { title: 'ERROR', cell: ({ error }) => cut(error, 80) },
+]
