@@ -112,3 +112,27 @@ test('a message for a position that the view has passed changes nothing', async 
   await Promise.all([runner.advanceTo(1), runner.advanceTo(1)])
   expect((await world.view.checkpoint()).revision).toBe(revision)
 })
+
+test('while new events never end, parked ones are tried again and effects are sent all the same', async () => {
+  const state = { ill: true }
+  const world = ledger(balances({ fails: (account) => account === 'ada' && state.ill }))
+  await world.move('ada', 1)
+  const endless = new Proxy(world.log, {
+    get: (log, name) =>
+      name === 'readFrom'
+        ? async (...request: Parameters<EventLog['readFrom']>) => {
+            world.clock.now += 10
+            await world.move('bob', -1)
+            return log.readFrom(...request)
+          }
+        : Reflect.get(log, name).bind(log),
+  })
+  void unattended(world, endless).start()
+  await until(
+    'the event fails again',
+    async () => ((await world.view.sequence('ada', 1))[0]?.attempts ?? 0) > 1,
+  )
+  state.ill = false
+  await until('the event is applied', async () => (await world.document('ada')) !== undefined)
+  await until('effects are sent', async () => (await world.view.pendingEffects(1_000)).length < 5)
+})

@@ -20,7 +20,7 @@ const door = defineDecider({ name: 'door', events: [Knocked], initialState: () =
     },
   })
 
-/** Notes each try of a door that stays shut in the file $TRIES; it stays shut until the file $TRIES.open exists. */
+/** Notes each try of a shut door in the file $TRIES; it stays shut while there is no file $TRIES.open. */
 const doors = defineProjection({
   name: 'doors',
   events: [Knocked],
@@ -30,7 +30,7 @@ const doors = defineProjection({
     key: ({ data }) => data.name,
     apply: (document, { data }) => {
       const tries = process.env.TRIES
-      if (tries && data.name === 'shut' && !existsSync(`${tries}.open`)) {
+      if (tries && data.name.startsWith('shut') && !existsSync(`${tries}.open`)) {
         appendFileSync(tries, '.')
         throw new Error('The door stays shut.')
       }
