@@ -113,7 +113,7 @@ test('a message for a position that the view has passed changes nothing', async 
   expect((await world.view.checkpoint()).revision).toBe(revision)
 })
 
-test('while new events never end, parked ones are tried again and effects are sent all the same', async () => {
+test('while new events never end, parked ones are tried again, effects are sent, and operators have their turn', async () => {
   const state = { ill: true }
   const world = ledger(balances({ fails: (account) => account === 'ada' && state.ill }))
   await world.move('ada', 1)
@@ -127,11 +127,13 @@ test('while new events never end, parked ones are tried again and effects are se
           }
         : Reflect.get(log, name).bind(log),
   })
-  void unattended(world, endless).start()
+  const runner = unattended(world, endless)
+  void runner.start()
   await until(
     'the event fails again',
     async () => ((await world.view.sequence('ada', 1))[0]?.attempts ?? 0) > 1,
   )
+  await runner.inTurn(async () => undefined)
   state.ill = false
   await until('the event is applied', async () => (await world.document('ada')) !== undefined)
   await until('effects are sent', async () => (await world.view.pendingEffects(1_000)).length < 5)
