@@ -2,10 +2,7 @@ import { dataPaths, viewPath } from '../config/paths.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { allUnits, findUnit } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
-import { auditProjection } from '../operator/audit.ts'
-import { readEvents } from '../operator/events.ts'
-import { discardLetters, listGroups, listLetters, redriveLetters, showLetter } from '../operator/letters.ts'
-import { systemStatus } from '../operator/status.ts'
+import { OPERATIONS } from '../operator/operations.ts'
 import type { System } from '../operator/system.ts'
 import type { ReadableView } from '../projection/contract.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
@@ -16,22 +13,7 @@ import type { StartRole } from './role.ts'
 /** How long another worker may take to answer an operator's question, in milliseconds. */
 const CALL_TIMEOUT_MS = 10_000
 
-/** The use cases of operators, by the function that does them. */
-const OPERATIONS: Readonly<Record<string, (system: System, input: unknown) => Promise<unknown>>> = {
-  'ops::status': systemStatus,
-  'ops::audit': auditProjection,
-  'ops::events': readEvents,
-  'ops::dlq-list': listLetters,
-  'ops::dlq-groups': listGroups,
-  'ops::dlq-show': showLetter,
-  'ops::dlq-redrive': redriveLetters,
-  'ops::dlq-discard': discardLetters,
-}
-
-/** What changes something is logged with who asked for it and why. */
-const CHANGES = ['ops::dlq-redrive', 'ops::dlq-discard']
-
-/** The operator's worker: an `ops::` function for every use case of src/operator. */
+/** The operator's worker: an `ops::` function for every row of {@link OPERATIONS}. */
 export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   const views = new Map(
@@ -58,14 +40,14 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     },
     now: () => new Date(),
   }
-  const functions = Object.entries(OPERATIONS).map(
-    ([id, operation]): OfferedFunction => ({
+  const functions = OPERATIONS.map(
+    ({ id, what, scope, run }): OfferedFunction => ({
       id,
-      description: 'A use case of operators.',
+      description: what,
       async handle(payload) {
         const request = directInput(payload)
-        const result = await operation(system, request)
-        if (CHANGES.includes(id)) log.info({ operation: id, request, result }, 'operator')
+        const result = await run(system, request, { by: 'operator', from: 'worker' })
+        if (scope === 'change') log.info({ operation: id, request, result }, 'operator')
         return result
       },
     }),

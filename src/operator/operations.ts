@@ -1,0 +1,87 @@
+import { auditProjection } from './audit.ts'
+import { readEvents } from './events.ts'
+import { discardLetters, listGroups, listLetters, redriveLetters, showLetter } from './letters.ts'
+import { systemStatus } from './status.ts'
+import type { System } from './system.ts'
+
+/** Who asks for an operation, and from where; both as texts for people. */
+export interface Operator {
+  /** What the caller says of itself: `operator` if it says nothing. */
+  readonly by: string
+  /** `http`, `cli`, or `worker`, with what is known of it, e.g. `cli on shop-1`. */
+  readonly from: string
+}
+
+/** A use case of operators: one implementation, offered as a function and as an HTTP route. */
+export interface Operation {
+  /** Its function on the engine. */
+  readonly id: `ops::${string}`
+  /** Its route. Parameters of the path, the query and the body become fields of the input. */
+  readonly http: `${'GET' | 'POST'} /ops/${string}`
+  /** `read` changes nothing and takes the read-only token, too; `change` is recorded. */
+  readonly scope: 'read' | 'change'
+  /** What it does, in a sentence. */
+  readonly what: string
+  /** Does it. @throws CqrsError CQRS_VALIDATION if the input does not fit, and what the use case says */
+  run(system: System, input: unknown, operator: Operator): Promise<unknown>
+}
+
+/** Every use case of operators. */
+export const OPERATIONS: readonly Operation[] = [
+  {
+    id: 'ops::status',
+    http: 'GET /ops/status',
+    scope: 'read',
+    what: 'How every projection stands, against the head of the log.',
+    run: systemStatus,
+  },
+  {
+    id: 'ops::audit',
+    http: 'GET /ops/projections/:projection/audit',
+    scope: 'read',
+    what: 'Recomputes a stretch of the digest of a view from the log.',
+    run: auditProjection,
+  },
+  {
+    id: 'ops::events',
+    http: 'GET /ops/events',
+    scope: 'read',
+    what: 'The next events of the log after a position.',
+    run: readEvents,
+  },
+  {
+    id: 'ops::dlq-list',
+    http: 'GET /ops/letters',
+    scope: 'read',
+    what: 'What failed: dead letters of queues, parked events, dead effects.',
+    run: listLetters,
+  },
+  {
+    id: 'ops::dlq-groups',
+    http: 'GET /ops/letter-groups',
+    scope: 'read',
+    what: 'What failed, gathered by what failed in the same way.',
+    run: listGroups,
+  },
+  {
+    id: 'ops::dlq-show',
+    http: 'GET /ops/letters/:id',
+    scope: 'read',
+    what: 'One letter with everything that is known about it.',
+    run: showLetter,
+  },
+  {
+    id: 'ops::dlq-redrive',
+    http: 'POST /ops/letters/redrive',
+    scope: 'change',
+    what: 'Tries letters again, in their original order.',
+    run: redriveLetters,
+  },
+  {
+    id: 'ops::dlq-discard',
+    http: 'POST /ops/letters/discard',
+    scope: 'change',
+    what: 'Gives letters up, for a reason.',
+    run: discardLetters,
+  },
+]
