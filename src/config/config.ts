@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
+import type { Secrets } from './secrets.ts'
 import { choice, flag, milliseconds, port, settingsOf, text, wholeNumber } from './setting.ts'
 
 /** The app that runs when none is configured. */
@@ -193,6 +194,14 @@ export const configSchema = z.object({
     'How often a worker that stands by, or shares projections, looks whether there is more for it to do.',
     { env: 'CQRS_STANDBY_INTERVAL_MS', default: 100, min: 10 },
   ),
+  ops: z.object({
+    failuresPerMinute: wholeNumber('Wrong tokens that are answered with 401; more get 429 for a while.', {
+      env: 'CQRS_OPS_FAILURES_PER_MINUTE',
+      default: 10,
+      min: 1,
+      max: 10_000,
+    }),
+  }),
   hangMs: milliseconds('How long a process may stand still before it is killed and started again.', {
     env: 'CQRS_HANG_MS',
     default: 20_000,
@@ -256,6 +265,7 @@ export type Config = DeepReadonly<
         /** Whether `cqrs up` starts the embedded engine; `url` then leads to it. */
         embedded: boolean
       }
+    secrets: Secrets
     /** The file that was read, if there was one. */
     file: string | undefined
   }

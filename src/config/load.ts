@@ -4,6 +4,7 @@ import { CqrsError } from '../kernel/errors.ts'
 import { type Config, configSchema, SETTINGS } from './config.ts'
 import { type EngineFile, NO_FILE, parseEngineFile } from './engine-file.ts'
 import { expandVariables } from './expand.ts'
+import { readSecrets, SECRET_VARIABLES } from './secrets.ts'
 import type { Setting } from './setting.ts'
 import { suggest } from './suggest.ts'
 
@@ -11,7 +12,7 @@ import { suggest } from './suggest.ts'
 const DEFAULT_FILE = 'iii.config.yaml'
 
 /** Variables with our prefix that are no settings. */
-const FURTHER_VARIABLES = ['CQRS_CONFIG']
+const FURTHER_VARIABLES = ['CQRS_CONFIG', ...SECRET_VARIABLES]
 
 /** Where the configuration comes from. */
 export interface LoadOptions {
@@ -39,6 +40,7 @@ export function loadConfig({ env, cwd }: LoadOptions): Config {
     data: resolve(cwd, settings.data),
     app: resolve(cwd, settings.app),
     engine,
+    secrets: readSecrets(env),
     file: content === undefined ? undefined : file,
   })
 }

@@ -13,6 +13,14 @@ export interface DataPaths {
   readonly views: string
   /** Held by `cqrs up`. */
   readonly upLock: string
+  /** What operators did. */
+  readonly actions: string
+  /** The token of operators. */
+  readonly opsToken: string
+  /** The token of those who only look. */
+  readonly opsReadToken: string
+  /** What workers show to the embedded engine where it is open to other machines. */
+  readonly workerSecret: string
 }
 
 /** The layout of a data folder. */
@@ -23,6 +31,10 @@ export function dataPaths(data: string): DataPaths {
     state: join(data, 'state.db'),
     views: join(data, 'views'),
     upLock: join(data, 'up.lock'),
+    actions: join(data, 'operator.db'),
+    opsToken: join(data, 'ops.token'),
+    opsReadToken: join(data, 'ops-read.token'),
+    workerSecret: join(data, 'worker.secret'),
   }
 }
 

@@ -77,6 +77,7 @@ async function start(
     }),
     options.limits,
     options.now,
+    options.secret,
   )
   // In the order in which they close: first nobody can come in, last the state that they wrote.
   parts.push(workers)

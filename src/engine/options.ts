@@ -1,6 +1,9 @@
 import type { EngineLogger } from './logger.ts'
 import { silentLogger } from './logger.ts'
 
+/** The header of a worker's handshake that carries the secret of the engine. */
+export const SECRET_HEADER = 'x-iii-worker-secret'
+
 /** Limits on what workers may do to the engine. */
 export interface WorkerLimits {
   /** Longest frame in bytes; a longer one closes its connection with 1009. Default 16 MiB. */
@@ -77,6 +80,8 @@ export interface EngineOptions {
   readonly host?: string
   /** Port that workers connect to. Default 49134; 0 lets the system choose. */
   readonly port?: number
+  /** What workers have to show in the header {@link SECRET_HEADER}; none asks for nothing. */
+  readonly secret?: string | undefined
   /** `false` serves no HTTP. */
   readonly http?: Partial<HttpOptions> | false
   /** `false` offers no state. */
@@ -95,6 +100,7 @@ export interface EngineOptions {
 export interface ResolvedOptions {
   readonly host: string
   readonly port: number
+  readonly secret: string | undefined
   readonly http: HttpOptions | undefined
   readonly state: StateOptions | undefined
   readonly pubsub: boolean
@@ -137,6 +143,7 @@ export function resolveOptions(options: EngineOptions): ResolvedOptions {
   return {
     host: options.host ?? '127.0.0.1',
     port: options.port ?? 49134,
+    secret: options.secret,
     http: options.http === false ? undefined : { ...HTTP, ...options.http },
     state: options.state === false ? undefined : { ...STATE, ...options.state },
     pubsub: options.pubsub ?? true,

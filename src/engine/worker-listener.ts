@@ -7,6 +7,7 @@ import type { Hub } from './hub.ts'
 import type { WorkerLimits } from './options.ts'
 import { parseFrame } from './parse-frame.ts'
 import { Session } from './session.ts'
+import { DEMAND, WorkerDoor } from './worker-door.ts'
 
 /** Telemetry that the SDK may also send over a worker's own socket begins with one of these. */
 const TELEMETRY_PREFIXES = ['OTLP', 'MTRC', 'LOGS']
@@ -24,16 +25,25 @@ export class WorkerListener {
   readonly #router: FrameRouter
   readonly #limits: WorkerLimits
   readonly #now: () => number
+  readonly #door: WorkerDoor
   readonly #webSockets: WebSocketServer
   /** Looks since the last sign of life. */
   readonly #silentLooks = new WeakMap<WebSocket, number>()
   readonly #looking: NodeJS.Timeout
 
-  constructor(hub: Hub, router: FrameRouter, limits: WorkerLimits, now: () => number) {
+  /** @param secret what workers have to show, if anything */
+  constructor(
+    hub: Hub,
+    router: FrameRouter,
+    limits: WorkerLimits,
+    now: () => number,
+    secret: string | undefined,
+  ) {
     this.#hub = hub
     this.#router = router
     this.#limits = limits
     this.#now = now
+    this.#door = new WorkerDoor(secret, hub.logger, now)
     this.#webSockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
@@ -70,6 +80,7 @@ export class WorkerListener {
     const accept = this.#acceptorOf(request.url ?? '')
     if (accept === undefined) refuse(socket, '404 Not Found')
     else if (!isTrustedOrigin(request.headers.origin)) refuse(socket, '403 Forbidden')
+    else if (!this.#door.admits(request)) refuse(socket, '401 Unauthorized', DEMAND)
     else
       this.#webSockets.handleUpgrade(request, socket, head, (ws) => {
         this.#listenForLife(ws)
@@ -162,10 +173,13 @@ export class WorkerListener {
   }
 }
 
-function refuse(socket: Duplex, status: string): void {
+function refuse(socket: Duplex, status: string, text = ''): void {
   socket.on('error', () => {})
   socket.once('finish', () => socket.destroy())
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  socket.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\n` +
+      `Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  )
 }
 
 /** Browsers let any page open a WebSocket to this machine; only pages that it serves itself may. */

@@ -7,6 +7,21 @@
  */
 export const ERRORS = {
   CQRS_VALIDATION: { httpStatus: 400, retry: false, meaning: 'The input does not fit its schema.' },
+  CQRS_UNAUTHORIZED: {
+    httpStatus: 401,
+    retry: false,
+    meaning: 'The token of operators is missing or wrong.',
+  },
+  CQRS_FORBIDDEN: {
+    httpStatus: 403,
+    retry: false,
+    meaning: 'The read-only token of operators does not allow changes.',
+  },
+  CQRS_TOO_MANY_FAILURES: {
+    httpStatus: 429,
+    retry: true,
+    meaning: 'Too many wrong tokens came within a minute.',
+  },
   CQRS_UNKNOWN_COMMAND: {
     httpStatus: 404,
     retry: false,

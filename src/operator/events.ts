@@ -1,16 +1,16 @@
 import { z } from 'zod'
 import type { RecordedEvent } from '../kernel/event.ts'
 import type { EventsPage } from './contract.ts'
-import { parseRequest } from './request.ts'
+import { number, parseRequest, texts } from './request.ts'
 import type { System } from './system.ts'
 
 /** Positions looked at for one page, so that a rare type does not scan the whole log in one call. */
 const SCAN = 10_000
 
 const request = z.object({
-  after: z.int().min(0).default(0),
-  limit: z.int().min(1).max(1_000).default(100),
-  types: z.array(z.string()).min(1).optional(),
+  after: number(0).default(0),
+  limit: number(1, 1_000).default(100),
+  types: texts().optional(),
   stream: z.string().optional(),
 })
 

@@ -16,7 +16,7 @@ import { groupLetters } from './letter-groups.ts'
 import { parseLetterId } from './letter-id.ts'
 import { parkedLetters } from './parked-letters.ts'
 import { queueLetters } from './queue-letters.ts'
-import { parseRequest } from './request.ts'
+import { number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
 const BOXES: Readonly<Record<LetterSource, LetterBox>> = {
@@ -28,7 +28,7 @@ const BOXES: Readonly<Record<LetterSource, LetterBox>> = {
 const listRequest = z.object({
   source: z.enum(['queue', 'parked', 'effect']).optional(),
   name: z.string().optional(),
-  limit: z.int().min(1).max(500).default(50),
+  limit: number(1, 500).default(50),
 })
 const groupsRequest = listRequest.pick({ source: true, name: true })
 const oneRequest = z.object({ id: z.string() })

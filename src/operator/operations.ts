@@ -1,3 +1,4 @@
+import { listActions } from './actions.ts'
 import { auditProjection } from './audit.ts'
 import { readEvents } from './events.ts'
 import { discardLetters, listGroups, listLetters, redriveLetters, showLetter } from './letters.ts'
@@ -37,7 +38,7 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     id: 'ops::audit',
-    http: 'GET /ops/projections/:projection/audit',
+    http: 'POST /ops/projections/:projection/audit',
     scope: 'read',
     what: 'Recomputes a stretch of the digest of a view from the log.',
     run: auditProjection,
@@ -83,5 +84,12 @@ export const OPERATIONS: readonly Operation[] = [
     scope: 'change',
     what: 'Gives letters up, for a reason.',
     run: discardLetters,
+  },
+  {
+    id: 'ops::actions',
+    http: 'GET /ops/actions',
+    scope: 'read',
+    what: 'What operators did, newest first.',
+    run: listActions,
   },
 ]

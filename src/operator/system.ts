@@ -3,6 +3,7 @@ import type { Position } from '../kernel/position.ts'
 import type { EventLog } from '../log/contract.ts'
 import type { DigestMark } from '../projection/audit.ts'
 import type { ViewStanding } from '../projection/contract.ts'
+import type { ActionStore } from './actions.ts'
 
 /**
  * What the operator's use cases work on: the app, the log and the views as they lie in the stores, and
@@ -17,5 +18,7 @@ export interface System {
   marks(unit: string, after: Position): Promise<readonly DigestMark[]>
   /** Calls a function of another worker. @throws if nobody owns it or it fails */
   call(functionId: string, payload: unknown): Promise<unknown>
+  /** What operators did. */
+  readonly actions: ActionStore
   now(): Date
 }

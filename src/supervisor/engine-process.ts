@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../config/paths.ts'
 import { type EngineOptions, startEngine } from '../engine/engine.ts'
+import { workerSecret } from '../workers/worker-secret.ts'
 import { giveSignsOfLife, type HostProcess, reportReady, stopRequested } from './supervised.ts'
 
 /** What {@link runEngine} needs. */
@@ -19,7 +20,17 @@ export interface EngineProcessOptions {
 export async function runEngine({ config, log, host }: EngineProcessOptions): Promise<void> {
   const stop = stopRequested(host)
   const endSigns = giveSignsOfLife(host, config.hangMs)
-  const { close, ...addresses } = await startEngine(engineOptions(config, log))
+  const secret = workerSecret(config)
+  const { close, ...addresses } = await startEngine({ ...engineOptions(config, log), secret })
+  if (secret !== undefined) {
+    log.info(
+      {
+        host: config.engine.host,
+        file: config.secrets.workerSecret ? undefined : dataPaths(config.data).workerSecret,
+      },
+      'the engine can be reached from elsewhere, so it asks workers for a secret: set CQRS_WORKER_SECRET where they run',
+    )
+  }
   reportReady(host, addresses)
   log.info({ reason: await stop }, 'stopping')
   await close()

@@ -2,19 +2,23 @@ import { type IIIClient, registerWorker } from 'iii-sdk'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { redirectSdkOutput } from './sdk-output.ts'
+import { workerSecret } from './worker-secret.ts'
 
 /**
  * Connects this process to the engine with the SDK; returns at once and connects in the background, again
  * and again. Only once per process: a second client of the SDK would keep the process from exiting.
  *
  * @param name what the worker is called on the engine
+ * @param onRefused hears that the engine asks for a secret that this process does not show
  */
-export function connect(config: Config, name: string, log: Logger): IIIClient {
-  redirectSdkOutput(globalThis.console, log)
+export function connect(config: Config, name: string, log: Logger, onRefused?: () => void): IIIClient {
+  redirectSdkOutput(globalThis.console, log, onRefused)
+  const secret = workerSecret(config)
   // Read by the SDK at each call; capturing payloads costs a third of the throughput.
   if (!config.telemetry) process.env.III_DISABLE_TRACE_PAYLOADS ??= '1'
   return registerWorker(config.engine.url, {
     workerName: name,
+    ...(secret === undefined ? {} : { headers: { 'x-iii-worker-secret': secret } }),
     workerDescription: 'A worker of iii-durable-cqrs.',
     enableMetricsReporting: config.telemetry,
     otel: { enabled: config.telemetry },

@@ -19,8 +19,8 @@ export interface HttpResponse {
   readonly body: unknown
 }
 
-/** Seconds that a client is asked to wait when something is down or behind. */
-const RETRY_AFTER = { 'Retry-After': '1' }
+/** Seconds that a client is asked to wait when something is down or behind, if the error does not say. */
+const RETRY_AFTER_SECONDS = 1
 
 /** Whether a function was called by an HTTP request rather than by another worker. */
 export function isHttpRequest(payload: unknown): payload is HttpRequest {
@@ -71,7 +71,12 @@ export function failed(error: unknown): HttpResponse {
   if (!isCqrsError(error)) throw error
   const { httpStatus, retry } = ERRORS[error.code]
   const { code, message, details } = error
-  return failure(httpStatus, { code, message, details }, retry ? RETRY_AFTER : {})
+  const { retryAfterSeconds = RETRY_AFTER_SECONDS } = details
+  return failure(
+    httpStatus,
+    { code, message, details },
+    retry ? { 'Retry-After': String(retryAfterSeconds) } : {},
+  )
 }
 
 /**

@@ -1,21 +1,37 @@
+import type { IIIClient } from 'iii-sdk'
+import type { Logger } from 'pino'
+import { z } from 'zod'
 import { dataPaths, viewPath } from '../config/paths.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { allUnits, findUnit } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
-import { OPERATIONS } from '../operator/operations.ts'
+import { perform } from '../operator/actions.ts'
+import { OPERATIONS, type Operation, type Operator } from '../operator/operations.ts'
+import { openSqliteActionStore } from '../operator/sqlite/action-store.ts'
 import type { System } from '../operator/system.ts'
 import type { ReadableView } from '../projection/contract.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
-import { directInput } from './http.ts'
+import { directInput, isHttpRequest } from './http.ts'
 import { type OfferedFunction, offer } from './offer.ts'
+import { type OpsAccess, openOpsAccess, ownCredentials, tokenIn } from './ops-access.ts'
+import { bearerToken, operatorOf, overHttp, routeOf } from './ops-http.ts'
+import { fromRemote, toRemote } from './remote-error.ts'
 import type { StartRole } from './role.ts'
 
 /** How long another worker may take to answer an operator's question, in milliseconds. */
 const CALL_TIMEOUT_MS = 10_000
 
-/** The operator's worker: an `ops::` function for every row of {@link OPERATIONS}. */
+/** What a caller over the engine says of itself, besides its token. */
+const callerMetadata = z.object({ by: z.string().max(100), from: z.string().max(200) }).partial()
+
+/**
+ * The operator's worker: a function and an HTTP route for every row of {@link OPERATIONS}, each of which asks
+ * for the token of operators.
+ */
 export const startOperator: StartRole = async ({ app, config, iii, log }) => {
+  const access = openOpsAccess(config, log)
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
+  const actions = openSqliteActionStore(dataPaths(config.data).actions)
   const views = new Map(
     allUnits(app).map(({ name, projection, partition }) => [
       name,
@@ -28,36 +44,73 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     log: events,
     standing: async (unit) => view(unit).standing(),
     marks: async (unit, after) => view(unit).marks(after),
-    async call(function_id, payload) {
-      try {
-        return await iii.trigger({ function_id, payload, timeoutMs: CALL_TIMEOUT_MS })
-      } catch (error) {
-        if ((error as { code?: unknown }).code !== 'function_not_found') throw error
-        const role = /^ops::(parked|effects)::/.test(function_id) ? 'projections' : 'queue'
-        const message = `No worker offers ${function_id}; start one with "cqrs worker ${role}".`
-        throw new CqrsError('CQRS_ENGINE_UNREACHABLE', message, { cause: error })
-      }
-    },
+    call: caller(iii, ownCredentials(config, log)),
+    actions,
     now: () => new Date(),
   }
-  const functions = OPERATIONS.map(
-    ({ id, what, scope, run }): OfferedFunction => ({
-      id,
-      description: what,
-      async handle(payload) {
-        const request = directInput(payload)
-        const result = await run(system, request, { by: 'operator', from: 'worker' })
-        if (scope === 'change') log.info({ operation: id, request, result }, 'operator')
-        return result
-      },
-    }),
-  )
+  const functions = OPERATIONS.map((operation) => operationFunction(operation, system, access, log))
   const offered = await offer(iii, functions, log)
   return {
     async stop() {
       offered.unregister()
       for (const view of views.values()) view.close()
+      actions.close()
       await events.close()
     },
+  }
+}
+
+function operationFunction(
+  operation: Operation,
+  system: System,
+  access: OpsAccess,
+  log: Logger,
+): OfferedFunction {
+  const { id, what, scope } = operation
+  const http = routeOf(operation)
+  const act = async (token: string | undefined, input: unknown, operator: Operator) => {
+    access.check(token, scope)
+    const result = await perform(system, operation, input, operator)
+    if (scope === 'change') log.info({ operation: id, input, ...operator, result }, 'operator')
+    return result
+  }
+  return {
+    id,
+    description: what,
+    http,
+    async handle(payload, metadata) {
+      if (isHttpRequest(payload)) {
+        return overHttp(payload, http.method, (input) =>
+          act(bearerToken(payload), input, operatorOf(payload)),
+        )
+      }
+      const { by = 'operator', from = workerName(payload) } = callerMetadata.safeParse(metadata).data ?? {}
+      try {
+        return await act(tokenIn(metadata), directInput(payload), { by, from })
+      } catch (error) {
+        throw toRemote(error)
+      }
+    },
+  }
+}
+
+/** The engine may say which worker called. */
+function workerName(payload: unknown): string {
+  const { _caller_worker_id: id } = (payload ?? {}) as { _caller_worker_id?: unknown }
+  return typeof id === 'string' ? `worker ${id}` : 'worker'
+}
+
+/** Calls functions of other workers; only those that are part of the operator's own surface see the token. */
+function caller(iii: IIIClient, credentials: { token: string }): System['call'] {
+  return async (function_id, payload) => {
+    const metadata = function_id.startsWith('ops::') ? { metadata: credentials } : {}
+    try {
+      return await iii.trigger({ function_id, payload, ...metadata, timeoutMs: CALL_TIMEOUT_MS })
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'function_not_found') throw fromRemote(error)
+      const role = /^ops::(parked|effects)::/.test(function_id) ? 'projections' : 'queue'
+      const message = `No worker offers ${function_id}; start one with "cqrs worker ${role}".`
+      throw new CqrsError('CQRS_ENGINE_UNREACHABLE', message, { cause: error })
+    }
   }
 }

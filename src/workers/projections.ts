@@ -6,6 +6,7 @@ import { Turns } from '../projection/turns.ts'
 import { applyUpTo, openLiveUnit } from './live-unit.ts'
 import { assertLogReachesViews } from './log-reaches-views.ts'
 import { openOffering, type Registration } from './offer.ts'
+import { guarded, openOpsAccess } from './ops-access.ts'
 import { PROJECTION_QUEUE } from './projection-queue.ts'
 import type { RoleContext, StartRole } from './role.ts'
 import { spread } from './spread.ts'
@@ -18,6 +19,7 @@ import { unitOperations } from './unit-operations.ts'
  */
 export const startProjections: StartRole = async (context) => {
   const { app, config, iii, log, stopping } = context
+  const access = openOpsAccess(config, log)
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   await assertLogReachesViews(app, config.data, events)
   const turns = new Turns()
@@ -43,7 +45,7 @@ export const startProjections: StartRole = async (context) => {
           description: `Applies the log to the ${kind} ${name} up to a position.`,
           handle: (payload) => applyUpTo(live, events, payload),
         },
-        ...unitOperations(live),
+        ...guarded(unitOperations(live), access),
       ])
       offers.add(offered)
       void defineQueue(name, context)

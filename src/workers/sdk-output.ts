@@ -3,11 +3,18 @@ import type { Logger } from 'pino'
 /** The part of the console that the SDK writes to. */
 export type SdkConsole = Pick<Console, 'debug' | 'warn' | 'error'>
 
+/** What a worker can do that the engine does not let in. */
+export const REFUSED =
+  'The engine refuses this worker, because it does not show the right secret. Set CQRS_WORKER_SECRET to the content of ' +
+  'worker.secret in the data folder of the engine.'
+
 /**
  * Leads what the SDK writes to the console into the log; what others write stays where it is. That the
  * engine cannot be reached is a warning once per outage, not at each try.
+ *
+ * @param onRefused hears that the engine asks for a secret that this process does not show
  */
-export function redirectSdkOutput(target: SdkConsole, log: Logger): void {
+export function redirectSdkOutput(target: SdkConsole, log: Logger, onRefused = () => {}): void {
   let outage = false
   const redirect = (method: 'debug' | 'warn' | 'error') => {
     const original = target[method].bind(target)
@@ -20,7 +27,10 @@ export function redirectSdkOutput(target: SdkConsole, log: Logger): void {
       const message = parts.map((part) => (part instanceof Error ? part.message : String(part))).join(' ')
       const isLinkError = message.includes('WebSocket error')
       if (message.includes('Worker registered')) outage = false
-      if (isLinkError && !outage) log.warn(`The engine cannot be reached; trying again. ${message}`)
+      const isRefusal = isLinkError && message.endsWith('response: 401')
+      if (isRefusal) onRefused()
+      if (isRefusal && !outage) log.error(REFUSED)
+      else if (isLinkError && !outage) log.warn(`The engine cannot be reached; trying again. ${message}`)
       else if (method === 'error' && !isLinkError) log.error(message)
       else log.debug(message)
       outage ||= isLinkError

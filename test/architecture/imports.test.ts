@@ -35,6 +35,7 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
     'operator/doctor/',
     ['operator/', 'config/', 'kernel/', 'sqlite/', 'log/', 'queue/', 'projection/', 'supervisor/ports.ts'],
   ],
+  ['operator/sqlite/', ['operator/', 'kernel/', 'sqlite/']],
   ['operator/', ['kernel/', 'log/contract.ts', 'projection/', 'queue/']],
   [
     'workers/',
@@ -57,7 +58,7 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
 
 /** Who may name a concrete store: those who wire, and those who look at the files past the workers. */
 const WIRES_STORES = ['workers/', 'operator/doctor/', 'chaos/']
-const CONCRETE_STORE = /^(log|projection|queue)\/sqlite\//
+const CONCRETE_STORE = /^(log|projection|queue|operator)\/sqlite\//
 
 const MAX_LINES = 400
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import inventory from '../../src/inventory/app.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { EventLog } from '../../src/log/contract.ts'
+import type { ActionStore } from '../../src/operator/actions.ts'
 import { discardLetters, listLetters, redriveLetters, showLetter } from '../../src/operator/letters.ts'
 import type { System } from '../../src/operator/system.ts'
 
@@ -20,6 +21,7 @@ function system(answers: Answers) {
     } as unknown as EventLog,
     standing: () => Promise.reject(new Error('not asked for')),
     marks: () => Promise.reject(new Error('not asked for')),
+    actions: {} as ActionStore,
     now: () => new Date(0),
     async call(functionId, payload) {
       calls.push({ functionId, payload })

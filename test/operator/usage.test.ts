@@ -6,7 +6,18 @@ import { run } from './fake-process.ts'
 const COMMANDS = createProgram({} as never).commands.map((command) => command.name())
 
 test('there are the commands that the documentation names', () => {
-  expect(COMMANDS).toEqual(['up', 'worker', 'engine', 'status', 'events', 'dlq', 'audit', 'chaos', 'doctor'])
+  expect(COMMANDS).toEqual([
+    'up',
+    'worker',
+    'engine',
+    'status',
+    'events',
+    'dlq',
+    'audit',
+    'actions',
+    'chaos',
+    'doctor',
+  ])
 })
 
 test('--version tells the version of the package', async () => {

@@ -1,8 +1,13 @@
 import { connect as connectTcp } from 'node:net'
+import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { IIIClient } from 'iii-sdk'
 import type { Config } from '../../config/config.ts'
+import { dataPaths } from '../../config/paths.ts'
+import { readSecretFile } from '../../config/secret-file.ts'
 import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
+import { fromRemote } from '../../workers/remote-error.ts'
+import type { ActionsPage } from '../actions.ts'
 import type {
   AuditAnswer,
   AuditStretch,
@@ -39,6 +44,10 @@ export interface Operations {
   readonly 'ops::dlq-groups': { readonly input: GroupsRequest; readonly result: GroupsPage }
   readonly 'ops::dlq-show': { readonly input: { readonly id: string }; readonly result: LetterDetails }
   readonly 'ops::dlq-redrive': { readonly input: RedriveRequest; readonly result: RedriveResult }
+  readonly 'ops::actions': {
+    readonly input: { before?: number; limit?: number; operation?: string }
+    readonly result: ActionsPage
+  }
   readonly 'ops::dlq-discard': { readonly input: DiscardRequest; readonly result: DiscardResult }
 }
 
@@ -66,11 +75,17 @@ export async function withOperations<Result>(
   await assertListening(config)
   const { connect } = await import('../../workers/connect.ts')
   const { connected } = await import('../../workers/link.ts')
-  const iii = connect(config, 'cqrs-cli', context.silent)
+  const { REFUSED } = await import('../../workers/sdk-output.ts')
+  const refused = Promise.withResolvers<never>()
+  refused.promise.catch(() => {})
+  const iii = connect(config, 'cqrs-cli', context.silent, () =>
+    refused.reject(new CqrsError('CQRS_UNAUTHORIZED', REFUSED)),
+  )
   try {
-    const linked = await within(CONNECT_TIMEOUT_MS, connected(iii))
+    const linked = await Promise.race([within(CONNECT_TIMEOUT_MS, connected(iii)), refused.promise])
     if (!linked) throw unreachable(config, 'something listens there, but it does not speak as an iii engine')
-    return await use((name, input) => call(iii, config, name, input))
+    const metadata = credentials(context)
+    return await use((name, input) => call(iii, config, metadata, name, input))
   } finally {
     await iii.shutdown()
   }
@@ -108,11 +123,12 @@ async function assertListening(config: Config): Promise<void> {
 async function call<Name extends keyof Operations>(
   iii: IIIClient,
   config: Config,
+  metadata: object,
   function_id: Name,
   input: Operations[Name]['input'],
 ): Promise<Operations[Name]['result']> {
   try {
-    return await iii.trigger({ function_id, payload: input, timeoutMs: OPERATION_TIMEOUT_MS })
+    return await iii.trigger({ function_id, payload: input, metadata, timeoutMs: OPERATION_TIMEOUT_MS })
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
     const text = message.replace(/^[A-Za-z_]+: /, '')
@@ -132,9 +148,25 @@ async function call<Name extends keyof Operations>(
           { cause: error },
         )
       default:
+        if (isCqrsError(fromRemote(error))) throw fromRemote(error)
         throw new OperationFailed(text, { cause: error })
     }
   }
+}
+
+/**
+ * What a call says of whoever makes it: the token that the environment gives, or that this machine's data
+ * folder holds, and for the record who it is.
+ */
+function credentials({ process, config }: CliContext): object {
+  const { data, secrets } = config()
+  const { opsToken, opsReadToken } = dataPaths(data)
+  const token =
+    secrets.opsToken ??
+    secrets.opsReadToken ??
+    readSecretFile(opsToken)?.secret ??
+    readSecretFile(opsReadToken)?.secret
+  return { token, by: process.env.USER || 'operator', from: `cli on ${hostname()}` }
 }
 
 function unreachable({ engine }: Config, why: string, cause?: unknown): CqrsError {

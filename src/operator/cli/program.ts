@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
+import { actionsCommand } from './actions.ts'
 import { auditCommand } from './audit.ts'
 import { chaosCommand } from './chaos.ts'
 import { type CliContext, type CliProcess, createContext } from './context.ts'
@@ -55,6 +56,7 @@ export function createProgram(context: CliContext): Command {
     eventsCommand,
     dlqCommand,
     auditCommand,
+    actionsCommand,
     chaosCommand,
     doctorCommand,
   ]

@@ -1,0 +1,93 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import {
+  chmodSync,
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { CqrsError } from '../kernel/errors.ts'
+
+/** What a secret is made of: characters that a header can carry, too many to be guessed. */
+export const SECRET = /^[\x21-\x7e]{32,512}$/
+
+/** A secret as it stands in a file. */
+export interface SecretFile {
+  readonly secret: string
+  /** Others could read the file; they cannot any more, but may know the secret. */
+  readonly wasExposed: boolean
+}
+
+/**
+ * Reads a secret from a file of this user alone.
+ *
+ * @returns undefined if there is no such file
+ * @throws CqrsError CQRS_CONFIG_INVALID if it cannot be read or holds no secret
+ */
+export function readSecretFile(path: string): SecretFile | undefined {
+  let fd: number
+  try {
+    fd = openSync(path, 'r')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw unreadable(path, error)
+  }
+  try {
+    const wasExposed = (fstatSync(fd).mode & 0o077) !== 0
+    if (wasExposed) chmodSync(path, 0o600)
+    const secret = readFileSync(fd, 'utf8').trim()
+    if (SECRET.test(secret)) return { secret, wasExposed }
+  } catch (error) {
+    throw unreadable(path, error)
+  } finally {
+    closeSync(fd)
+  }
+  throw new CqrsError(
+    'CQRS_CONFIG_INVALID',
+    `${path} holds no secret: one line of 32 to 512 visible ASCII characters. Remove it, and a new one is made at the next start.`,
+  )
+}
+
+/**
+ * The secret of a file, which is made with a random one and mode 0600 if it is not there. Of processes that do
+ * this at the same moment one makes it and all get the same: the file appears whole, by a link, or not at all.
+ *
+ * @throws CqrsError CQRS_CONFIG_INVALID
+ */
+export function readOrCreateSecretFile(path: string, random = () => randomBytes(32)): SecretFile {
+  const found = readSecretFile(path)
+  if (found) return found
+  const draft = `${path}.${randomUUID()}`
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    const fd = openSync(draft, 'wx', 0o600)
+    writeSync(fd, `${random().toString('base64url')}\n`)
+    fsyncSync(fd)
+    closeSync(fd)
+    linkSync(draft, path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw unreadable(path, error)
+  } finally {
+    remove(draft)
+  }
+  return readSecretFile(path) ?? readOrCreateSecretFile(path, random)
+}
+
+function remove(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+function unreadable(path: string, cause: unknown): CqrsError {
+  const message = `The secret ${path} cannot be read or made: ${(cause as Error).message}. Check who owns it and the data folder.`
+  return new CqrsError('CQRS_CONFIG_INVALID', message, { cause })
+}

@@ -1,0 +1,87 @@
+import { z } from 'zod'
+import { CqrsError } from '../kernel/errors.ts'
+import type { Operation, Operator } from './operations.ts'
+import { number, parseRequest } from './request.ts'
+import type { System } from './system.ts'
+
+/** Characters of an input or a result that are kept. */
+const KEPT = 8_192
+
+/** Something that an operator did, or tried to. */
+export interface Action {
+  /** Grows by one with each action. */
+  readonly id: number
+  /** The operation, e.g. `ops::dlq-discard`. */
+  readonly operation: string
+  readonly input: unknown
+  readonly by: string
+  readonly from: string
+  /** ISO 8601. */
+  readonly begunAt: string
+  /** ISO 8601; null: it runs, or the process ended before it did. */
+  readonly endedAt: string | null
+  readonly outcome: 'begun' | 'done' | 'failed'
+  /** What it answered, or the message of its error. */
+  readonly result: unknown
+}
+
+/** Where the actions of operators are kept. Both writes are on stable storage when they return. */
+export interface ActionStore {
+  /** Notes that an action begins. @returns its id */
+  begin(action: Pick<Action, 'operation' | 'input' | 'by' | 'from' | 'begunAt'>): number
+  end(id: number, end: Pick<Action, 'outcome' | 'result'> & { endedAt: string }): void
+  /** Newest first, below an id. */
+  list(options: { before: number; limit: number; operation?: string | undefined }): Action[]
+  close(): void
+}
+
+/** What `ops::actions` answers. */
+export interface ActionsPage {
+  /** Newest first. */
+  readonly actions: readonly Action[]
+  /** Give it as `before` for the next page; null at the end. */
+  readonly next: number | null
+}
+
+const request = z.object({
+  before: number(1, Number.MAX_SAFE_INTEGER).default(Number.MAX_SAFE_INTEGER),
+  limit: number(1, 500).default(50),
+  operation: z.string().optional(),
+})
+
+/** What operators did, newest first. */
+export async function listActions({ actions }: System, input: unknown): Promise<ActionsPage> {
+  const { before, limit, operation } = parseRequest(request, input ?? {})
+  const found = actions.list({ before, limit: limit + 1, operation })
+  const page = found.slice(0, limit)
+  return { actions: page, next: found.length > limit ? (page.at(-1)?.id ?? null) : null }
+}
+
+/**
+ * Does an operation. One that changes something is recorded before it begins and when it has ended: what was
+ * not recorded is not done, and a crash in between shows as an action that never ended.
+ */
+export async function perform(
+  system: System,
+  { id: operation, scope, run }: Operation,
+  input: unknown,
+  operator: Operator,
+): Promise<unknown> {
+  if (scope === 'read') return run(system, input, operator)
+  const now = () => system.now().toISOString()
+  const id = system.actions.begin({ operation, input: kept(input), ...operator, begunAt: now() })
+  try {
+    const result = await run(system, input, operator)
+    system.actions.end(id, { outcome: 'done', result: kept(result), endedAt: now() })
+    return result
+  } catch (error) {
+    const result = error instanceof CqrsError ? `${error.code}: ${error.message}` : String(error)
+    system.actions.end(id, { outcome: 'failed', result: kept(result), endedAt: now() })
+    throw error
+  }
+}
+
+function kept(value: unknown): unknown {
+  const text = JSON.stringify(value ?? null)
+  return text.length <= KEPT ? value : `${text.slice(0, KEPT)}… (${text.length} characters)`
+}

@@ -1,0 +1,45 @@
+import { Command } from 'commander'
+import type { Action } from '../actions.ts'
+import type { CliContext } from './context.ts'
+import { withOperations } from './operations.ts'
+import { type Column, cut, layOut } from './table.ts'
+import { wholeNumber } from './values.ts'
+
+/** `cqrs actions`. */
+export function actionsCommand(context: CliContext): Command {
+  return new Command('actions')
+    .description('Show what operators did: who, what, when, from where, and how it ended.')
+    .option('-n, --limit <actions>', 'so many, newest first', wholeNumber(1, 500), 20)
+    .option('--before <id>', 'only older ones than this', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--operation <id>', 'only this operation, e.g. ops::dlq-discard')
+    .option('--json', 'print the page as JSON')
+    .addHelpText(
+      'after',
+      `
+An action is recorded before it begins. One that stays "begun" did not end: its process was killed in between, and what
+it had to change may be changed or not.
+
+Examples:
+  cqrs actions
+  cqrs actions --operation ops::dlq-discard --json`,
+    )
+    .action(async (options: { limit: number; before?: number; operation?: string; json?: boolean }) => {
+      const { json, ...input } = options
+      const page = await withOperations(context, (call) => call('ops::actions', input))
+      if (json) return context.print(JSON.stringify(page, null, 2))
+      if (page.actions.length === 0) return context.print('There are none.')
+      for (const line of layOut(COLUMNS, page.actions)) context.print(line)
+      if (page.next !== null) context.print(`\nThere are older ones: --before ${page.next}`)
+    })
+}
+
+const COLUMNS: readonly Column<Action>[] = [
+  { title: 'ID', align: 'right', cell: ({ id }) => String(id) },
+  { title: 'BEGUN AT', cell: ({ begunAt }) => begunAt },
+  { title: 'OUTCOME', cell: ({ outcome }) => outcome },
+  { title: 'OPERATION', cell: ({ operation }) => operation },
+  { title: 'BY', cell: ({ by }) => cut(by, 20) },
+  { title: 'FROM', cell: ({ from }) => cut(from, 40) },
+  { title: 'INPUT', cell: ({ input }) => cut(JSON.stringify(input), 60) },
+  { title: 'RESULT', cell: ({ result }) => cut(JSON.stringify(result), 60) },
+]

@@ -1,0 +1,74 @@
+import { toStoreError } from '../../sqlite/errors.ts'
+import type { StoreSchema } from '../../sqlite/migrate.ts'
+import { openDatabase } from '../../sqlite/open.ts'
+import type { Action, ActionStore } from '../actions.ts'
+
+export const actionSchema: StoreSchema = {
+  name: 'record of operators',
+  applicationId: 0x63717234,
+  migrations: [
+    `CREATE TABLE actions (
+       id INTEGER PRIMARY KEY,
+       operation TEXT NOT NULL,
+       input TEXT NOT NULL,
+       by TEXT NOT NULL,
+       place TEXT NOT NULL,
+       begun_at TEXT NOT NULL,
+       ended_at TEXT,
+       outcome TEXT NOT NULL,
+       result TEXT NOT NULL
+     ) STRICT;`,
+  ],
+}
+
+/**
+ * Opens the record of what operators did. Actions are rare, so each write is a transaction of its own on the
+ * calling thread. Several processes may write to the file.
+ *
+ * @throws CqrsError CQRS_STORE_… if the file cannot be opened; so does each method if it fails
+ */
+export function openSqliteActionStore(path: string): ActionStore {
+  const db = openDatabase({ path, schema: actionSchema, cacheKiB: 512, checkpointPages: 500 })
+  const begin = db.prepare(
+    `INSERT INTO actions (operation, input, by, place, begun_at, outcome, result)
+     VALUES (?, ?, ?, ?, ?, 'begun', 'null')`,
+  )
+  const end = db.prepare('UPDATE actions SET outcome = ?, result = ?, ended_at = ? WHERE id = ?')
+  const list = db.prepare(
+    'SELECT * FROM actions WHERE id < ? AND (?2 IS NULL OR operation = ?2) ORDER BY id DESC LIMIT ?3',
+  )
+  const attempt = <Result>(act: () => Result): Result => {
+    try {
+      return act()
+    } catch (error) {
+      throw toStoreError(error, path)
+    }
+  }
+  return {
+    begin: ({ operation, input, by, from, begunAt }) =>
+      attempt(() =>
+        Number(begin.run(operation, JSON.stringify(input ?? null), by, from, begunAt).lastInsertRowid),
+      ),
+    end: (id, { outcome, result, endedAt }) =>
+      void attempt(() => end.run(outcome, JSON.stringify(result ?? null), endedAt, id)),
+    list: ({ before, limit, operation }) =>
+      attempt(() => list.all(before, operation ?? null, limit).map(toAction)),
+    close: () => {
+      if (db.isOpen) db.close()
+    },
+  }
+}
+
+function toAction(row: Record<string, unknown>): Action {
+  return {
+    id: row.id as number,
+    operation: row.operation as string,
+    input: JSON.parse(row.input as string),
+    by: row.by as string,
+    from: row.place as string,
+    begunAt: row.begun_at as string,
+    endedAt: row.ended_at as string | null,
+    outcome: row.outcome as Action['outcome'],
+    result: JSON.parse(row.result as string),
+  }
+}

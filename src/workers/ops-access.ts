@@ -1,0 +1,142 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Logger } from 'pino'
+import { z } from 'zod'
+import type { Config } from '../config/config.ts'
+import { dataPaths } from '../config/paths.ts'
+import { readOrCreateSecretFile } from '../config/secret-file.ts'
+import { CqrsError } from '../kernel/errors.ts'
+import type { OfferedFunction } from './offer.ts'
+import { toRemote } from './remote-error.ts'
+
+/** What a token is good for; who may change may also look. */
+export type Scope = 'read' | 'change'
+
+const MINUTE_MS = 60_000
+
+/** The metadata of a call that shows a token. */
+const shown = z.object({ token: z.string() })
+
+export interface OpsAccessOptions {
+  readonly token: string
+  readonly readToken: string
+  /** Wrong tokens that are told so; more within a minute are told to stop. */
+  readonly failuresPerMinute: number
+  readonly log: Logger
+  /** The clock, in milliseconds. */
+  now(): number
+}
+
+/**
+ * Who may do what operators do: knows the two tokens, compares in constant time, and limits failures. A right
+ * token is answered at any time, so that nobody can lock operators out by guessing; what is guessed has 256
+ * random bits, and the limit is for the log and the patience of others.
+ */
+export class OpsAccess {
+  readonly #options: OpsAccessOptions
+  readonly #token: Buffer
+  readonly #readToken: Buffer
+  #windowEndsAt = 0
+  #failures = 0
+
+  constructor(options: OpsAccessOptions) {
+    this.#options = options
+    this.#token = digest(options.token)
+    this.#readToken = digest(options.readToken)
+  }
+
+  /** @throws CqrsError CQRS_UNAUTHORIZED, CQRS_FORBIDDEN or CQRS_TOO_MANY_FAILURES */
+  check(token: string | undefined, scope: Scope): void {
+    const given = digest(token ?? '')
+    const mayChange = timingSafeEqual(given, this.#token)
+    const mayRead = timingSafeEqual(given, this.#readToken)
+    if (mayChange || (mayRead && scope === 'read')) return
+    if (mayRead) {
+      throw new CqrsError(
+        'CQRS_FORBIDDEN',
+        'This token is for looking only; the one in ops.token of the data folder allows changes.',
+      )
+    }
+    this.#failed(token !== undefined)
+  }
+
+  #failed(wasGiven: boolean): never {
+    const { failuresPerMinute, log, now } = this.#options
+    if (now() >= this.#windowEndsAt) {
+      this.#windowEndsAt = now() + MINUTE_MS
+      this.#failures = 0
+    }
+    this.#failures += 1
+    if (this.#failures > failuresPerMinute) {
+      const seconds = Math.ceil((this.#windowEndsAt - now()) / 1_000)
+      const message = `Too many wrong tokens; the next one is looked at in ${seconds} s. The right one is always taken.`
+      throw new CqrsError('CQRS_TOO_MANY_FAILURES', message, { details: { retryAfterSeconds: seconds } })
+    }
+    log.warn({ failures: this.#failures }, 'an operation was refused: its token is missing or wrong')
+    const message = wasGiven
+      ? 'This is not the token of operators: it stands in ops.token of the data folder, or is what CQRS_OPS_TOKEN says.'
+      : 'This needs the token of operators: over HTTP "Authorization: Bearer <content of ops.token in the data folder>"; ' +
+        'for the program set CQRS_OPS_TOKEN, or run it where it can read the data folder.'
+    throw new CqrsError('CQRS_UNAUTHORIZED', message)
+  }
+}
+
+/**
+ * The access to the operations of a data folder. Tokens that the environment does not give are read from the
+ * folder, and made there at the first start, whichever process is first.
+ *
+ * @throws CqrsError CQRS_CONFIG_INVALID if a token cannot be read or made
+ */
+export function openOpsAccess({ data, ops, secrets }: Config, log: Logger): OpsAccess {
+  const paths = dataPaths(data)
+  return new OpsAccess({
+    token: secrets.opsToken ?? tokenOf(paths.opsToken, log),
+    readToken: secrets.opsReadToken ?? tokenOf(paths.opsReadToken, log),
+    failuresPerMinute: ops.failuresPerMinute,
+    log,
+    now: Date.now,
+  })
+}
+
+/** Metadata with which one worker of a data folder calls what another one guards. */
+export function ownCredentials({ data, secrets }: Config, log: Logger): { token: string } {
+  return { token: secrets.opsToken ?? tokenOf(dataPaths(data).opsToken, log) }
+}
+
+/** The functions, each of which asks for a token in the metadata of its call first, and names its errors. */
+export function guarded(
+  functions: readonly OfferedFunction[],
+  access: OpsAccess,
+  scope: Scope = 'change',
+): OfferedFunction[] {
+  return functions.map((offered) => ({
+    ...offered,
+    async handle(payload, metadata) {
+      try {
+        access.check(tokenIn(metadata), scope)
+        return await offered.handle(payload, metadata)
+      } catch (error) {
+        throw toRemote(error)
+      }
+    },
+  }))
+}
+
+/** The token that the metadata of a call shows. */
+export function tokenIn(metadata: unknown): string | undefined {
+  return shown.safeParse(metadata).data?.token
+}
+
+function tokenOf(path: string, log: Logger): string {
+  const { secret, wasExposed } = readOrCreateSecretFile(path)
+  if (wasExposed) {
+    log.warn(
+      { file: path },
+      'others could read this token; now they cannot. Remove the file and start again to get a new one',
+    )
+  }
+  return secret
+}
+
+function digest(token: string): Buffer {
+  return createHash('sha256').update(token).digest()
+}

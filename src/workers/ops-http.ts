@@ -1,0 +1,71 @@
+import type { HttpRoute } from '../kernel/http-route.ts'
+import type { Operation, Operator } from '../operator/operations.ts'
+import {
+  failed,
+  type HttpRequest,
+  type HttpResponse,
+  hasUndeclaredBody,
+  invalidInput,
+  requestInput,
+  success,
+} from './http.ts'
+
+/** What every answer about the inside of the system carries: not to be kept, framed, guessed at or run. */
+export const SECURITY_HEADERS = {
+  'Cache-Control': 'no-store',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+} as const
+
+/** The route of an operation. */
+export function routeOf({ http }: Pick<Operation, 'http'>): HttpRoute {
+  const [method, path] = http.split(' ') as ['GET' | 'POST', string]
+  return { method, path }
+}
+
+/** The token of `Authorization: Bearer <token>`; a token anywhere else in a request counts for nothing. */
+export function bearerToken({ headers }: HttpRequest): string | undefined {
+  return /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
+}
+
+/** Who sends a request, as far as it says; `X-Operator` names a person. */
+export function operatorOf({ headers }: HttpRequest): Operator {
+  const agent = headers['user-agent']?.slice(0, 100)
+  const address = headers['x-forwarded-for']?.slice(0, 100)
+  const place = ['http', address && `from ${address}`, agent && `with ${agent}`].filter(Boolean).join(' ')
+  return { by: headers['x-operator']?.slice(0, 100) || 'operator', from: place }
+}
+
+/**
+ * Answers a request for an operation: its input is the query (GET) or the body (POST) with the parameters of
+ * the path.
+ *
+ * @param perform does it; throws what the operation throws, and why the caller may not
+ */
+export async function overHttp(
+  request: HttpRequest,
+  method: HttpRoute['method'],
+  perform: (input: unknown) => Promise<unknown>,
+): Promise<HttpResponse> {
+  return secured(async () => {
+    if (hasUndeclaredBody(request)) {
+      return invalidInput([
+        { field: 'Content-Type', problem: 'must be application/json for the body to be read' },
+      ])
+    }
+    const merged = requestInput(method === 'GET' ? request.query_params : request.body, request.path_params)
+    if (!merged.ok) return invalidInput(merged.issues)
+    return success(await perform(merged.input))
+  })
+}
+
+/** An answer with {@link SECURITY_HEADERS}; an error of ours becomes the answer that it stands for. */
+export async function secured(answer: () => Promise<HttpResponse>): Promise<HttpResponse> {
+  const response = await answer().catch(failed)
+  const challenge: Record<string, string> =
+    response.status_code === 401 ? { 'WWW-Authenticate': 'Bearer realm="operators"' } : {}
+  return { ...response, headers: { ...SECURITY_HEADERS, ...response.headers, ...challenge } }
+}

@@ -1,0 +1,101 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { CqrsError } from '../../src/kernel/errors.ts'
+import { listActions, perform } from '../../src/operator/actions.ts'
+import type { Operation } from '../../src/operator/operations.ts'
+import { openSqliteActionStore } from '../../src/operator/sqlite/action-store.ts'
+import type { System } from '../../src/operator/system.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+
+const ada = { by: 'ada', from: 'cli on desk-1' }
+
+function systemWith(path = join(tempFolder(), 'operator.db')) {
+  const actions = openSqliteActionStore(path)
+  onTestFinished(() => actions.close())
+  return { actions, now: () => new Date(0) } as System
+}
+
+function change(run: Operation['run'], scope: Operation['scope'] = 'change'): Operation {
+  return { id: 'ops::dlq-discard', http: 'POST /ops/letters/discard', scope, what: '', run }
+}
+
+test('a change is recorded before it begins and when it has ended: who, what, when, from where, how', async () => {
+  const system = systemWith()
+  let seen: unknown
+  const discard = change(async () => {
+    seen = (await listActions(system, {})).actions[0]
+    return { discarded: 1 }
+  })
+  await perform(system, discard, { id: 'parked:a:1', reason: 'test' }, ada)
+  const begun = {
+    id: 1,
+    operation: 'ops::dlq-discard',
+    input: { id: 'parked:a:1', reason: 'test' },
+    ...ada,
+    begunAt: '1970-01-01T00:00:00.000Z',
+  }
+  expect(seen).toEqual({ ...begun, endedAt: null, outcome: 'begun', result: null })
+  expect((await listActions(system, {})).actions).toEqual([
+    { ...begun, endedAt: '1970-01-01T00:00:00.000Z', outcome: 'done', result: { discarded: 1 } },
+  ])
+})
+
+test('one that fails is recorded with its error; looking is not recorded', async () => {
+  const system = systemWith()
+  const fails = change(() => Promise.reject(new CqrsError('CQRS_NOT_FOUND', 'It is gone.')))
+  await expect(perform(system, fails, {}, ada)).rejects.toThrow('It is gone.')
+  await perform(
+    system,
+    change(async () => 1, 'read'),
+    {},
+    ada,
+  )
+  expect((await listActions(system, {})).actions).toMatchObject([
+    { outcome: 'failed', result: 'CQRS_NOT_FOUND: It is gone.' },
+  ])
+})
+
+test('what cannot be recorded is not done', async () => {
+  const system = systemWith()
+  system.actions.close()
+  let done = false
+  const act = change(async () => {
+    done = true
+  })
+  await expect(perform(system, act, {}, ada)).rejects.toThrow()
+  expect(done).toBe(false)
+})
+
+test('actions are listed page by page, newest first, also those of one operation', async () => {
+  const system = systemWith()
+  for (let n = 1; n <= 5; n += 1)
+    await perform(
+      system,
+      change(async () => n),
+      { n },
+      ada,
+    )
+  const first = await listActions(system, { limit: '2' })
+  expect([first.actions.map(({ id }) => id), first.next]).toEqual([[5, 4], 4])
+  const second = await listActions(system, { limit: 3, before: first.next })
+  expect([second.actions.map(({ id }) => id), second.next]).toEqual([[3, 2, 1], null])
+  expect(await listActions(system, { operation: 'ops::other' })).toEqual({ actions: [], next: null })
+  await expect(listActions(system, { limit: 0 })).rejects.toThrow('limit')
+})
+
+test('an action whose process is killed before it ends stays, as begun', { timeout: 30_000 }, async () => {
+  const path = join(tempFolder(), 'operator.db')
+  const store = new URL('../../src/operator/sqlite/action-store.ts', import.meta.url).href
+  const script = `
+    const { openSqliteActionStore } = await import(${JSON.stringify(store)})
+    openSqliteActionStore(${JSON.stringify(path)}).begin({
+      operation: 'ops::queue-purge', input: { queue: 'q' }, by: 'ada', from: 'cli', begunAt: 'now' })
+    process.kill(process.pid, 'SIGKILL')`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' })
+  expect(await once(child, 'close')).toEqual([null, 'SIGKILL'])
+  expect((await listActions(systemWith(path), {})).actions).toMatchObject([
+    { operation: 'ops::queue-purge', input: { queue: 'q' }, outcome: 'begun', endedAt: null },
+  ])
+})
