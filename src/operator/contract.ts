@@ -93,35 +93,45 @@ export interface LetterGroup {
 }
 
 /** What `ops::dlq-groups` takes. */
-export interface GroupsRequest {
-  readonly source?: LetterSource
-  /** A queue or a projection. */
-  readonly name?: string
-}
+export type GroupsRequest = Pick<LettersFilter, 'source' | 'name'>
 
-/** What `ops::dlq-groups` answers; at most 1,000 letters of each queue and projection are looked at. */
+/** What `ops::dlq-groups` answers; at most 5,000 letters are looked at. */
 export interface GroupsPage {
   readonly groups: readonly LetterGroup[]
-  /** Some queue or projection has more letters than were looked at. */
+  /** There are more letters than were looked at. */
   readonly more: boolean
   /** Sources that could not be asked, because their worker is away. */
   readonly unavailable: readonly LetterSource[]
 }
 
-/** What `ops::dlq-list` takes. */
-export interface LettersRequest {
+/** Which letters; everything that is given has to fit. */
+export interface LettersFilter {
   readonly source?: LetterSource
-  /** A queue or a projection. */
+  /** A queue, a projection, or a partition of one. */
   readonly name?: string
-  readonly limit?: number
+  readonly status?: Letter['status']
+  /** Part of {@link Letter.what}, in upper or lower case. */
+  readonly what?: string
+  /** Part of the error, in upper or lower case. */
+  readonly error?: string
+  /** A group of `ops::dlq-groups`. */
+  readonly fingerprint?: string
 }
 
-/** What `ops::dlq-list` answers; at most `limit` of each queue and projection. */
+/** What `ops::dlq-list` takes. */
+export interface LettersRequest extends LettersFilter {
+  readonly limit?: number
+  /** The `next` of the page before. */
+  readonly after?: string
+}
+
+/** What `ops::dlq-list` answers. */
 export interface LettersPage {
+  /** By source, then by name, then in their original order. */
   readonly letters: readonly Letter[]
-  /** There are more than `limit` of a queue or projection. */
-  readonly more: boolean
-  /** Sources that could not be asked, because their worker is away. */
+  /** Give it as `after` for the next page, also if this one is short; null at the end. */
+  readonly next: string | null
+  /** Sources of which some worker is away, so that letters are left out. */
   readonly unavailable: readonly LetterSource[]
 }
 
@@ -135,32 +145,45 @@ export interface LetterDetails extends Letter {
   readonly behind: readonly Position[]
 }
 
-/** What `ops::dlq-redrive` takes: one letter, a group, all of a queue or projection, or everything. */
-export type RedriveRequest =
-  | { readonly id: string }
-  | { readonly fingerprint: string }
-  | { readonly name: string }
-  | { readonly all: true }
+/** Several letters at once: what a filter fits, or all. */
+export interface BulkRequest extends LettersFilter {
+  readonly all?: true
+  /** Count and show them, and do nothing. */
+  readonly dryRun?: boolean
+  /** The `next` of the call before. */
+  readonly after?: string
+  /** The `asOf` of the call before. */
+  readonly asOf?: string
+}
+
+/** What a call answers that deals with several letters. */
+export interface BulkStep {
+  /** Letters that fitted. */
+  readonly matched?: number
+  /** Some of them, of a dry run. */
+  readonly examples?: readonly Letter[]
+  /** Call again with it as `after` for the others; null when there are no more. */
+  readonly next?: string | null
+  readonly asOf?: string
+  /** Sources of which some worker is away, so that letters are left out. */
+  readonly unavailable?: readonly LetterSource[]
+}
+
+/** What `ops::dlq-redrive` takes: one letter, or several. */
+export type RedriveRequest = { readonly id: string } | BulkRequest
 
 /** What `ops::dlq-redrive` answers. */
-export interface RedriveResult {
+export interface RedriveResult extends BulkStep {
   /** Messages put back, and parked events applied. */
   readonly redriven: number
-  /** Sources that could not be asked, because their worker is away. */
-  readonly unavailable?: readonly LetterSource[]
 }
 
-/** What `ops::dlq-discard` takes: one letter, or a group. */
-export type DiscardRequest = ({ readonly id: string } | { readonly fingerprint: string }) & {
-  readonly reason: string
-  readonly by?: string
-}
+/** What `ops::dlq-discard` takes: one letter, or several. */
+export type DiscardRequest = RedriveRequest & { readonly reason: string }
 
 /** What `ops::dlq-discard` answers. */
-export interface DiscardResult {
+export interface DiscardResult extends BulkStep {
   readonly discarded: number
-  /** Sources that could not be asked, because their worker is away. */
-  readonly unavailable?: readonly LetterSource[]
 }
 
 /** What `ops::audit` takes: one stretch of an audit. */

@@ -4,7 +4,7 @@ import { allUnits } from '../kernel/unit.ts'
 import type { Letter } from './contract.ts'
 import { fingerprint } from './fingerprint.ts'
 import type { LetterBox } from './letter-box.ts'
-import { type LetterId, letterId } from './letter-id.ts'
+import { type LetterId, letterId, parseLetterId } from './letter-id.ts'
 
 const effect = z.object({
   idempotencyKey: z.string(),
@@ -29,9 +29,14 @@ export const effectLetters: LetterBox = {
       .filter(({ projection }) => projection.kind === 'reactor')
       .map(({ name }) => name),
 
-  async list(system, reactor, limit) {
-    const found = effects.parse(await system.call(`ops::effects::dead::${reactor}`, { limit }))
-    return found.map((one) => toLetter(reactor, one))
+  async list(system, reactor, limit, after = '0.0') {
+    const [position, n] = after.split('.').map(Number)
+    const input = { limit, after: { position, n } }
+    const found = effects.parse(await system.call(`ops::effects::dead::${reactor}`, input))
+    return found.map((one) => {
+      const letter = toLetter(reactor, one)
+      return { letter, cursor: parseLetterId(letter.id).key }
+    })
   },
 
   async show(system, id) {
@@ -64,8 +69,9 @@ export const effectLetters: LetterBox = {
   },
 }
 
+/** The key bears the name of the reactor; the letter that of the partition, if it is split. */
 function idempotencyKey({ name, key }: LetterId): string {
-  return `${name}:${key.replace('.', ':')}`
+  return `${name.replace(/\.\d+$/, '')}:${key.replace('.', ':')}`
 }
 
 function toLetter(reactor: string, one: z.output<typeof effect>): Letter {

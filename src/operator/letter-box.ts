@@ -2,13 +2,24 @@ import type { DiscardResult, Letter, LetterDetails, LetterSource, RedriveResult 
 import type { LetterId } from './letter-id.ts'
 import type { System } from './system.ts'
 
+/** A letter as its box lists it. */
+export interface ListedLetter {
+  readonly letter: Letter
+  /** Give it as `after` for those behind it. */
+  readonly cursor: string
+}
+
 /** One kind of place where letters lie: the queues, the parked events, the effects. */
 export interface LetterBox {
   readonly source: LetterSource
-  /** The queues, or the projections, that may have letters. */
+  /** The queues, or the units, that may have letters. */
   names(system: System): Promise<string[]>
-  /** The oldest letters under one name. */
-  list(system: System, name: string, limit: number): Promise<Letter[]>
+  /**
+   * The next letters under one name, in their original order; fewer than `limit` if there are no more.
+   *
+   * @param after the cursor of the one before; from the first one on if left out
+   */
+  list(system: System, name: string, limit: number, after?: string): Promise<ListedLetter[]>
   /** @throws CqrsError CQRS_NOT_FOUND */
   show(system: System, id: LetterId): Promise<LetterDetails>
   /** @throws CqrsError CQRS_NOT_FOUND */

@@ -1,7 +1,8 @@
 import { listActions } from './actions.ts'
 import { auditProjection } from './audit.ts'
 import { readEvents } from './events.ts'
-import { discardLetters, listGroups, listLetters, redriveLetters, showLetter } from './letters.ts'
+import { listGroups, listLetters, showLetter } from './letters.ts'
+import { discardLetters, redriveLetters } from './letters-bulk.ts'
 import { systemStatus } from './status.ts'
 import type { System } from './system.ts'
 

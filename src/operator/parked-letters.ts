@@ -30,7 +30,10 @@ export const parkedLetters: LetterBox = {
 
   names: async ({ app }) => allUnits(app).map(({ name }) => name),
 
-  list: (system, projection, limit) => heads(system, projection, { after: 0, limit }),
+  async list(system, projection, limit, after = '0') {
+    const found = await heads(system, projection, { after: Number(after), limit })
+    return found.map((letter) => ({ letter, cursor: parseLetterId(letter.id).key }))
+  },
 
   async show(system, { name, key }) {
     const position = Number(key)

@@ -12,6 +12,7 @@ const PAGE = 500
 const topics = z.array(z.object({ topic: z.string(), message_count: z.number() }))
 const message = z.object({
   id: z.string(),
+  seq: z.number().optional(),
   payload: z.unknown(),
   error: z.string(),
   /** Seconds since 1970. */
@@ -32,13 +33,20 @@ export const queueLetters: LetterBox = {
     return found.filter(({ message_count }) => message_count > 0).map(({ topic }) => topic)
   },
 
-  async list(system, queue, limit) {
-    return (await fetchPage(system, queue, 0, limit)).map((found) => toLetter(queue, found))
+  async list(system, queue, limit, after = 'seq.0') {
+    const [kind, at] = after.split('.')
+    const from = kind === 'seq' ? { offset: 0, after_seq: Number(at) } : { offset: Number(at) }
+    const page = await fetchPage(system, queue, { ...from, limit })
+    // A topic with several queues, and a provider that is not ours, know no seq: they count.
+    return page.map((found, index) => ({
+      letter: toLetter(queue, found),
+      cursor: found.seq === undefined ? `offset.${from.offset + index + 1}` : `seq.${found.seq}`,
+    }))
   },
 
   async show(system, { name, key }) {
     for (let offset = 0; ; offset += PAGE) {
-      const page = await fetchPage(system, name, offset, PAGE)
+      const page = await fetchPage(system, name, { offset, limit: PAGE })
       const found = page.find(({ id }) => id === key)
       if (found) {
         return { ...toLetter(name, found), content: found.payload, failures: found.history ?? [], behind: [] }
@@ -63,8 +71,8 @@ export const queueLetters: LetterBox = {
   },
 }
 
-async function fetchPage({ call }: System, topic: string, offset: number, limit: number) {
-  return messages.parse(await call('engine::queue::dlq_messages', { topic, offset, limit }))
+async function fetchPage({ call }: System, topic: string, page: { offset: number; limit: number }) {
+  return messages.parse(await call('engine::queue::dlq_messages', { topic, ...page }))
 }
 
 function toLetter(queue: string, found: z.output<typeof message>): Letter {

@@ -127,6 +127,12 @@ export interface ReadableView extends ViewReader<unknown>, Searchable {
   close(): void
 }
 
+/** Where an effect comes from: the position of its event, and its number among the effects of that, from 1 on. */
+export interface EffectPlace {
+  readonly position: Position
+  readonly n: number
+}
+
 /**
  * One generation of one view, from its writer's side.
  * Every method rejects with a CqrsError (CQRS_STORE_…) if the store fails.
@@ -164,8 +170,8 @@ export interface ViewStore {
     idempotencyKey: string,
     failure: { attempts: number; error: string; at: string },
   ): Promise<void>
-  /** Dead effects, oldest first; only one of them if a key is given. */
-  deadEffects(limit: number, idempotencyKey?: string): Promise<RecordedEffect[]>
+  /** Dead effects, oldest first, those behind a place; only one of them if a key is given. */
+  deadEffects(limit: number, idempotencyKey?: string, after?: EffectPlace): Promise<RecordedEffect[]>
   /** Makes dead effects pending again, all or one. @returns how many were */
   redriveEffects(idempotencyKey?: string): Promise<number>
   /** Gives a dead effect up, with who and why. @returns whether it was dead */

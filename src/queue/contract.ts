@@ -138,8 +138,11 @@ export interface QueueStore {
   read(queue: string, after: number, limit: number, maxBytes: number): Promise<MessagePage>
   /** The messages of `seqs` that are still there, in order; see {@link read} for `maxBytes`. */
   load(queue: string, seqs: number[], maxBytes: number): Promise<StoredMessage[]>
-  /** Dead letters in their original order. The cost grows with `offset`. */
-  deadLetters(queue: string, offset: number, limit: number): Promise<DeadLetter[]>
+  /**
+   * Dead letters in their original order, those above the seq `after` (default 0). The cost grows with
+   * `offset`, not with `after`.
+   */
+  deadLetters(queue: string, offset: number, limit: number, after?: number): Promise<DeadLetter[]>
   /**
    * Puts up to `limit` dead letters back, oldest first, with no attempts and their original seqs.
    * Answers how many.

@@ -204,10 +204,15 @@ export class DurableQueue {
     return false
   }
 
-  /** Dead letters of a queue in original order, of a topic subscriber by subscriber. */
-  async deadLetters(name: string, offset: number, limit: number): Promise<DeadLetter[]> {
+  /**
+   * Dead letters of a queue in original order, of a topic subscriber by subscriber. `after`, the seq of a dead
+   * letter, goes on behind it; it has no meaning for a topic with several subscribers.
+   */
+  async deadLetters(name: string, offset: number, limit: number, after = 0): Promise<DeadLetter[]> {
     const [queue, ...others] = this.#queues.resolve(name)
-    if (queue && others.length === 0) return this.#options.store.deadLetters(queue.name, offset, limit)
+    if (queue && others.length === 0) {
+      return this.#options.store.deadLetters(queue.name, offset, limit, after)
+    }
     const found = await Promise.all(
       this.#queues.resolve(name).map((each) => this.#options.store.deadLetters(each.name, 0, offset + limit)),
     )

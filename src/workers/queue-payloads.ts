@@ -37,8 +37,14 @@ export const pagePayload = z
     ...queueOrTopic,
     offset: z.int().min(0).default(0),
     limit: z.int().min(1).max(1_000).default(50),
+    after_seq: z.int().min(0).default(0),
   })
-  .transform(({ offset, limit, ...rest }, context) => ({ name: toName(rest, context), offset, limit }))
+  .transform(({ offset, limit, after_seq: after, ...rest }, context) => ({
+    name: toName(rest, context),
+    offset,
+    limit,
+    after,
+  }))
 
 /** `iii::queue::unsubscribe` */
 export const unsubscribePayload = z.object({ topic: name, function_id: name })

@@ -164,7 +164,11 @@ export function registerQueueProvider({ iii, queue, log, drainMs }: QueueProvide
     'engine::queue::dlq_messages',
     pagePayload,
     'Dead letters of a queue or topic',
-    async ({ name, offset, limit }) => (await queue.deadLetters(name, offset, limit)).map(toDlqMessage),
+    async ({ name, offset, limit, after }) => {
+      const letters = await queue.deadLetters(name, offset, limit, after)
+      const isOneQueue = (await queue.status(name)).length === 1
+      return letters.map((letter) => toDlqMessage(letter, isOneQueue))
+    },
   )
 
   const offerTopics = () =>

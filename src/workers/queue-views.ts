@@ -65,9 +65,11 @@ export function toListed({ tail: _, subscription, ...queue }: QueueStatus): Reco
 }
 
 /** A dead letter as `engine::queue::dlq_messages` shows it, with what iii's own keys have no place for. */
-export function toDlqMessage(letter: DeadLetter): Record<string, unknown> {
+export function toDlqMessage(letter: DeadLetter, hasSeq: boolean): Record<string, unknown> {
   return {
     id: letter.id,
+    // Only within one queue it says where to go on.
+    ...(hasSeq ? { seq: letter.seq } : {}),
     payload: JSON.parse(letter.data) as unknown,
     error: letter.error,
     failed_at: Math.floor(letter.failedAt / 1_000),

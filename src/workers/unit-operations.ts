@@ -19,6 +19,7 @@ const inputs = {
   discard: z.object({ position, by, reason }),
   deadEffects: z.object({
     idempotencyKey: idempotencyKey.optional(),
+    after: z.object({ position: z.int().min(0), n: z.int().min(0) }).optional(),
     limit: z.int().min(1).max(1_000).default(50),
   }),
   redriveEffects: z.object({ idempotencyKey: idempotencyKey.optional() }),
@@ -62,8 +63,8 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
       })
     },
     'ops::effects::dead': async (payload) => {
-      const { limit, idempotencyKey } = parseRequest(inputs.deadEffects, payload)
-      return view.deadEffects(limit, idempotencyKey)
+      const { limit, idempotencyKey, after } = parseRequest(inputs.deadEffects, payload)
+      return view.deadEffects(limit, idempotencyKey, after)
     },
     'ops::effects::redrive': async (payload) => {
       const { idempotencyKey } = parseRequest(inputs.redriveEffects, payload)

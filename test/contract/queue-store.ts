@@ -195,6 +195,8 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
       await bury(store, 3, 1, 4)
       expect(await deadIds(store)).toEqual(['a', 'c', 'd'])
       expect((await store.deadLetters('jobs', 1, 1)).map(({ id }) => id)).toEqual(['c'])
+      const [first] = await store.deadLetters('jobs', 0, 1)
+      expect((await store.deadLetters('jobs', 0, 1, first?.seq)).map(({ id }) => id)).toEqual(['c'])
       expect(await store.deadLetters('other', 0, 10)).toEqual([])
     })
 

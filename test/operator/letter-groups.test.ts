@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import app from '../../src/inventory/app.ts'
 import { errorPattern, fingerprint } from '../../src/operator/fingerprint.ts'
-import { discardLetters, listGroups, redriveLetters } from '../../src/operator/letters.ts'
+import { listGroups } from '../../src/operator/letters.ts'
+import { discardLetters, redriveLetters } from '../../src/operator/letters-bulk.ts'
 import type { System } from '../../src/operator/system.ts'
 
 const sold = { source: 'parked', name: 'inventory-list', kind: 'inventory-item-sold' } as const
@@ -76,7 +77,8 @@ function systemWith(errors: ReadonlyMap<number, string>) {
     'ops::parked::discard::inventory-list': settle('discard'),
   }
   const call: System['call'] = async (id, input) => functions[id]?.(input as never)
-  return { system: { app, call } as System, letters, settled }
+  const now = () => new Date('2026-01-02T00:00:00.000Z')
+  return { system: { app, call, now } as System, letters, settled }
 }
 
 const ERRORS = new Map([
@@ -109,8 +111,8 @@ test('a group is redriven and discarded as a whole, in order, and no other lette
   const { groups } = await listGroups(system, {})
   const [shelves, prices] = groups.map((group) => group.fingerprint) as [string, string]
   expect(await redriveLetters(system, { fingerprint: shelves })).toMatchObject({ redriven: 3 })
-  const discard = { fingerprint: prices, reason: 'a test', by: 'ada' }
-  expect(await discardLetters(system, discard)).toMatchObject({ discarded: 1 })
+  const discard = { fingerprint: prices, reason: 'a test' }
+  expect(await discardLetters(system, discard, { by: 'ada', from: 'cli' })).toMatchObject({ discarded: 1 })
   expect(settled).toEqual(['redrive 1', 'redrive 4', 'redrive 7', 'discard 2'])
   await expect(redriveLetters(system, { fingerprint: shelves })).rejects.toMatchObject({
     code: 'CQRS_NOT_FOUND',

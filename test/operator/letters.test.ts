@@ -3,7 +3,8 @@ import inventory from '../../src/inventory/app.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { EventLog } from '../../src/log/contract.ts'
 import type { ActionStore } from '../../src/operator/actions.ts'
-import { discardLetters, listLetters, redriveLetters, showLetter } from '../../src/operator/letters.ts'
+import { listLetters, showLetter } from '../../src/operator/letters.ts'
+import { discardLetters, redriveLetters } from '../../src/operator/letters-bulk.ts'
 import type { System } from '../../src/operator/system.ts'
 
 type Answers = Record<string, (payload: never, unit: string) => unknown>
@@ -34,6 +35,7 @@ function system(answers: Answers) {
   return { fake, calls }
 }
 
+const ada = { by: 'ada', from: 'cli' }
 const parkedEvent = {
   position: 7,
   sequence: 'inventory-item-lamp',
@@ -61,16 +63,16 @@ const answers = {
   'ops::effects::dead': () => [deadEffect],
 }
 
-test('letters of every source stand in one list, oldest first, each under an id of its own', async () => {
+test('letters of every source stand in one list, each under an id of its own', async () => {
   const { fake } = system(answers)
-  const { letters, more } = await listLetters(fake, {})
+  const { letters, next } = await listLetters(fake, {})
   expect(letters.map(({ id }) => id)).toEqual([
-    'effect:inventory-alert:9.1',
-    'parked:inventory-list:7',
     'queue:orders:m-1',
+    'parked:inventory-list:7',
+    'effect:inventory-alert:9.1',
   ])
   expect(letters[1]).toMatchObject({ status: 'dead', error: 'boom', attempts: 5, waiting: 2 })
-  expect(more).toBe(false)
+  expect(next).toBeNull()
   expect((await listLetters(fake, { source: 'effect' })).letters).toHaveLength(1)
   expect((await listLetters(fake, { name: 'orders' })).letters).toHaveLength(1)
 })
@@ -79,7 +81,7 @@ test('while the queue worker is away the other letters are listed, and what is l
   const away = () => Promise.reject(new CqrsError('CQRS_ENGINE_UNREACHABLE', 'no worker'))
   const { fake } = system({ ...answers, 'engine::queue::dlq_topics': away })
   const page = await listLetters(fake, {})
-  expect(page.letters.map(({ source }) => source)).toEqual(['effect', 'parked'])
+  expect(page.letters.map(({ source }) => source)).toEqual(['parked', 'effect'])
   expect(page.unavailable).toEqual(['queue'])
 })
 
@@ -92,7 +94,7 @@ test('while the worker of one projection is away, the letters of the others are 
         : answers['ops::parked::letters'](payload, unit),
   })
   const page = await listLetters(fake, {})
-  expect(page.letters.map(({ source }) => source)).toEqual(['effect', 'parked', 'queue'])
+  expect(page.letters.map(({ source }) => source)).toEqual(['queue', 'parked', 'effect'])
   expect(page.unavailable).toEqual(['parked'])
 })
 
@@ -143,7 +145,7 @@ test('a parked event that was settled before its turn does not end a redrive; an
 
 test('an effect is given up under its idempotency key, with the reason', async () => {
   const { fake, calls } = system({ ...answers, 'ops::effects::discard': () => ({ discarded: 1 }) })
-  await discardLetters(fake, { id: 'effect:inventory-alert:9.1', reason: 'sent by hand', by: 'ada' })
+  await discardLetters(fake, { id: 'effect:inventory-alert:9.1', reason: 'sent by hand' }, ada)
   expect(calls).toEqual([
     {
       functionId: 'ops::effects::discard::inventory-alert',
@@ -165,7 +167,7 @@ test.each(['42', 'parked:list:x', 'effect:alert:9', 'effect:alert:9.', 'queue:or
 
 test('a letter is not given up without a reason', async () => {
   const request = { id: 'effect:inventory-alert:9.1', reason: '  ' }
-  await expect(discardLetters(system(answers).fake, request)).rejects.toMatchObject({
+  await expect(discardLetters(system(answers).fake, request, ada)).rejects.toMatchObject({
     code: 'CQRS_VALIDATION',
     message: expect.stringContaining('reason'),
   })

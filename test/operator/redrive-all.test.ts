@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import app from '../../src/inventory/app.ts'
-import { listLetters, redriveLetters } from '../../src/operator/letters.ts'
+import { redriveLetters } from '../../src/operator/letters-bulk.ts'
 import type { System } from '../../src/operator/system.ts'
 
 const parked = (position: number) => ({
@@ -44,11 +44,4 @@ test('redriving everything tries every parked sequence once, also those that fai
   const { system, tried } = systemWith(1_200)
   expect(await redriveLetters(system, { all: true })).toMatchObject({ redriven: 600 })
   expect(tried).toEqual(Array.from({ length: 1_200 }, (_, index) => index + 1))
-})
-
-test('a list says that there are more, up to its largest limit', async () => {
-  const { system } = systemWith(501)
-  expect(await listLetters(system, { limit: 500 })).toMatchObject({ more: true })
-  expect((await listLetters(system, { limit: 500, name: 'inventory-stats' })).letters).toEqual([])
-  expect(await listLetters(systemWith(500).system, { limit: 500 })).toMatchObject({ more: false })
 })

@@ -68,11 +68,12 @@ test.each([
 test.each([
   { args: ['worker'], says: 'missing required argument' },
   { args: ['dlq', 'show', '42'], says: 'parked:<projection>:<position> or effect:<reactor>' },
-  { args: ['dlq', 'redrive'], says: 'one of <id>, --group <group>, --name <name> and --all' },
+  { args: ['dlq', 'redrive'], says: 'one of <id>, a filter such as --name or --group, and --all' },
   {
     args: ['dlq', 'redrive', 'queue:a:1', '--all'],
-    says: 'one of <id>, --group <group>, --name <name> and --all',
+    says: 'one of <id>, a filter such as --name or --group, and --all',
   },
+  { args: ['dlq', 'redrive', 'queue:a:1', '--dry-run'], says: '--dry-run is for several letters' },
   { args: ['dlq', 'discard', 'queue:a:1'], says: '--reason' },
   { args: ['dlq', 'list', '--limit', '0'], says: 'a whole number from 1 to 500' },
   { args: ['chaos', '--kind', 'cut', '--role', 'engine'], says: 'cut cannot hit engine' },

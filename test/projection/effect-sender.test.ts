@@ -86,6 +86,10 @@ test('a dead effect is listed, made pending again and sent, or given up with who
     { idempotencyKey: 'balances:1:1', attempts: 5, error: 'refused', failedAt: '2024-01-01T00:00:00.000Z' },
     { idempotencyKey: 'balances:2:1' },
   ])
+  expect(await view.deadEffects(10, undefined, { position: 1, n: 1 })).toMatchObject([
+    { idempotencyKey: 'balances:2:1' },
+  ])
+  expect(await view.deadEffects(10, undefined, { position: 2, n: 1 })).toEqual([])
   expect(await view.redriveEffects('balances:1:1')).toBe(1)
   expect(await view.redriveEffects('balances:1:1')).toBe(0)
   expect(await view.pendingEffects(10)).toMatchObject([{ idempotencyKey: 'balances:1:1', attempts: 0 }])

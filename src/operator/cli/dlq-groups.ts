@@ -20,7 +20,7 @@ export function groupsCommand(context: CliContext): Command {
       'after',
       `
 Letters are of one group if they are of one queue or projection, for one type of event, function or target, and their errors
-differ only in numbers, ids, times and what is quoted. At most 1,000 letters of each queue and projection are looked at.
+differ only in numbers, ids, times and what is quoted. At most 5,000 letters are looked at.
 
 Examples:
   cqrs dlq groups

@@ -1,11 +1,20 @@
 import { Command, InvalidArgumentError } from 'commander'
-import type { Letter, LetterDetails, LetterSource, RedriveRequest } from '../contract.ts'
+import type { Letter, LetterDetails, LettersRequest } from '../contract.ts'
 import { parseLetterId } from '../letter-id.ts'
 import type { CliContext } from './context.ts'
-import { fingerprintOption, groupsCommand } from './dlq-groups.ts'
+import {
+  type BulkOptions,
+  bulk,
+  chosen,
+  type FilterOptions,
+  filterOf,
+  sayUnavailable,
+  withFilter,
+} from './dlq-bulk.ts'
+import { groupsCommand } from './dlq-groups.ts'
 import { withOperations } from './operations.ts'
 import { type Column, count, cut, layOut, printable } from './table.ts'
-import { oneOf, wholeNumber } from './values.ts'
+import { wholeNumber } from './values.ts'
 
 /** `cqrs dlq`: dead letters of the queue, parked events and dead effects, in one list. */
 export function dlqCommand(context: CliContext): Command {
@@ -26,26 +35,28 @@ taker refused too often (effect:<reactor>:<position>.<n>).`,
 }
 
 function listCommand(context: CliContext): Command {
-  return new Command('list')
+  return withFilter(new Command('list'))
     .description('List dead letters, parked events and dead effects.')
-    .option(
-      '--source <source>',
-      'only those of one source: queue, parked or effect',
-      oneOf(['queue', 'parked', 'effect']),
-    )
-    .option('--name <name>', 'only those of this queue or projection')
-    .option('-n, --limit <letters>', 'letters of each queue and projection', wholeNumber(1, 500), 50)
+    .option('-n, --limit <letters>', 'letters of one page', wholeNumber(1, 500), 50)
+    .option('--after <next>', 'go on behind the page before')
     .option('--json', 'print the page as JSON')
-    .addHelpText('after', '\nExamples:\n  cqrs dlq list\n  cqrs dlq list --source parked --json')
-    .action(async (options: { source?: LetterSource; name?: string; limit: number; json?: boolean }) => {
-      const { json, ...input } = options
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cqrs dlq list
+  cqrs dlq list --source parked --error "no such shelf"
+  cqrs dlq list --what inventory-item-sold --json`,
+    )
+    .action(async (options: FilterOptions & Pick<LettersRequest, 'limit' | 'after'> & { json?: boolean }) => {
+      const { json, limit, after } = options
+      const input: LettersRequest = { ...filterOf(options), limit, after }
       const page = await withOperations(context, (call) => call('ops::dlq-list', input))
       if (json) return context.print(JSON.stringify(page, null, 2))
       sayUnavailable(context, page.unavailable)
-      if (page.letters.length === 0) return context.print('There are none.')
-      for (const line of layOut(COLUMNS, page.letters)) context.print(line)
-      if (page.more)
-        context.print('\nThere are more: raise --limit, or choose a queue or projection with --name.')
+      if (page.letters.length > 0) for (const line of layOut(COLUMNS, page.letters)) context.print(line)
+      else context.print(page.next === null ? 'There are none.' : 'None among those looked at so far.')
+      if (page.next !== null) context.print(`\nThere are more to look at: --after ${page.next}`)
     })
 }
 
@@ -63,71 +74,50 @@ function showCommand(context: CliContext): Command {
 }
 
 function redriveCommand(context: CliContext): Command {
-  return new Command('redrive')
+  return withFilter(new Command('redrive'))
     .description('Try letters again, in their original order.')
     .argument('[id]', 'the letter', letterId)
-    .option('--group <group>', 'all of this group of "cqrs dlq groups"', fingerprintOption)
-    .option('--name <name>', 'all of this queue or projection')
     .option('--all', 'all there are')
+    .option('--dry-run', 'count and show them, and do nothing')
     .option('--json', 'print the answer as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  cqrs dlq redrive queue:inventory-list:7\n  cqrs dlq redrive --name inventory-list\n  cqrs dlq redrive --all',
+      `
+Examples:
+  cqrs dlq redrive queue:inventory-list:7
+  cqrs dlq redrive --error ECONNREFUSED --dry-run
+  cqrs dlq redrive --name inventory-list
+  cqrs dlq redrive --all`,
     )
-    .action(
-      async (
-        id: string | undefined,
-        options: { group?: string; name?: string; all?: boolean; json?: boolean },
-        command: Command,
-      ) => {
-        const inputs: RedriveRequest[] = [
-          ...(id === undefined ? [] : [{ id }]),
-          ...(options.group === undefined ? [] : [{ fingerprint: options.group }]),
-          ...(options.name === undefined ? [] : [{ name: options.name }]),
-          ...(options.all ? [{ all: true as const }] : []),
-        ]
-        const [input] = inputs
-        if (!input || inputs.length > 1)
-          return command.error('error: give one of <id>, --group <group>, --name <name> and --all')
-        const result = await withOperations(context, (call) => call('ops::dlq-redrive', input))
-        if (options.json) context.print(JSON.stringify(result, null, 2))
-        else {
-          sayUnavailable(context, result.unavailable)
-          context.print(`${count(result.redriven)} redriven.`)
-        }
-      },
-    )
-}
-
-function discardCommand(context: CliContext): Command {
-  return new Command('discard')
-    .description('Give letters up for good; what waits behind them goes on.')
-    .argument('[id]', 'the letter', letterId)
-    .option('--group <group>', 'all of this group of "cqrs dlq groups"', fingerprintOption)
-    .requiredOption('--reason <text>', 'why; it goes to the log, and for a parked event into the view')
-    .option('--json', 'print the answer as JSON')
-    .addHelpText(
-      'after',
-      '\nExample:\n  cqrs dlq discard parked:inventory-list:42 --reason "item was a test"',
-    )
-    .action(async (id: string | undefined, options: DiscardOptions, command: Command) => {
-      const { reason, json, group } = options
-      if ((id === undefined) === (group === undefined))
-        return command.error('error: give one of <id> and --group <group>')
-      const which = id === undefined ? { fingerprint: String(group) } : { id }
-      const result = await withOperations(context, (call) =>
-        call('ops::dlq-discard', { ...which, reason, by: context.process.env.USER }),
+    .action(async (id: string | undefined, options: BulkOptions, command: Command) => {
+      const input = chosen(id, options, command)
+      await bulk(context, options.json, 'redriven', (call, page) =>
+        call('ops::dlq-redrive', { ...input, ...page }),
       )
-      if (json) return context.print(JSON.stringify(result, null, 2))
-      sayUnavailable(context, result.unavailable)
-      context.print(`${count(result.discarded)} discarded.`)
     })
 }
 
-interface DiscardOptions {
-  readonly reason: string
-  readonly group?: string
-  readonly json?: boolean
+function discardCommand(context: CliContext): Command {
+  return withFilter(new Command('discard'))
+    .description('Give letters up for good; what waits behind them goes on.')
+    .argument('[id]', 'the letter', letterId)
+    .requiredOption('--reason <text>', 'why; it is recorded, for a parked event also in the view')
+    .option('--all', 'all there are')
+    .option('--dry-run', 'count and show them, and do nothing')
+    .option('--json', 'print the answer as JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cqrs dlq discard parked:inventory-list:42 --reason "item was a test"
+  cqrs dlq discard --what test-event --reason "a test" --dry-run`,
+    )
+    .action(async (id: string | undefined, options: BulkOptions & { reason: string }, command: Command) => {
+      const input = { ...chosen(id, options, command), reason: options.reason }
+      await bulk(context, options.json, 'discarded', (call, page) =>
+        call('ops::dlq-discard', { ...input, ...page }),
+      )
+    })
 }
 
 const COLUMNS: readonly Column<Letter>[] = [
@@ -169,16 +159,6 @@ function renderFailure(failure: unknown): string {
   if (at === undefined || text === undefined) return `  ${printable(JSON.stringify(failure))}`
   const time = typeof at === 'number' ? new Date(at).toISOString() : at
   return `  ${time}  ${printable(String(text))}`
-}
-
-const HOLDERS: Readonly<Record<LetterSource, string>> = {
-  queue: 'The queue worker does not answer: dead letters of queues are left out.',
-  parked: 'The projections worker does not answer: parked events are left out.',
-  effect: 'The projections worker does not answer: dead effects are left out.',
-}
-
-function sayUnavailable(context: CliContext, sources: readonly LetterSource[] = []): void {
-  for (const source of sources) context.print(HOLDERS[source])
 }
 
 function letterId(text: string): string {

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { RecordedEffect, ViewChange } from '../contract.ts'
+import type { EffectPlace, RecordedEffect, ViewChange } from '../contract.ts'
 import { type EffectRow, toEffect } from './rows.ts'
 
 /** The effects of one view: pending until they are sent and forgotten, dead when they failed too often. */
@@ -19,8 +19,9 @@ export class EffectTable {
     return this.#sql.pending.all(limit).map((row) => toEffect(row as unknown as EffectRow))
   }
 
-  dead(limit: number, idempotencyKey: string | undefined): RecordedEffect[] {
-    const rows = this.#sql.dead.all(idempotencyKey ?? null, idempotencyKey ?? null, limit)
+  dead(limit: number, idempotencyKey: string | undefined, after?: EffectPlace): RecordedEffect[] {
+    const only = idempotencyKey ?? null
+    const rows = this.#sql.dead.all(only, only, after?.position ?? 0, after?.n ?? 0, limit)
     return rows.map((row) => toEffect(row as unknown as EffectRow))
   }
 
@@ -57,8 +58,13 @@ function statements(db: DatabaseSync) {
       `INSERT OR IGNORE INTO effects (idempotency_key, effect, status) VALUES (?, ?, 'pending')`,
     ),
     pending: db.prepare(`SELECT * FROM effects WHERE status = 'pending' ORDER BY id LIMIT ?`),
-    dead: db.prepare(`SELECT * FROM effects WHERE status = 'dead' AND (? IS NULL OR idempotency_key = ?)
-      ORDER BY id LIMIT ?`),
+    // A key is `<reactor>:<position>:<n>`, and the name of a reactor has no colon.
+    dead: db.prepare(`SELECT effects.* FROM effects,
+        (SELECT id, substr(idempotency_key, instr(idempotency_key, ':') + 1) AS place FROM effects
+          WHERE status = 'dead') AS places
+      WHERE effects.id = places.id AND (? IS NULL OR idempotency_key = ?)
+        AND (CAST(place AS INTEGER), CAST(substr(place, instr(place, ':') + 1) AS INTEGER)) > (?, ?)
+      ORDER BY effects.id LIMIT ?`),
     remove: db.prepare('DELETE FROM effects WHERE idempotency_key = ?'),
     fail: db.prepare(`UPDATE effects SET status = 'dead', attempts = ?, error = ?, failed_at = ?
       WHERE idempotency_key = ?`),

@@ -7,6 +7,7 @@ import { openDatabase } from '../../sqlite/open.ts'
 import type {
   Checkpoint,
   CommitOutcome,
+  EffectPlace,
   ParkedCounts,
   ParkedEvent,
   RecordedEffect,
@@ -213,8 +214,8 @@ class SqliteViewStore implements ViewStore {
     this.#run(() => this.#effects.failed(idempotencyKey, failure))
   }
 
-  async deadEffects(limit: number, idempotencyKey?: string): Promise<RecordedEffect[]> {
-    return this.#run(() => this.#effects.dead(limit, idempotencyKey))
+  async deadEffects(limit: number, idempotencyKey?: string, after?: EffectPlace): Promise<RecordedEffect[]> {
+    return this.#run(() => this.#effects.dead(limit, idempotencyKey, after))
   }
 
   async redriveEffects(idempotencyKey?: string): Promise<number> {

@@ -104,8 +104,8 @@ export class MessageTable {
     return this.#damaged.splice(0)
   }
 
-  deadLetters(queue: number, tail: number, offset: number, limit: number): DeadLetter[] {
-    return this.#statements.deadLetters.all(queue, queue, tail, limit, offset).map(toDeadLetter)
+  deadLetters(queue: number, tail: number, offset: number, limit: number, after: number): DeadLetter[] {
+    return this.#statements.deadLetters.all(queue, after, queue, tail, limit, offset).map(toDeadLetter)
   }
 
   /** Puts up to `limit` dead letters back, oldest first; answers how many. */
@@ -177,7 +177,8 @@ const SQL = {
          SELECT key, message_id, function_id, message_group, data, checksum, ?, ?, ?, ? FROM messages WHERE key = ${KEY}`,
   read: `${MESSAGE} WHERE m.key > ${KEY} AND m.key <= ${KEY} ORDER BY m.key LIMIT ?`,
   load: `${MESSAGE} WHERE m.key = ${KEY}`,
-  deadLetters: `SELECT ${SEQ}, * FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ? OFFSET ?`,
+  deadLetters: `SELECT ${SEQ}, * FROM dead_letters WHERE key > ${KEY} AND key <= ${KEY}
+                ORDER BY key LIMIT ? OFFSET ?`,
   oldestDead: `SELECT ${SEQ} FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`,
   findDead: `SELECT ${SEQ} FROM dead_letters WHERE message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
   removeDead: `DELETE FROM dead_letters WHERE key = ${KEY}`,

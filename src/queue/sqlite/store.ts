@@ -125,8 +125,9 @@ class SqliteQueueStore implements QueueStore {
     return (await this.#ask<StoredMessage[] | undefined>({ do: 'load', queue, seqs, maxBytes })) ?? []
   }
 
-  async deadLetters(queue: string, offset: number, limit: number): Promise<DeadLetter[]> {
-    return (await this.#ask<DeadLetter[] | undefined>({ do: 'dead-letters', queue, offset, limit })) ?? []
+  async deadLetters(queue: string, offset: number, limit: number, after = 0): Promise<DeadLetter[]> {
+    const request = { do: 'dead-letters', queue, offset, limit, after } as const
+    return (await this.#ask<DeadLetter[] | undefined>(request)) ?? []
   }
 
   async redrive(queue: string, limit: number): Promise<number> {

@@ -1,0 +1,97 @@
+import type { Command } from 'commander'
+import type { BulkRequest, BulkStep, LetterSource, LettersFilter, RedriveRequest } from '../contract.ts'
+import type { CliContext } from './context.ts'
+import { fingerprintOption } from './dlq-groups.ts'
+import { type CallOperation, withOperations } from './operations.ts'
+import { count, cut } from './table.ts'
+import { oneOf } from './values.ts'
+
+/** The options that choose letters. */
+export interface FilterOptions extends Omit<LettersFilter, 'fingerprint'> {
+  readonly group?: string
+}
+
+/** What commands on several letters take. */
+export interface BulkOptions extends FilterOptions {
+  readonly all?: true
+  readonly dryRun?: true
+  readonly json?: boolean
+}
+
+/** Adds the options that choose letters. */
+export function withFilter(command: Command): Command {
+  return command
+    .option(
+      '--source <source>',
+      'only those of one source: queue, parked or effect',
+      oneOf(['queue', 'parked', 'effect']),
+    )
+    .option('--name <name>', 'only those of this queue or projection')
+    .option('--status <status>', 'only those that are dead, or retrying', oneOf(['dead', 'retrying']))
+    .option('--what <text>', 'only those with this in their WHAT: type, stream, function, target')
+    .option('--error <text>', 'only those with this in their error')
+    .option('--group <group>', 'only those of this group of "cqrs dlq groups"', fingerprintOption)
+}
+
+/** The filter that options stand for. */
+export function filterOf({ source, name, status, what, error, group }: FilterOptions): LettersFilter {
+  return { source, name, status, what, error, fingerprint: group }
+}
+
+/** The letters that a command line means; ends the program if it means none or contradicts itself. */
+export function chosen(id: string | undefined, options: BulkOptions, command: Command): RedriveRequest {
+  const { all, dryRun } = options
+  const filter = filterOf(options)
+  const isFiltered = Object.values(filter).some((value) => value !== undefined)
+  if ([id !== undefined, isFiltered, all === true].filter(Boolean).length !== 1) {
+    return command.error('error: give one of <id>, a filter such as --name or --group, and --all')
+  }
+  if (id === undefined) return { ...filter, ...(all && { all }), ...(dryRun && { dryRun }) }
+  if (dryRun) return command.error('error: --dry-run is for several letters; "cqrs dlq show" shows one')
+  return { id }
+}
+
+type Done = 'redriven' | 'discarded'
+
+/** Calls an operation on letters step by step until there are no more, and says what was done. */
+export async function bulk(
+  context: CliContext,
+  json: boolean | undefined,
+  done: Done,
+  step: (
+    call: CallOperation,
+    page: Pick<BulkRequest, 'after' | 'asOf'>,
+  ) => Promise<BulkStep & { readonly [key in Done]?: number }>,
+): Promise<void> {
+  const total = await withOperations(context, async (call) => {
+    let sum = await step(call, {})
+    let last = sum
+    while (typeof last.next === 'string') {
+      last = await step(call, { after: last.next, ...(last.asOf && { asOf: last.asOf }) })
+      sum = {
+        ...sum,
+        [done]: (sum[done] ?? 0) + (last[done] ?? 0),
+        matched: (sum.matched ?? 0) + (last.matched ?? 0),
+        unavailable: [...new Set([...(sum.unavailable ?? []), ...(last.unavailable ?? [])])],
+        next: null,
+      }
+    }
+    return sum
+  })
+  if (json) return context.print(JSON.stringify(total, null, 2))
+  sayUnavailable(context, total.unavailable)
+  if (!total.examples) return context.print(`${count(total[done] ?? 0)} ${done}.`)
+  for (const { id, what, error } of total.examples)
+    context.print(`${id}  ${cut(what, 50)}  ${cut(error, 80)}`)
+  context.print(`${count(total.matched ?? 0)} would be ${done}; nothing was done.`)
+}
+
+const HOLDERS: Readonly<Record<LetterSource, string>> = {
+  queue: 'The queue worker does not answer: dead letters of queues are left out.',
+  parked: 'The projections worker does not answer: parked events are left out.',
+  effect: 'The projections worker does not answer: dead effects are left out.',
+}
+
+export function sayUnavailable(context: CliContext, sources: readonly LetterSource[] = []): void {
+  for (const source of sources) context.print(HOLDERS[source])
+}

@@ -1,0 +1,155 @@
+import { z } from 'zod'
+import { CqrsError, isCqrsError } from '../kernel/errors.ts'
+import { isMeant } from '../kernel/unit.ts'
+import type { Letter, LetterSource } from './contract.ts'
+import { effectLetters } from './effect-letters.ts'
+import type { LetterBox, ListedLetter } from './letter-box.ts'
+import { parkedLetters } from './parked-letters.ts'
+import { queueLetters } from './queue-letters.ts'
+import type { System } from './system.ts'
+
+/** The places where letters lie, in the order in which they are listed. */
+export const BOXES: Readonly<Record<LetterSource, LetterBox>> = {
+  queue: queueLetters,
+  parked: parkedLetters,
+  effect: effectLetters,
+}
+
+/** Letters that are fetched at once. */
+const RUN = 500
+
+/** Letters that one call looks at, so that a rare error does not go through all of them in one call. */
+export const SCAN = 5_000
+
+/** Which letters; everything that is given has to fit. */
+export const letterFilter = z.object({
+  source: z.enum(['queue', 'parked', 'effect']).optional(),
+  /** A queue, a projection, or a partition of one. */
+  name: z.string().min(1).optional(),
+  status: z.enum(['dead', 'retrying']).optional(),
+  /** Part of what it is: the type or the sequence of an event, the function of a message, the target of an effect. */
+  what: z.string().min(1).optional(),
+  /** Part of the error. */
+  error: z.string().min(1).optional(),
+  /** A group of letters that failed in the same way; see fingerprint.ts. */
+  fingerprint: z
+    .string()
+    .regex(/^[0-9a-f]{12}$/)
+    .optional(),
+})
+
+export type LetterFilter = z.output<typeof letterFilter>
+
+/** Where a walk stands: at a name of a source, behind a letter there. */
+interface Place {
+  readonly source: LetterSource
+  readonly name: string
+  readonly after: string | undefined
+}
+
+/** A stretch of a walk through the letters. */
+export interface LetterWalk {
+  /** By source, then by name, then in their original order. */
+  readonly letters: readonly ListedLetter[]
+  /** Give it as `after` to go on; null at the end. */
+  readonly next: string | null
+  /** Sources of which some worker is away, so that letters are left out. */
+  readonly unavailable: readonly LetterSource[]
+}
+
+/**
+ * Walks through the letters that fit. A letter that is settled or comes back meanwhile moves no other: the next
+ * stretch begins behind the last one that was looked at, not after so many.
+ *
+ * @param after the `next` of the stretch before
+ * @param limit letters to gather; there may be fewer, and still more to come
+ * @throws CqrsError CQRS_VALIDATION if `after` is none
+ */
+export async function walkLetters(
+  system: System,
+  filter: LetterFilter,
+  { after, limit }: { after?: string | undefined; limit: number },
+): Promise<LetterWalk> {
+  const letters: ListedLetter[] = []
+  const unavailable = new Set<LetterSource>()
+  let place = after === undefined ? undefined : readPlace(after)
+  let left = SCAN
+  const boxes = Object.values(BOXES).filter(({ source }) => !filter.source || source === filter.source)
+  for (const box of boxes.slice(place ? boxes.findIndex(({ source }) => source === place?.source) : 0)) {
+    const names = await reached(box, unavailable, async () =>
+      (await box.names(system)).filter((name) => !filter.name || isMeant(filter.name, name)).sort(),
+    )
+    for (const name of names ?? []) {
+      if (place?.source === box.source && name < place.name) continue
+      let from: string | undefined =
+        place?.source === box.source && name === place.name ? place.after : undefined
+      for (;;) {
+        if (letters.length >= limit || left <= 0) {
+          return {
+            letters,
+            next: writePlace({ source: box.source, name, after: from }),
+            unavailable: [...unavailable],
+          }
+        }
+        const wanted = Math.min(RUN, left, hasTextFilter(filter) ? RUN : limit - letters.length)
+        const run = await reached(box, unavailable, () => box.list(system, name, wanted, from))
+        if (!run) break
+        left -= run.length
+        const fitting = run.filter(({ letter }) => fits(letter, filter))
+        const room = limit - letters.length
+        letters.push(...fitting.slice(0, room))
+        from = (fitting.length > room ? letters : run).at(-1)?.cursor ?? from
+        if (fitting.length <= room && run.length < wanted) break
+      }
+    }
+    place = undefined
+  }
+  return { letters, next: null, unavailable: [...unavailable] }
+}
+
+/** What `ask` gives; nothing, and the source is noted, if its worker is away. */
+export async function reached<Result>(
+  { source }: LetterBox,
+  unavailable: Set<LetterSource>,
+  ask: () => Promise<Result>,
+): Promise<Result | undefined> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (!isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE')) throw error
+    unavailable.add(source)
+    return undefined
+  }
+}
+
+function hasTextFilter({ status, what, error, fingerprint }: LetterFilter): boolean {
+  return [status, what, error, fingerprint].some((part) => part !== undefined)
+}
+
+function fits(letter: Letter, { status, what, error, fingerprint }: LetterFilter): boolean {
+  return (
+    (status === undefined || letter.status === status) &&
+    (fingerprint === undefined || letter.fingerprint === fingerprint) &&
+    has(letter.what, what) &&
+    has(letter.error, error)
+  )
+}
+
+function has(text: string, part: string | undefined): boolean {
+  return part === undefined || text.toLowerCase().includes(part.toLowerCase())
+}
+
+const place = z.tuple([z.enum(['queue', 'parked', 'effect']), z.string(), z.string().nullable()])
+
+function writePlace({ source, name, after }: Place): string {
+  return Buffer.from(JSON.stringify([source, name, after ?? null])).toString('base64url')
+}
+
+function readPlace(text: string): Place {
+  try {
+    const [source, name, after] = place.parse(JSON.parse(Buffer.from(text, 'base64url').toString()))
+    return { source, name, after: after ?? undefined }
+  } catch (cause) {
+    throw new CqrsError('CQRS_VALIDATION', 'after: give the "next" of the page before.', { cause })
+  }
+}

@@ -1,0 +1,139 @@
+import { z } from 'zod'
+import { CqrsError } from '../kernel/errors.ts'
+import { isMeant } from '../kernel/unit.ts'
+import type { DiscardResult, Letter, RedriveResult } from './contract.ts'
+import { type LetterBox, settleEach } from './letter-box.ts'
+import { type LetterId, parseLetterId } from './letter-id.ts'
+import { BOXES, type LetterFilter, letterFilter, reached, walkLetters } from './letter-walk.ts'
+import type { Operator } from './operations.ts'
+import { parseRequest } from './request.ts'
+import type { System } from './system.ts'
+
+/** Letters that one call deals with; the caller goes on with `next`. */
+const STEP = 500
+
+/** Letters that a dry run shows. */
+const EXAMPLES = 20
+
+const one = z.strictObject({ id: z.string() })
+const many = letterFilter
+  .extend({
+    all: z.literal(true).optional(),
+    dryRun: z.boolean().default(false),
+    after: z.string().optional(),
+    /** Only letters that had failed by then, as the first call answered. */
+    asOf: z.iso.datetime().optional(),
+  })
+  .strict()
+  .refine(({ dryRun: _, after: _after, asOf: _asOf, ...which }) => Object.values(which).some(Boolean), {
+    error: 'say which: id, all: true, or one of source, name, status, what, error, fingerprint',
+  })
+const reason = z.string().trim().min(1).max(1_000)
+const discardOne = one.extend({ reason })
+const discardMany = many.safeExtend({ reason })
+
+type Many = z.output<typeof many>
+
+/**
+ * Tries letters again, each sequence in its original order: one, those that a filter fits, or all. A dry run
+ * counts and shows them. One call deals with at most 500, unless all of a source or name are meant.
+ *
+ * @throws CqrsError CQRS_NOT_FOUND if one letter, or a group, is meant and not there
+ */
+export async function redriveLetters(system: System, input: unknown): Promise<RedriveResult> {
+  if (meansOne(input)) {
+    const id = parseLetterId(parseRequest(one, input).id)
+    return BOXES[id.source].redrive(system, id)
+  }
+  const request = parseRequest(many, input)
+  if (isWholesale(request)) return redriveAll(system, request)
+  const step = await takeStep(system, request, (box, id) =>
+    box.redrive(system, id).then((done) => done.redriven),
+  )
+  const { done, ...rest } = step
+  return { redriven: done, ...rest }
+}
+
+/**
+ * Gives letters up for a reason that is recorded: one, those that a filter fits, or all. What waited behind
+ * them goes on; a letter that arises from that is not among those meant.
+ *
+ * @throws CqrsError CQRS_NOT_FOUND if one letter is meant and not there
+ */
+export async function discardLetters(
+  system: System,
+  input: unknown,
+  { by }: Operator,
+): Promise<DiscardResult> {
+  if (meansOne(input)) {
+    const request = parseRequest(discardOne, input)
+    const id = parseLetterId(request.id)
+    return BOXES[id.source].discard(system, id, by, request.reason)
+  }
+  const request = parseRequest(discardMany, input)
+  const discard = (box: LetterBox, id: LetterId) =>
+    box.discard(system, id, by, request.reason).then(({ discarded }) => discarded)
+  const { done, ...rest } = await takeStep(system, request, discard)
+  return { discarded: done, ...rest }
+}
+
+function meansOne(input: unknown): boolean {
+  return typeof input === 'object' && input !== null && 'id' in input
+}
+
+function isWholesale({ dryRun, after, status, what, error, fingerprint }: Many): boolean {
+  return ![dryRun, after, status, what, error, fingerprint].some(Boolean)
+}
+
+/** Each source puts back all it has in one go. */
+async function redriveAll(system: System, { source, name }: LetterFilter): Promise<RedriveResult> {
+  const unavailable = new Set<Letter['source']>()
+  let redriven = 0
+  for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
+    const names = await reached(box, unavailable, () => box.names(system))
+    for (const each of names ?? []) {
+      if (name && !isMeant(name, each)) continue
+      const result = await reached(box, unavailable, () => box.redriveAll(system, each))
+      redriven += result?.redriven ?? 0
+    }
+  }
+  return { redriven, unavailable: [...unavailable] }
+}
+
+/** Gathers the letters first and deals with them then, so that none that arises meanwhile is among them. */
+async function takeStep(
+  system: System,
+  { dryRun, after, asOf = system.now().toISOString(), all: _, ...filter }: Many,
+  act: (box: LetterBox, id: LetterId) => Promise<number>,
+) {
+  const { letters: found, next, unavailable } = await walkLetters(system, filter, { after, limit: STEP })
+  const letters = found.map(({ letter }) => letter).filter((letter) => hadFailed(letter, asOf))
+  if (filter.fingerprint && letters.length === 0 && !after && next === null && unavailable.length === 0) {
+    const message = `No letter belongs to the group ${filter.fingerprint} (any more); list the groups again.`
+    throw new CqrsError('CQRS_NOT_FOUND', message)
+  }
+  const answer = { matched: letters.length, next, asOf, unavailable }
+  if (dryRun) return { done: 0, examples: letters.slice(0, EXAMPLES), ...answer }
+  const done = await settleEach(
+    letters,
+    (letter) => act(...placeOf(letter)),
+    (letter) => {
+      const [box, id] = placeOf(letter)
+      return box.show(system, id).then(
+        () => true,
+        () => false,
+      )
+    },
+  )
+  return { done, ...answer }
+}
+
+/** An event that stands first in its sequence only since those before it were settled has failed at nothing yet. */
+function hadFailed({ attempts, failedAt }: Letter, asOf: string): boolean {
+  return attempts > 0 && failedAt <= asOf
+}
+
+function placeOf(letter: Letter): [LetterBox, LetterId] {
+  const id = parseLetterId(letter.id)
+  return [BOXES[id.source], id]
+}
