@@ -205,3 +205,47 @@ export interface AuditAnswer {
   readonly progress: AuditProgress
   readonly finding?: AuditFinding
 }
+
+/** A queue, with the queues of subscriptions to topics among them. */
+export interface QueueSummary {
+  readonly queue: string
+  /** The topic whose messages it holds, if it belongs to a subscription. */
+  readonly topic: string | null
+  readonly paused: boolean
+  /** Messages that are neither finished nor dead. */
+  readonly depth: number
+  readonly inFlight: number
+  readonly retrying: number
+  readonly deadLetters: number
+  /** Functions that messages wait for because nobody has them. */
+  readonly missing: readonly string[]
+  readonly settings: unknown
+}
+
+/** What `ops::queues` takes. */
+export interface QueuesRequest {
+  readonly limit?: number
+  /** Only queues behind this name. */
+  readonly after?: string
+}
+
+/** What `ops::queues` answers, by name. */
+export interface QueuesPage {
+  readonly queues: readonly QueueSummary[]
+  /** Give it as `after` for the next page; null at the end. */
+  readonly next: string | null
+}
+
+/** What `ops::queue-purge` takes. */
+export interface PurgeRequest {
+  readonly queue: string
+  /** The name of the queue once more. */
+  readonly confirm: string
+}
+
+/** What `ops::queue-purge` answers. */
+export interface PurgeResult {
+  readonly queue: string
+  /** Messages that were deleted. */
+  readonly purged: number
+}

@@ -3,6 +3,7 @@ import { auditProjection } from './audit.ts'
 import { readEvents } from './events.ts'
 import { listGroups, listLetters, showLetter } from './letters.ts'
 import { discardLetters, redriveLetters } from './letters-bulk.ts'
+import { listQueues, pauseQueue, purgeQueue, resumeQueue, showQueue } from './queues.ts'
 import { systemStatus } from './status.ts'
 import type { System } from './system.ts'
 
@@ -85,6 +86,41 @@ export const OPERATIONS: readonly Operation[] = [
     scope: 'change',
     what: 'Gives letters up, for a reason.',
     run: discardLetters,
+  },
+  {
+    id: 'ops::queues',
+    http: 'GET /ops/queues',
+    scope: 'read',
+    what: 'Every queue with its counts and settings.',
+    run: listQueues,
+  },
+  {
+    id: 'ops::queue',
+    http: 'GET /ops/queues/:queue',
+    scope: 'read',
+    what: 'One queue with its counts and settings.',
+    run: showQueue,
+  },
+  {
+    id: 'ops::queue-pause',
+    http: 'POST /ops/queues/:queue/pause',
+    scope: 'change',
+    what: 'Stops the deliveries of a queue, also over restarts; it goes on taking messages.',
+    run: pauseQueue,
+  },
+  {
+    id: 'ops::queue-resume',
+    http: 'POST /ops/queues/:queue/resume',
+    scope: 'change',
+    what: 'Resumes the deliveries of a queue.',
+    run: resumeQueue,
+  },
+  {
+    id: 'ops::queue-purge',
+    http: 'POST /ops/queues/:queue/purge',
+    scope: 'change',
+    what: 'Deletes every message that waits in a queue, after its name was given once more to confirm.',
+    run: purgeQueue,
   },
   {
     id: 'ops::actions',

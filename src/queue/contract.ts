@@ -152,6 +152,10 @@ export interface QueueStore {
   redriveMessage(queue: string, id: string): Promise<boolean>
   /** Deletes one dead letter. False if it is not among the dead letters (any more). */
   discard(queue: string, id: string): Promise<boolean>
+  /**
+   * Deletes up to `limit` messages with a seq up to `through`, oldest first; dead letters stay. Answers how many.
+   */
+  purge(queue: string, through: number, limit: number): Promise<number>
   /** Removes a queue with up to `limit` of its messages and dead letters. True when all are gone. */
   remove(queue: string, limit: number): Promise<boolean>
   /** Finishes what was submitted and closes. */

@@ -20,8 +20,8 @@ import { WINDOW_LIMITS, type WindowLimits } from './window.ts'
 /** The queue that is there without being defined, as in iii. */
 const DEFAULT_QUEUE = 'default'
 
-/** Dead letters that one transaction moves. */
-const REDRIVE_CHUNK = 1_000
+/** Messages that one transaction moves or deletes. */
+const CHUNK = 1_000
 
 export interface DurableQueueOptions {
   store: QueueStore
@@ -134,7 +134,7 @@ export class DurableQueue {
     if (!queue?.definition.subscription) return false
     this.#queues.remove(queue)
     await queue.runner?.stop(0)
-    while (!(await this.#options.store.remove(queue.name, REDRIVE_CHUNK))) {
+    while (!(await this.#options.store.remove(queue.name, CHUNK))) {
       // Each call removes a chunk, so that other callers get their turn in between.
     }
     return true
@@ -179,8 +179,8 @@ export class DurableQueue {
     let redriven = 0
     for (const queue of this.#queues.resolve(name)) {
       await this.#whileHeld(queue, async () => {
-        for (let moved = REDRIVE_CHUNK; moved === REDRIVE_CHUNK; redriven += moved) {
-          moved = await this.#options.store.redrive(queue.name, REDRIVE_CHUNK)
+        for (let moved = CHUNK; moved === CHUNK; redriven += moved) {
+          moved = await this.#options.store.redrive(queue.name, CHUNK)
         }
       })
     }
@@ -202,6 +202,27 @@ export class DurableQueue {
       if (await this.#options.store.discard(queue.name, id)) return true
     }
     return false
+  }
+
+  /**
+   * Deletes every message that waits in a queue or topic at this moment; dead letters stay. One that is being
+   * delivered ends as it would, but is not tried again. Killed in between it has deleted the oldest part.
+   *
+   * @returns how many were deleted
+   */
+  async purge(name: string): Promise<number> {
+    const { store } = this.#options
+    const tails = new Map((await store.queues()).map((queue) => [queue.name, queue.tail]))
+    let purged = 0
+    for (const queue of this.#queues.resolve(name)) {
+      const through = tails.get(queue.name) ?? 0
+      await this.#whileHeld(queue, async () => {
+        for (let deleted = CHUNK; deleted === CHUNK; purged += deleted) {
+          deleted = await store.purge(queue.name, through, CHUNK)
+        }
+      })
+    }
+    return purged
   }
 
   /**

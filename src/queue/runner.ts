@@ -285,7 +285,9 @@ export class QueueRunner {
     const due = clock.monotonic() + wait
     this.#settle(
       () => store.recordFailure(queue, record, this.#steadyNow() + wait),
-      () => {
+      (isThere) => {
+        // Somebody has purged the queue meanwhile.
+        if (isThere === false) return this.#window.finish(lane)
         log.warn({ ...bindings, retryInMs: wait }, 'delivery failed')
         this.#wait(lane, Math.max(0, due - clock.monotonic()))
       },
@@ -320,13 +322,13 @@ export class QueueRunner {
   }
 
   /** Stores an outcome, however often it takes; the function ran, so giving up would run it again. */
-  #settle(write: () => Promise<unknown>, settled: () => void, count = 1): void {
+  #settle(write: () => Promise<unknown>, settled: (written: unknown) => void, count = 1): void {
     this.#settling += count
     const attempt = (): void => {
       write().then(
-        () => {
+        (written) => {
           this.#settling -= count
-          settled()
+          settled(written)
           this.#pump()
           this.#reportQuiet()
         },

@@ -2,7 +2,10 @@ import { dataPaths } from '../config/paths.ts'
 import { allUnits } from '../kernel/unit.ts'
 import { DurableQueue } from '../queue/queue.ts'
 import { openSqliteQueueStore } from '../queue/sqlite/store.ts'
+import { type OfferedFunction, offer } from './offer.ts'
+import { guarded, openOpsAccess } from './ops-access.ts'
 import { PROJECTION_QUEUE } from './projection-queue.ts'
+import { parsePayload, queuePayload } from './queue-payloads.ts'
 import { type QueueProvider, registerQueueProvider } from './queue-provider.ts'
 import type { RoleContext, StartRole } from './role.ts'
 
@@ -31,6 +34,7 @@ async function provide(
   { app, config, iii, log, stopping }: RoleContext,
   onWaiting: () => void,
 ): Promise<QueueProvider> {
+  const access = openOpsAccess(config, log)
   const store = await openSqliteQueueStore({
     folder: config.data,
     signal: stopping,
@@ -46,5 +50,26 @@ async function provide(
   }
   const queue = await DurableQueue.open({ store, log, queues })
   log.info({ store: dataPaths(config.data).queue }, 'the queue is open')
-  return registerQueueProvider({ iii, queue, log, drainMs: config.queue.drainMs })
+  const provider = registerQueueProvider({ iii, queue, log, drainMs: config.queue.drainMs })
+  const operations = guarded([purgeFunction(queue)], access)
+  const offered = await offer(iii, operations, log)
+  return {
+    stop() {
+      offered.unregister()
+      return provider.stop()
+    },
+  }
+}
+
+/** Deletes what waits in a queue. iii has no such function, so it is one of the operator's and asks for the token. */
+function purgeFunction(queue: DurableQueue): OfferedFunction {
+  const id = 'ops::queues::purge'
+  return {
+    id,
+    description: 'Deletes every message that waits in a queue; dead letters stay.',
+    async handle(payload) {
+      const name = parsePayload(id, queuePayload, payload)
+      return { queue: name, purged: await queue.purge(name) }
+    },
+  }
 }

@@ -189,6 +189,27 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
       )
     })
 
+    test('a purge deletes messages up to a seq, oldest first, a part at a time; dead letters stay', async () => {
+      const context = await opened()
+      const { store } = context
+      await store.enqueue(['a', 'b', 'c', 'd', 'e'].map((id) => message(id)))
+      await store.enqueue([message('x', { queue: 'other' })])
+      await bury(store, 2)
+      await store.recordFailure('jobs', record(1), 0)
+      expect(await store.purge('jobs', 4, 2)).toBe(2)
+      expect(await seqs(store)).toEqual([4, 5])
+      expect(await store.purge('jobs', 4, 2)).toBe(1)
+      expect(await store.purge('jobs', 4, 2)).toBe(0)
+      expect(await store.purge('unknown', 4, 2)).toBe(0)
+      expect(await store.recordFailure('jobs', record(1), 0)).toBe(false)
+      const again = await context.reopen()
+      expect(await seqs(again)).toEqual([5])
+      expect(await again.counts('jobs')).toEqual({ depth: 1, dead: 1 })
+      expect(await seqs(again, 'other')).toEqual([1])
+      // A purged message is not accepted a second time.
+      expect(await again.enqueue([message('a')])).toEqual([{ outcome: 'duplicate' }])
+    })
+
     test('dead letters are listed in original order, page by page', async () => {
       const { store } = await opened()
       await store.enqueue(['a', 'b', 'c', 'd'].map((id) => message(id)))

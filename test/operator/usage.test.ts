@@ -13,6 +13,7 @@ test('there are the commands that the documentation names', () => {
     'status',
     'events',
     'dlq',
+    'queues',
     'audit',
     'actions',
     'chaos',
@@ -46,6 +47,8 @@ test.each([
   ['dlq', 'discard'],
   ['audit'],
   ['chaos'],
+  ['queues', 'list'],
+  ['queues', 'purge'],
 ])('cqrs %s %s --help explains itself with an example', async (...args) => {
   const { exitCode, stdout } = await run([...args.filter(Boolean), '--help'])
   expect(exitCode).toBe(0)

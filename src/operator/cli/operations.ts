@@ -20,6 +20,11 @@ import type {
   LetterDetails,
   LettersPage,
   LettersRequest,
+  PurgeRequest,
+  PurgeResult,
+  QueueSummary,
+  QueuesPage,
+  QueuesRequest,
   RedriveRequest,
   RedriveResult,
   SystemStatus,
@@ -44,6 +49,11 @@ export interface Operations {
   readonly 'ops::dlq-groups': { readonly input: GroupsRequest; readonly result: GroupsPage }
   readonly 'ops::dlq-show': { readonly input: { readonly id: string }; readonly result: LetterDetails }
   readonly 'ops::dlq-redrive': { readonly input: RedriveRequest; readonly result: RedriveResult }
+  readonly 'ops::queues': { readonly input: QueuesRequest; readonly result: QueuesPage }
+  readonly 'ops::queue': { readonly input: { readonly queue: string }; readonly result: QueueSummary }
+  readonly 'ops::queue-pause': { readonly input: { readonly queue: string }; readonly result: QueueSummary }
+  readonly 'ops::queue-resume': { readonly input: { readonly queue: string }; readonly result: QueueSummary }
+  readonly 'ops::queue-purge': { readonly input: PurgeRequest; readonly result: PurgeResult }
   readonly 'ops::actions': {
     readonly input: { before?: number; limit?: number; operation?: string }
     readonly result: ActionsPage

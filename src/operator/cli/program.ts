@@ -11,6 +11,7 @@ import { doctorCommand } from './doctor.ts'
 import { engineCommand } from './engine.ts'
 import { eventsCommand } from './events.ts'
 import { OperationFailed } from './operations.ts'
+import { queuesCommand } from './queues.ts'
 import { statusCommand } from './status.ts'
 import { upCommand } from './up.ts'
 import { workerCommand } from './worker.ts'
@@ -55,6 +56,7 @@ export function createProgram(context: CliContext): Command {
     statusCommand,
     eventsCommand,
     dlqCommand,
+    queuesCommand,
     auditCommand,
     actionsCommand,
     chaosCommand,

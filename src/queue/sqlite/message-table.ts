@@ -131,6 +131,14 @@ export class MessageTable {
     return true
   }
 
+  /** Deletes up to `limit` messages with a seq up to `through`, oldest first; answers how many. */
+  purge(queue: number, through: number, limit: number): number {
+    if (this.#failures > 0) {
+      this.#failures -= Number(this.#statements.purgeFailures.run(queue, queue, through, limit).changes)
+    }
+    return Number(this.#statements.purge.run(queue, queue, through, limit).changes)
+  }
+
   /** Deletes up to `limit` dead letters, oldest first; answers how many. */
   discardOldest(queue: number, tail: number, limit: number): number {
     const seqs = this.#statements.oldestDead.all(queue, queue, tail, limit)
@@ -160,6 +168,7 @@ export class MessageTable {
 const MESSAGE = `SELECT m.${SEQ}, message_id, function_id, message_group, data, checksum, attempts, stops, due_at
   FROM messages m LEFT JOIN failures f ON f.key = m.key`
 const OF_QUEUE = `key > (? << ${SEQ_BITS}) AND key <= ${KEY}`
+const OLDEST = `SELECT key FROM messages WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`
 
 const SQL = {
   insert: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum)
@@ -175,6 +184,8 @@ const SQL = {
   bury: `INSERT INTO dead_letters
            (key, message_id, function_id, message_group, data, checksum, attempts, stops, failed_at, history)
          SELECT key, message_id, function_id, message_group, data, checksum, ?, ?, ?, ? FROM messages WHERE key = ${KEY}`,
+  purge: `DELETE FROM messages WHERE key IN (${OLDEST})`,
+  purgeFailures: `DELETE FROM failures WHERE key IN (${OLDEST})`,
   read: `${MESSAGE} WHERE m.key > ${KEY} AND m.key <= ${KEY} ORDER BY m.key LIMIT ?`,
   load: `${MESSAGE} WHERE m.key = ${KEY}`,
   deadLetters: `SELECT ${SEQ}, * FROM dead_letters WHERE key > ${KEY} AND key <= ${KEY}

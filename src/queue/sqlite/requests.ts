@@ -16,6 +16,7 @@ export type QueueRequest =
   | { do: 'redrive'; queue: string; limit: number }
   | { do: 'redrive-message'; queue: string; id: string }
   | { do: 'discard'; queue: string; id: string }
+  | { do: 'purge'; queue: string; through: number; limit: number }
   | { do: 'remove'; queue: string; limit: number }
 
 /** What the writer thread answers; which of them depends on the request. */

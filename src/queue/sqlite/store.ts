@@ -142,6 +142,10 @@ class SqliteQueueStore implements QueueStore {
     return (await this.#ask<boolean | undefined>({ do: 'discard', queue, id })) ?? false
   }
 
+  async purge(queue: string, through: number, limit: number): Promise<number> {
+    return (await this.#ask<number | undefined>({ do: 'purge', queue, through, limit })) ?? 0
+  }
+
   async remove(queue: string, limit: number): Promise<boolean> {
     return (await this.#ask<boolean | undefined>({ do: 'remove', queue, limit })) ?? true
   }

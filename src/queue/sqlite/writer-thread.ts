@@ -130,6 +130,11 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
       case 'pause':
         this.#queues.change(queue, { paused: request.paused })
         return true
+      case 'purge': {
+        const purged = this.#messages.purge(id, request.through, request.limit)
+        this.#count(queue, -purged, 0)
+        return purged
+      }
       case 'remove':
         return this.#remove(queue, request.limit)
     }

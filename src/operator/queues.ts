@@ -1,0 +1,89 @@
+import { z } from 'zod'
+import { CqrsError } from '../kernel/errors.ts'
+import type { PurgeResult, QueueSummary, QueuesPage } from './contract.ts'
+import { number, parseRequest } from './request.ts'
+import type { System } from './system.ts'
+
+const listed = z.array(
+  z.object({
+    queue: z.string(),
+    topic: z.string().nullable(),
+    paused: z.boolean(),
+    depth: z.number(),
+    in_flight: z.number(),
+    retrying: z.number(),
+    waiting_for_functions: z.array(z.string()),
+    dlq_depth: z.number(),
+    config: z.unknown(),
+  }),
+)
+const listRequest = z.object({ limit: number(1, 500).default(100), after: z.string().default('') })
+const oneRequest = z.object({ queue: z.string().min(1) })
+const purgeRequest = oneRequest.extend({ confirm: z.string() })
+const purged = z.object({ queue: z.string(), purged: z.number() })
+
+/** Every queue, by name. @throws CqrsError CQRS_ENGINE_UNREACHABLE if no queue worker answers */
+export async function listQueues(system: System, input: unknown): Promise<QueuesPage> {
+  const { limit, after } = parseRequest(listRequest, input ?? {})
+  const queues = (await allQueues(system)).filter(({ queue }) => queue > after)
+  const page = queues.slice(0, limit)
+  return { queues: page, next: queues.length > limit ? (page.at(-1)?.queue ?? null) : null }
+}
+
+/** One queue. @throws CqrsError CQRS_NOT_FOUND */
+export async function showQueue(system: System, input: unknown): Promise<QueueSummary> {
+  return find(system, parseRequest(oneRequest, input).queue)
+}
+
+/** Stops deliveries. @throws CqrsError CQRS_NOT_FOUND */
+export async function pauseQueue(system: System, input: unknown): Promise<QueueSummary> {
+  return setPaused(system, input, 'iii::queue::pause')
+}
+
+/** Resumes deliveries. @throws CqrsError CQRS_NOT_FOUND */
+export async function resumeQueue(system: System, input: unknown): Promise<QueueSummary> {
+  return setPaused(system, input, 'iii::queue::resume')
+}
+
+/**
+ * Deletes what waits in a queue. Projections lose nothing by it: they go on from the log.
+ *
+ * @throws CqrsError CQRS_VALIDATION if the name is not confirmed, CQRS_NOT_FOUND
+ */
+export async function purgeQueue(system: System, input: unknown): Promise<PurgeResult> {
+  const { queue, confirm } = parseRequest(purgeRequest, input)
+  const { depth } = await find(system, queue)
+  if (confirm !== queue) {
+    const message = `confirm: to delete the ${depth} messages that wait in the queue ${queue}, give its name once more.`
+    throw new CqrsError('CQRS_VALIDATION', message)
+  }
+  return purged.parse(await system.call('ops::queues::purge', { queue }))
+}
+
+async function setPaused(system: System, input: unknown, functionId: string): Promise<QueueSummary> {
+  const { queue } = parseRequest(oneRequest, input)
+  await find(system, queue)
+  await system.call(functionId, { queue })
+  return find(system, queue)
+}
+
+async function find(system: System, name: string): Promise<QueueSummary> {
+  const queues = await allQueues(system)
+  const found = queues.find(({ queue }) => queue === name)
+  if (found) return found
+  const known = queues.slice(0, 20).map(({ queue }) => queue)
+  throw new CqrsError('CQRS_NOT_FOUND', `There is no queue ${name}; there are: ${known.join(', ')}.`)
+}
+
+async function allQueues({ call }: System): Promise<QueueSummary[]> {
+  const found = listed.parse(await call('iii::queue::list', {}))
+  return found
+    .map(({ in_flight, waiting_for_functions, dlq_depth, config, ...queue }) => ({
+      ...queue,
+      inFlight: in_flight,
+      deadLetters: dlq_depth,
+      missing: waiting_for_functions,
+      settings: config,
+    }))
+    .sort((left, right) => (left.queue < right.queue ? -1 : 1))
+}

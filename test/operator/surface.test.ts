@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { TriggerAction } from 'iii-sdk'
+import { expect, test, vi } from 'vitest'
+import { connect } from '../support/connect.ts'
+import { runProgram } from '../support/program.ts'
+import { newSite, type Site, startSystem } from '../support/system.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
+
+vi.setConfig({ testTimeout: 90_000 })
+
+/** The parts of answers that are looked into. */
+interface Body {
+  readonly actions: readonly Readonly<Record<string, unknown>>[]
+}
+
+/** Speaks to `/ops` of a site with the operator's token. */
+function operator(site: Site) {
+  const token = readFileSync(join(site.data, 'ops.token'), 'utf8').trim()
+  const ask = async (method: 'GET' | 'POST', path: string, body?: object) => {
+    const response = await fetch(site.http + path, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'x-operator': 'ada' },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+    return { status: response.status, body: (await response.json()) as Body }
+  }
+  const cli = (...args: string[]) => runProgram(args, tempFolder(), { ...site.env, III_URL: site.engine })
+  return {
+    get: (path: string) => ask('GET', path),
+    post: (path: string, body: object = {}) => ask('POST', path, body),
+    cli,
+  }
+}
+
+test('an operator pauses, looks at, purges and resumes a queue, and it is recorded', async () => {
+  const site = await newSite()
+  const up = await startSystem(site)
+  const { get, post, cli } = operator(site)
+  const worker = connect(site.engine)
+  const ran: unknown[] = []
+  worker.registerFunction('test::job', async (payload: unknown) => void ran.push(payload))
+  expect(await post('/ops/queues/default/pause')).toMatchObject({ status: 200, body: { paused: true } })
+  for (let n = 1; n <= 3; n += 1) {
+    await worker.trigger({
+      function_id: 'test::job',
+      payload: { n },
+      action: TriggerAction.Enqueue({ queue: 'default' }),
+    })
+  }
+  expect((await get('/ops/queues/default')).body).toMatchObject({ queue: 'default', depth: 3, paused: true })
+  expect((await get('/ops/queues?limit=1')).body).toMatchObject({
+    queues: [{ queue: 'default' }],
+    next: 'default',
+  })
+  expect((await cli('queues', 'list')).stdout).toMatch(/default +paused +3 /)
+  const unconfirmed = await post('/ops/queues/default/purge', { confirm: 'other' })
+  expect(unconfirmed).toMatchObject({
+    status: 400,
+    body: { error: { message: expect.stringContaining('the 3 messages') } },
+  })
+  expect((await cli('queues', 'purge', 'default', '--confirm', 'default')).stdout).toBe(
+    '3 messages deleted.\n',
+  )
+  expect((await cli('queues', 'resume', 'default', '--json')).stdout).toContain('"paused": false')
+  await worker.trigger({
+    function_id: 'test::job',
+    payload: { n: 4 },
+    action: TriggerAction.Enqueue({ queue: 'default' }),
+  })
+  await until('the queue delivers again', () => ran.length > 0)
+  expect(ran).toMatchObject([{ n: 4 }])
+  expect(await get('/ops/queues/nothing')).toMatchObject({
+    status: 404,
+    body: { error: { code: 'CQRS_NOT_FOUND' } },
+  })
+
+  const { actions } = (await get('/ops/actions')).body
+  expect(actions.map(({ operation, outcome }) => `${operation} ${outcome}`)).toEqual([
+    'ops::queue-resume done',
+    'ops::queue-purge done',
+    'ops::queue-purge failed',
+    'ops::queue-pause done',
+  ])
+  expect(actions[1]).toMatchObject({
+    from: expect.stringMatching(/^cli on /),
+    result: { queue: 'default', purged: 3 },
+  })
+  expect(actions[3]).toMatchObject({
+    by: 'ada',
+    from: expect.stringMatching(/^http with /),
+    input: { queue: 'default' },
+  })
+  expect((await cli('actions')).stdout).toContain('ops::queue-purge')
+  await up.end('SIGTERM')
+})
