@@ -111,6 +111,11 @@ export const ERRORS = {
     retry: false,
     meaning: 'A message or a queue setting does not fit the queue.',
   },
+  CQRS_IMPORT_INVALID: {
+    httpStatus: 400,
+    retry: false,
+    meaning: 'A file of events is not whole, or does not continue the log.',
+  },
   CQRS_CLOSED: { httpStatus: 503, retry: true, meaning: 'The component is shutting down.' },
 } as const satisfies Record<string, { httpStatus: number; retry: boolean; meaning: string }>
 

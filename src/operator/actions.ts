@@ -57,26 +57,35 @@ export async function listActions({ actions }: System, input: unknown): Promise<
   return { actions: page, next: found.length > limit ? (page.at(-1)?.id ?? null) : null }
 }
 
-/**
- * Does an operation. One that changes something is recorded before it begins and when it has ended: what was
- * not recorded is not done, and a crash in between shows as an action that never ended.
- */
+/** Does an operation; one that changes something is {@link recorded}. */
 export async function perform(
   system: System,
   { id: operation, scope, run }: Operation,
   input: unknown,
   operator: Operator,
 ): Promise<unknown> {
-  if (scope === 'read') return run(system, input, operator)
-  const now = () => system.now().toISOString()
-  const id = system.actions.begin({ operation, input: kept(input), ...operator, begunAt: now() })
+  const act = () => run(system, input, operator)
+  return scope === 'read' ? act() : recorded(system, { operation, input, ...operator }, act)
+}
+
+/**
+ * Does something that is recorded before it begins and when it has ended: what was not recorded is not done, and
+ * a crash in between shows as an action that never ended.
+ */
+export async function recorded<Result>(
+  { actions, now }: Pick<System, 'actions' | 'now'>,
+  action: Pick<Action, 'operation' | 'input' | 'by' | 'from'>,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  const time = () => now().toISOString()
+  const id = actions.begin({ ...action, input: kept(action.input), begunAt: time() })
   try {
-    const result = await run(system, input, operator)
-    system.actions.end(id, { outcome: 'done', result: kept(result), endedAt: now() })
+    const result = await act()
+    actions.end(id, { outcome: 'done', result: kept(result), endedAt: time() })
     return result
   } catch (error) {
     const result = error instanceof CqrsError ? `${error.code}: ${error.message}` : String(error)
-    system.actions.end(id, { outcome: 'failed', result: kept(result), endedAt: now() })
+    actions.end(id, { outcome: 'failed', result: kept(result), endedAt: time() })
     throw error
   }
 }

@@ -1,5 +1,8 @@
 import { z } from 'zod'
+import { CqrsError } from '../kernel/errors.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
+import type { Position } from '../kernel/position.ts'
+import { EventFileWriter } from '../log/interchange.ts'
 import type { EventsPage } from './contract.ts'
 import { number, parseRequest, texts } from './request.ts'
 import type { System } from './system.ts'
@@ -30,4 +33,53 @@ export async function readEvents({ log }: System, input: unknown): Promise<Event
     if (page.through >= page.head || events.length === limit) return { events, head: page.head, next }
   }
   return { events, head: await log.head(), next }
+}
+
+const oneRequest = z.object({ position: number(1) })
+
+/** One event as it is stored. @throws CqrsError CQRS_NOT_FOUND */
+export async function showEvent({ log }: System, input: unknown): Promise<RecordedEvent> {
+  const { position } = parseRequest(oneRequest, input)
+  const { events, head } = await log.readFrom(position - 1, { limit: 1 })
+  const [event] = events
+  if (event) return event
+  throw new CqrsError('CQRS_NOT_FOUND', `There is no event at position ${position}; the log ends at ${head}.`)
+}
+
+const exportRequest = z.object({ from: number(1).default(1), to: number(1).optional() })
+
+/** Events that are read for one piece of an export. */
+const EXPORT_PAGE = 500
+
+/**
+ * The log, or a stretch of it up to where it ends now, as a file of events, piece by piece; see
+ * {@link EventFileWriter}.
+ *
+ * @throws CqrsError CQRS_VALIDATION if there is no such stretch
+ */
+export async function* exportEvents(
+  { app, log }: Pick<System, 'app' | 'log'>,
+  input: unknown,
+): AsyncGenerator<string> {
+  const { from, to: wanted } = parseRequest(exportRequest, input ?? {})
+  const head = await log.head()
+  const to = Math.min(wanted ?? head, head)
+  assertStretch(from, to, head)
+  const file = new EventFileWriter()
+  yield file.begin({ app: app.name, from, to })
+  for (let after = from - 1; after < to; ) {
+    const page = await log.readFrom(after, { limit: Math.min(EXPORT_PAGE, to - after) })
+    yield file.events(page.events)
+    after = page.through
+  }
+  yield file.end()
+}
+
+/** @throws CqrsError CQRS_VALIDATION if a log that ends at `head` has no such stretch */
+export function assertStretch(from: Position, to: Position, head: Position): void {
+  if (from <= to + 1 && from <= head + 1) return
+  throw new CqrsError(
+    'CQRS_VALIDATION',
+    `from: there is nothing from ${from} to ${to}; the log ends at ${head}.`,
+  )
 }

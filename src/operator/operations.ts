@@ -1,6 +1,6 @@
 import { listActions } from './actions.ts'
 import { auditProjection } from './audit.ts'
-import { readEvents } from './events.ts'
+import { readEvents, showEvent } from './events.ts'
 import { listGroups, listLetters, showLetter } from './letters.ts'
 import { discardLetters, redriveLetters } from './letters-bulk.ts'
 import { listQueues, pauseQueue, purgeQueue, resumeQueue, showQueue } from './queues.ts'
@@ -51,6 +51,13 @@ export const OPERATIONS: readonly Operation[] = [
     scope: 'read',
     what: 'The next events of the log after a position.',
     run: readEvents,
+  },
+  {
+    id: 'ops::event',
+    http: 'GET /ops/events/:position',
+    scope: 'read',
+    what: 'One event as it is stored.',
+    run: showEvent,
   },
   {
     id: 'ops::dlq-list',

@@ -14,6 +14,7 @@ import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { directInput, isHttpRequest } from './http.ts'
 import { type OfferedFunction, offer } from './offer.ts'
 import { type OpsAccess, openOpsAccess, ownCredentials, tokenIn } from './ops-access.ts'
+import { exportFunction } from './ops-export.ts'
 import { bearerToken, operatorOf, overHttp, routeOf } from './ops-http.ts'
 import { fromRemote, toRemote } from './remote-error.ts'
 import type { StartRole } from './role.ts'
@@ -49,7 +50,7 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     now: () => new Date(),
   }
   const functions = OPERATIONS.map((operation) => operationFunction(operation, system, access, log))
-  const offered = await offer(iii, functions, log)
+  const offered = await offer(iii, [...functions, exportFunction(system, access, log)], log)
   return {
     async stop() {
       offered.unregister()

@@ -62,9 +62,19 @@ export async function overHttp(
   })
 }
 
-/** An answer with {@link SECURITY_HEADERS}; an error of ours becomes the answer that it stands for. */
-export async function secured(answer: () => Promise<HttpResponse>): Promise<HttpResponse> {
+/**
+ * An answer with {@link SECURITY_HEADERS}; an error of ours becomes the answer that it stands for. One that was
+ * given in another way is undefined.
+ */
+export async function secured(answer: () => Promise<HttpResponse>): Promise<HttpResponse>
+export async function secured(
+  answer: () => Promise<HttpResponse | undefined>,
+): Promise<HttpResponse | undefined>
+export async function secured(
+  answer: () => Promise<HttpResponse | undefined>,
+): Promise<HttpResponse | undefined> {
   const response = await answer().catch(failed)
+  if (!response) return undefined
   const challenge: Record<string, string> =
     response.status_code === 401 ? { 'WWW-Authenticate': 'Bearer realm="operators"' } : {}
   return { ...response, headers: { ...SECURITY_HEADERS, ...response.headers, ...challenge } }

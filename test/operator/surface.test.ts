@@ -28,6 +28,7 @@ function operator(site: Site) {
   }
   const cli = (...args: string[]) => runProgram(args, tempFolder(), { ...site.env, III_URL: site.engine })
   return {
+    token,
     get: (path: string) => ask('GET', path),
     post: (path: string, body: object = {}) => ask('POST', path, body),
     cli,
@@ -94,4 +95,58 @@ test('an operator pauses, looks at, purges and resumes a queue, and it is record
   })
   expect((await cli('actions')).stdout).toContain('ops::queue-purge')
   await up.end('SIGTERM')
+})
+
+test('a log is exported over HTTP and by the program, byte by byte alike, and imported while the system is stopped', async () => {
+  const site = await newSite()
+  const up = await startSystem(site)
+  const { get, cli, token } = operator(site)
+  for (let n = 1; n <= 30; n += 1) {
+    const body = JSON.stringify({ sku: `mug-${n}`, name: 'M\u2028g', priceCents: 100, quantity: n })
+    await fetch(`${site.http}/inventory`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
+  }
+  expect((await get('/ops/events/7')).body).toMatchObject({ position: 7, data: { sku: 'mug-7' } })
+  expect((await get('/ops/events/31')).status).toBe(404)
+  expect((await get('/ops/events?types=no-such-type&limit=5')).body).toMatchObject({ events: [], next: 30 })
+
+  const file = join(tempFolder(), 'events.ndjson')
+  expect((await cli('events', 'export', file)).stdout).toBe(`Exported to ${file}.\n`)
+  const exported = readFileSync(file, 'utf8')
+  const download = await fetch(`${site.http}/ops/events/export`, {
+    headers: { authorization: `Bearer ${token}` },
+  })
+  expect([
+    download.status,
+    download.headers.get('content-type'),
+    download.headers.get('cache-control'),
+  ]).toEqual([200, 'application/x-ndjson', 'no-store'])
+  expect(await download.text()).toBe(exported)
+  expect((await cli('events', 'export', '--from', '29', '-')).stdout.split('\n')).toHaveLength(5)
+  expect((await get('/ops/events/export?from=99')).status).toBe(400)
+  expect((await fetch(`${site.http}/ops/events/export`)).status).toBe(401)
+
+  const running = await cli('events', 'import', file)
+  expect(running).toMatchObject({ exitCode: 4, stderr: expect.stringContaining('Stop the system, import') })
+  await up.end('SIGTERM')
+
+  const other = await newSite()
+  const imported = await runProgram(['events', 'import', file], tempFolder(), other.env)
+  expect(imported.stdout).toBe('30 events imported; the log ends at 30 now.\n')
+  const again = await runProgram(['events', 'import', file], tempFolder(), other.env)
+  expect(again.stderr).toContain('If it was imported already there is nothing to do')
+  const missing = await runProgram(['events', 'import', '/nowhere'], tempFolder(), other.env)
+  expect(missing.stderr).toContain('CQRS_IMPORT_INVALID: /nowhere cannot be read')
+  const second = await startSystem(other)
+  const list = await fetch(`${other.http}/inventory/mug-30?after=30`)
+  expect(await list.json()).toMatchObject({ sku: 'mug-30', stock: 30 })
+  const { actions } = (await operator(other).get('/ops/actions')).body
+  expect(actions).toMatchObject([
+    { operation: 'events import', outcome: 'failed' },
+    { operation: 'events import', outcome: 'done', result: { imported: 30, head: 30 } },
+  ])
+  await second.end('SIGTERM')
 })

@@ -9,6 +9,7 @@ export type CliProcess = HostProcess & {
   readonly env: NodeJS.ProcessEnv
   readonly stdout: Pick<NodeJS.WriteStream, 'write' | 'isTTY' | 'columns'>
   readonly stderr: Pick<NodeJS.WriteStream, 'write'>
+  readonly stdin: AsyncIterable<Buffer>
   cwd(): string
   title: string
   exit(code: number): never

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Command } from 'commander'
 import type { RecordedEvent } from '../../kernel/event.ts'
 import type { CliContext } from './context.ts'
+import { exportCommand, importCommand } from './events-file.ts'
 import { type CallOperation, patiently, withOperations } from './operations.ts'
 import { cut, printable } from './table.ts'
 import { several, wholeNumber } from './values.ts'
@@ -49,7 +50,23 @@ Examples:
   cqrs events tail --from 1 --limit 100000 --json > events.ndjson`,
     )
     .action((options: TailOptions) => withOperations(context, (call) => tailEvents(call, options, context)))
-  return new Command('events').description('Read the event log.').addCommand(tail)
+  return new Command('events')
+    .description('Read the event log, and carry events to another one.')
+    .addCommand(tail)
+    .addCommand(showCommand(context))
+    .addCommand(exportCommand(context))
+    .addCommand(importCommand(context))
+}
+
+function showCommand(context: CliContext): Command {
+  return new Command('show')
+    .description('Show one event with everything that is stored of it, as JSON.')
+    .argument('<position>', 'its position', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .addHelpText('after', '\nExample:\n  cqrs events show 42')
+    .action(async (position: number) => {
+      const event = await withOperations(context, (call) => call('ops::event', { position }))
+      context.print(JSON.stringify(event, null, 2))
+    })
 }
 
 async function tailEvents(call: CallOperation, options: TailOptions, context: CliContext): Promise<void> {

@@ -6,6 +6,7 @@ import type { Config } from '../../config/config.ts'
 import { dataPaths } from '../../config/paths.ts'
 import { readSecretFile } from '../../config/secret-file.ts'
 import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
+import type { RecordedEvent } from '../../kernel/event.ts'
 import { fromRemote } from '../../workers/remote-error.ts'
 import type { ActionsPage } from '../actions.ts'
 import type {
@@ -45,6 +46,7 @@ export interface Operations {
   readonly 'ops::status': { readonly input: Record<string, never>; readonly result: SystemStatus }
   readonly 'ops::audit': { readonly input: AuditStretch; readonly result: AuditAnswer }
   readonly 'ops::events': { readonly input: EventsRequest; readonly result: EventsPage }
+  readonly 'ops::event': { readonly input: { readonly position: number }; readonly result: RecordedEvent }
   readonly 'ops::dlq-list': { readonly input: LettersRequest; readonly result: LettersPage }
   readonly 'ops::dlq-groups': { readonly input: GroupsRequest; readonly result: GroupsPage }
   readonly 'ops::dlq-show': { readonly input: { readonly id: string }; readonly result: LetterDetails }

@@ -1,0 +1,174 @@
+import { createHash, type Hash } from 'node:crypto'
+import { z } from 'zod'
+import { CqrsError } from '../kernel/errors.ts'
+import type { RecordedEvent } from '../kernel/event.ts'
+import type { Position } from '../kernel/position.ts'
+
+/**
+ * Events as a file: lines of JSON, each ended by a line feed. The first says what the file is, then come the
+ * events in order, and the last says how many there were and bears the SHA-256 of every byte before it. So a file
+ * that was cut, joined or changed is no such file, and one that is whole can be told by reading it once.
+ */
+const FORMAT = 'iii-durable-cqrs/events'
+
+/** Raised when older programs could not read the file any more. */
+const VERSION = 1
+
+/** Longest line that is read, in bytes. */
+const MAX_LINE = 64 * 1024 * 1024
+
+const NEWLINE = 0x0a
+
+/** The first line. */
+export interface FileHeader {
+  /** The name of the app whose events these are. */
+  readonly app: string
+  /** Position of the first event. */
+  readonly from: Position
+  /** Position of the last event; `from - 1` if there is none. */
+  readonly to: Position
+}
+
+const header = z.strictObject({
+  format: z.literal(FORMAT),
+  version: z.int(),
+  app: z.string(),
+  from: z.int().min(1),
+  to: z.int().min(0),
+})
+
+const footer = z.strictObject({ count: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) })
+
+const event = z.strictObject({
+  position: z.int().min(1),
+  id: z.string().min(1),
+  stream: z.string().min(1),
+  version: z.int().min(1),
+  type: z.string().min(1),
+  schemaVersion: z.int().min(1),
+  data: z.unknown(),
+  metadata: z.looseObject({ commandId: z.string(), correlationId: z.string() }),
+  recordedAt: z.iso.datetime({ precision: 3 }),
+})
+
+/** Writes such a file piece by piece; the pieces joined are the file. */
+export class EventFileWriter {
+  readonly #hash: Hash = createHash('sha256')
+  #count = 0
+
+  /** The first line. */
+  begin({ app, from, to }: FileHeader): string {
+    return this.#line({ format: FORMAT, version: VERSION, app, from, to })
+  }
+
+  /** The lines of some events, the next ones in order. */
+  events(events: readonly RecordedEvent[]): string {
+    this.#count += events.length
+    return events.map((each) => this.#line(each)).join('')
+  }
+
+  /** The last line. */
+  end(): string {
+    return `${JSON.stringify({ count: this.#count, sha256: this.#hash.digest('hex') })}\n`
+  }
+
+  #line(value: object): string {
+    const line = `${JSON.stringify(value)}\n`
+    this.#hash.update(line)
+    return line
+  }
+}
+
+/**
+ * Reads such a file, holding one line at a time. What it yields is only true once it has ended: the checksum
+ * stands at the end, so whoever acts on the events has to be able to take it back.
+ *
+ * @param bytes the file, in pieces of any size
+ * @yields the header first, then each event
+ * @throws CqrsError CQRS_IMPORT_INVALID naming the line: what is no such file, is cut short, has a changed byte, a gap,
+ *   a wrong order, or something behind its end
+ */
+export async function* readEventFile(
+  bytes: AsyncIterable<Uint8Array>,
+): AsyncGenerator<{ header: FileHeader } | { event: RecordedEvent }> {
+  const hash = createHash('sha256')
+  let head: FileHeader | undefined
+  let expected = 0
+  let ended = false
+  let number = 0
+  for await (const line of linesOf(bytes)) {
+    number += 1
+    if (ended)
+      throw invalid(number, 'stands behind the end of the file; export the events again, or cut it off')
+    const value = parseLine(line, number)
+    if (!head) {
+      head = parseHeader(value)
+      expected = head.from
+      yield { header: head }
+    } else if (expected <= head.to) {
+      const parsed = event.safeParse(value)
+      if (!parsed.success) throw invalid(number, `is no event: ${z.prettifyError(parsed.error)}`)
+      const found = parsed.data as RecordedEvent
+      if (found.position !== expected) {
+        throw invalid(number, `has position ${found.position} where ${expected} is due`)
+      }
+      expected += 1
+      yield { event: found }
+    } else {
+      const parsed = footer.safeParse(value)
+      const count = head.to - head.from + 1
+      if (!parsed.success) throw invalid(number, 'is not the last line that the header speaks of')
+      if (parsed.data.count !== count || parsed.data.sha256 !== hash.digest('hex')) {
+        throw invalid(number, 'does not agree with the lines before it: some byte of the file has changed')
+      }
+      ended = true
+    }
+    if (!ended) hash.update(line)
+  }
+  if (!ended) throw invalid(number + 1, 'is missing: the file is cut short')
+}
+
+function parseHeader(value: unknown): FileHeader {
+  const parsed = header.safeParse(value)
+  if (!parsed.success || parsed.data.to < parsed.data.from - 1) {
+    throw invalid(1, `does not begin a file of events (format ${FORMAT})`)
+  }
+  const { app, from, to, version } = parsed.data
+  if (version === VERSION) return { app, from, to }
+  throw invalid(1, `says version ${version}; this program reads ${VERSION}`)
+}
+
+function parseLine(line: Buffer, number: number): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(line))
+  } catch {
+    throw invalid(number, 'is not JSON: the file is cut short or changed')
+  }
+}
+
+/** Splits at line feeds alone: a text in JSON may hold every other character that ends a line somewhere. */
+async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  let parts: Buffer[] = []
+  let length = 0
+  for await (const chunk of bytes) {
+    let rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    for (let at = rest.indexOf(NEWLINE); at !== -1; at = rest.indexOf(NEWLINE)) {
+      yield Buffer.concat([...parts, rest.subarray(0, at + 1)])
+      parts = []
+      length = 0
+      rest = rest.subarray(at + 1)
+    }
+    if (rest.length === 0) continue
+    parts.push(rest)
+    length += rest.length
+    if (length > MAX_LINE)
+      throw new CqrsError('CQRS_IMPORT_INVALID', `A line is longer than ${MAX_LINE} bytes.`)
+  }
+  if (length > 0) yield Buffer.concat(parts)
+}
+
+function invalid(line: number, why: string): CqrsError {
+  return new CqrsError('CQRS_IMPORT_INVALID', `Line ${line} ${why}. Nothing was imported.`, {
+    details: { line },
+  })
+}

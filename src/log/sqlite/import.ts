@@ -1,0 +1,138 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { CqrsError } from '../../kernel/errors.ts'
+import type { RecordedEvent } from '../../kernel/event.ts'
+import type { Position } from '../../kernel/position.ts'
+import { toStoreError } from '../../sqlite/errors.ts'
+import { HighWater } from '../../sqlite/high-water.ts'
+import { openDatabase } from '../../sqlite/open.ts'
+import { readEventFile } from '../interchange.ts'
+import { checkedStream, checksum, type StreamRow, streamChecksum } from './row.ts'
+import { eventLogSchema } from './schema.ts'
+
+/** What an import did. */
+export interface ImportOutcome {
+  readonly imported: number
+  /** The last position of the log now. */
+  readonly head: Position
+}
+
+export interface ImportOptions {
+  /** The file of the log. Nobody else may append to it meanwhile. */
+  readonly path: string
+  /** A file of events, in pieces. */
+  readonly bytes: AsyncIterable<Uint8Array>
+  /** The app whose events they have to be; undefined: of whichever. */
+  readonly app: string | undefined
+  /** Told now and then how many events were read. */
+  onProgress?(events: number, of: number): void
+}
+
+const PROGRESS_EVERY = 10_000
+
+/**
+ * Appends the events of a file to the log just as they are: position, id, version, time. One transaction takes
+ * the whole file, so it is there as a whole or not at all, whatever happens in between; memory does not grow with it,
+ * the log's write-ahead file does. Idempotency keys are not part of such a file.
+ *
+ * @throws CqrsError CQRS_IMPORT_INVALID if the file is not whole, of another app, or does not continue the log; or a store
+ *   error
+ */
+export async function importEvents({ path, bytes, app, onProgress }: ImportOptions): Promise<ImportOutcome> {
+  const db = openDatabase({ path, schema: eventLogSchema })
+  try {
+    db.exec('BEGIN IMMEDIATE')
+    const appender = new Appender(db)
+    let [imported, total] = [0, 0]
+    for await (const line of readEventFile(bytes)) {
+      if ('header' in line) {
+        assertContinues(line.header, app, appender.head)
+        total = line.header.to - line.header.from + 1
+        continue
+      }
+      appender.append(line.event)
+      imported += 1
+      if (imported % PROGRESS_EVERY === 0) onProgress?.(imported, total)
+    }
+    db.exec('COMMIT')
+    if (imported > 0) new HighWater(path).reached(appender.head)
+    return { imported, head: appender.head }
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    throw toStoreError(error, path)
+  } finally {
+    db.close()
+  }
+}
+
+function assertContinues(
+  file: { app: string; from: Position },
+  app: string | undefined,
+  head: Position,
+): void {
+  if (app !== undefined && file.app !== app) {
+    throw refused(
+      `The file holds events of the app ${file.app}, and this is ${app}. If that is right, say --other-app.`,
+    )
+  }
+  if (file.from === head + 1) return
+  throw refused(
+    `The log ends at position ${head}, so a file has to begin at ${head + 1}; this one begins at ${file.from}. ` +
+      (file.from <= head
+        ? 'If it was imported already there is nothing to do; otherwise import it into an empty data folder.'
+        : `Export what is missing with "cqrs events export --from ${head + 1}".`),
+  )
+}
+
+/** Puts events behind the end of the log, inside an open transaction. */
+class Appender {
+  head: Position
+  readonly #sql: ReturnType<typeof statements>
+
+  constructor(db: DatabaseSync) {
+    this.#sql = statements(db)
+    this.head = Number(this.#sql.head.get()?.position ?? 0)
+  }
+
+  append(event: RecordedEvent): void {
+    const { position, id, stream, version, type, schemaVersion, data, metadata, recordedAt } = event
+    const row = this.#sql.stream.get(stream) as unknown as StreamRow | undefined
+    const last = row ? checkedStream(stream, row) : { version: 0, position: 0 }
+    if (version !== last.version + 1) {
+      throw refused(
+        `The event at position ${position} has version ${version} of the stream ${stream}, where ${last.version + 1} is due.`,
+      )
+    }
+    const stored = {
+      position,
+      id,
+      stream,
+      version,
+      previous: last.position,
+      type,
+      schema_version: schemaVersion,
+      data: JSON.stringify(data ?? null),
+      metadata: JSON.stringify(metadata),
+      recorded_at: Date.parse(recordedAt),
+    }
+    this.#sql.insert.run(...Object.values(stored), checksum(stored))
+    this.#sql.move.run(stream, version, position, streamChecksum(stream, { version, position }))
+    this.head = position
+  }
+}
+
+function statements(db: DatabaseSync) {
+  return {
+    head: db.prepare('SELECT max(position) AS position FROM events'),
+    stream: db.prepare('SELECT version, position, checksum FROM streams WHERE stream = ?'),
+    insert: db.prepare(`INSERT INTO events
+      (position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at, checksum)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+    move: db.prepare(`INSERT INTO streams (stream, version, position, checksum) VALUES (?, ?, ?, ?)
+      ON CONFLICT (stream) DO UPDATE SET version = excluded.version, position = excluded.position,
+        checksum = excluded.checksum`),
+  }
+}
+
+function refused(why: string): CqrsError {
+  return new CqrsError('CQRS_IMPORT_INVALID', `${why} Nothing was imported.`)
+}

@@ -1,0 +1,131 @@
+import { constants, createReadStream, createWriteStream } from 'node:fs'
+import { access, rename, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { Command } from 'commander'
+import { CqrsError } from '../../kernel/errors.ts'
+import { EventFileWriter } from '../../log/interchange.ts'
+import { assertStretch } from '../events.ts'
+import type { CliContext } from './context.ts'
+import { type CallOperation, withOperations } from './operations.ts'
+import { count } from './table.ts'
+import { wholeNumber } from './values.ts'
+
+/** Events that are asked for in one call. */
+const PAGE = 500
+
+interface ExportOptions {
+  readonly from: number
+  readonly to?: number
+}
+
+/** `cqrs events export`. */
+export function exportCommand(context: CliContext): Command {
+  const position = wholeNumber(1, Number.MAX_SAFE_INTEGER)
+  return new Command('export')
+    .description('Write the log, or a stretch of it, to a file that can be imported.')
+    .argument('<file>', 'where to; - for standard output')
+    .option('--from <position>', 'the first position', position, 1)
+    .option('--to <position>', 'the last position; the end of the log if left out', position)
+    .addHelpText(
+      'after',
+      `
+The file has a line of JSON for each event and bears a checksum. It is there as a whole or not at all.
+
+Examples:
+  cqrs events export events.ndjson
+  cqrs events export --from 1001 - | gzip > later.ndjson.gz`,
+    )
+    .action(async (file: string, options: ExportOptions) => {
+      await withOperations(context, async (call) => {
+        const pieces = exportPieces(call, options)
+        if (file === '-') return pipeline(pieces, toStandardOutput(context))
+        const draft = `${file}.part`
+        try {
+          await pipeline(pieces, createWriteStream(draft, { mode: 0o600, flush: true }))
+          await rename(draft, file)
+        } catch (error) {
+          await rm(draft, { force: true })
+          throw error
+        }
+        context.print(`Exported to ${file}.`)
+      })
+    })
+}
+
+/** `cqrs events import`. */
+export function importCommand(context: CliContext): Command {
+  return new Command('import')
+    .description('Append the events of a file to the log of the data folder, while the system is stopped.')
+    .argument('<file>', 'a file of "cqrs events export"; - for standard input')
+    .option('--other-app', 'take it also if it comes from an app of another name')
+    .option('--json', 'print the answer as JSON')
+    .addHelpText(
+      'after',
+      `
+Positions, ids, versions and times stay what they are, so the file has to begin where the log ends: at 1 for an empty
+one. All of the file is imported or nothing; if it is interrupted, start it again. Idempotency keys are not in the file.
+
+Examples:
+  CQRS_DATA=./new cqrs events import events.ndjson
+  gunzip -c later.ndjson.gz | cqrs events import -`,
+    )
+    .action(async (file: string, options: { otherApp?: true; json?: boolean }) => {
+      const { importOffline } = await import('../../workers/import-events.ts')
+      const { loadApp } = await import('../../workers/load-app.ts')
+      const config = context.config()
+      await assertReadable(file)
+      const app = options.otherApp ? undefined : (await loadApp(config.app)).name
+      const { env, stdout, stdin } = context.process
+      const result = await importOffline({
+        config,
+        bytes: file === '-' ? stdin : createReadStream(file),
+        name: file,
+        app,
+        operator: { by: env.USER || 'operator', from: `cli on ${hostname()}` },
+        onProgress(events, of) {
+          if (stdout.isTTY) stdout.write(`\r\x1b[K${count(events)} of ${count(of)}`)
+        },
+      })
+      if (stdout.isTTY) stdout.write('\r\x1b[K')
+      if (options.json) return context.print(JSON.stringify(result, null, 2))
+      context.print(`${count(result.imported)} events imported; the log ends at ${count(result.head)} now.`)
+    })
+}
+
+async function* exportPieces(
+  call: CallOperation,
+  { from, to: wanted }: ExportOptions,
+): AsyncGenerator<string> {
+  const { app, head } = await call('ops::status', {})
+  const to = Math.min(wanted ?? head, head)
+  assertStretch(from, to, head)
+  const file = new EventFileWriter()
+  yield file.begin({ app, from, to })
+  for (let after = from - 1; after < to; ) {
+    const page = await call('ops::events', { after, limit: Math.min(PAGE, to - after) })
+    yield file.events(page.events)
+    after = page.next
+  }
+  yield file.end()
+}
+
+async function assertReadable(file: string): Promise<void> {
+  if (file === '-') return
+  try {
+    await access(file, constants.R_OK)
+  } catch (cause) {
+    throw new CqrsError('CQRS_IMPORT_INVALID', `${file} cannot be read: ${(cause as Error).message}.`, {
+      cause,
+    })
+  }
+}
+
+function toStandardOutput({ process }: CliContext): Writable {
+  return new Writable({
+    write(piece: Buffer, _encoding, done) {
+      process.stdout.write(piece, done)
+    },
+  })
+}
