@@ -50,6 +50,8 @@ export interface CommandExecutorOptions {
   conflictRetries: number
   /** Told of every append that is stored, with the position of its last event. */
   onAppended: (position: Position) => void
+  /** Told when an append was not stored because another one was faster on the stream. */
+  onConflict?: () => void
   now: () => Date
 }
 
@@ -167,7 +169,10 @@ export class CommandExecutor {
     events: number,
     idempotency: Idempotency | undefined,
   ): Promise<CommandOutcome | undefined> {
-    if (outcome.kind === 'version-conflict') return undefined
+    if (outcome.kind === 'version-conflict') {
+      this.#options.onConflict?.()
+      return undefined
+    }
     if (outcome.kind === 'duplicate-command') return answerAgain(outcome.original, idempotency)
     reached('append-answered')
     const { position, version } = outcome

@@ -195,6 +195,16 @@ export const configSchema = z.object({
     { env: 'CQRS_STANDBY_INTERVAL_MS', default: 100, min: 10 },
   ),
   ops: z.object({
+    maxLagMs: milliseconds('How far behind a projection may be, in time, before the system is not ready.', {
+      env: 'CQRS_OPS_MAX_LAG_MS',
+      default: 60_000,
+    }),
+    minFreeBytes: wholeNumber('Room on the disk of the data folder; with less the system is not ready.', {
+      env: 'CQRS_OPS_MIN_FREE_BYTES',
+      default: 104_857_600,
+      min: 0,
+      max: Number.MAX_SAFE_INTEGER,
+    }),
     failuresPerMinute: wholeNumber('Wrong tokens that are answered with 401; more get 429 for a while.', {
       env: 'CQRS_OPS_FAILURES_PER_MINUTE',
       default: 10,

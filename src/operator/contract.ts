@@ -23,6 +23,8 @@ export interface ProjectionStatus {
   readonly position: Position
   /** Positions between the view and the head of the log. */
   readonly lag: number
+  /** How long ago the oldest event was stored that the view has not got to, in seconds; 0 if it has all. */
+  readonly lagSeconds: number
   readonly parked: ParkedCounts
   /** Effects that are recorded and not sent, and those that could not be sent. */
   readonly effects: { readonly pending: number; readonly dead: number }
@@ -217,6 +219,8 @@ export interface QueueSummary {
   readonly inFlight: number
   readonly retrying: number
   readonly deadLetters: number
+  /** When its oldest message was accepted or redriven, ISO 8601; null if none waits. */
+  readonly oldestAt: string | null
   /** Functions that messages wait for because nobody has them. */
   readonly missing: readonly string[]
   readonly settings: unknown
@@ -248,4 +252,33 @@ export interface PurgeResult {
   readonly queue: string
   /** Messages that were deleted. */
   readonly purged: number
+}
+
+/** How one role of a worker process stands. */
+export interface RoleStanding {
+  readonly role: string
+  readonly state: 'starting' | 'standing by' | 'at work'
+  /** Since when, ISO 8601. */
+  readonly since: string
+  /** The units that it keeps up to date, of projections. */
+  readonly owns: readonly string[]
+}
+
+/** What a worker process says of itself. */
+export interface WorkerProcess {
+  readonly pid: number
+  readonly host: string
+  /** ISO 8601. */
+  readonly startedAt: string
+  /** The version of Node. */
+  readonly node: string
+  readonly memoryBytes: number
+  readonly roles: readonly RoleStanding[]
+}
+
+/** What `ops::workers` answers. */
+export interface WorkersAnswer {
+  readonly workers: readonly (WorkerProcess & { readonly uptimeSeconds: number })[]
+  /** Processes that are connected and did not answer in time. */
+  readonly silent: number
 }

@@ -6,6 +6,7 @@ import { discardLetters, redriveLetters } from './letters-bulk.ts'
 import { listQueues, pauseQueue, purgeQueue, resumeQueue, showQueue } from './queues.ts'
 import { systemStatus } from './status.ts'
 import type { System } from './system.ts'
+import { listWorkers } from './workers.ts'
 
 /** Who asks for an operation, and from where; both as texts for people. */
 export interface Operator {
@@ -93,6 +94,13 @@ export const OPERATIONS: readonly Operation[] = [
     scope: 'change',
     what: 'Gives letters up, for a reason.',
     run: discardLetters,
+  },
+  {
+    id: 'ops::workers',
+    http: 'GET /ops/workers',
+    scope: 'read',
+    what: 'The worker processes: their roles, whether at work or standing by, and what they own.',
+    run: listWorkers,
   },
   {
     id: 'ops::queues',

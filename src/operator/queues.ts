@@ -14,6 +14,7 @@ const listed = z.array(
     retrying: z.number(),
     waiting_for_functions: z.array(z.string()),
     dlq_depth: z.number(),
+    oldest_at: z.number().nullish(),
     config: z.unknown(),
   }),
 )
@@ -78,11 +79,12 @@ async function find(system: System, name: string): Promise<QueueSummary> {
 async function allQueues({ call }: System): Promise<QueueSummary[]> {
   const found = listed.parse(await call('iii::queue::list', {}))
   return found
-    .map(({ in_flight, waiting_for_functions, dlq_depth, config, ...queue }) => ({
+    .map(({ in_flight, waiting_for_functions, dlq_depth, oldest_at, config, ...queue }) => ({
       ...queue,
       inFlight: in_flight,
       deadLetters: dlq_depth,
       missing: waiting_for_functions,
+      oldestAt: typeof oldest_at === 'number' ? new Date(oldest_at).toISOString() : null,
       settings: config,
     }))
     .sort((left, right) => (left.queue < right.queue ? -1 : 1))

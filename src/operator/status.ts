@@ -27,18 +27,27 @@ async function projectionStatus(
   owned: ReadonlySet<string>,
 ): Promise<ProjectionStatus> {
   const { position, parked, effects } = await system.standing(name)
+  const lag = Math.max(0, head - position)
   return {
     name,
     projection: projection.name,
     kind: projection.kind,
     version: projection.version,
     position,
-    lag: Math.max(0, head - position),
+    lag,
+    lagSeconds: lag === 0 ? 0 : await ageOfNext(system, position),
     parked,
     effects,
     owned: owned.has(functionId),
     queue: await queueStatus(system, name),
   }
+}
+
+/** How long ago the event behind a position was stored, in seconds. */
+async function ageOfNext({ log, now }: System, position: Position): Promise<number> {
+  const { events } = await log.readFrom(position, { limit: 1 })
+  const [next] = events
+  return next ? Math.max(0, (now().getTime() - Date.parse(next.recordedAt)) / 1_000) : 0
 }
 
 async function ownedFunctions(system: System): Promise<Set<string>> {

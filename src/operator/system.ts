@@ -4,6 +4,7 @@ import type { EventLog } from '../log/contract.ts'
 import type { DigestMark } from '../projection/audit.ts'
 import type { ViewStanding } from '../projection/contract.ts'
 import type { ActionStore } from './actions.ts'
+import type { WorkerProcess } from './contract.ts'
 
 /**
  * What the operator's use cases work on: the app, the log and the views as they lie in the stores, and
@@ -18,6 +19,10 @@ export interface System {
   marks(unit: string, after: Position): Promise<readonly DigestMark[]>
   /** Calls a function of another worker. @throws if nobody owns it or it fails */
   call(functionId: string, payload: unknown): Promise<unknown>
+  /** What each worker process of the engine says of itself; `silent` of them did not answer in time. */
+  processes(): Promise<{ readonly answers: readonly WorkerProcess[]; readonly silent: number }>
+  /** Room on the disk of the data folder, in bytes. */
+  disk(): Promise<{ readonly free: number; readonly total: number }>
   /** What operators did. */
   readonly actions: ActionStore
   now(): Date

@@ -30,6 +30,8 @@ export interface ProjectorOptions {
   steady?: () => number
   /** Gives a number in [0, 1). */
   random: () => number
+  /** Told when a batch begins; what it returns is told how many events were committed. */
+  batchBegins?: () => (events: number) => void
 }
 
 /** Ends of the process during the trial of one event after which the event has failed. */
@@ -80,6 +82,7 @@ export class Projector {
   /** Applies the next batch of the log. */
   async step(): Promise<StepOutcome> {
     const { log, batchSize, turns, partition } = this.#options
+    const committed = this.#options.batchBegins?.()
     const checkpoint = await this.#state()
     const limit = checkpoint.position < this.#suspectedTo ? 1 : batchSize
     const page = await log.readFrom(checkpoint.position, {
@@ -98,12 +101,14 @@ export class Projector {
         processed: checkpoint.processed + page.events.length,
         digest: extendDigest(checkpoint.digest, page.events),
       }
-      return this.#commit(
+      const outcome = await this.#commit(
         { ...change, expectedRevision: checkpoint.revision, advanceTo },
         'batch-stored',
         ...(change.parked.length > 0 ? ['event-parked' as const] : []),
         ...(change.effects.length > 0 ? ['effect-recorded' as const] : []),
       )
+      if (outcome === 'advanced') committed?.(page.events.length)
+      return outcome
     })
   }
 

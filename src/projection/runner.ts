@@ -16,6 +16,8 @@ export interface RunnerOptions {
   /** The clock of due times; see {@link ProjectorOptions.steady}. */
   now: () => number
   log: Logger
+  /** Told when the view went forward because of a message of the queue, or of the sweep. */
+  onAdvance?: (path: 'queue' | 'sweep') => void
 }
 
 /** Batches after which retries, effects and callers have their turn, though the log has more. */
@@ -59,6 +61,7 @@ export class ProjectionRunner {
       await this.#catchUp()
       // A position beyond the head cannot be waited for: the message names what the log does not have.
       if ((await this.#options.projector.position()) === before) return
+      this.#options.onAdvance?.('queue')
     }
     reachedNextTurn('advance-answered')
   }
@@ -95,8 +98,11 @@ export class ProjectionRunner {
   }
 
   async #sweep(): Promise<void> {
+    const { projector, onAdvance } = this.#options
     try {
+      const before = await projector.position()
       await this.#catchUp()
+      if ((await projector.position()) > before) onAdvance?.('sweep')
     } catch (error) {
       this.#options.log.error({ err: error }, 'The view could not catch up; the next sweep tries again')
     }

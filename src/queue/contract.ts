@@ -92,6 +92,11 @@ export interface StoredQueue extends QueueDefinition, QueueCounts {
   paused: boolean
   /** The seq of the last message that was ever accepted; 0 if there was none. */
   tail: number
+  /**
+   * When the oldest message that waits was accepted, or redriven, in milliseconds since the epoch; undefined if
+   * none waits.
+   */
+  oldestAt?: number | undefined
 }
 
 /** The outcome of one enqueue: its seq, or why nothing was stored. */

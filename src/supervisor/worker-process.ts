@@ -6,7 +6,10 @@ import { connect } from '../workers/connect.ts'
 import { connected } from '../workers/link.ts'
 import { watchLink } from '../workers/link-watch.ts'
 import { loadApp } from '../workers/load-app.ts'
-import type { Role, RoleName, StartRole } from '../workers/role.ts'
+import { Metrics } from '../workers/metrics.ts'
+import { guarded, openOpsAccess } from '../workers/ops-access.ts'
+import { ProcessReport } from '../workers/process-report.ts'
+import type { Role, RoleContext, RoleName, StartRole } from '../workers/role.ts'
 import { startWatchdog } from '../workers/watchdog.ts'
 import { giveSignsOfLife, type HostProcess, reportReady, stopRequested } from './supervised.ts'
 
@@ -41,13 +44,20 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   const app = await loadApp(config.app)
   const iii = connect(config, `cqrs-${roles.join('-')}`, log)
   const linked = connected(iii)
+  const metrics = new Metrics()
+  metrics.collectProcess()
+  const report = new ProcessReport(() => new Date())
+  const [about] = guarded([report.offered(metrics)], openOpsAccess(config, log), 'read')
+  if (about) iii.registerFunction(about.id, about.handle, { metadata: { internal: true } })
   const running: Role[] = []
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => {})
   const startOne = async (name: RoleName) => {
     const fail = (error: unknown) => failure.reject(error)
-    const context = { app, config, iii, log: log.child({ role: name }), fail }
-    running.push(await starters[name]({ ...context, stopping: stopping.signal }))
+    report.stands(name, 'starting')
+    const context = { app, config, iii, log: log.child({ role: name }), metrics, fail }
+    const stands: RoleContext['stands'] = (state, owns) => report.stands(name, state, owns)
+    running.push(await starters[name]({ ...context, stands, stopping: stopping.signal }))
   }
   // The SDK has no way to be told to connect anew; a new process does.
   const deadLink = () =>

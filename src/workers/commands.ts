@@ -49,7 +49,7 @@ type CallerContext = z.output<typeof callerContext>
  * The commands worker: `cmd::<name>` for every command of the app, and its HTTP route. An answer with
  * success means that the events are on stable storage; the projections hear of them afterwards.
  */
-export const startCommands: StartRole = async ({ app, config, iii, log }) => {
+export const startCommands: StartRole = async ({ app, config, iii, log, metrics }) => {
   const { maxWaiting, idempotencyKeyDays } = config.commands
   const events = openSqliteEventLog({
     path: dataPaths(config.data).events,
@@ -60,12 +60,18 @@ export const startCommands: StartRole = async ({ app, config, iii, log }) => {
   const fanOut = new FanOut(
     allUnits(app).map(({ name, functionId }) => ({ projection: name, queue: name, functionId })),
     async ({ queue, functionId }, message) => {
-      await iii.trigger({
-        function_id: functionId,
-        payload: message,
-        action: TriggerAction.Enqueue({ queue }),
-        timeoutMs: config.fanOut.timeoutMs,
-      })
+      try {
+        await iii.trigger({
+          function_id: functionId,
+          payload: message,
+          action: TriggerAction.Enqueue({ queue }),
+          timeoutMs: config.fanOut.timeoutMs,
+        })
+        metrics.fanOut(queue, 'sent')
+      } catch (error) {
+        metrics.fanOut(queue, 'failed')
+        throw error
+      }
     },
     log,
   )
@@ -75,12 +81,15 @@ export const startCommands: StartRole = async ({ app, config, iii, log }) => {
     streamCacheSize: config.commands.streamCacheSize,
     conflictRetries: config.commands.conflictRetries,
     onAppended: (position) => fanOut.appended(position),
+    onConflict: () => metrics.conflict(),
     now: () => new Date(),
   })
   const underWay = new Set<Promise<unknown>>()
   const functions = [...app.commands.values()].map((command) =>
     commandFunction(command, log, (...call) => {
+      const ended = metrics.command(command.name)
       const execution = executor.execute(command.name, ...call)
+      execution.then(ended, () => ended(undefined))
       const done = execution.catch(() => undefined).finally(() => underWay.delete(done))
       underWay.add(done)
       return execution

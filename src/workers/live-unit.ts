@@ -30,7 +30,7 @@ export function openLiveUnit(
   unit: ProjectionUnit,
   { events, turns, context }: { events: EventLog; turns: Turns; context: RoleContext },
 ): LiveUnit {
-  const { app, config, iii, stopping } = context
+  const { app, config, iii, metrics, stopping } = context
   const {
     batchSize,
     maxAttempts,
@@ -57,10 +57,20 @@ export function openLiveUnit(
     now,
     steady,
     random: Math.random,
+    batchBegins: () => metrics.batch(unit.name),
   })
   const effects = new EffectSender({
     view,
-    send: (effect, idempotencyKey) => sendEffect(iii, effect, idempotencyKey),
+    async send(effect, idempotencyKey) {
+      try {
+        const outcome = await sendEffect(iii, effect, idempotencyKey)
+        metrics.effect(unit.name, outcome)
+        return outcome
+      } catch (error) {
+        metrics.effect(unit.name, 'failed')
+        throw error
+      }
+    },
     maxAttempts,
     baseMs,
     capMs,
@@ -68,7 +78,15 @@ export function openLiveUnit(
     log,
     signal: AbortSignal.any([stopping, closing.signal]),
   })
-  const runner = new ProjectionRunner({ projector, view, effects, sweepIntervalMs, now: steady, log })
+  const runner = new ProjectionRunner({
+    projector,
+    view,
+    effects,
+    sweepIntervalMs,
+    now: steady,
+    log,
+    onAdvance: (path) => metrics.advanced(unit.name, path),
+  })
   void runner.start()
   return {
     unit,

@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises'
 import type { IIIClient } from 'iii-sdk'
 import type { Logger } from 'pino'
 import { z } from 'zod'
@@ -16,6 +17,8 @@ import { type OfferedFunction, offer } from './offer.ts'
 import { type OpsAccess, openOpsAccess, ownCredentials, tokenIn } from './ops-access.ts'
 import { exportFunction } from './ops-export.ts'
 import { bearerToken, operatorOf, overHttp, routeOf } from './ops-http.ts'
+import { pages } from './ops-pages.ts'
+import { processesOf } from './ops-processes.ts'
 import { fromRemote, toRemote } from './remote-error.ts'
 import type { StartRole } from './role.ts'
 
@@ -40,17 +43,25 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     ]),
   )
   const view = (unit: string) => views.get(findUnit(app, unit).name) as ReadableView
+  const credentials = ownCredentials(config, log)
+  const { processes, metrics } = processesOf(iii, credentials)
   const system: System = {
     app,
     log: events,
     standing: async (unit) => view(unit).standing(),
     marks: async (unit, after) => view(unit).marks(after),
-    call: caller(iii, ownCredentials(config, log)),
+    call: caller(iii, credentials),
+    processes,
+    disk: () => roomIn(config.data),
     actions,
     now: () => new Date(),
   }
   const functions = OPERATIONS.map((operation) => operationFunction(operation, system, access, log))
-  const offered = await offer(iii, [...functions, exportFunction(system, access, log)], log)
+  const others = [
+    exportFunction(system, access, log),
+    ...pages({ system, access, metrics, limits: config.ops }),
+  ]
+  const offered = await offer(iii, [...functions, ...others], log)
   return {
     async stop() {
       offered.unregister()
@@ -93,6 +104,11 @@ function operationFunction(
       }
     },
   }
+}
+
+async function roomIn(folder: string): Promise<{ free: number; total: number }> {
+  const { bavail, blocks, bsize } = await statfs(folder)
+  return { free: bavail * bsize, total: blocks * bsize }
 }
 
 /** The engine may say which worker called. */

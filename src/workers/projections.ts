@@ -58,8 +58,14 @@ export const startProjections: StartRole = async (context) => {
         },
       }
     },
-    onStandby: () => log.info('other processes do all projections of this data folder; standing by'),
-    onChange: (projections) => log.info({ projections }, 'projections are live in this process'),
+    onStandby() {
+      context.stands('standing by')
+      log.info('other processes do all projections of this data folder; standing by')
+    },
+    onChange(projections) {
+      context.stands('at work', projections)
+      log.info({ projections }, 'projections are live in this process')
+    },
   })
   try {
     await share.settled

@@ -2,6 +2,7 @@ import type { IIIClient } from 'iii-sdk'
 import { reachedNextTurn } from '../boundaries.ts'
 import type { DeliverToFunction, DeliveryRequest } from '../queue/queue.ts'
 import type { DeliveryOutcome } from '../queue/runner.ts'
+import type { Metrics } from './metrics.ts'
 
 /** The longest error that is stored with a message, in characters. */
 const MAX_ERROR = 4_000
@@ -24,6 +25,20 @@ export function deliverBy(iii: Pick<IIIClient, 'trigger'>): DeliverToFunction {
     } catch (error) {
       return toOutcome(error)
     }
+  }
+}
+
+/** The same, with each delivery counted. */
+export function counted(
+  deliver: DeliverToFunction,
+  metrics: Pick<Metrics, 'delivery'> | undefined,
+): DeliverToFunction {
+  if (!metrics) return deliver
+  return async (request) => {
+    const ended = metrics.delivery(request.queue, request.message.attempts)
+    const outcome = await deliver(request)
+    ended(outcome)
+    return outcome
   }
 }
 

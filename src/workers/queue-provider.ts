@@ -4,7 +4,8 @@ import { z } from 'zod'
 import { reachedNextTurn } from '../boundaries.ts'
 import { isCqrsError } from '../kernel/errors.ts'
 import type { DurableQueue } from '../queue/queue.ts'
-import { deliverBy } from './queue-delivery.ts'
+import type { Metrics } from './metrics.ts'
+import { counted, deliverBy } from './queue-delivery.ts'
 import { watchEngine } from './queue-engine-watch.ts'
 import {
   definePayload,
@@ -31,6 +32,8 @@ export interface QueueProviderOptions {
   /** The queue; this process owns its store. The provider starts it. */
   queue: DurableQueue
   log: Logger
+  /** Counts messages and deliveries, if given. */
+  metrics?: Pick<Metrics, 'enqueued' | 'delivery'>
   /** How long deliveries in flight may take to finish when the provider stops. Default 10,000 ms. */
   drainMs?: number
 }
@@ -48,7 +51,13 @@ export interface QueueProvider {
  * Makes a {@link DurableQueue} the queue provider of an iii engine: TriggerAction.Enqueue, durable topics,
  * the functions of iii's console and command line, and four of its own (pause, resume, list, unsubscribe).
  */
-export function registerQueueProvider({ iii, queue, log, drainMs }: QueueProviderOptions): QueueProvider {
+export function registerQueueProvider({
+  iii,
+  queue,
+  log,
+  drainMs,
+  metrics,
+}: QueueProviderOptions): QueueProvider {
   const registered = new Map<string, () => { unregister(): void }>()
   let references: { unregister(): void }[] = []
   const register = <Input>(
@@ -74,6 +83,7 @@ export function registerQueueProvider({ iii, queue, log, drainMs }: QueueProvide
     'Stores a message for a function; answers when it is on stable storage',
     async ({ queue: name, function_id, data, messageReceiptId }) => {
       await queue.enqueue({ queue: name, functionId: function_id, data, id: messageReceiptId })
+      metrics?.enqueued(name)
       reachedNextTurn('receipt-sent', name)
       return { messageReceiptId }
     },
@@ -192,7 +202,7 @@ export function registerQueueProvider({ iii, queue, log, drainMs }: QueueProvide
     references = [...registered.values()].map((registerIt) => registerIt())
     offerTopics()
   }
-  queue.start(deliverBy(iii))
+  queue.start(counted(deliverBy(iii), metrics))
   offer()
   const watch = watchEngine({ iii, queue, log, functionId: ENQUEUE, onLost: offer })
 

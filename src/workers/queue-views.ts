@@ -48,7 +48,12 @@ export function summarise(queues: QueueStatus[]): TopicSummary[] {
 }
 
 /** A line of `iii::queue::list`. */
-export function toListed({ tail: _, subscription, ...queue }: QueueStatus): Record<string, unknown> {
+export function toListed({
+  tail: _,
+  subscription,
+  oldestAt,
+  ...queue
+}: QueueStatus): Record<string, unknown> {
   const { name, settings, paused, depth, dead, inFlight, retrying, missing } = queue
   return {
     queue: name,
@@ -60,6 +65,7 @@ export function toListed({ tail: _, subscription, ...queue }: QueueStatus): Reco
     retrying,
     waiting_for_functions: missing,
     dlq_depth: dead,
+    oldest_at: oldestAt ?? null,
     config: settings,
   }
 }

@@ -15,7 +15,14 @@ import type { RoleContext, StartRole } from './role.ts'
  */
 export const startQueue: StartRole = async (context) => {
   const standingBy = Promise.withResolvers<void>()
-  const provider = provide(context, () => standingBy.resolve())
+  const provider = provide(context, () => {
+    context.stands('standing by')
+    standingBy.resolve()
+  })
+  provider.then(
+    () => context.stands('at work'),
+    () => {},
+  )
   await Promise.race([provider, standingBy.promise])
   // A standby that cannot take over in the end is of no use: the process ends, and is started again.
   provider.catch((error) => {
@@ -31,7 +38,7 @@ export const startQueue: StartRole = async (context) => {
 }
 
 async function provide(
-  { app, config, iii, log, stopping }: RoleContext,
+  { app, config, iii, log, metrics, stopping }: RoleContext,
   onWaiting: () => void,
 ): Promise<QueueProvider> {
   const access = openOpsAccess(config, log)
@@ -50,7 +57,7 @@ async function provide(
   }
   const queue = await DurableQueue.open({ store, log, queues })
   log.info({ store: dataPaths(config.data).queue }, 'the queue is open')
-  const provider = registerQueueProvider({ iii, queue, log, drainMs: config.queue.drainMs })
+  const provider = registerQueueProvider({ iii, queue, log, metrics, drainMs: config.queue.drainMs })
   const operations = guarded([purgeFunction(queue)], access)
   const offered = await offer(iii, operations, log)
   return {

@@ -2,6 +2,7 @@ import type { IIIClient } from 'iii-sdk'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { App } from '../kernel/app.ts'
+import type { Metrics } from './metrics.ts'
 
 /** What a worker process can be; several may share one process and one connection. */
 export const ROLES = ['queue', 'commands', 'projections', 'queries', 'operator'] as const
@@ -15,6 +16,10 @@ export interface RoleContext {
   /** The process's one connection to the engine. */
   readonly iii: IIIClient
   readonly log: Logger
+  /** What this process counts. */
+  readonly metrics: Metrics
+  /** Notes how this role stands, and which units it keeps up to date. */
+  stands(state: 'standing by' | 'at work', owns?: readonly string[]): void
   /** Says that a role cannot go on: the process stops and ends with this error, to be started again. */
   fail(error: unknown): void
   /** Aborted when the process is told to stop. */

@@ -21,10 +21,13 @@ export function withStandby(name: RoleName, start: StartRole): StartRole {
         pollMs: config.standbyIntervalMs,
         onWaiting: (pid) => {
           log.info({ pid }, `another process is the ${name} worker of this data folder; standing by`)
+          context.stands('standing by')
           standingBy.resolve()
         },
       })
-      return start(context)
+      const role = await start(context)
+      context.stands('at work')
+      return role
     })()
     await Promise.race([atWork, standingBy.promise])
     atWork.catch((error) => {

@@ -81,6 +81,7 @@ test('a projection without an owner fails', () => {
     version: 1,
     position: 1,
     lag: 0,
+    lagSeconds: 0,
     parked: { retrying: 0, dead: 0, waiting: 0 },
     effects: { pending: 0, dead: 0 },
     owned: false,

@@ -23,6 +23,8 @@ function system(answers: Answers) {
     standing: () => Promise.reject(new Error('not asked for')),
     marks: () => Promise.reject(new Error('not asked for')),
     actions: {} as ActionStore,
+    processes: () => Promise.reject(new Error('not asked for')),
+    disk: () => Promise.reject(new Error('not asked for')),
     now: () => new Date(0),
     async call(functionId, payload) {
       calls.push({ functionId, payload })

@@ -13,6 +13,7 @@ function status(...projections: Partial<ProjectionStatus>[]): SystemStatus {
     version: 1,
     position: 1_200,
     lag: 0,
+    lagSeconds: 0,
     parked: { retrying: 0, dead: 0, waiting: 0 },
     effects: { pending: 0, dead: 0 },
     owned: true,

@@ -14,6 +14,7 @@ test('there are the commands that the documentation names', () => {
     'events',
     'dlq',
     'queues',
+    'workers',
     'audit',
     'actions',
     'chaos',

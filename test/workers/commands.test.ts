@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import app from '../../src/inventory/app.ts'
 import { startCommands } from '../../src/workers/commands.ts'
+import { Metrics } from '../../src/workers/metrics.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 type Handler = (payload: unknown, metadata?: unknown) => Promise<unknown>
@@ -26,6 +27,8 @@ async function commands() {
     config: loadConfig({ env: { CQRS_DATA: folder }, cwd: folder }),
     iii: iii as unknown as IIIClient,
     log: pino({ level: 'silent' }),
+    metrics: new Metrics(),
+    stands: () => {},
     fail: () => {},
     stopping: new AbortController().signal,
   })

@@ -29,6 +29,7 @@ import type {
   RedriveRequest,
   RedriveResult,
   SystemStatus,
+  WorkersAnswer,
 } from '../contract.ts'
 import type { CliContext } from './context.ts'
 
@@ -56,6 +57,7 @@ export interface Operations {
   readonly 'ops::queue-pause': { readonly input: { readonly queue: string }; readonly result: QueueSummary }
   readonly 'ops::queue-resume': { readonly input: { readonly queue: string }; readonly result: QueueSummary }
   readonly 'ops::queue-purge': { readonly input: PurgeRequest; readonly result: PurgeResult }
+  readonly 'ops::workers': { readonly input: Record<string, never>; readonly result: WorkersAnswer }
   readonly 'ops::actions': {
     readonly input: { before?: number; limit?: number; operation?: string }
     readonly result: ActionsPage

@@ -15,6 +15,7 @@ import { queuesCommand } from './queues.ts'
 import { statusCommand } from './status.ts'
 import { upCommand } from './up.ts'
 import { workerCommand } from './worker.ts'
+import { workersCommand } from './workers.ts'
 
 /**
  * Runs the program `cqrs`.
@@ -57,6 +58,7 @@ export function createProgram(context: CliContext): Command {
     eventsCommand,
     dlqCommand,
     queuesCommand,
+    workersCommand,
     auditCommand,
     actionsCommand,
     chaosCommand,

@@ -38,9 +38,10 @@ export class MessageTable {
     this.#failures = Number(this.#statements.countFailures.get()?.rows)
   }
 
-  insert(queue: number, seq: number, { id, functionId, group, data }: NewMessage): void {
+  /** @param at now, in milliseconds since the epoch */
+  insert(queue: number, seq: number, { id, functionId, group, data }: NewMessage, at: number): void {
     const sum = rowChecksum(seq, id, functionId, group, data)
-    this.#statements.insert.run(queue, seq, id, functionId, group ?? null, data, sum)
+    this.#statements.insert.run(queue, seq, id, functionId, group ?? null, data, sum, at)
   }
 
   /** Removes a message; false if it is not there. */
@@ -108,18 +109,24 @@ export class MessageTable {
     return this.#statements.deadLetters.all(queue, after, queue, tail, limit, offset).map(toDeadLetter)
   }
 
+  /** When the oldest message of a queue was accepted; undefined if there is none, or it does not say. */
+  oldestAt(queue: number, tail: number): number | undefined {
+    const row = this.#statements.oldestAt.get(queue, queue, tail)
+    return (row?.accepted_at as number | null | undefined) ?? undefined
+  }
+
   /** Puts up to `limit` dead letters back, oldest first; answers how many. */
-  redrive(queue: number, tail: number, limit: number): number {
+  redrive(queue: number, tail: number, limit: number, at: number): number {
     const seqs = this.#statements.oldestDead.all(queue, queue, tail, limit).map((row) => row.seq as number)
-    for (const seq of seqs) this.#revive(queue, seq)
+    for (const seq of seqs) this.#revive(queue, seq, at)
     return seqs.length
   }
 
   /** Puts one dead letter back; false if it is not there. */
-  redriveOne(queue: number, tail: number, id: string): boolean {
+  redriveOne(queue: number, tail: number, id: string, at: number): boolean {
     const row = this.#statements.findDead.get(id, queue, queue, tail)
     if (!row) return false
-    this.#revive(queue, row.seq as number)
+    this.#revive(queue, row.seq as number, at)
     return true
   }
 
@@ -146,8 +153,8 @@ export class MessageTable {
     return seqs.length
   }
 
-  #revive(queue: number, seq: number): void {
-    this.#statements.revive.run(queue, seq)
+  #revive(queue: number, seq: number, at: number): void {
+    this.#statements.revive.run(at, queue, seq)
     this.#statements.keepHistory.run(queue, seq)
     this.#failures += 1
     this.#statements.removeDead.run(queue, seq)
@@ -171,8 +178,8 @@ const OF_QUEUE = `key > (? << ${SEQ_BITS}) AND key <= ${KEY}`
 const OLDEST = `SELECT key FROM messages WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`
 
 const SQL = {
-  insert: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum)
-           VALUES (${KEY}, ?, ?, ?, ?, ?)`,
+  insert: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum, accepted_at)
+           VALUES (${KEY}, ?, ?, ?, ?, ?, ?)`,
   remove: `DELETE FROM messages WHERE key = ${KEY}`,
   exists: `SELECT 1 FROM messages WHERE key = ${KEY}`,
   fail: `INSERT INTO failures (key, attempts, stops, due_at, history) VALUES (${KEY}, ?, ?, ?, ?)
@@ -186,6 +193,7 @@ const SQL = {
          SELECT key, message_id, function_id, message_group, data, checksum, ?, ?, ?, ? FROM messages WHERE key = ${KEY}`,
   purge: `DELETE FROM messages WHERE key IN (${OLDEST})`,
   purgeFailures: `DELETE FROM failures WHERE key IN (${OLDEST})`,
+  oldestAt: `SELECT accepted_at FROM messages WHERE ${OF_QUEUE} ORDER BY key LIMIT 1`,
   read: `${MESSAGE} WHERE m.key > ${KEY} AND m.key <= ${KEY} ORDER BY m.key LIMIT ?`,
   load: `${MESSAGE} WHERE m.key = ${KEY}`,
   deadLetters: `SELECT ${SEQ}, * FROM dead_letters WHERE key > ${KEY} AND key <= ${KEY}
@@ -193,8 +201,8 @@ const SQL = {
   oldestDead: `SELECT ${SEQ} FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`,
   findDead: `SELECT ${SEQ} FROM dead_letters WHERE message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
   removeDead: `DELETE FROM dead_letters WHERE key = ${KEY}`,
-  revive: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum)
-           SELECT key, message_id, function_id, message_group, data, checksum FROM dead_letters WHERE key = ${KEY}`,
+  revive: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum, accepted_at)
+           SELECT key, message_id, function_id, message_group, data, checksum, ? FROM dead_letters WHERE key = ${KEY}`,
   keepHistory: `INSERT INTO failures (key, attempts, stops, due_at, history)
                 SELECT key, 0, 0, NULL, history FROM dead_letters WHERE key = ${KEY}`,
 }

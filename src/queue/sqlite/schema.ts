@@ -61,5 +61,7 @@ export const queueSchema: StoreSchema = {
      ALTER TABLE dead_letters ADD COLUMN checksum INTEGER;
      UPDATE messages SET checksum = row_checksum(key & ${SEQ_MASK}, message_id, function_id, message_group, data);
      UPDATE dead_letters SET checksum = row_checksum(key & ${SEQ_MASK}, message_id, function_id, message_group, data);`,
+    // When a message was accepted or redriven, in ms since 1970; older ones do not say.
+    `ALTER TABLE messages ADD COLUMN accepted_at INTEGER;`,
   ],
 }

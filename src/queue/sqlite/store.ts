@@ -83,7 +83,7 @@ class SqliteQueueStore implements QueueStore {
   }
 
   async queues(): Promise<StoredQueue[]> {
-    const rows = await this.#ask<QueueRow[]>({ do: 'queues' })
+    const rows = await this.#ask<(QueueRow & Pick<StoredQueue, 'oldestAt'>)[]>({ do: 'queues' })
     return rows.map(({ id: _, definition, ...row }) => {
       const what = `The definition of the queue ${row.name}`
       const parsed = parseStored(definition, what, 'Restore the queue store from a backup.')

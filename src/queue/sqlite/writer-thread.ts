@@ -87,7 +87,10 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
         this.#queues.define(request.queue, request.definition)
         return undefined
       case 'queues':
-        return this.#queues.all()
+        return this.#queues.all().map((queue) => ({
+          ...queue,
+          oldestAt: queue.depth > 0 ? this.#messages.oldestAt(queue.id, queue.tail) : undefined,
+        }))
     }
     const queue = this.#queues.get(request.queue)
     return queue && this.#ofQueue(queue, request)
@@ -119,12 +122,12 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
       case 'dead-letters':
         return this.#messages.deadLetters(id, tail, request.offset, request.limit, request.after)
       case 'redrive': {
-        const redriven = this.#messages.redrive(id, tail, request.limit)
+        const redriven = this.#messages.redrive(id, tail, request.limit, this.#now())
         this.#count(queue, redriven, -redriven)
         return redriven
       }
       case 'redrive-message':
-        return this.#messages.redriveOne(id, tail, request.id) && this.#count(queue, 1, -1)
+        return this.#messages.redriveOne(id, tail, request.id, this.#now()) && this.#count(queue, 1, -1)
       case 'discard':
         return this.#messages.discard(id, tail, request.id) && this.#count(queue, 0, -1)
       case 'pause':
@@ -145,7 +148,7 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
     if (!queue) return { outcome: 'unknown-queue' }
     if (!this.#receipts.take(queue.id, message.id)) return { outcome: 'duplicate' }
     const seq = queue.tail + 1
-    this.#messages.insert(queue.id, seq, message)
+    this.#messages.insert(queue.id, seq, message, this.#now())
     this.#queues.change(queue, { tail: seq, depth: queue.depth + 1 })
     this.#doing.push(['message-stored', queue.name])
     return { outcome: 'accepted', seq }

@@ -1,0 +1,131 @@
+import { z } from 'zod'
+import { allUnits } from '../kernel/unit.ts'
+import type { ProjectionStatus } from './contract.ts'
+import { systemStatus } from './status.ts'
+import type { System } from './system.ts'
+
+/** `down`: users are affected; `degraded`: something waits for somebody, and users are served. */
+export type PartState = 'ok' | 'degraded' | 'down'
+
+/** One part of the system, and why it is not well. */
+export interface PartHealth {
+  /** `log`, `disk`, `commands`, `queries`, `queue`, or `projection <name>`. */
+  readonly part: string
+  readonly state: PartState
+  /** Present unless it is ok. */
+  readonly reason?: string
+}
+
+/** What `/health/ready` answers. */
+export interface Readiness {
+  readonly status: 'ready' | 'degraded' | 'not ready'
+  readonly parts: readonly PartHealth[]
+}
+
+export interface HealthLimits {
+  readonly maxLagMs: number
+  readonly minFreeBytes: number
+}
+
+const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
+
+/** The function of every queue provider. */
+const ENQUEUE = 'engine::queue::enqueue'
+
+/**
+ * Whether the system does what it is there for: take commands, answer queries, keep views up to date. Measured at
+ * the stores and the engine, never by what a part says of itself.
+ */
+export async function readiness(system: System, limits: HealthLimits): Promise<Readiness> {
+  const parts = await Promise.all([
+    part('log', () => system.log.head().then(() => undefined)),
+    part('disk', () => diskProblem(system, limits)),
+    ...(await functionParts(system)),
+    ...(await projectionParts(system, limits)),
+  ])
+  const worst = (state: PartState) => parts.some((each) => each.state === state)
+  return { status: worst('down') ? 'not ready' : worst('degraded') ? 'degraded' : 'ready', parts }
+}
+
+async function diskProblem({ disk }: System, { minFreeBytes }: HealthLimits): Promise<string | undefined> {
+  const { free } = await disk()
+  if (free >= minFreeBytes) return undefined
+  return `${mib(free)} MiB are free, fewer than ${mib(minFreeBytes)}; free space, no restart is needed`
+}
+
+async function functionParts(system: System): Promise<Promise<PartHealth>[]> {
+  let present: ReadonlySet<string>
+  try {
+    const list = functionList.parse(await system.call('engine::functions::list', {}))
+    // The engine hides its own functions, but not those of a queue.
+    present = new Set(list.functions.map(({ function_id }) => function_id))
+  } catch (error) {
+    return [part('engine', () => Promise.reject(error))]
+  }
+  const missing = (ids: readonly string[]) => ids.filter((id) => !present.has(id))
+  const served = (name: string, ids: string[]) =>
+    part(name, async () => {
+      const away = missing(ids)
+      return away.length > 0 ? `no worker has ${away.slice(0, 5).join(', ')}` : undefined
+    })
+  return [
+    served(
+      'commands',
+      [...system.app.commands.keys()].map((name) => `cmd::${name}`),
+    ),
+    served(
+      'queries',
+      [...system.app.queries.keys()].map((name) => `query::${name}`),
+    ),
+    part(
+      'queue',
+      async () =>
+        missing([ENQUEUE]).length > 0
+          ? 'no queue worker is connected; projections go on from the log by their sweep'
+          : undefined,
+      'degraded',
+    ),
+  ]
+}
+
+async function projectionParts(system: System, limits: HealthLimits): Promise<Promise<PartHealth>[]> {
+  try {
+    const { projections } = await systemStatus(system)
+    return projections.map(async (each) => judge(each, limits))
+  } catch (error) {
+    return allUnits(system.app).map(({ name }) => part(`projection ${name}`, () => Promise.reject(error)))
+  }
+}
+
+function judge(
+  { name, owned, lag, lagSeconds, parked, effects }: ProjectionStatus,
+  limits: HealthLimits,
+): PartHealth {
+  const part = `projection ${name}`
+  if (!owned) return { part, state: 'down', reason: 'no worker owns it, so nothing moves it' }
+  if (lagSeconds * 1_000 > limits.maxLagMs) {
+    const behind = `${Math.round(lagSeconds)} s behind, ${lag} events`
+    return { part, state: 'down', reason: `${behind}; up to ${limits.maxLagMs / 1_000} s are allowed` }
+  }
+  const dead = parked.dead + effects.dead
+  if (dead > 0) return { part, state: 'degraded', reason: `${dead} wait for a decision: cqrs dlq list` }
+  return { part, state: 'ok' }
+}
+
+/** @param check gives the problem if there is one; what it throws is a problem, too */
+async function part(
+  name: string,
+  check: () => Promise<string | undefined>,
+  state: 'degraded' | 'down' = 'down',
+): Promise<PartHealth> {
+  try {
+    const reason = await check()
+    return reason ? { part: name, state, reason } : { part: name, state: 'ok' }
+  } catch (error) {
+    return { part: name, state, reason: (error as Error).message }
+  }
+}
+
+function mib(bytes: number): number {
+  return Math.floor(bytes / 1_048_576)
+}

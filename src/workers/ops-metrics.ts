@@ -1,0 +1,120 @@
+import {
+  AggregatorRegistry,
+  Gauge,
+  type MetricObjectWithValues,
+  type MetricValue,
+  Registry,
+} from 'prom-client'
+import type { WorkerProcess } from '../operator/contract.ts'
+import { listQueues } from '../operator/queues.ts'
+import { systemStatus } from '../operator/status.ts'
+import type { System } from '../operator/system.ts'
+
+/** The figures of one worker process. */
+export interface ProcessMetrics {
+  readonly self: WorkerProcess
+  readonly metrics: readonly MetricObjectWithValues<MetricValue<string>>[]
+}
+
+/**
+ * Everything that is measured, as text in the format of Prometheus: what each worker process has counted, labelled
+ * with the process, and how the system stands, measured at the stores now.
+ */
+export async function renderMetrics(system: System, processes: readonly ProcessMetrics[]): Promise<string> {
+  const gauges = await systemGauges(system, processes)
+  const labelled = processes.map(({ self, metrics }) => {
+    const labels = { process: self.roles.map(({ role }) => role).join('+'), pid: String(self.pid) }
+    return metrics.map((metric) => ({
+      ...metric,
+      // No two processes have the same labels, so nothing is added up, and nothing is left out.
+      aggregator: 'sum' as const,
+      values: metric.values.map((value) => ({ ...value, labels: { ...value.labels, ...labels } })),
+    }))
+  })
+  return AggregatorRegistry.aggregate([...labelled, await gauges.getMetricsAsJSON()]).metrics()
+}
+
+async function systemGauges(system: System, processes: readonly ProcessMetrics[]): Promise<Registry> {
+  const registry = new Registry()
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    new Gauge({ name, help, labelNames, registers: [registry] })
+  const status = await systemStatus(system)
+  gauge('cqrs_log_head_position', 'Last position of the log.').set(status.head)
+  const position = gauge('cqrs_projection_position', 'Position of each view.', ['projection'])
+  const lag = gauge('cqrs_projection_lag_events', 'Events between a view and the head of the log.', [
+    'projection',
+  ])
+  const seconds = gauge(
+    'cqrs_projection_lag_seconds',
+    'Age of the oldest event that a view has not got to.',
+    ['projection'],
+  )
+  const owned = gauge('cqrs_projection_owned', '1 if a worker owns the projection, 0 if nobody does.', [
+    'projection',
+  ])
+  const parked = gauge('cqrs_parked_events', 'Parked events by status.', ['projection', 'status'])
+  const effects = gauge('cqrs_effects', 'Effects that are recorded and not sent, by status.', [
+    'projection',
+    'status',
+  ])
+  for (const each of status.projections) {
+    const { name: projection } = each
+    position.set({ projection }, each.position)
+    lag.set({ projection }, each.lag)
+    seconds.set({ projection }, each.lagSeconds)
+    owned.set({ projection }, each.owned ? 1 : 0)
+    for (const state of ['retrying', 'dead', 'waiting'] as const) {
+      parked.set({ projection, status: state }, each.parked[state])
+    }
+    for (const state of ['pending', 'dead'] as const)
+      effects.set({ projection, status: state }, each.effects[state])
+  }
+  await queueGauges(system, gauge)
+  const role = gauge('cqrs_worker_role', '1 if a process is at work in a role, 0 if it stands by.', [
+    'role',
+    'pid',
+  ])
+  for (const { self } of processes) {
+    for (const each of self.roles) {
+      role.set({ role: each.role, pid: String(self.pid) }, each.state === 'at work' ? 1 : 0)
+    }
+  }
+  const { free, total } = await system.disk()
+  gauge('cqrs_disk_free_bytes', 'Room on the disk of the data folder.').set(free)
+  gauge('cqrs_disk_size_bytes', 'Size of the disk of the data folder.').set(total)
+  return registry
+}
+
+async function queueGauges(
+  system: System,
+  gauge: (name: string, help: string, labelNames: 'queue'[]) => Gauge<'queue'>,
+): Promise<void> {
+  const up = gauge('cqrs_queue_provider_up', '1 if a queue worker answers.', [])
+  const depth = gauge('cqrs_queue_depth', 'Messages that are neither finished nor dead.', ['queue'])
+  const age = gauge('cqrs_queue_oldest_message_age_seconds', 'Age of the oldest message that waits.', [
+    'queue',
+  ])
+  const dead = gauge('cqrs_queue_dead_letters', 'Messages that were given up.', ['queue'])
+  const inFlight = gauge('cqrs_queue_in_flight', 'Messages that are being delivered.', ['queue'])
+  const paused = gauge('cqrs_queue_paused', '1 if an operator has paused the queue.', ['queue'])
+  up.set(0)
+  try {
+    for (let after = ''; ; ) {
+      const page = await listQueues(system, { after, limit: 500 })
+      for (const each of page.queues) {
+        const { queue } = each
+        depth.set({ queue }, each.depth)
+        dead.set({ queue }, each.deadLetters)
+        inFlight.set({ queue }, each.inFlight)
+        paused.set({ queue }, each.paused ? 1 : 0)
+        const since = each.oldestAt === null ? system.now().getTime() : Date.parse(each.oldestAt)
+        age.set({ queue }, Math.max(0, (system.now().getTime() - since) / 1_000))
+      }
+      if (page.next === null) break
+      after = page.next
+    }
+    up.set(1)
+  } catch {
+    // No queue worker is a state of the system, and the answer says so.
+  }
+}

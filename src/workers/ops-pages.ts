@@ -1,0 +1,52 @@
+import { type HealthLimits, readiness } from '../operator/health.ts'
+import type { System } from '../operator/system.ts'
+import { isHttpRequest, success } from './http.ts'
+import type { OfferedFunction } from './offer.ts'
+import type { OpsAccess } from './ops-access.ts'
+import { bearerToken, secured } from './ops-http.ts'
+import { type ProcessMetrics, renderMetrics } from './ops-metrics.ts'
+
+/** What {@link pages} needs. */
+export interface PagesOptions {
+  readonly system: System
+  readonly access: OpsAccess
+  readonly limits: HealthLimits
+  /** What each worker process has counted. */
+  metrics(): Promise<readonly ProcessMetrics[]>
+}
+
+/**
+ * What machines ask for: `/metrics` with the read-only token, and `/health/live` and `/health/ready` for whoever
+ * balances load, without one.
+ */
+export function pages({ system, access, limits, metrics }: PagesOptions): OfferedFunction[] {
+  return [
+    {
+      id: 'cqrs::metrics',
+      description: 'Everything that is measured, in the format of Prometheus; over HTTP only.',
+      http: { method: 'GET', path: '/metrics' },
+      handle: (payload) =>
+        secured(async () => {
+          access.check(isHttpRequest(payload) ? bearerToken(payload) : undefined, 'read')
+          const text = await renderMetrics(system, await metrics())
+          return success(text, 200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' })
+        }),
+    },
+    {
+      id: 'cqrs::health-live',
+      description: 'Answers while an engine and an operator worker run.',
+      http: { method: 'GET', path: '/health/live' },
+      handle: () => secured(async () => success({ status: 'live' })),
+    },
+    {
+      id: 'cqrs::health-ready',
+      description: 'Whether commands, queries and projections work, and what does not.',
+      http: { method: 'GET', path: '/health/ready' },
+      handle: () =>
+        secured(async () => {
+          const answer = await readiness(system, limits)
+          return success(answer, answer.status === 'not ready' ? 503 : 200)
+        }),
+    },
+  ]
+}

@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { RoleStanding, WorkerProcess } from '../operator/contract.ts'
+import type { Metrics } from './metrics.ts'
+import type { OfferedFunction } from './offer.ts'
+import type { RoleName } from './role.ts'
+
+/** The functions with which worker processes tell of themselves begin with this, and end with an id of their own. */
+export const PROCESS_FUNCTIONS = 'cqrs::process::'
+
+/** Keeps what one worker process says of itself, and offers it to the operator's worker. */
+export class ProcessReport {
+  readonly #roles = new Map<RoleName, RoleStanding>()
+  readonly #startedAt: string
+  readonly #now: () => Date
+
+  constructor(now: () => Date) {
+    this.#now = now
+    this.#startedAt = now().toISOString()
+  }
+
+  /** Notes how a role stands from now on. */
+  stands(role: RoleName, state: RoleStanding['state'], owns: readonly string[] = []): void {
+    this.#roles.set(role, { role, state, since: this.#now().toISOString(), owns })
+  }
+
+  get self(): WorkerProcess {
+    return {
+      pid: process.pid,
+      host: hostname(),
+      startedAt: this.#startedAt,
+      node: process.version,
+      memoryBytes: process.memoryUsage.rss(),
+      roles: [...this.#roles.values()],
+    }
+  }
+
+  /** The function that tells it, with the metrics if they are asked for. */
+  offered(metrics: Metrics): OfferedFunction {
+    return {
+      id: `${PROCESS_FUNCTIONS}${randomUUID()}`,
+      description: 'What a worker process of iii-durable-cqrs says of itself.',
+      handle: async (payload) => {
+        const { metrics: isAsked } = (payload ?? {}) as { metrics?: unknown }
+        if (isAsked !== true) return { self: this.self }
+        return { self: this.self, metrics: await metrics.registry.getMetricsAsJSON() }
+      },
+    }
+  }
+}
