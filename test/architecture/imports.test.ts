@@ -30,7 +30,10 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
   ['engine/', ['kernel/errors.ts', 'sqlite/']],
   ['config/', ['kernel/']],
   // The program and its doctor look at everything; the use cases of operators do not.
-  ['operator/cli/', ['operator/', 'log/interchange.ts', 'chaos/', 'config/', 'kernel/', 'supervisor/', 'workers/']],
+  [
+    'operator/cli/',
+    ['operator/', 'log/interchange.ts', 'chaos/', 'config/', 'kernel/', 'supervisor/', 'workers/'],
+  ],
   [
     'operator/doctor/',
     ['operator/', 'config/', 'kernel/', 'sqlite/', 'log/', 'queue/', 'projection/', 'supervisor/ports.ts'],
