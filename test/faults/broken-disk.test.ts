@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { dataPaths, viewPath } from '../../src/config/paths.ts'
 import { CqrsProcess } from '../support/cqrs-process.ts'
-import { type HttpAnswer, type InventoryCommand, request, settle } from '../support/inventory-client.ts'
+import { type InventoryCommand, request, settle } from '../support/inventory-client.ts'
 import { type SettledCommand, settledMore, startLoad } from '../support/load.ts'
 import { mountSmall, needsMounts } from '../support/mounts.ts'
 import { testSeed } from '../support/random.ts'
@@ -17,24 +17,24 @@ const seed = testSeed()
 /** Commands that are sent once, to see how they are refused, and settled with the same key later. */
 function probes(http: string) {
   const settled: SettledCommand[] = []
-  const refused: InventoryCommand[] = []
+  const open: InventoryCommand[] = []
   let sent = 0
   return {
     settled,
     /** Sends commands until one is refused with 503. */
-    refusal: (): Promise<HttpAnswer> =>
+    refusal: () =>
       until('a command is refused with 503', async () => {
-        const sku = `probe-${++sent}`
+        sent += 1
+        const sku = `probe-${sent}`
         const body = { sku, name: sku, category: 'probe', priceCents: 100, quantity: 5 }
-        const command = { path: '/inventory', body, idempotencyKey: `probe-${sent}` }
+        const command = { path: '/inventory', body, idempotencyKey: sku }
+        open.push(command)
         const answer = await request(http + command.path, { command })
-        if (answer.status !== 503) settled.push({ command, answer: { ...answer, retries: 0 } })
-        else refused.push(command)
         return answer.status === 503 && answer
       }),
-    /** Sends again what was refused. */
+    /** Sends them again, whatever became of them. */
     async settle() {
-      for (const command of refused.splice(0)) settled.push({ command, answer: await settle(http, command) })
+      for (const command of open.splice(0)) settled.push({ command, answer: await settle(http, command) })
     },
   }
 }

@@ -25,7 +25,7 @@ function world(poisoned: boolean) {
     signal,
   })
   const runner = new ProjectionRunner({
-    projector: own.projector({ now: Date.now, policy: { maxAttempts: 1_000, baseMs: 5, capMs: 20 } }),
+    projector: own.projector({ now: Date.now, policy: { maxAttempts: 1_000, baseMs: 20, capMs: 100 } }),
     view,
     effects,
     sweepIntervalMs: 50,
@@ -68,7 +68,7 @@ test('one stream in a hundred that fails without end does not delay the others',
   }
   const [sequence] = [await poisoned.view.sequence('account-13', ROUNDS + 1)]
   expect(sequence.length).toBe(ROUNDS)
-  expect(sequence[0]?.attempts).toBeGreaterThan(10)
+  expect(sequence[0]?.attempts).toBeGreaterThan(3)
   const [without, withPoison] = [p99(healthy.lags), p99(poisoned.lags)]
   process.stdout.write(
     `p99 apply lag of healthy streams: ${without.toFixed(1)} ms without poison, ${withPoison.toFixed(1)} ms with ` +
