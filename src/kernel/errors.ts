@@ -66,7 +66,7 @@ export const ERRORS = {
   CQRS_LOG_TOO_SHORT: {
     httpStatus: 500,
     retry: false,
-    meaning: 'The event log ends before what a view has applied.',
+    meaning: 'The event log ends before what it acknowledged or a view has applied.',
   },
   CQRS_SQLITE_TOO_OLD: {
     httpStatus: 500,

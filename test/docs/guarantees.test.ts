@@ -44,3 +44,22 @@ test('every guarantee names the tests that try to break it', () => {
   expect(promises.length).toBeGreaterThan(8)
   for (const section of promises) expect(section).toMatch(/\*\*Tests\.\*\*[\s\S]*`test\/\S+\.ts`/)
 })
+
+test('the table of the guarantees has every promise, each with how it is kept and a test that exists', () => {
+  const page = read('docs/guarantees.md')
+  const rows = [...page.matchAll(/^\| \[([^\]]+)\]\(#([a-z-]+)\) \| (.+) \| (.+) \|$/gm)]
+  const promises = [...page.matchAll(/^## (.+)\n\n\*/gm)].map(([, title]) => title)
+  expect(rows.map(([, title]) => title)).toEqual(promises)
+  for (const [, title, anchor, how, tests] of rows) {
+    expect(anchor, title).toBe(
+      title
+        ?.toLowerCase()
+        .replaceAll(/[^a-z ]/g, '')
+        .replaceAll(' ', '-'),
+    )
+    expect(how?.length, title).toBeGreaterThan(20)
+    const named = [...String(tests).matchAll(/`(test\/\S+\.ts)`/g)].map(([, file]) => String(file))
+    expect(named.length, title).toBeGreaterThan(1)
+    expect(named.filter((file) => !existsSync(join(ROOT, file)))).toEqual([])
+  }
+})
