@@ -1,12 +1,15 @@
 #!/usr/bin/env node
 // Plain JavaScript, so that a Node that cannot read TypeScript gets this far and can say so.
+import * as crypto from 'node:crypto'
+
 const major = Number(process.versions.node.split('.')[0])
 
-if (major >= 24) {
+// Of Node 24 it has to be 24.16 or newer, which makes ids that sort by time.
+if (major >= 24 && 'randomUUIDv7' in crypto) {
   await import('./cli.ts')
 } else {
   process.stderr.write(
-    `CQRS_NODE_TOO_OLD: this needs Node 24 or newer and was started with Node ${process.versions.node}.\n` +
+    `CQRS_NODE_TOO_OLD: this needs Node 24.16 or newer and was started with Node ${process.versions.node}.\n` +
       'Start it through npm ("npm start", "npm run cqrs -- status", "npx cqrs status"): npm ci brings the right Node\n' +
       'along. If it was installed with --ignore-scripts, run "npm rebuild node" once.\n',
   )

@@ -1,6 +1,5 @@
-import { hash } from 'node:crypto'
+import { hash, randomUUIDv7 } from 'node:crypto'
 import pRetry from 'p-retry'
-import { v7 as uuidv7 } from 'uuid'
 import { reached } from '../boundaries.ts'
 import type { App, AppCommand } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
@@ -197,7 +196,7 @@ export class CommandExecutor {
     const read = made.ok ? parseInput(schema, json) : made
     if (read.ok) {
       return {
-        stored: { id: uuidv7(), type, schemaVersion: version, data: json },
+        stored: { id: randomUUIDv7(), type, schemaVersion: version, data: json },
         read: { type, data: read.value },
       }
     }

@@ -50,35 +50,46 @@ export function serveCommits<Options, Request, Result>(
       port.close()
       return
     }
-    send({ kind: 'replies', replies: commit(handler, message.requests) })
+    send(commit(handler, message.requests))
   })
 }
+
+type Answered<Result> = Extract<FromThread<Result>, { kind: 'results' | 'replies' }>
 
 function commit<Request, Result>(
   handler: CommitHandler<Request, Result>,
   requests: Request[],
-): Reply<Result>[] {
+): Answered<Result> {
   try {
-    return transaction(handler, requests)
+    return { kind: 'results', results: transaction(handler, requests) }
   } catch (error) {
     if (requests.length === 1 || isStoreFailure(error)) {
       const failure = describe(toStoreError(error, handler.path))
-      return requests.map(() => ({ ok: false, error: failure }))
+      return { kind: 'replies', replies: requests.map(() => ({ ok: false, error: failure })) }
     }
-    return requests.flatMap((request) => commit(handler, [request]))
+    return { kind: 'replies', replies: requests.map((request) => alone(handler, request)) }
+  }
+}
+
+function alone<Request, Result>(handler: CommitHandler<Request, Result>, request: Request): Reply<Result> {
+  try {
+    const [value] = transaction(handler, [request]) as [Result]
+    return { ok: true, value }
+  } catch (error) {
+    return { ok: false, error: describe(toStoreError(error, handler.path)) }
   }
 }
 
 function transaction<Request, Result>(
   handler: CommitHandler<Request, Result>,
   requests: Request[],
-): Reply<Result>[] {
+): Result[] {
   const { db } = handler
   handler.begin?.()
   db.exec('BEGIN IMMEDIATE')
-  let replies: Reply<Result>[]
+  let results: Result[]
   try {
-    replies = requests.map((request) => ({ ok: true, value: handler.execute(request) }))
+    results = requests.map((request) => handler.execute(request))
     handler.prepare?.()
     db.exec('COMMIT')
   } catch (error) {
@@ -86,7 +97,7 @@ function transaction<Request, Result>(
     throw error
   }
   handler.committed?.()
-  return replies
+  return results
 }
 
 function describe(error: unknown): FailedReply {

@@ -10,7 +10,18 @@ export type Reply<Result> = { ok: true; value: Result } | { ok: false; error: Fa
 export type FromThread<Result> =
   | { kind: 'ready' }
   | { kind: 'failed-to-open'; error: FailedReply }
+  /** All of a batch went well: the results alone, which cost less to hand over than replies. */
+  | { kind: 'results'; results: Result[] }
   | { kind: 'replies'; replies: Reply<Result>[] }
+
+/** Batches that the thread has at the same time: one under way and one that waits for its end. */
+const MAX_BATCHES = 2
+
+/**
+ * Requests that are worth a batch behind the one under way. Fewer gather until that ends: a small group
+ * would cost an fsync of its own.
+ */
+const WORTH_A_BATCH = 256
 
 export interface GroupCommitOptions {
   /** The module that the thread runs; it calls `serveCommits`. */
@@ -37,13 +48,17 @@ interface Waiting<Request, Result> {
  * callers gather; when it ends, all of them (up to `maxBatch`) are the next one. One caller alone
  * therefore waits for nobody, and a thousand share an fsync.
  *
+ * When many wait they go in two halves, one behind the other: the thread stores one while this one takes
+ * the answers and the next requests of the other. In one batch each side would wait for the other.
+ *
  * A thread that dies fails what it had in hand (whether that was committed is not known) and is
  * started again by the next request.
  */
 export class GroupCommit<Request, Result> {
   readonly #options: Required<GroupCommitOptions>
   #waiting: Waiting<Request, Result>[] = []
-  #inFlight: Waiting<Request, Result>[] = []
+  /** Batches that the thread has, oldest first; it carries them out in this order. */
+  #inFlight: Waiting<Request, Result>[][] = []
   #thread: Worker | undefined
   #ready = false
   #scheduled = false
@@ -62,7 +77,7 @@ export class GroupCommit<Request, Result> {
 
   /** Requests that are waiting or under way. */
   get pending(): number {
-    return this.#waiting.length + this.#inFlight.length
+    return this.#waiting.length + this.#inFlight.reduce((sum, batch) => sum + batch.length, 0)
   }
 
   /**
@@ -103,7 +118,7 @@ export class GroupCommit<Request, Result> {
 
   /** Leaves the rest of this turn of the event loop to further callers, so that they share the batch. */
   #schedule(): void {
-    if (this.#scheduled || this.#inFlight.length > 0) return
+    if (this.#scheduled || !this.#hasBatch()) return
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
@@ -111,8 +126,14 @@ export class GroupCommit<Request, Result> {
     })
   }
 
+  /** Whether the thread can be given a batch. */
+  #hasBatch(): boolean {
+    const least = this.#inFlight.length === 0 ? 1 : WORTH_A_BATCH
+    return this.#inFlight.length < MAX_BATCHES && this.#waiting.length >= least
+  }
+
   #send(): void {
-    if (this.#inFlight.length > 0 || this.#waiting.length === 0) return
+    if (!this.#hasBatch()) return
     if (!this.#thread || !this.#ready) {
       this.#startThread().then(
         () => this.#send(),
@@ -120,25 +141,32 @@ export class GroupCommit<Request, Result> {
       )
       return
     }
-    this.#inFlight = this.#waiting.splice(0, this.#options.maxBatch)
-    const requests = this.#inFlight.map(({ request }) => request)
-    this.#thread.postMessage({ kind: 'batch', requests } satisfies ToThread<Request>)
+    while (this.#hasBatch()) {
+      const half = Math.max(WORTH_A_BATCH, Math.ceil(this.#waiting.length / 2))
+      const batch = this.#waiting.splice(0, Math.min(half, this.#options.maxBatch))
+      this.#inFlight.push(batch)
+      const requests = batch.map(({ request }) => request)
+      this.#thread.postMessage({ kind: 'batch', requests } satisfies ToThread<Request>)
+    }
   }
 
-  #settle(replies: Reply<Result>[]): void {
-    const batch = this.#inFlight
-    this.#inFlight = []
+  #settle(settle: (waiting: Waiting<Request, Result>, index: number) => void): void {
+    const batch = this.#inFlight.shift() ?? []
     this.#send()
-    batch.forEach((waiting, index) => {
+    batch.forEach(settle)
+    this.#reportIdle()
+  }
+
+  #settleEach(replies: readonly Reply<Result>[]): void {
+    this.#settle((waiting, index) => {
       const reply = replies[index]
       if (reply?.ok) waiting.resolve(reply.value)
       else waiting.reject(this.#toError(reply?.error))
     })
-    this.#reportIdle()
   }
 
   #failAll(error: unknown): void {
-    const lost = [...this.#inFlight, ...this.#waiting]
+    const lost = [...this.#inFlight.flat(), ...this.#waiting]
     this.#inFlight = []
     this.#waiting = []
     for (const waiting of lost) waiting.reject(error)
@@ -160,7 +188,10 @@ export class GroupCommit<Request, Result> {
     this.#ready = false
     return new Promise((resolve, reject) => {
       thread.on('message', (message: FromThread<Result>) => {
-        if (message.kind === 'replies') return this.#settle(message.replies)
+        if (message.kind === 'results') {
+          return this.#settle((waiting, index) => waiting.resolve(message.results[index] as Result))
+        }
+        if (message.kind === 'replies') return this.#settleEach(message.replies)
         if (message.kind === 'failed-to-open') return reject(this.#toError(message.error))
         this.#ready = true
         resolve()

@@ -1,6 +1,6 @@
+import { randomUUIDv7 } from 'node:crypto'
 import { TriggerAction } from 'iii-sdk'
 import type { Logger } from 'pino'
-import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
 import { reachedNextTurn } from '../boundaries.ts'
 import { type CommandContext, CommandExecutor, type CommandOutcome } from '../command/execute.ts'
@@ -194,7 +194,7 @@ function toResponse(outcome: CommandOutcome, status = 200): HttpResponse {
 
 function context({ idempotencyKey, correlationId, actor, traceparent }: CallerContext): CommandContext {
   return {
-    commandId: uuidv7(),
+    commandId: randomUUIDv7(),
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(correlationId === undefined ? {} : { correlationId: correlationId.slice(0, 255) }),
     ...(actor === undefined ? {} : { actor }),

@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid'
+import { randomUUIDv7 } from 'node:crypto'
 import { expect, onTestFinished, test } from 'vitest'
 import type { RecordedEvent } from '../../src/kernel/event.ts'
 import type { AppendRequest, EventLog } from '../../src/log/contract.ts'
@@ -90,7 +90,7 @@ export function eventLogContract(newFolder: () => string, open: OpenLog): void {
   test('an append that rests on an event is refused if another one has its place, though the version fits', async () => {
     const log = await openLog()
     await log.append(append('cart', 0, ['opened']))
-    const [mine, other] = [uuidv7(), uuidv7()]
+    const [mine, other] = [randomUUIDv7(), randomUUIDv7()]
     const resting = { ...append('cart', 2, ['closed']), expectedLast: mine }
     const first = append('cart', 1, ['filled'])
     const own = first.events.map((event) => ({ ...event, id: other }))

@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid'
+import { randomUUIDv7 } from 'node:crypto'
 import { CommandExecutor, type CommandOutcome } from '../../src/command/execute.ts'
 import inventory from '../../src/inventory/app.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
@@ -36,7 +36,7 @@ process.on('message', async (commands: readonly KeyedCommand[]) => {
   const client = async () => {
     for (const [index, { name, input, idempotencyKey }] of left) {
       answers[index] = await executor
-        .execute(name, input, { commandId: uuidv7(), idempotencyKey })
+        .execute(name, input, { commandId: randomUUIDv7(), idempotencyKey })
         .catch((error: Error): KeyedAnswer => ({ kind: 'failed', message: error.message }))
     }
   }

@@ -1,5 +1,5 @@
+import { randomUUIDv7 } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { v7 as uuidv7 } from 'uuid'
 import type { RecordedEvent } from '../../kernel/event.ts'
 import { isIn } from '../../kernel/partition.ts'
 import type { Position } from '../../kernel/position.ts'
@@ -11,6 +11,7 @@ import type {
   AppendRequest,
   EventLog,
   LogPage,
+  NewEvent,
   ReadOptions,
   RecordedCommand,
 } from '../contract.ts'
@@ -27,7 +28,7 @@ import {
   toRecordedEvent,
 } from './row.ts'
 import { eventLogSchema } from './schema.ts'
-import type { StoredAppend, WriterOptions } from './writer.ts'
+import type { StoredAppend, StoredEvent, StoredOutcome, WriterOptions } from './writer.ts'
 
 /** Events in one batch of {@link EventLog.readStream}. */
 const STREAM_BATCH = 500
@@ -60,7 +61,7 @@ class SqliteEventLog implements EventLog {
   readonly #path: string
   readonly #now: () => number
   readonly #db: DatabaseSync
-  readonly #writer: GroupCommit<StoredAppend, AppendOutcome>
+  readonly #writer: GroupCommit<StoredAppend, StoredOutcome>
   readonly #statements: ReturnType<typeof statements>
 
   constructor(options: SqliteEventLogOptions) {
@@ -82,22 +83,19 @@ class SqliteEventLog implements EventLog {
     })
   }
 
-  append(request: AppendRequest): Promise<AppendOutcome> {
+  async append(request: AppendRequest): Promise<AppendOutcome> {
     const { stream, expectedVersion, expectedLast, events, metadata, idempotency } = request
-    return this.#writer.submit({
+    const stored = await this.#writer.submit([
       stream,
       expectedVersion,
       expectedLast,
-      events: events.map(({ id = uuidv7(), type, schemaVersion, data }) => ({
-        id,
-        type,
-        schemaVersion,
-        data: JSON.stringify(data),
-      })),
-      metadata: JSON.stringify(metadata),
-      recordedAt: this.#now(),
-      idempotency,
-    })
+      JSON.stringify(metadata),
+      this.#now(),
+      idempotency?.key,
+      idempotency?.fingerprint,
+      ...events.map(toStoredEvent),
+    ])
+    return toOutcome(stored)
   }
 
   async findCommand(key: string): Promise<RecordedCommand | undefined> {
@@ -194,6 +192,18 @@ class SqliteEventLog implements EventLog {
       throw toStoreError(error, this.#path)
     }
   }
+}
+
+function toStoredEvent({ id = randomUUIDv7(), type, schemaVersion, data }: NewEvent): StoredEvent {
+  return [id, type, schemaVersion, JSON.stringify(data)]
+}
+
+function toOutcome(stored: StoredOutcome): AppendOutcome {
+  if ('key' in stored) return { kind: 'duplicate-command', original: stored }
+  const [first, version] = stored
+  return version === undefined
+    ? { kind: 'version-conflict', actualVersion: first }
+    : { kind: 'appended', position: first, version }
 }
 
 /** The first position after `after` that `rows` lack. */

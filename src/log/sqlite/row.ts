@@ -22,10 +22,37 @@ export interface EventRow {
 }
 
 /** CRC-32 over every column, so that a byte that changed on the disk is found when the event is read. */
+export function checksumOfColumns(
+  position: number,
+  id: string,
+  stream: string,
+  version: number,
+  previous: number,
+  type: string,
+  schemaVersion: number,
+  data: string,
+  metadata: string,
+  recordedAt: number,
+): number {
+  return crc32(
+    `${position}\n${id}\n${stream}\n${version}\n${previous}\n${type}\n${schemaVersion}\n${data}\n${metadata}\n${recordedAt}`,
+  )
+}
+
+/** {@link checksumOfColumns} of a row. */
 export function checksum(row: Omit<EventRow, 'checksum'>): number {
   const { position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at } = row
-  return crc32(
-    `${position}\n${id}\n${stream}\n${version}\n${previous}\n${type}\n${schema_version}\n${data}\n${metadata}\n${recorded_at}`,
+  return checksumOfColumns(
+    position,
+    id,
+    stream,
+    version,
+    previous,
+    type,
+    schema_version,
+    data,
+    metadata,
+    recorded_at,
   )
 }
 

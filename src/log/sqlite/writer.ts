@@ -3,32 +3,50 @@ import { reached } from '../../boundaries.ts'
 import { type CommitHandler, serveCommits } from '../../sqlite/commit-thread.ts'
 import { HighWater } from '../../sqlite/high-water.ts'
 import { type OpenOptions, openDatabase } from '../../sqlite/open.ts'
-import type { AppendOutcome, Idempotency } from '../contract.ts'
+import type { RecordedCommand } from '../contract.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
-import { checkedStream, checksum, type StreamRow, streamChecksum } from './row.ts'
+import { checksumOfColumns } from './row.ts'
 import { eventLogSchema } from './schema.ts'
+import { StreamHeads } from './stream-heads.ts'
 
-/** An append as it travels to the writer thread: JSON is text already. */
-export interface StoredAppend {
-  stream: string
-  expectedVersion: number
-  expectedLast: string | undefined
-  events: { id: string; type: string; schemaVersion: number; data: string }[]
-  metadata: string
-  recordedAt: number
-  idempotency: Idempotency | undefined
-}
+/**
+ * An append on its way to the writer thread. Tuples and text: what crosses between threads is copied field by
+ * field, and the names of an object's fields cost more than what stands in them.
+ */
+export type StoredAppend = readonly [
+  stream: string,
+  expectedVersion: number,
+  expectedLast: string | undefined,
+  /** JSON. */
+  metadata: string,
+  recordedAt: number,
+  idempotencyKey: string | undefined,
+  fingerprint: string | undefined,
+  ...events: StoredEvent[],
+]
+
+export type StoredEvent = readonly [id: string, type: string, schemaVersion: number, data: string]
+
+/** What comes back: of an append that was stored, position and version; of a conflict, the stream's version. */
+export type StoredOutcome =
+  | readonly [position: number, version: number]
+  | readonly [actualVersion: number]
+  | RecordedCommand
 
 export type WriterOptions = Omit<OpenOptions, 'schema' | 'readOnly' | 'durability'> & {
   /** How long an idempotency key is kept, in milliseconds of the log's work; undefined: for ever. */
   keepKeysMs: number | undefined
 }
 
+/** Streams whose end the writer remembers. */
+const REMEMBERED_STREAMS = 50_000
+
 serveCommits(openWriter)
 
-function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<StoredAppend, AppendOutcome> {
+function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<StoredAppend, StoredOutcome> {
   const db = openDatabase({ ...options, schema: eventLogSchema })
-  const { findStream, findId, insertEvent, moveStream, lastPosition } = statements(db)
+  const { insertEvent, lastPosition } = statements(db)
+  const heads = new StreamHeads(db, REMEMBERED_STREAMS)
   const keys = new IdempotencyKeys(db, { keepMs: keepKeysMs, monotonic: () => performance.now() })
   const mark = new HighWater(options.path)
   /** Last position of the log; unknown until the open transaction has read it. */
@@ -39,6 +57,7 @@ function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<St
     path: options.path,
     begin: () => {
       last = undefined
+      heads.begin()
       keys.begin()
     },
     prepare: () => {
@@ -46,59 +65,61 @@ function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<St
       if (last !== undefined) reached('append-written')
     },
     committed: () => {
+      heads.committed()
       if (last === undefined) return
       reached('append-stored')
       mark.reached(last)
     },
-    execute({ stream, expectedVersion, expectedLast, events, metadata, recordedAt, idempotency }) {
-      const original = idempotency && keys.find(idempotency.key)
-      if (original) return { kind: 'duplicate-command', original }
+    execute([stream, expectedVersion, expectedLast, metadata, recordedAt, key, fingerprint, ...events]) {
+      const original = key === undefined ? undefined : keys.find(key)
+      if (original) return original
 
-      const found = findStream.get(stream) as unknown as StreamRow | undefined
-      let { version, position } = found ? checkedStream(stream, found) : { version: 0, position: 0 }
-      const rests = expectedLast === undefined || findId.get(position)?.id === expectedLast
-      if (version !== expectedVersion || !rests) return { kind: 'version-conflict', actualVersion: version }
+      let { version, position } = heads.of(stream)
+      const rests = expectedLast === undefined || heads.lastId(stream) === expectedLast
+      if (version !== expectedVersion || !rests) return [version]
 
       last ??= Number(lastPosition.get()?.position ?? 0)
-      for (const event of events) {
+      for (const [id, type, schemaVersion, data] of events) {
+        const previous = position
         last += 1
-        const row = {
-          position: last,
-          id: event.id,
-          stream,
-          version: version + 1,
-          previous: position,
-          type: event.type,
-          schema_version: event.schemaVersion,
-          data: event.data,
-          metadata,
-          recorded_at: recordedAt,
-        }
-        insertEvent.run(...Object.values(row), checksum(row))
-        version += 1
         position = last
+        version += 1
+        const row = [
+          position,
+          id,
+          stream,
+          version,
+          previous,
+          type,
+          schemaVersion,
+          data,
+          metadata,
+          recordedAt,
+        ] as const
+        insertEvent.run(...row, checksumOfColumns(...row))
       }
-      if (events.length > 0) {
-        moveStream.run(stream, version, position, streamChecksum(stream, { version, position }))
+      if (events.length > 0) heads.move(stream, { version, position, id: events.at(-1)?.[0] })
+      if (key !== undefined) {
+        const command = {
+          key,
+          fingerprint: fingerprint ?? '',
+          stream,
+          position,
+          version,
+          events: events.length,
+        }
+        keys.add(command, recordedAt)
       }
-      if (idempotency) {
-        keys.add({ ...idempotency, stream, position, version, events: events.length }, recordedAt)
-      }
-      return { kind: 'appended', position, version }
+      return [position, version]
     },
   }
 }
 
 function statements(db: DatabaseSync) {
   return {
-    findStream: db.prepare('SELECT version, position, checksum FROM streams WHERE stream = ?'),
-    findId: db.prepare('SELECT id FROM events WHERE position = ?'),
     insertEvent: db.prepare(`INSERT INTO events
       (position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at, checksum)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
-    moveStream: db.prepare(`INSERT INTO streams (stream, version, position, checksum) VALUES (?, ?, ?, ?)
-      ON CONFLICT (stream) DO UPDATE SET version = excluded.version, position = excluded.position,
-        checksum = excluded.checksum`),
     lastPosition: db.prepare('SELECT max(position) AS position FROM events'),
   }
 }
