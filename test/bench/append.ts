@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { inFolder } from './lab/folder.ts'
 import { repeated } from './lab/spread.ts'
 import { runTask } from './lab/task.ts'
 import { defineScenario, type Row } from './scenario.ts'
@@ -47,16 +46,3 @@ export const append = defineScenario({
     return rows
   },
 })
-
-/** Gives a round a folder that is gone afterwards. */
-export async function inFolder<Result>(
-  parent: string,
-  use: (folder: string) => Promise<Result>,
-): Promise<Result> {
-  const folder = mkdtempSync(join(parent, 'round-'))
-  try {
-    return await use(folder)
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}

@@ -1,5 +1,21 @@
 import { append } from './append.ts'
+import { command } from './command.ts'
+import { flood } from './flood.ts'
+import { peers } from './peers.ts'
+import { projection } from './projection.ts'
+import { queue } from './queue.ts'
+import { recovery } from './recovery.ts'
 import type { Scenario } from './scenario.ts'
+import { soak } from './soak.ts'
 
 /** Every scenario, in the order in which they run. */
-export const SCENARIOS: readonly Scenario[] = [append]
+export const SCENARIOS: readonly Scenario[] = [
+  append,
+  command,
+  queue,
+  projection,
+  recovery,
+  flood,
+  soak,
+  peers,
+]
