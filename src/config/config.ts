@@ -122,6 +122,14 @@ export const configSchema = z.object({
       env: 'CQRS_FAN_OUT_TIMEOUT_MS',
       default: 5_000,
     }),
+    intervalMs: milliseconds(
+      'Shortest time between two messages for one projection; 0 sends as fast as it goes.',
+      {
+        env: 'CQRS_FAN_OUT_INTERVAL_MS',
+        default: 10,
+        min: 0,
+      },
+    ),
   }),
   projections: z.object({
     workers: wholeNumber('Processes of `cqrs up` that share the projections and their partitions.', {

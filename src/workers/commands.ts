@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { TriggerAction } from 'iii-sdk'
 import type { Logger } from 'pino'
 import { z } from 'zod'
@@ -74,6 +75,7 @@ export const startCommands: StartRole = async ({ app, config, iii, log, metrics 
       }
     },
     log,
+    { intervalMs: config.fanOut.intervalMs, monotonic: () => performance.now(), pause: delay },
   )
   const executor = new CommandExecutor({
     app,

@@ -3,7 +3,7 @@ import { inFolder } from './lab/folder.ts'
 import type { LatencySummary } from './lab/latencies.ts'
 import { startHttpLoad, startWatch, untilVisible } from './lab/load.ts'
 import { roundsOf, spreadOf } from './lab/spread.ts'
-import { type BenchSystem, startSystem } from './lab/system.ts'
+import { type BenchSystem, cpuOf, ROLES, type Role, startSystem } from './lab/system.ts'
 import { runTask, startTask } from './lab/task.ts'
 import { type Bench, defineScenario, type Row } from './scenario.ts'
 import type { HttpLoadOutput } from './tasks/http-load.ts'
@@ -40,7 +40,7 @@ export const command = defineScenario({
         await worker.ready
         const rows: Row[] = []
         for (const concurrency of bench.options.concurrency) {
-          rows.push(await saturating(bench, system, concurrency))
+          rows.push(await saturating(bench, system, worker.pid, concurrency))
         }
         rows.push(await atHalf(bench, system, rows))
         return rows
@@ -52,16 +52,31 @@ export const command = defineScenario({
   },
 })
 
-async function saturating(bench: Bench<Options>, system: BenchSystem, closed: number): Promise<Row> {
+async function saturating(
+  bench: Bench<Options>,
+  system: BenchSystem,
+  echoPid: number,
+  closed: number,
+): Promise<Row> {
   const { seconds, items, keys } = bench.options
   const load = { pace: { closed }, seconds, items, keys: keys === 1 }
   const commands: HttpLoadOutput[] = []
   const echoes: HttpLoadOutput[] = []
   const calls: SdkLoadOutput[] = []
+  const loaded = async (to: 'commands' | 'echo', pids: () => readonly number[]) => {
+    const task = startHttpLoad(system.http, { ...load, to })
+    await task.ready
+    const used = () => pids().reduce((sum, pid) => sum + cpuOf(pid), 0)
+    const before = used()
+    const output = await task.result
+    const each = (used() - before) / (output.perSecond * seconds)
+    return { ...output, cpu: output.cpu + each }
+  }
+  const pidsOf = (roles: readonly Role[]) => roles.flatMap((role) => system.pidOf(role) ?? [])
   for (let round = 0; round < bench.rounds; round += 1) {
     bench.say(`${closed} at the same time, round ${round + 1}`)
-    commands.push(await startHttpLoad(system.http, load).result)
-    echoes.push(await startHttpLoad(system.http, { ...load, to: 'echo' }).result)
+    commands.push(await loaded('commands', () => pidsOf(ROLES)))
+    echoes.push(await loaded('echo', () => [...pidsOf(['engine']), echoPid]))
     const input: SdkLoadInput = { engine: system.engine, what: 'call', pace: { closed }, seconds, queue: '' }
     calls.push(await runTask<SdkLoadInput, SdkLoadOutput>(SDK_LOAD, input))
   }
@@ -82,6 +97,8 @@ async function saturating(bench: Bench<Options>, system: BenchSystem, closed: nu
         commands.map(({ perSecond }, index) => perSecond / (echoes[index]?.perSecond ?? 0)),
       ),
       'of SDK': spreadOf(commands.map(({ perSecond }, index) => perSecond / (calls[index]?.perSecond ?? 0))),
+      'CPU µs: command': spreadOf(commands.map(({ cpu }) => cpu)),
+      'CPU µs: echo': spreadOf(echoes.map(({ cpu }) => cpu)),
     },
   }
 }

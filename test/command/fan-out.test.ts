@@ -89,3 +89,30 @@ test('an outage of the queue is logged once, and so is its end', async () => {
   }
   expect(logged).toEqual([pino.levels.values.warn, pino.levels.values.info])
 })
+
+test('messages for one projection keep their distance, and the first after a pause goes at once', async () => {
+  let now = 0
+  const { sent, enqueue, next } = gate()
+  const pauses: { ms: number; end(): void }[] = []
+  const pause = (ms: number) => new Promise<void>((resolve) => pauses.push({ ms, end: resolve }))
+  const fanOut = new FanOut([list], enqueue, silent, { intervalMs: 10, monotonic: () => now, pause })
+  fanOut.appended(1)
+  expect(sent.map(({ to }) => to)).toEqual([1])
+  now = 3
+  next()?.resolve()
+  await settled()
+  fanOut.appended(2)
+  fanOut.appended(3)
+  await settled()
+  expect(sent).toHaveLength(1)
+  expect(pauses.map(({ ms }) => ms)).toEqual([7])
+  now = 10
+  pauses[0]?.end()
+  await settled()
+  expect(sent.at(-1)).toEqual({ projection: 'list', from: 2, to: 3 })
+  next()?.resolve()
+  await fanOut.idle()
+  now = 500
+  fanOut.appended(4)
+  expect(sent.map(({ to }) => to)).toEqual([1, 3, 4])
+})

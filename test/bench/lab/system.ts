@@ -119,6 +119,13 @@ export function memoryOf(pid: number): number {
   return 1_024 * Number(/^VmRSS:\s+(\d+)/m.exec(readOrEmpty(`/proc/${pid}/status`))?.[1] ?? 0)
 }
 
+/** CPU time that a process has used so far, all threads, in microseconds; 0 once it is gone. */
+export function cpuOf(pid: number): number {
+  // Fields 14 and 15 of `stat`, in ticks of 10 ms; the second one, the name in brackets, may hold anything.
+  const fields = /.*\) (.*)/s.exec(readOrEmpty(`/proc/${pid}/stat`))?.[1]?.split(' ') ?? []
+  return 10_000 * (Number(fields[11] ?? 0) + Number(fields[12] ?? 0))
+}
+
 /** Open files of a process; 0 once it is gone. */
 export function openFilesOf(pid: number): number {
   try {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { cpuSince } from '../lab/cpu.ts'
 import { type HttpAnswer, HttpClient } from '../lab/http-client.ts'
 import { Latencies, type LatencySummary, wallMs } from '../lab/latencies.ts'
 import { closedLoop, openLoop, type Span } from '../lab/pace.ts'
@@ -31,6 +32,8 @@ export interface HttpLoadOutput {
   /** From an answer to the answer of a query that had to see it. */
   readonly visible: LatencySummary
   readonly statuses: Readonly<Record<string, number>>
+  /** CPU time of this process for one request, in microseconds. */
+  readonly cpu: number
   /** Answers 503 that did not say when to try again. */
   readonly withoutRetryAfter: number
   /** Time of the answer (wall clock, ms) and position. */
@@ -42,9 +45,10 @@ serveTask(async (input: HttpLoadInput, { stopping, ready }): Promise<HttpLoadOut
   if (input.to === 'commands') await load.addItems()
   if (input.warmUpSeconds > 0) await load.run({ seconds: input.warmUpSeconds, signal: stopping })
   load.forget()
+  const cpu = cpuSince()
   ready()
   const result = await load.run({ seconds: input.seconds, signal: stopping })
-  return load.summary(result)
+  return load.summary(result, cpu().process)
 })
 
 class HttpLoad {
@@ -110,7 +114,7 @@ class HttpLoad {
     this.#succeeded = 0
   }
 
-  async summary({ seconds }: { seconds: number }): Promise<HttpLoadOutput> {
+  async summary({ seconds }: { seconds: number }, cpu: number): Promise<HttpLoadOutput> {
     await Promise.all(this.#reads)
     this.#client.close()
     return {
@@ -118,6 +122,7 @@ class HttpLoad {
       latency: this.#latencies.summary(),
       visible: this.#visible.summary(),
       statuses: this.#statuses,
+      cpu: cpu / Math.max(1, this.#succeeded),
       withoutRetryAfter: this.#withoutRetryAfter,
       answers: this.#answers,
     }
