@@ -142,8 +142,8 @@ export class GroupCommit<Request, Result> {
       return
     }
     while (this.#hasBatch()) {
-      const half = Math.max(WORTH_A_BATCH, Math.ceil(this.#waiting.length / 2))
-      const batch = this.#waiting.splice(0, Math.min(half, this.#options.maxBatch))
+      const share = this.#inFlight.length === 0 ? Math.ceil(this.#waiting.length / 2) : this.#waiting.length
+      const batch = this.#waiting.splice(0, Math.min(Math.max(WORTH_A_BATCH, share), this.#options.maxBatch))
       this.#inFlight.push(batch)
       const requests = batch.map(({ request }) => request)
       this.#thread.postMessage({ kind: 'batch', requests } satisfies ToThread<Request>)

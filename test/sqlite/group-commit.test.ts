@@ -93,3 +93,23 @@ test('a store that cannot be opened says so to whoever starts it', async () => {
   await expect(commits.start()).rejects.toMatchObject({ code: 'CQRS_STORE_UNAVAILABLE' })
   await expect(commits.submit(1)).rejects.toMatchObject({ code: 'CQRS_STORE_UNAVAILABLE' })
 })
+
+test('many requests go in halves, one behind the other, and keep their order and their answers', async () => {
+  const { commits, rows } = counter()
+  const values = Array.from({ length: 1_000 }, (_, index) => index + 1_000)
+  const answers = await Promise.all(values.map((value) => commits.submit(value)))
+  expect(answers).toEqual(values.map((value) => value * 2))
+  const stored = rows()
+  expect(stored.map(({ value }) => value)).toEqual(values)
+  expect(new Set(stored.map(({ batch }) => batch)).size).toBe(2)
+})
+
+test('a writer thread that dies fails also what waited behind its batch in the thread', async () => {
+  const { commits, rows } = counter()
+  await commits.submit(1)
+  const values = Array.from({ length: 600 }, (_, index) => (index === 0 ? 666 : index + 1))
+  const outcomes = await Promise.allSettled(values.map((value) => commits.submit(value)))
+  expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['rejected']))
+  expect(await commits.submit(2)).toBe(4)
+  expect(rows().map(({ value }) => value)).toEqual([1, 2])
+})

@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto'
-import { checksumOfColumns } from '../../../src/log/sqlite/row.ts'
+import { checksumOfColumns, streamChecksum } from '../../../src/log/sqlite/row.ts'
 import { eventLogSchema } from '../../../src/log/sqlite/schema.ts'
 import { openDatabase } from '../../../src/sqlite/open.ts'
 
@@ -21,7 +21,9 @@ export function fillLog({ path, events, items }: LogFill): void {
   const db = openDatabase({ path, schema: eventLogSchema })
   db.exec('PRAGMA synchronous = OFF')
   const insert = db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
-  const move = db.prepare('INSERT OR REPLACE INTO streams (stream, version, position) VALUES (?, ?, ?)')
+  const move = db.prepare(
+    'INSERT OR REPLACE INTO streams (stream, version, position, checksum) VALUES (?, ?, ?, ?)',
+  )
   for (let from = 1; from <= events; from += GROUP) {
     db.exec('BEGIN IMMEDIATE')
     for (let position = from; position < from + GROUP && position <= events; position += 1) {
@@ -43,7 +45,8 @@ export function fillLog({ path, events, items }: LogFill): void {
         1_700_000_000_000,
       ] as const
       insert.run(...row, checksumOfColumns(...row))
-      if (position > events - items) move.run(stream, version, position)
+      if (position > events - items)
+        move.run(stream, version, position, streamChecksum(stream, { version, position }))
     }
     db.exec('COMMIT')
   }
