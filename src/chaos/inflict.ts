@@ -13,21 +13,25 @@ const VICTIM_MS = 30_000
  * Does one fault to a system.
  *
  * @param ending what lasts ends early when this is aborted
- * @returns when the cause is gone: the process is killed or continued, the link passes again, the disk has room
+ * @returns the moment, by `performance.now()`, when the cause was gone: the process was killed or continued, the
+ *   link passed again, the disk had room; resolves later if something had to be started again then
  * @throws Error if the victim does not come (back) to life
  */
-export async function inflict(system: StormSystem, fault: Fault, ending: AbortSignal): Promise<void> {
-  await INFLICT[fault.kind](system, fault, ending)
+export async function inflict(system: StormSystem, fault: Fault, ending: AbortSignal): Promise<number> {
+  const over = await INFLICT[fault.kind](system, fault, ending)
+  // A supervisor has nobody who starts it again; until it is up, the time counts as that of the recovery.
+  if (fault.kind === 'kill' && fault.victim === 'supervisor') await system.restart()
+  return over
 }
 
-type Inflict = (system: StormSystem, fault: Fault, ending: AbortSignal) => Promise<void>
+type Inflict = (system: StormSystem, fault: Fault, ending: AbortSignal) => Promise<number>
 
 const INFLICT: Readonly<Record<FaultKind, Inflict>> = {
   async kill(system, fault) {
     const pid = await victimOf(system, fault)
     signal(pid, 'SIGKILL')
     await gone(pid)
-    if (fault.victim === 'supervisor') await system.restart()
+    return performance.now()
   },
 
   async pause(system, fault, ending) {
@@ -36,10 +40,12 @@ const INFLICT: Readonly<Record<FaultKind, Inflict>> = {
     await lasting(fault.forMs, ending)
     // Its supervisor may have killed it meanwhile, as one that hangs.
     signal(pid, 'SIGCONT')
+    return performance.now()
   },
 
   async cut(system, fault) {
     await linkOf(system, fault).breakConnections()
+    return performance.now()
   },
 
   async stall(system, fault, ending) {
@@ -47,10 +53,12 @@ const INFLICT: Readonly<Record<FaultKind, Inflict>> = {
     link.stall()
     await lasting(fault.forMs, ending)
     link.resume()
+    return performance.now()
   },
 
   async 'half-open'(system, fault) {
     linkOf(system, fault).loseConnections()
+    return performance.now()
   },
 
   async wipe(system, fault) {
@@ -61,10 +69,12 @@ const INFLICT: Readonly<Record<FaultKind, Inflict>> = {
     for (const file of [queue, `${queue}-wal`, `${queue}-shm`]) rmSync(file, { force: true })
     signal(pid, 'SIGKILL')
     await gone(pid)
+    return performance.now()
   },
 
   async 'disk-full'(system, fault, ending) {
     await system.disk?.fill(fault.forMs, ending)
+    return performance.now()
   },
 }
 

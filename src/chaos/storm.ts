@@ -80,7 +80,7 @@ export async function runStorm(options: StormOptions): Promise<StormOutcome> {
       if (ended !== 'done') break
 
       const begun = await Promise.all(round.map((fault) => inflictLater(system, fault, began, ending)))
-      const over = performance.now()
+      const over = Math.max(...begun.map((one) => one.over))
       for (const { problem } of begun) if (problem) findings.push({ what: 'process', message: problem })
       onProgress?.('waits for the system to recover')
       const recovery = await watch.recovered(over, RECOVERY_MS).catch((error: Error) => error)
@@ -136,9 +136,10 @@ async function linksPass(system: StormSystem, watch: RecoveryWatch): Promise<voi
 async function inflictLater(system: StormSystem, fault: Fault, began: number, ending: AbortSignal) {
   await delay(fault.atMs, undefined, { signal: ending }).catch(() => {})
   const beganMs = performance.now() - began
-  const problem = await inflict(system, fault, ending).then(
-    () => undefined,
-    (error: Error) => `Fault ${fault.number}, ${fault.kind} ${fault.victim}: ${error.message}.`,
-  )
-  return { fault, beganMs, problem }
+  try {
+    return { fault, beganMs, over: await inflict(system, fault, ending), problem: undefined }
+  } catch (error) {
+    const problem = `Fault ${fault.number}, ${fault.kind} ${fault.victim}: ${(error as Error).message}.`
+    return { fault, beganMs, over: performance.now(), problem }
+  }
 }

@@ -54,4 +54,4 @@ test(`a storm of ${FAULTS} faults of all kinds breaks no promise (CQRS_TEST_SEED
     expect.arrayContaining([...alerted]),
   )
   expect(await system.stop()).toBe(0)
-}, 180_000)
+}, 300_000)
