@@ -30,41 +30,17 @@ function forge(db: DatabaseSync, position: number, change: Partial<EventRow>): v
 
 const CHANGED = /position 6 agrees\. The event at position 7 is not what was written/
 
-const COLUMNS: Readonly<Record<string, string>> = {
-  id: `replace(id, '-7', '-6')`,
-  stream: `stream || 'x'`,
-  version: 'version + 1',
-  previous: 'previous + 1',
-  type: `'item-forgotten'`,
-  schema_version: 'schema_version + 1',
-  data: `data || ' '`,
-  metadata: `replace(metadata, '"', ' "')`,
-  recorded_at: 'recorded_at + 1',
-  checksum: 'checksum + 1',
-}
-
 const VANDALISM: Readonly<Record<string, Vandalism>> = {
-  ...Object.fromEntries(
-    Object.entries(COLUMNS).map(([column, value]) => [
-      `other bytes in ${column}`,
-      {
-        store: 'log',
-        table: 'events',
-        sql: `UPDATE events SET ${column} = ${value} WHERE position = 7`,
-        found: CHANGED,
-      },
-    ]),
-  ),
+  'other bytes in an event': {
+    store: 'log',
+    table: 'events',
+    sql: `UPDATE events SET data = data || ' ' WHERE position = 7`,
+    found: CHANGED,
+  },
   'an event that is gone': {
     store: 'log',
     table: 'events',
     sql: 'DELETE FROM events WHERE position = 7',
-    found: /position 6 agrees\. The log has no event at position 7/,
-  },
-  'an event at another position': {
-    store: 'log',
-    table: 'events',
-    sql: 'UPDATE events SET position = 100007 WHERE position = 7',
     found: /position 6 agrees\. The log has no event at position 7/,
   },
   'two events that changed places': {
@@ -125,12 +101,6 @@ const VANDALISM: Readonly<Record<string, Vandalism>> = {
     table: 'checkpoint',
     sql: `UPDATE checkpoint SET processed = processed - 1, digest = '${'a'.repeat(64)}'`,
     found: /it left out 1/,
-  },
-  'another count of events': {
-    store: 'view',
-    table: 'checkpoint',
-    sql: 'UPDATE checkpoint SET processed = processed - 2',
-    found: /it left out 2/,
   },
   'another digest': {
     store: 'view',

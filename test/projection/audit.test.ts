@@ -64,6 +64,28 @@ test('an event whose bytes changed is named', async () => {
   expect((await audit()).finding).toMatchObject({ kind: 'changed-in-log', after: 1_233, upTo: 1_234 })
 })
 
+test.each([
+  ['id', `replace(id, '-7', '-6')`],
+  ['stream', `stream || 'x'`],
+  ['version', 'version + 1'],
+  ['previous', 'previous + 1'],
+  ['type', `'noted'`],
+  ['schema_version', 'schema_version + 1'],
+  ['metadata', `replace(metadata, '"', ' "')`],
+  ['recorded_at', 'recorded_at + 1'],
+  ['checksum', 'checksum + 1'],
+])('other bytes in the column %s of an event are named', async (column, value) => {
+  const { audit, damage, logPath } = await audited()
+  damage(logPath, `UPDATE events SET ${column} = ${value} WHERE position = 1234`)
+  expect((await audit()).finding).toMatchObject({ kind: 'changed-in-log', after: 1_233, upTo: 1_234 })
+})
+
+test('an event that stands elsewhere is missing from where it was', async () => {
+  const { audit, damage, logPath } = await audited()
+  damage(logPath, 'UPDATE events SET position = 100000 WHERE position = 1234')
+  expect((await audit()).finding).toMatchObject({ kind: 'missing-from-log', after: 1_233, upTo: 1_234 })
+})
+
 test('an event that was replaced by another is found, up to the next mark', async () => {
   const { audit, damage, logPath } = await audited()
   const db = new DatabaseSync(logPath)
