@@ -15,6 +15,7 @@ import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { directInput, isHttpRequest } from './http.ts'
 import { type OfferedFunction, offer } from './offer.ts'
 import { type OpsAccess, openOpsAccess, ownCredentials, tokenIn } from './ops-access.ts'
+import { consoleFunctions } from './ops-console.ts'
 import { exportFunction } from './ops-export.ts'
 import { bearerToken, operatorOf, overHttp, routeOf } from './ops-http.ts'
 import { pages } from './ops-pages.ts'
@@ -59,6 +60,7 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   const functions = OPERATIONS.map((operation) => operationFunction(operation, system, access, log))
   const others = [
     exportFunction(system, access, log),
+    ...consoleFunctions(),
     ...pages({ system, access, metrics, limits: config.ops }),
   ]
   const offered = await offer(iii, [...functions, ...others], log)

@@ -1,0 +1,385 @@
+// The console: asks /ops for what it shows, with the token of this tab. Everything that comes from there is text: elements
+// are made one by one and filled through textContent, never from markup.
+
+const TOKEN = 'cqrs-token'
+const REFRESH_MS = 2_000
+/** Points of a chart: two minutes. */
+const POINTS = 60
+
+const find = (id) => document.getElementById(id)
+const number = (value) => value.toLocaleString('en')
+
+let token = sessionStorage.getItem(TOKEN)
+let timer
+let before
+let shownLetter
+let next = null
+const depths = new Map()
+
+class SignedOut extends Error {}
+
+async function ask(path, body) {
+  const response = await fetch(path, {
+    method: body ? 'POST' : 'GET',
+    headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+    cache: 'no-store',
+  })
+  const answer = await response.json().catch(() => ({}))
+  if (response.status === 401 || response.status === 429) throw new SignedOut(answer.error?.message)
+  if (!response.ok) throw new Error(answer.error?.message ?? `The system answers ${response.status}.`)
+  return answer
+}
+
+function element(tag, { text, className, ...attributes } = {}, ...children) {
+  const made = document.createElement(tag)
+  if (text !== undefined) made.textContent = String(text)
+  if (className) made.className = className
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
+  made.append(...children)
+  return made
+}
+
+function button(text, act, label = text) {
+  const made = element('button', { type: 'button', text, 'aria-label': label })
+  made.addEventListener('click', act)
+  return made
+}
+
+/** Fills a table. A cell is a text, an element, or `{text, className, title}`; numbers are set to the right. */
+function fill(table, titles, rows, none) {
+  // Whoever is at a button there stays at it: the table is drawn again every two seconds.
+  const focused = table.contains(document.activeElement)
+    ? document.activeElement.getAttribute('aria-label')
+    : null
+  const head = element(
+    'tr',
+    {},
+    ...titles.map((text, column) => element('th', { scope: 'col', text, className: isNumber(rows, column) })),
+  )
+  const body = rows.map((cells) => element('tr', {}, ...cells.map(toCell)))
+  if (rows.length === 0)
+    body.push(element('tr', {}, element('td', { text: none, className: 'quiet', colspan: titles.length })))
+  table.replaceChildren(element('thead', {}, head), element('tbody', {}, ...body))
+  if (focused === null) return
+  for (const each of table.querySelectorAll('button'))
+    if (each.getAttribute('aria-label') === focused) each.focus()
+}
+
+const isNumber = (rows, column) => (rows.some((cells) => typeof cells[column] === 'number') ? 'number' : '')
+
+function toCell(cell) {
+  if (cell instanceof Node) return element('td', {}, cell)
+  if (typeof cell === 'number') return element('td', { text: number(cell), className: 'number' })
+  return element('td', typeof cell === 'object' && cell !== null ? cell : { text: cell ?? '' })
+}
+
+function chart(points, label) {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
+  svg.setAttribute('viewBox', '0 0 120 24')
+  svg.setAttribute('class', 'chart')
+  svg.setAttribute('role', 'img')
+  svg.setAttribute('aria-label', label)
+  const line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline')
+  const top = Math.max(1, ...points)
+  const place = (value, index) =>
+    `${120 - (points.length - 1 - index) * (120 / (POINTS - 1))},${22 - (20 * value) / top}`
+  line.setAttribute('points', points.map(place).join(' '))
+  svg.append(line)
+  return svg
+}
+
+const stateOf = (projection) => {
+  const { owned, lag, parked } = projection
+  if (!owned) return { text: 'no owner', className: 'bad' }
+  if (projection.frozen) return { text: 'waits for a rebuild', className: 'bad' }
+  if (projection.paused) return { text: 'paused', className: 'warn' }
+  if (projection.building) return { text: 'being rebuilt', className: 'warn' }
+  if (lag > 0) return { text: 'behind', className: 'warn' }
+  return parked.dead + parked.retrying + parked.waiting > 0
+    ? { text: 'parked', className: 'warn' }
+    : { text: 'live', className: 'good' }
+}
+
+function showStatus(status) {
+  find('app').textContent = status.app
+  find('summary').textContent =
+    `head at ${number(status.head)}, ${new Date(status.takenAt).toLocaleTimeString()}`
+  const seconds = before ? (Date.parse(status.takenAt) - Date.parse(before.takenAt)) / 1_000 : 0
+  const rate = ({ name, position }) => {
+    const last = before?.projections.find((each) => each.name === name)
+    return last && seconds > 0 ? Math.max(0, Math.round((position - last.position) / seconds)) : 0
+  }
+  fill(
+    find('projections'),
+    [
+      'Projection',
+      'State',
+      'Position',
+      'Lag',
+      'Lag, seconds',
+      'Events/s',
+      'Parked',
+      'Dead',
+      'Effects',
+      'Queue',
+    ],
+    status.projections.map((each) => [
+      each.name,
+      stateOf(each),
+      each.position,
+      each.lag,
+      Math.round(each.lagSeconds),
+      rate(each),
+      each.parked.retrying + each.parked.dead + each.parked.waiting,
+      each.parked.dead + each.effects.dead,
+      each.effects.pending,
+      each.queue ? each.queue.depth : { text: 'away', className: 'bad' },
+    ]),
+    'The app has no projections.',
+  )
+  before = status
+}
+
+function showQueues({ queues }) {
+  fill(
+    find('queues'),
+    ['Queue', 'State', 'Depth', 'Depth, two minutes', 'In flight', 'Retrying', 'Dead letters', ''],
+    queues.map((each) => {
+      const points = [...(depths.get(each.queue) ?? []), each.depth].slice(-POINTS)
+      depths.set(each.queue, points)
+      const act = each.paused ? 'resume' : 'pause'
+      const path = `/ops/queues/${encodeURIComponent(each.queue)}/${act}`
+      return [
+        each.queue,
+        each.paused
+          ? { text: 'paused', className: 'warn' }
+          : each.missing.length > 0
+            ? { text: `waits for ${each.missing.join(', ')}`, className: 'bad' }
+            : { text: 'open', className: 'good' },
+        each.depth,
+        chart(points, `Depth, now ${each.depth}, at most ${Math.max(...points)}`),
+        each.inFlight,
+        each.retrying,
+        each.deadLetters,
+        button(
+          act === 'pause' ? 'Pause' : 'Resume',
+          () => change(path, {}),
+          `${act} the queue ${each.queue}`,
+        ),
+      ]
+    }),
+    'There are no queues.',
+  )
+}
+
+let letters = []
+
+async function loadLetters({ more = false } = {}) {
+  const query = new URLSearchParams()
+  for (const [name, value] of new FormData(find('filter'))) if (value) query.set(name, value)
+  if (more && next) query.set('after', next)
+  // What is shown is loaded again as a whole, so that "Show more" is not undone by the next look.
+  query.set('limit', more ? '50' : String(Math.min(500, Math.max(50, letters.length))))
+  const page = await ask(`/ops/letters?${query}`)
+  letters = more ? [...letters, ...page.letters] : page.letters
+  next = page.next
+  find('more').hidden = next === null
+  fill(
+    find('letters'),
+    ['Letter', 'Status', 'What', 'Attempts', 'Behind it', 'Failed', 'Error', ''],
+    letters.map((each) => [
+      { text: each.id, className: 'long', title: each.id },
+      { text: each.status, className: each.status === 'dead' ? 'bad' : 'warn' },
+      { text: each.what, className: 'long', title: each.what },
+      each.attempts,
+      each.waiting,
+      new Date(each.failedAt).toLocaleString(),
+      { text: each.error, className: 'long', title: each.error },
+      button('Open', () => openLetter(each.id), `Open ${each.id}`),
+    ]),
+    page.unavailable.length > 0 ? `No answer from: ${page.unavailable.join(', ')}.` : 'Nothing failed.',
+  )
+}
+
+function showWorkers({ workers }) {
+  fill(
+    find('workers'),
+    ['Role', 'State', 'Process', 'Host', 'Up', 'Memory', 'Owns'],
+    workers.flatMap((worker) =>
+      worker.roles.map((role) => [
+        role.role,
+        { text: role.state, className: role.state === 'at work' ? 'good' : 'quiet' },
+        String(worker.pid),
+        worker.host,
+        `${number(worker.uptimeSeconds)} s`,
+        `${number(Math.round(worker.memoryBytes / 1_048_576))} MB`,
+        { text: role.owns.join(', '), className: 'long', title: role.owns.join(', ') },
+      ]),
+    ),
+    'No worker answers.',
+  )
+}
+
+function showActions({ actions }) {
+  const text = (value) => ({ text: JSON.stringify(value), className: 'long', title: JSON.stringify(value) })
+  fill(
+    find('actions'),
+    ['When', 'What', 'Who', 'From', 'Outcome', 'Input', 'Result'],
+    actions.map((each) => [
+      new Date(each.begunAt).toLocaleString(),
+      each.operation,
+      each.by,
+      { text: each.from, className: 'long', title: each.from },
+      { text: each.outcome, className: { done: 'good', failed: 'bad', begun: 'warn' }[each.outcome] },
+      text(each.input),
+      text(each.result),
+    ]),
+    'Nothing was changed yet.',
+  )
+}
+
+async function showHealth() {
+  const { status, parts } = await (await fetch('/health/ready', { cache: 'no-store' })).json()
+  const badge = find('health')
+  badge.hidden = false
+  badge.className = `badge ${{ ready: 'good', degraded: 'warn' }[status] ?? 'bad'}`
+  if (badge.textContent !== status) badge.textContent = status
+  badge.title = parts.flatMap(({ part, reason }) => (reason ? [`${part}: ${reason}`] : [])).join('\n')
+}
+
+async function openLetter(id) {
+  try {
+    const letter = await ask(`/ops/letters/${encodeURIComponent(id)}`)
+    shownLetter = id
+    find('letter-title').textContent = letter.what
+    find('letter-error').textContent = letter.error
+    const facts = [
+      ['Letter', letter.id],
+      ['Status', letter.status],
+      ['Attempts', letter.attempts],
+      ['Waits behind it', letter.behind.length > 0 ? letter.behind.join(', ') : String(letter.waiting)],
+    ]
+    find('letter-facts').replaceChildren(
+      ...facts.flatMap(([term, text]) => [element('dt', { text: term }), element('dd', { text })]),
+    )
+    find('letter-content').textContent = JSON.stringify(letter.content, null, 2)
+    find('letter-failures').replaceChildren(
+      ...[letter.failures]
+        .flat()
+        .map(({ at, stack, message, error }) =>
+          element(
+            'li',
+            {},
+            element('p', { text: at ? new Date(at).toLocaleString() : '', className: 'quiet' }),
+            element('pre', { text: stack ?? message ?? error ?? '' }),
+          ),
+        ),
+    )
+    find('letter-trouble').textContent = ''
+    find('reason').value = ''
+    find('letter').showModal()
+  } catch (error) {
+    report(error)
+  }
+}
+
+async function settle(operation, body, said) {
+  try {
+    await ask(`/ops/letters/${operation}`, body)
+    find('letter').close()
+    find('announcement').textContent = said
+    await refresh()
+  } catch (error) {
+    if (error instanceof SignedOut) report(error)
+    else find('letter-trouble').textContent = error.message
+  }
+}
+
+async function change(path, body) {
+  try {
+    await ask(path, body)
+    await refresh()
+  } catch (error) {
+    report(error)
+  }
+}
+
+function report(error) {
+  if (error instanceof SignedOut) return signOut(error.message)
+  find('trouble').textContent = error.message
+  find('trouble').hidden = false
+}
+
+/** Shows everything once; what does not answer leaves the rest standing. */
+async function refresh() {
+  const loads = [
+    ask('/ops/status').then(showStatus),
+    ask('/ops/queues?limit=500').then(showQueues),
+    loadLetters(),
+    ask('/ops/workers').then(showWorkers),
+    ask('/ops/actions?limit=20').then(showActions),
+    showHealth(),
+  ]
+  const failures = (await Promise.allSettled(loads)).flatMap(({ reason }) => reason ?? [])
+  find('trouble').hidden = failures.length === 0
+  for (const failure of failures) report(failure)
+  return failures.some((failure) => failure instanceof SignedOut)
+}
+
+async function run() {
+  clearTimeout(timer)
+  const signedOut = document.hidden ? false : await refresh()
+  if (!signedOut && token) timer = setTimeout(run, REFRESH_MS)
+}
+
+function signIn() {
+  find('sign-in').hidden = true
+  find('panels').hidden = false
+  find('sign-out').hidden = false
+  run()
+}
+
+function signOut(message = '') {
+  clearTimeout(timer)
+  token = null
+  sessionStorage.removeItem(TOKEN)
+  if (find('letter').open) find('letter').close()
+  for (const id of ['panels', 'sign-out', 'health', 'trouble']) find(id).hidden = true
+  for (const id of ['app', 'summary']) find(id).textContent = ''
+  for (const id of ['projections', 'queues', 'letters', 'workers', 'actions']) find(id).replaceChildren()
+  find('sign-in').hidden = false
+  find('sign-in-error').textContent = message
+  find('token').focus()
+}
+
+find('sign-in').addEventListener('submit', async (event) => {
+  event.preventDefault()
+  token = find('token').value.trim()
+  find('token').value = ''
+  try {
+    await ask('/ops/status')
+    sessionStorage.setItem(TOKEN, token)
+    find('sign-in-error').textContent = ''
+    signIn()
+  } catch (error) {
+    signOut(error.message)
+  }
+})
+find('sign-out').addEventListener('click', () => signOut())
+find('filter').addEventListener('submit', (event) => {
+  event.preventDefault()
+  letters = []
+  loadLetters().catch(report)
+})
+find('more').addEventListener('click', () => loadLetters({ more: true }).catch(report))
+find('redrive').addEventListener('click', () => settle('redrive', { id: shownLetter }, 'Tried again.'))
+find('discard').addEventListener('click', () => {
+  const reason = find('reason').value.trim()
+  if (reason) return settle('discard', { id: shownLetter, reason }, 'Given up.')
+  find('letter-trouble').textContent = 'Say why: the reason is recorded.'
+  find('reason').focus()
+})
+
+if (token) signIn()
+else signOut()

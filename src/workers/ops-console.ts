@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs'
+import { success } from './http.ts'
+import type { OfferedFunction } from './offer.ts'
+import { SECURITY_HEADERS } from './ops-http.ts'
+
+/** Only what this server gives runs, is shown or is asked: what an event holds cannot do anything. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; " +
+  "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+
+const FILES = [
+  { id: 'cqrs::console', path: '/console', file: 'index.html', type: 'text/html' },
+  { id: 'cqrs::console-script', path: '/console/console.js', file: 'console.js', type: 'text/javascript' },
+  { id: 'cqrs::console-style', path: '/console/style.css', file: 'style.css', type: 'text/css' },
+] as const
+
+/**
+ * The web console: three files that anybody may have. What they show they ask of `/ops`, with the token that the
+ * operator gives them.
+ */
+export function consoleFunctions(): OfferedFunction[] {
+  return FILES.map(({ id, path, file, type }) => {
+    const text = readFileSync(new URL(`../operator/console/${file}`, import.meta.url), 'utf8')
+    const headers = {
+      ...SECURITY_HEADERS,
+      'Content-Security-Policy': POLICY,
+      'Content-Type': `${type}; charset=utf-8`,
+    }
+    return {
+      id,
+      description: 'A file of the web console.',
+      http: { method: 'GET', path },
+      handle: async () => success(text, 200, headers),
+    }
+  })
+}
