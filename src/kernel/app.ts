@@ -24,7 +24,7 @@ export interface App {
 /**
  * Puts an application together and checks that it does not contradict itself.
  *
- * @throws CqrsError CQRS_APP_INVALID if a name is used twice or breaks the rules for names
+ * @throws CqrsError CQRS_APP_INVALID if a name is used twice or breaks the rules for names, or a route is not the app's own
  */
 export function defineApp(options: {
   name: string
@@ -54,7 +54,21 @@ export function defineApp(options: {
       )
     }
   }
+  const routes = [...commands.map(({ definition }) => definition.http), ...queries.map(({ http }) => http)]
+  for (const path of routes.flatMap((route) => route?.path ?? [])) assertOwnPath(path)
   return Object.freeze(app)
+}
+
+/** Paths that belong to operators, whatever the app. */
+const RESERVED = ['ops', 'health', 'metrics', 'console']
+
+function assertOwnPath(path: string): void {
+  const [first = ''] = path.replace(/^\//, '').split('/')
+  if (!RESERVED.includes(first)) return
+  throw new CqrsError(
+    'CQRS_APP_INVALID',
+    `The route ${path} begins with /${first}, which belongs to operators; choose another path.`,
+  )
 }
 
 /** Names become parts of function ids, file names and queue names. */
