@@ -2,6 +2,7 @@ import type { DeciderDefinition } from '../kernel/decider.ts'
 import type { DomainEvent } from '../kernel/event.ts'
 import type { Position } from '../kernel/position.ts'
 import type { AppendOutcome, EventLog } from '../log/contract.ts'
+import type { Snapshot, StreamSnapshots } from './snapshots.ts'
 
 /**
  * The folded state of one stream, ahead of the log by the appends that are under way.
@@ -27,29 +28,48 @@ export class CachedStream {
   #underWay = 0
   #lastAppend: Promise<unknown> = Promise.resolve()
   #spoiled = false
+  readonly #snapshots: StreamSnapshots | undefined
+  /** Version of the stream's newest snapshot. */
+  #snapshotAt = 0
 
-  private constructor(stream: string, decider: DeciderDefinition) {
+  private constructor(stream: string, decider: DeciderDefinition, snapshots: StreamSnapshots | undefined) {
     this.#stream = stream
     this.#decider = decider
+    this.#snapshots = snapshots
     this.#state = decider.initialState()
   }
 
-  /** Folds a stream from the log. @throws CqrsError if the log fails, or holds an event that does not decode */
+  /**
+   * Folds a stream from the log, from a snapshot on if there is one that the log confirms.
+   *
+   * @throws CqrsError if the log fails, or holds an event that does not decode
+   */
   static async load(
     stream: string,
     decider: DeciderDefinition,
     log: EventLog,
     decode: (event: DomainEvent) => DomainEvent,
+    snapshots?: StreamSnapshots,
   ): Promise<CachedStream> {
-    const loaded = new CachedStream(stream, decider)
-    for await (const events of log.readStream(stream)) {
+    const loaded = new CachedStream(stream, decider, snapshots)
+    const snapshot = await snapshots?.find(stream, decider, log)
+    const isToBeChecked = snapshots?.isToBeChecked(decider) ?? false
+    if (snapshot) {
+      loaded.#snapshotAt = snapshot.version
+      if (!isToBeChecked) loaded.#restore(snapshot)
+    }
+    for await (const events of log.readStream(stream, { after: loaded.#version })) {
       for (const event of events) {
         loaded.#state = decider.evolve(loaded.#state, decode(event))
         loaded.#version = event.version
         loaded.#position = event.position
         loaded.#lastId = event.id
+        if (isToBeChecked && snapshot && event.version === snapshot.version) {
+          snapshots?.check(stream, decider, snapshot, loaded.#state)
+        }
       }
     }
+    loaded.#offerSnapshot(loaded.#state, loaded.#version, loaded.#position, loaded.#lastId)
     return loaded
   }
 
@@ -91,11 +111,14 @@ export class CachedStream {
     this.#version += events.length
     this.#lastId = lastId ?? this.#lastId
     this.#underWay += 1
+    const version = this.#version
     this.#lastAppend = submitted.then(
       (outcome) => {
         this.#underWay -= 1
-        if (outcome.kind === 'appended') this.#position = outcome.position
-        else this.#spoiled = true
+        if (outcome.kind === 'appended') {
+          this.#position = outcome.position
+          this.#offerSnapshot(state, version, outcome.position, lastId)
+        } else this.#spoiled = true
       },
       () => {
         this.#underWay -= 1
@@ -115,5 +138,22 @@ export class CachedStream {
     // Newer events that this entry knows were submitted after the decision; others are somebody else's.
     if ((newest?.version ?? 0) > this.#version) this.#spoiled = true
     return !this.#spoiled
+  }
+
+  #restore({ state, version, position, eventId }: Snapshot): void {
+    this.#state = state
+    this.#version = version
+    this.#position = position
+    this.#lastId = eventId
+  }
+
+  /** Offers what is stored, never what is still under way. */
+  #offerSnapshot(state: unknown, version: number, position: Position, eventId: string | undefined): void {
+    // What a spoiled entry has folded may not be in the log.
+    if (eventId === undefined || this.#spoiled) return
+    const snapshot = { state, version, position, eventId }
+    if (this.#snapshots?.offer(this.#stream, this.#decider, this.#snapshotAt, snapshot)) {
+      this.#snapshotAt = version
+    }
   }
 }

@@ -9,6 +9,7 @@ import type { Position } from '../kernel/position.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
 import type { AppendOutcome, EventLog, Idempotency, NewEvent, RecordedCommand } from '../log/contract.ts'
 import { canonicalJson } from './canonical-json.ts'
+import type { StreamSnapshots } from './snapshots.ts'
 import { StreamCache } from './stream-cache.ts'
 
 /** What comes with a command besides its input. */
@@ -45,6 +46,8 @@ export interface CommandExecutorOptions {
   log: EventLog
   /** Streams whose folded state is kept. */
   streamCacheSize: number
+  /** Where folded streams are kept besides memory; nowhere if left out. */
+  snapshots?: StreamSnapshots | undefined
   /** How often a command is decided anew because its stream changed. */
   conflictRetries: number
   /** Told of every append that is stored, with the position of its last event. */
@@ -64,7 +67,8 @@ export class CommandExecutor {
 
   constructor(options: CommandExecutorOptions) {
     this.#options = options
-    this.#cache = new StreamCache(options.log, options.app.events, options.streamCacheSize)
+    const { log, app, streamCacheSize, snapshots } = options
+    this.#cache = new StreamCache(log, app.events, streamCacheSize, snapshots)
   }
 
   /**

@@ -3,6 +3,7 @@ import { CqrsError } from '../kernel/errors.ts'
 import type { DomainEvent, EventCatalog, RecordedEvent } from '../kernel/event.ts'
 import type { EventLog } from '../log/contract.ts'
 import { CachedStream } from './cached-stream.ts'
+import type { StreamSnapshots } from './snapshots.ts'
 
 /**
  * Folded streams by name, the least recently used dropped first. It is never trusted: the expected
@@ -14,8 +15,11 @@ export class StreamCache {
   readonly #size: number
   readonly #entries = new Map<string, Promise<CachedStream>>()
 
+  readonly #snapshots: StreamSnapshots | undefined
+
   /** @param size streams kept at the most */
-  constructor(log: EventLog, events: EventCatalog, size: number) {
+  constructor(log: EventLog, events: EventCatalog, size: number, snapshots?: StreamSnapshots) {
+    this.#snapshots = snapshots
     this.#log = log
     this.#events = events
     this.#size = size
@@ -24,7 +28,8 @@ export class StreamCache {
   /** The stream's state; callers that ask while it is being loaded share the load. */
   async get(stream: string, decider: DeciderDefinition): Promise<CachedStream> {
     const known = this.#entries.get(stream)
-    const entry = known ?? CachedStream.load(stream, decider, this.#log, (event) => this.#decode(event))
+    const decode = (event: DomainEvent) => this.#decode(event)
+    const entry = known ?? CachedStream.load(stream, decider, this.#log, decode, this.#snapshots)
     this.#entries.delete(stream)
     this.#entries.set(stream, entry)
     if (this.#entries.size > this.#size) this.#entries.delete(this.#entries.keys().next().value as string)

@@ -104,6 +104,12 @@ export const configSchema = z.object({
       min: 0,
       max: 10_000_000,
     }),
+    snapshotEvery: wholeNumber('Events of a stream between two snapshots of its state; 0: no snapshots.', {
+      env: 'CQRS_COMMANDS_SNAPSHOT_EVERY',
+      default: 100,
+      min: 0,
+      max: 1_000_000,
+    }),
     maxWaiting: wholeNumber('Appends that may wait for the disk; more are refused with 503.', {
       env: 'CQRS_COMMANDS_MAX_WAITING',
       default: 20_000,

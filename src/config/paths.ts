@@ -5,6 +5,8 @@ import type { Partition } from '../kernel/partition.ts'
 export interface DataPaths {
   /** The event log. */
   readonly events: string
+  /** Folded streams; a cache. */
+  readonly snapshots: string
   /** The durable queue. */
   readonly queue: string
   /** State of the embedded engine. */
@@ -27,6 +29,7 @@ export interface DataPaths {
 export function dataPaths(data: string): DataPaths {
   return {
     events: join(data, 'events.db'),
+    snapshots: join(data, 'snapshots.db'),
     queue: join(data, 'queue.db'),
     state: join(data, 'state.db'),
     views: join(data, 'views'),

@@ -31,6 +31,10 @@ export interface DeciderDefinition<
   Inputs extends Record<string, unknown> = Record<string, unknown>,
 > {
   readonly name: string
+  /** Version of the fold; snapshots that were made by another one are not used. */
+  readonly version: number
+  /** The text of the folds, by which a change of them is noticed. */
+  readonly foldText: string
   readonly events: readonly EventDefinition[]
   /** The state of a stream that has no events. */
   initialState(): State
@@ -65,11 +69,14 @@ export interface DeciderBuilder<State, Event extends DomainEvent> {
  * @param options.name unique in the app
  * @param options.events every type of event that its streams hold
  * @param options.initialState makes the state of an empty stream
+ * @param options.version of the fold, 1 if left out. Raise it when the folds make another state of the same events
+ *   and the change is not in their own text but in a function that they call
  */
 export function defineDecider<const Definitions extends readonly EventDefinition[], State>(options: {
   name: string
   events: Definitions
   initialState: () => State
+  version?: number
 }): DeciderBuilder<State, EventOf<Definitions[number]>> {
   return {
     evolve(folds) {
@@ -77,10 +84,13 @@ export function defineDecider<const Definitions extends readonly EventDefinition
       const byType = new Map(
         Object.entries(folds as unknown as Record<string, (state: State, event: DomainEvent) => State>),
       )
+      const foldText = [options.initialState, ...byType.values()].map(String).join('\n')
       return {
         commands: (commands) =>
           Object.freeze({
+            version: 1,
             ...options,
+            foldText,
             commands,
             evolve: (state: State, event: DomainEvent) => byType.get(event.type)?.(state, event) ?? state,
           }),

@@ -6,6 +6,8 @@ import { z } from 'zod'
 import { reachedNextTurn } from '../boundaries.ts'
 import { type CommandContext, CommandExecutor, type CommandOutcome } from '../command/execute.ts'
 import { FanOut } from '../command/fan-out.ts'
+import { StreamSnapshots } from '../command/snapshots.ts'
+import { openSqliteSnapshots } from '../command/sqlite/snapshot-store.ts'
 import { dataPaths } from '../config/paths.ts'
 import type { AppCommand } from '../kernel/app.ts'
 import { parseInput } from '../kernel/input.ts'
@@ -77,9 +79,12 @@ export const startCommands: StartRole = async ({ app, config, iii, log, metrics 
     log,
     { intervalMs: config.fanOut.intervalMs, monotonic: () => performance.now(), pause: delay },
   )
+  const { snapshotEvery: every } = config.commands
+  const store = every > 0 ? openSqliteSnapshots(dataPaths(config.data).snapshots, log) : undefined
   const executor = new CommandExecutor({
     app,
     log: events,
+    snapshots: store && new StreamSnapshots({ store, every, log }),
     streamCacheSize: config.commands.streamCacheSize,
     conflictRetries: config.commands.conflictRetries,
     onAppended: (position) => fanOut.appended(position),
@@ -104,6 +109,7 @@ export const startCommands: StartRole = async ({ app, config, iii, log, metrics 
       offered.unregister()
       await Promise.all(underWay)
       await fanOut.idle()
+      await store?.close()
       await events.close()
     },
   }

@@ -26,6 +26,8 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
   ['log/', ['kernel/', 'sqlite/', 'boundaries.ts']],
   ['projection/', ['kernel/', 'sqlite/', 'log/contract.ts', 'boundaries.ts']],
   ['queue/', ['kernel/', 'sqlite/', 'boundaries.ts']],
+  // Its snapshots are a store, too.
+  ['command/sqlite/', ['command/', 'sqlite/']],
   ['command/', ['kernel/', 'log/contract.ts', 'boundaries.ts']],
   ['engine/', ['kernel/errors.ts', 'sqlite/']],
   ['config/', ['kernel/']],
@@ -61,7 +63,7 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
 
 /** Who may name a concrete store: those who wire, and those who look at the files past the workers. */
 const WIRES_STORES = ['workers/', 'operator/doctor/', 'chaos/']
-const CONCRETE_STORE = /^(log|projection|queue|operator)\/sqlite\//
+const CONCRETE_STORE = /^(command|log|projection|queue|operator)\/sqlite\//
 
 const MAX_LINES = 400
 

@@ -1,0 +1,145 @@
+import { hash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import type { Logger } from 'pino'
+import { z } from 'zod'
+import type { DeciderDefinition } from '../kernel/decider.ts'
+import type { Position } from '../kernel/position.ts'
+import type { EventLog } from '../log/contract.ts'
+
+/** The folded state of a stream up to one of its events. */
+export interface Snapshot {
+  readonly version: number
+  /** Position and id of the event at that version, by which the log confirms that it is still the same. */
+  readonly position: Position
+  readonly eventId: string
+  readonly state: unknown
+}
+
+/** A snapshot as a store keeps it: what the fold was is part of it, the state is JSON. */
+export interface StoredSnapshot extends Omit<Snapshot, 'state'> {
+  readonly stream: string
+  readonly fingerprint: string
+  readonly state: string
+}
+
+/**
+ * Where snapshots lie. They are a cache: losing any of them costs time and nothing else. Neither method
+ * throws; a store that fails says so in the log, and has nothing from then on.
+ */
+export interface SnapshotStore {
+  find(stream: string): StoredSnapshot | undefined
+  /** Keeps a snapshot in the place of an older one of its stream, some time later. */
+  save(snapshot: StoredSnapshot): void
+  close(): Promise<void>
+}
+
+export interface StreamSnapshotsOptions {
+  store: SnapshotStore
+  /** Events of a stream between two snapshots of it. */
+  every: number
+  log: Logger
+}
+
+/** The first snapshots of each decider that a process meets are folded again from the log and compared. */
+const CHECKED_FOLDS = 3
+
+/**
+ * Snapshots of folded streams, so that loading a stream does not cost its length. They are never trusted over
+ * the log. One is used only if
+ *
+ * - it was made by the same fold: the decider's name and version, the text of its folds, and the types, versions and
+ *   schemas of its events;
+ * - the log has, at its position, the event of its stream, version and id. A log that was restored from a backup
+ *   has not.
+ *
+ * A fold can also change in a function that it calls, which its text does not show. So the first snapshots that a
+ * process meets are folded again; if one differs, none of that decider is used any more until its next start.
+ * A state that is not the same after a way through JSON is not kept at all.
+ */
+export class StreamSnapshots {
+  readonly #options: StreamSnapshotsOptions
+  readonly #fingerprints = new Map<DeciderDefinition, string>()
+  /** Deciders whose snapshots are not used, for a reason that was said. */
+  readonly #refused = new Set<DeciderDefinition>()
+  readonly #checked = new Map<DeciderDefinition, number>()
+
+  constructor(options: StreamSnapshotsOptions) {
+    this.#options = options
+  }
+
+  /** A snapshot that the log confirms. @throws CqrsError if the log fails */
+  async find(stream: string, decider: DeciderDefinition, log: EventLog): Promise<Snapshot | undefined> {
+    if (this.#refused.has(decider)) return undefined
+    const stored = this.#options.store.find(stream)
+    if (!stored || stored.fingerprint !== this.#fingerprint(decider)) return undefined
+    const { version, position, eventId } = stored
+    const { events } = await log.readFrom(position - 1, { limit: 1 })
+    const [event] = events
+    if (event?.stream !== stream || event.version !== version || event.id !== eventId) return undefined
+    return { version, position, eventId, state: JSON.parse(stored.state) }
+  }
+
+  /** Whether the stream has to be folded from its first event all the same, to {@link check} the snapshot. */
+  isToBeChecked(decider: DeciderDefinition): boolean {
+    return (this.#checked.get(decider) ?? 0) < CHECKED_FOLDS
+  }
+
+  /** Compares a snapshot with what a fold from the first event gave at its version. */
+  check(stream: string, decider: DeciderDefinition, { state }: Snapshot, folded: unknown): void {
+    if (isDeepStrictEqual(state, folded)) {
+      this.#checked.set(decider, (this.#checked.get(decider) ?? 0) + 1)
+      return
+    }
+    this.#refuse(
+      decider,
+      `the snapshot of ${stream} differs from a fold of its events: the decider folds otherwise than when it was ` +
+        'made. Raise the version in defineDecider, so that older snapshots are not used',
+    )
+  }
+
+  /** Keeps a snapshot if the last one (of version `last`, 0 if there is none) is far enough behind. */
+  offer(stream: string, decider: DeciderDefinition, last: number, snapshot: Snapshot): boolean {
+    if (snapshot.version - last < this.#options.every || this.#refused.has(decider)) return false
+    const state = asJson(snapshot.state)
+    if (state === undefined) {
+      this.#refuse(decider, 'its state is not the same after a way through JSON, so that it cannot be kept')
+      return false
+    }
+    this.#options.store.save({ ...snapshot, stream, fingerprint: this.#fingerprint(decider), state })
+    return true
+  }
+
+  #refuse(decider: DeciderDefinition, reason: string): void {
+    this.#refused.add(decider)
+    const { name } = decider
+    this.#options.log.warn({ decider: name }, `no snapshots are used for the decider ${name}: ${reason}`)
+  }
+
+  #fingerprint(decider: DeciderDefinition): string {
+    const known = this.#fingerprints.get(decider)
+    if (known) return known
+    const events = decider.events.map(({ type, version, schema }) => [type, version, describe(schema)])
+    const made = hash('sha256', JSON.stringify([decider.name, decider.version, decider.foldText, events]))
+    this.#fingerprints.set(decider, made)
+    return made
+  }
+}
+
+/** JSON of a value that comes back from it unchanged; undefined for any other. */
+function asJson(value: unknown): string | undefined {
+  try {
+    const text = JSON.stringify(value)
+    return isDeepStrictEqual(JSON.parse(text), value) ? text : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A schema's shape where JSON Schema can tell it. */
+function describe(schema: z.ZodType): unknown {
+  try {
+    return z.toJSONSchema(schema, { unrepresentable: 'any' })
+  } catch {
+    return null
+  }
+}
