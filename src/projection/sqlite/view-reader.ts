@@ -11,6 +11,7 @@ import { type FoundDocument, findPage, type IndexValue, type Search } from '../f
 import { fieldExpression } from './indexes.ts'
 import { type DocumentRow, toDocument } from './rows.ts'
 import { viewSchema } from './schema.ts'
+import { searchQuery } from './search-query.ts'
 
 /** Opens a view for reading; a view that nobody has written yet is empty. @throws CqrsError CQRS_STORE_… */
 export function openSqliteViewReader(path: string, projection: ProjectionDefinition): ReadableView {
@@ -95,8 +96,8 @@ class SqliteViewReader implements ReadableView {
     return statement
   }
 
-  #field(by: string | undefined): string {
-    if (by === undefined) return 'key'
+  #field(by: string | undefined): string | undefined {
+    if (by === undefined) return undefined
     if (this.#projection.indexes.includes(by)) return fieldExpression(by)
     throw new CqrsError(
       'CQRS_VALIDATION',
@@ -112,29 +113,4 @@ class SqliteViewReader implements ReadableView {
       throw toStoreError(error, this.#path)
     }
   }
-}
-
-/**
- * A page by keyset: rows beyond the last one of the page before, in (value, key) order. Documents that
- * lack the indexed field are not found by it.
- */
-function searchQuery(
-  { equals, from, to, after, limit, order = 'ascending' }: Search,
-  field: string,
-): { sql: string; values: IndexValue[] } {
-  const conditions = [`${field} IS NOT NULL`]
-  const values: IndexValue[] = []
-  const add = (condition: string, ...given: IndexValue[]) => {
-    conditions.push(condition)
-    values.push(...given)
-  }
-  if (equals !== undefined) add(`${field} = ?`, typeof equals === 'boolean' ? Number(equals) : equals)
-  if (from !== undefined) add(`${field} >= ?`, from)
-  if (to !== undefined) add(`${field} <= ?`, to)
-  const [beyond, direction] = order === 'ascending' ? ['>', 'ASC'] : ['<', 'DESC']
-  if (after) add(`(${field}, key) ${beyond} (?, ?)`, after.value, after.key)
-  const sql =
-    `SELECT key, ${field} AS value, document, checksum FROM documents WHERE ${conditions.join(' AND ')} ` +
-    `ORDER BY ${field} ${direction}, key ${direction} LIMIT ?`
-  return { sql, values: [...values, limit] }
 }

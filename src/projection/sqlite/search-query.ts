@@ -1,0 +1,82 @@
+import type { IndexValue, Search } from '../find.ts'
+
+/** An SQL text with the values that it is asked with. */
+export interface SearchQuery {
+  readonly sql: string
+  readonly values: readonly IndexValue[]
+}
+
+/** The least value there is; what an index holds below it is NULL. */
+const LEAST = '-9e999'
+
+/**
+ * A page by keyset: documents beyond the last one of the page before, in (value, key) order. Documents that
+ * lack the indexed field are not found by it.
+ *
+ * Each part is written so that SQLite seeks its beginning in the index and reads on from there: with row values,
+ * with IS NOT NULL on an expression, or sorted by a field that is the same in all rows, it would read over
+ * everything before a page, or sort all that is found. test/projection/query-plan.test.ts looks at its plans.
+ *
+ * @param field the indexed expression; undefined to search by the key
+ */
+export function searchQuery(search: Search, field: string | undefined): SearchQuery {
+  const { equals, after, limit } = search
+  if (field === undefined) {
+    const beyondKey = after ? [[`key ${beyond(search)} ?`, after.key] as const] : []
+    return select('key', [...conditions('key', search), ...beyondKey], search, 'key')
+  }
+  if (equals !== undefined) {
+    const beyondKey = after ? [[`key ${beyond(search)} ?`, after.key] as const] : []
+    return select(field, [...conditions(field, search), ...beyondKey], search, 'key')
+  }
+  if (!after) return select(field, [...notNull(field, search), ...conditions(field, search)], search, field)
+  const range = conditions(field, search)
+  const sameValue = [[`${field} = ?`, after.value], [`key ${beyond(search)} ?`, after.key], ...range] as const
+  const further = [
+    [`${field} ${beyond(search)} ?`, after.value],
+    ...notNull(field, search),
+    ...range,
+  ] as const
+  const parts = [select(field, sameValue, search, 'key'), select(field, further, search, field)]
+  // The sort is over two pages at the most.
+  const sql = `${parts.map((part) => `SELECT * FROM (${part.sql})`).join(' UNION ALL ')} ORDER BY ${order('value', search)} LIMIT ?`
+  return { sql, values: [...parts.flatMap(({ values }) => values), limit] }
+}
+
+type Condition = readonly [sql: string, value?: IndexValue]
+
+function conditions(field: string, { equals, from, to }: Search): Condition[] {
+  return [
+    ...(equals === undefined
+      ? []
+      : [[`${field} = ?`, typeof equals === 'boolean' ? Number(equals) : equals] as const]),
+    ...(from === undefined ? [] : [[`${field} >= ?`, from] as const]),
+    ...(to === undefined ? [] : [[`${field} <= ?`, to] as const]),
+  ]
+}
+
+/** What has a lower end already needs no other. */
+function notNull(field: string, { from, after, order = 'ascending' }: Search): Condition[] {
+  const hasLowerEnd = from !== undefined || (after !== undefined && order === 'ascending')
+  return hasLowerEnd ? [] : [[`${field} >= ${LEAST}`]]
+}
+
+function select(
+  field: string,
+  conditions: readonly Condition[],
+  search: Search,
+  sorted: string,
+): SearchQuery {
+  const where = conditions.length === 0 ? '' : ` WHERE ${conditions.map(([sql]) => sql).join(' AND ')}`
+  const sql = `SELECT key, ${field} AS value, document, checksum FROM documents${where} ORDER BY ${order(sorted, search)} LIMIT ?`
+  return { sql, values: [...conditions.flatMap(([, value]) => value ?? []), search.limit] }
+}
+
+function beyond({ order = 'ascending' }: Search): '>' | '<' {
+  return order === 'ascending' ? '>' : '<'
+}
+
+function order(field: string, { order = 'ascending' }: Search): string {
+  const direction = order === 'ascending' ? 'ASC' : 'DESC'
+  return field === 'key' ? `key ${direction}` : `${field} ${direction}, key ${direction}`
+}

@@ -1,0 +1,73 @@
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { inventoryList } from '../../src/inventory/list.ts'
+import type { Search } from '../../src/projection/find.ts'
+import { fieldExpression } from '../../src/projection/sqlite/indexes.ts'
+import { viewSchema } from '../../src/projection/sqlite/schema.ts'
+import { searchQuery } from '../../src/projection/sqlite/search-query.ts'
+import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
+import { openDatabase } from '../../src/sqlite/open.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+
+const after = { key: 'k', value: 7 }
+
+const SEARCHES: readonly (readonly [name: string, search: Omit<Search, 'by' | 'limit'>])[] = [
+  ['all of them', { after: undefined }],
+  ['backwards', { after: undefined, order: 'descending' }],
+  ['one value', { after: undefined, equals: 7 }],
+  ['a range', { after: undefined, from: 1, to: 9 }],
+  ['the next page', { after }],
+  ['the next page backwards', { after, order: 'descending' }],
+  ['the next page of one value', { after, equals: 7 }],
+  ['the next page of a range, backwards', { after, from: 1, to: 9, order: 'descending' }],
+]
+
+/** How SQLite goes about a search, one line for each step. */
+function planOf(by: string | undefined, search: Omit<Search, 'by' | 'limit'>): string[] {
+  const path = join(tempFolder(), 'view.db')
+  openSqliteView(path, inventoryList).close()
+  const db = openDatabase({ path, schema: viewSchema })
+  onTestFinished(() => db.close())
+  const field = by && fieldExpression(by)
+  const { sql, values } = searchQuery({ ...search, by, limit: 10 } as Search, field)
+  return db
+    .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+    .all(...values)
+    .map(({ detail }) => String(detail))
+}
+
+test.for(SEARCHES)(
+  'a search of %s by a field seeks in its index, and sorts no more than a page',
+  ([, search]) => {
+    for (const field of inventoryList.indexes) {
+      const plan = planOf(field, search)
+      const steps = plan.filter((step) => step.includes('documents'))
+      const seeks = steps.filter((step) =>
+        step.startsWith(`SEARCH documents USING INDEX documents_by_${field} (`),
+      )
+      expect(steps.length).toBeGreaterThan(0)
+      expect(seeks, plan.join('\n')).toEqual(steps)
+      // A page after a cursor is put together from two, each no longer than the page.
+      const sorts = plan.filter((step) => step.includes('TEMP B-TREE'))
+      expect(sorts, plan.join('\n')).toHaveLength(search.after && search.equals === undefined ? 2 : 0)
+    }
+  },
+)
+
+test.for(SEARCHES)('a search of %s by the key goes through the keys in their order', ([, search]) => {
+  const isEverything = search.after === undefined && search.equals === undefined && search.from === undefined
+  const plan = planOf(undefined, search)
+  expect(plan).toEqual([
+    isEverything
+      ? expect.stringMatching(/^(SCAN documents|SEARCH documents USING PRIMARY KEY)/)
+      : expect.stringMatching(/^SEARCH documents USING PRIMARY KEY \(/),
+  ])
+})
+
+test('the page after a cursor begins at the cursor, also among many of the same value', () => {
+  const plan = planOf('stock', { after })
+  expect(plan.filter((step) => step.includes('documents'))).toEqual([
+    expect.stringContaining('(<expr>=? AND key>?)'),
+    expect.stringContaining('(<expr>>?)'),
+  ])
+})
