@@ -13,6 +13,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   command: ['of echo', 'visible p99 ms'],
   queue: ['enqueued/s', 'worked/s', 'of SDK'],
   projection: ['events/s'],
+  growth: ['p50 ms'],
   recovery: ['no lag after s'],
   flood: ['503'],
   soak: ['second quarter', 'last quarter'],

@@ -1,6 +1,7 @@
 import { append } from './append.ts'
 import { command } from './command.ts'
 import { flood } from './flood.ts'
+import { growth } from './growth.ts'
 import { peers } from './peers.ts'
 import { projection } from './projection.ts'
 import { queue } from './queue.ts'
@@ -14,6 +15,7 @@ export const SCENARIOS: readonly Scenario[] = [
   command,
   queue,
   projection,
+  growth,
   recovery,
   flood,
   soak,
