@@ -9,6 +9,8 @@ export interface DataPaths {
   readonly snapshots: string
   /** The durable queue. */
   readonly queue: string
+  /** Which generation of each view is active, and what is wished. */
+  readonly control: string
   /** State of the embedded engine. */
   readonly state: string
   /** Folder of the views. */
@@ -31,6 +33,7 @@ export function dataPaths(data: string): DataPaths {
     events: join(data, 'events.db'),
     snapshots: join(data, 'snapshots.db'),
     queue: join(data, 'queue.db'),
+    control: join(data, 'control.db'),
     state: join(data, 'state.db'),
     views: join(data, 'views'),
     upLock: join(data, 'up.lock'),

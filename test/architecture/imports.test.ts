@@ -25,6 +25,8 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
   ['sqlite/', ['kernel/']],
   ['log/', ['kernel/', 'sqlite/', 'boundaries.ts']],
   ['projection/', ['kernel/', 'sqlite/', 'log/contract.ts', 'boundaries.ts']],
+  ['control/', ['kernel/', 'sqlite/', 'projection/parity.ts']],
+  ['generations/', ['kernel/', 'log/contract.ts', 'projection/', 'control/', 'boundaries.ts']],
   ['queue/', ['kernel/', 'sqlite/', 'boundaries.ts']],
   // Its snapshots are a store, too.
   ['command/sqlite/', ['command/', 'sqlite/']],
@@ -41,7 +43,10 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
     ['operator/', 'config/', 'kernel/', 'sqlite/', 'log/', 'queue/', 'projection/', 'supervisor/ports.ts'],
   ],
   ['operator/sqlite/', ['operator/', 'kernel/', 'sqlite/']],
-  ['operator/', ['kernel/', 'log/contract.ts', 'log/interchange.ts', 'projection/', 'queue/']],
+  [
+    'operator/',
+    ['kernel/', 'log/contract.ts', 'log/interchange.ts', 'projection/', 'control/', 'generations/', 'queue/'],
+  ],
   [
     'workers/',
     [
@@ -51,6 +56,8 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
       'command/',
       'log/',
       'projection/',
+      'control/',
+      'generations/',
       'queue/',
       'operator/',
       'boundaries.ts',
@@ -58,12 +65,24 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
   ],
   ['supervisor/', ['kernel/', 'sqlite/', 'config/', 'engine/', 'workers/']],
   // A storm starts a whole system and reads its stores past everybody, so as to believe nobody.
-  ['chaos/', ['kernel/', 'sqlite/', 'config/', 'log/', 'projection/', 'supervisor/', 'workers/load-app.ts']],
+  [
+    'chaos/',
+    [
+      'kernel/',
+      'sqlite/',
+      'config/',
+      'log/',
+      'projection/',
+      'control/',
+      'supervisor/',
+      'workers/load-app.ts',
+    ],
+  ],
 ]
 
 /** Who may name a concrete store: those who wire, and those who look at the files past the workers. */
 const WIRES_STORES = ['workers/', 'operator/doctor/', 'chaos/']
-const CONCRETE_STORE = /^(command|log|projection|queue|operator)\/sqlite\//
+const CONCRETE_STORE = /^(command|control|log|projection|queue|operator)\/sqlite\//
 
 const MAX_LINES = 400
 

@@ -1,0 +1,303 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { toStoreError } from '../../sqlite/errors.ts'
+import { openDatabase } from '../../sqlite/open.ts'
+import type {
+  ControlStore,
+  GenerationRequest,
+  PartProgress,
+  ProjectionControl,
+  RequestOutcome,
+  SwapOutcome,
+} from '../contract.ts'
+import { type GenerationState, statesBefore } from '../machine.ts'
+import { toControl } from './rows.ts'
+import { controlSchema } from './schema.ts'
+
+export interface ControlStoreOptions {
+  /** The file, e.g. `data/control.db`; made if it is missing. */
+  path: string
+  /** The wall clock. Default the machine's. */
+  now?: () => Date
+}
+
+/** Opens the control store in an SQLite file. @throws CqrsError CQRS_STORE_… */
+export function openSqliteControl(options: ControlStoreOptions): ControlStore {
+  return new SqliteControlStore(options)
+}
+
+class SqliteControlStore implements ControlStore {
+  readonly #db: DatabaseSync
+  readonly #path: string
+  readonly #now: () => Date
+  readonly #sql: ReturnType<typeof statements>
+  /** What was read, for as long as nobody writes. */
+  readonly #known = new Map<string, ProjectionControl | undefined>()
+  #dataVersion: unknown
+
+  constructor({ path, now = () => new Date() }: ControlStoreOptions) {
+    this.#path = path
+    this.#now = now
+    this.#db = openDatabase({ path, schema: controlSchema, cacheKiB: 1_024, checkpointPages: 1_000 })
+    this.#sql = statements(this.#db)
+  }
+
+  async projection(name: string): Promise<ProjectionControl | undefined> {
+    return this.#run(() => {
+      // SQLite's own sign that another connection has committed (https://www.sqlite.org/pragma.html#pragma_data_version).
+      const version = this.#sql.dataVersion.get()?.data_version
+      if (version !== this.#dataVersion) this.#known.clear()
+      this.#dataVersion = version
+      if (!this.#known.has(name)) this.#known.set(name, this.#readProjection(name))
+      return this.#known.get(name)
+    })
+  }
+
+  async adopt(first: { projection: string; generation: number; version: number; partitions: number }) {
+    const { projection, generation, version, partitions } = first
+    this.#write(() => {
+      if (this.#sql.addProjection.run(projection, generation + 1).changes === 0) return
+      const now = this.#timestamp()
+      this.#sql.addGeneration.run(
+        projection,
+        generation,
+        version,
+        partitions,
+        'active',
+        'serve',
+        null,
+        0,
+        'cqrs',
+        now,
+        now,
+      )
+      this.#addParts(projection, generation, partitions, 'following')
+    })
+  }
+
+  async request(request: GenerationRequest): Promise<RequestOutcome> {
+    const { projection, version, partitions, purpose, until, requireParity = false, restart, by } = request
+    return this.#write(() => {
+      const underWay = this.#sql.underWay.get(projection, purpose)
+      if (underWay) {
+        const generation = Number(underWay.generation)
+        if (!restart) return { kind: 'joined', generation }
+        this.#moveTo('cancelling', projection, generation)
+      }
+      const generation = Number(this.#sql.takeNumber.get(projection)?.generation)
+      const now = this.#timestamp()
+      this.#sql.addGeneration.run(
+        projection,
+        generation,
+        version,
+        partitions,
+        'building',
+        purpose,
+        until ?? null,
+        Number(requireParity),
+        by,
+        now,
+        now,
+      )
+      this.#addParts(projection, generation, partitions, 'waiting')
+      return { kind: 'created', generation }
+    })
+  }
+
+  async progress(projection: string, generation: number, partition: number, progress: PartProgress) {
+    const { phase, position, target, eventsPerSecond, error } = progress
+    this.#write(() =>
+      this.#sql.progress.run(
+        phase,
+        position,
+        target,
+        eventsPerSecond,
+        error ?? null,
+        this.#timestamp(),
+        projection,
+        generation,
+        partition,
+      ),
+    )
+  }
+
+  async lead(projection: string, generation: number, partition: number, leading: boolean) {
+    this.#write(() => this.#sql.lead.run(Number(leading), projection, generation, partition))
+  }
+
+  async move(
+    projection: string,
+    generation: number,
+    to: Exclude<GenerationState, 'active'>,
+    { error, forced = false }: { error?: string; forced?: boolean } = {},
+  ): Promise<boolean> {
+    return this.#write(() => {
+      if (to === 'ready' && !this.#allLead(projection, generation)) return false
+      if (to === 'side' && !this.#allAtTheirEnd(projection, generation)) return false
+      if (!this.#moveTo(to, projection, generation)) return false
+      this.#sql.explain.run(error ?? null, Number(forced), projection, generation)
+      return true
+    })
+  }
+
+  async report(projection: string, generation: number, report: unknown): Promise<void> {
+    this.#write(() => this.#sql.report.run(JSON.stringify(report), projection, generation))
+  }
+
+  async swap(projection: string, generation: number): Promise<SwapOutcome> {
+    return this.#write((): SwapOutcome => {
+      const control = this.#readProjection(projection)
+      const incoming = control?.generations.find((one) => one.generation === generation)
+      const outgoing = control?.generations.find(({ state }) => state === 'active')
+      if (!control || !incoming || !outgoing) return { kind: 'refused' }
+      if (!statesBefore('active').includes(incoming.state)) return { kind: 'refused' }
+      if (!incoming.forced && !this.#allLead(projection, generation)) return { kind: 'not-yet' }
+      const settled =
+        control.swaps === 0 ||
+        outgoing.parts.every(({ partition }) => control.takenOver.get(partition) === control.swaps)
+      if (!settled) return { kind: 'not-yet' }
+      const now = this.#timestamp()
+      const set = (state: GenerationState, one: number) => this.#sql.set.run(state, now, projection, one)
+      for (const { state, generation: one } of control.generations) {
+        if (state === 'previous' || state === 'returning') set('retired', one)
+      }
+      set('previous', outgoing.generation)
+      set('active', generation)
+      this.#sql.swapped.run(outgoing.generation, projection)
+      this.#sql.stopLeading.run(projection)
+      this.#sql.forgetTakenOver.run(projection)
+      return { kind: 'swapped' }
+    })
+  }
+
+  async tookOver(projection: string, partition: number, swap: number): Promise<void> {
+    this.#write(() => this.#sql.tookOver.run(projection, partition, swap))
+  }
+
+  async gone(projection: string, generation: number, partition: number): Promise<void> {
+    this.#write(() => {
+      this.#sql.gone.run(projection, generation, partition)
+      if (this.#sql.present.get(projection, generation)?.parts !== 0) return
+      // What was verified stays, as a report without files, until it is pruned.
+      if (this.#sql.forgetGeneration.run(projection, generation).changes === 0) return
+      this.#sql.forgetParts.run(projection, generation)
+    })
+  }
+
+  async pause(projection: string, paused: boolean): Promise<void> {
+    this.#write(() => this.#sql.pause.run(Number(paused), projection))
+  }
+
+  close(): void {
+    if (this.#db.isOpen) this.#db.close()
+  }
+
+  #readProjection(name: string): ProjectionControl | undefined {
+    const projection = this.#sql.projection.get(name)
+    if (!projection) return undefined
+    return toControl(
+      projection,
+      this.#sql.generations.all(name),
+      this.#sql.parts.all(name),
+      this.#sql.takenOver.all(name),
+    )
+  }
+
+  #addParts(projection: string, generation: number, partitions: number, phase: string): void {
+    for (let partition = 0; partition < partitions; partition += 1) {
+      this.#sql.addPart.run(projection, generation, partition, phase, this.#timestamp())
+    }
+  }
+
+  #moveTo(to: GenerationState, projection: string, generation: number): boolean {
+    const before = JSON.stringify(statesBefore(to))
+    return this.#sql.move.run(to, this.#timestamp(), projection, generation, before).changes === 1
+  }
+
+  #allLead(projection: string, generation: number): boolean {
+    return this.#sql.notLeading.get(projection, generation)?.parts === 0
+  }
+
+  #allAtTheirEnd(projection: string, generation: number): boolean {
+    return this.#sql.notThere.get(projection, generation)?.parts === 0
+  }
+
+  #timestamp(): string {
+    return this.#now().toISOString()
+  }
+
+  #write<Result>(work: () => Result): Result {
+    return this.#run(() => {
+      this.#db.exec('BEGIN IMMEDIATE')
+      try {
+        const result = work()
+        this.#db.exec('COMMIT')
+        return result
+      } catch (error) {
+        if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+        throw error
+      } finally {
+        // The data version tells of other connections only.
+        this.#known.clear()
+      }
+    })
+  }
+
+  #run<Result>(work: () => Result): Result {
+    try {
+      return work()
+    } catch (error) {
+      throw toStoreError(error, this.#path)
+    }
+  }
+}
+
+function statements(db: DatabaseSync) {
+  return {
+    dataVersion: db.prepare('PRAGMA data_version'),
+    projection: db.prepare('SELECT * FROM projections WHERE name = ?'),
+    generations: db.prepare('SELECT * FROM generations WHERE projection = ? ORDER BY generation'),
+    parts: db.prepare('SELECT * FROM parts WHERE projection = ? ORDER BY generation, partition'),
+    takenOver: db.prepare('SELECT partition, swap FROM taken_over WHERE projection = ?'),
+    addProjection: db.prepare('INSERT OR IGNORE INTO projections (name, next_generation) VALUES (?, ?)'),
+    takeNumber: db.prepare(`UPDATE projections SET next_generation = next_generation + 1 WHERE name = ?
+      RETURNING next_generation - 1 AS generation`),
+    addGeneration:
+      db.prepare(`INSERT INTO generations (projection, generation, version, partitions, state, purpose,
+      until, require_parity, requested_by, requested_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+    addPart: db.prepare('INSERT INTO parts VALUES (?, ?, ?, ?, 0, 0, 0, 0, NULL, ?)'),
+    underWay: db.prepare(`SELECT generation FROM generations
+      WHERE projection = ? AND purpose = ? AND state IN ('building', 'ready')`),
+    progress:
+      db.prepare(`UPDATE parts SET phase = ?, position = ?, target = ?, events_per_second = ?, error = ?,
+      updated_at = ? WHERE projection = ? AND generation = ? AND partition = ? AND phase <> 'gone'`),
+    lead: db.prepare(
+      'UPDATE parts SET leading = ? WHERE projection = ? AND generation = ? AND partition = ?',
+    ),
+    stopLeading: db.prepare('UPDATE parts SET leading = 0 WHERE projection = ?'),
+    notLeading: db.prepare(`SELECT count(*) AS parts FROM parts
+      WHERE projection = ? AND generation = ? AND leading = 0`),
+    notThere: db.prepare(`SELECT count(*) AS parts FROM parts
+      WHERE projection = ? AND generation = ? AND (phase <> 'following' OR position < target)`),
+    move: db.prepare(`UPDATE generations SET state = ?, changed_at = ?
+      WHERE projection = ? AND generation = ? AND state IN (SELECT value FROM json_each(?))`),
+    set: db.prepare(
+      'UPDATE generations SET state = ?, changed_at = ? WHERE projection = ? AND generation = ?',
+    ),
+    explain: db.prepare(
+      'UPDATE generations SET error = ?, forced = ? WHERE projection = ? AND generation = ?',
+    ),
+    report: db.prepare('UPDATE generations SET report = ? WHERE projection = ? AND generation = ?'),
+    swapped: db.prepare('UPDATE projections SET swaps = swaps + 1, outgoing = ? WHERE name = ?'),
+    tookOver: db.prepare('INSERT OR REPLACE INTO taken_over VALUES (?, ?, ?)'),
+    forgetTakenOver: db.prepare('DELETE FROM taken_over WHERE projection = ?'),
+    gone: db.prepare(
+      `UPDATE parts SET phase = 'gone' WHERE projection = ? AND generation = ? AND partition = ?`,
+    ),
+    present: db.prepare(`SELECT count(*) AS parts FROM parts
+      WHERE projection = ? AND generation = ? AND phase <> 'gone'`),
+    forgetParts: db.prepare('DELETE FROM parts WHERE projection = ? AND generation = ?'),
+    forgetGeneration: db.prepare(`DELETE FROM generations WHERE projection = ? AND generation = ?
+      AND state IN ('cancelling', 'pruning')`),
+    pause: db.prepare('UPDATE projections SET paused = ? WHERE name = ?'),
+  }
+}

@@ -1,0 +1,170 @@
+import { hash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import type { Position } from '../kernel/position.ts'
+
+/** Documents that are named in a report; the counts go on. */
+const EXAMPLES = 20
+
+/** A document as its store holds it. */
+export interface StoredDocument {
+  readonly key: string
+  /** JSON. */
+  readonly document: string
+}
+
+/** One state of a view, all its partitions together. */
+export interface ViewSnapshot {
+  /** Of each partition, in order. */
+  readonly positions: readonly Position[]
+  /** Each document once, in the order of the keys' bytes in UTF-8. */
+  readonly documents: Iterable<StoredDocument>
+}
+
+/** One document that is not the same in both. */
+export interface ParityExample {
+  readonly key: string
+  readonly kind: 'added' | 'changed' | 'removed'
+  readonly before?: unknown
+  readonly after?: unknown
+}
+
+/** How a generation differs from the one that serves. */
+export interface ParityReport {
+  /** Both stood at the same position, so that every difference is one of the folds, or of the files. */
+  readonly samePosition: boolean
+  readonly before: Side
+  readonly after: Side
+  readonly added: number
+  readonly changed: number
+  readonly removed: number
+  /** The first {@link EXAMPLES} in the order of keys. */
+  readonly examples: readonly ParityExample[]
+}
+
+interface Side {
+  /** Of the partition that is least far. */
+  readonly position: Position
+  readonly documents: number
+  /** SHA-256 over the keys and documents in order, hexadecimal; the same if and only if all documents are. */
+  readonly hash: string
+}
+
+/** Whether every document is the same and both stand at the same position. */
+export function isParity({ samePosition, added, changed, removed }: ParityReport): boolean {
+  return samePosition && added + changed + removed === 0
+}
+
+/**
+ * Compares two states of a view document by document, holding two documents at a time. Documents are the
+ * same if they are the same JSON, whatever the order of their fields.
+ */
+export function compareViews(before: ViewSnapshot, after: ViewSnapshot): ParityReport {
+  const counts = { added: 0, changed: 0, removed: 0 }
+  const examples: ParityExample[] = []
+  const note = (kind: ParityExample['kind'], one?: StoredDocument, other?: StoredDocument) => {
+    counts[kind] += 1
+    if (examples.length === EXAMPLES) return
+    const key = (one ?? other)?.key as string
+    examples.push({
+      key,
+      kind,
+      ...(one && { before: JSON.parse(one.document) }),
+      ...(other && { after: JSON.parse(other.document) }),
+    })
+  }
+  const [left, right] = [new Walk(before), new Walk(after)]
+  while (left.current || right.current) {
+    const order = compareKeys(left.current, right.current)
+    if (order === 0 && !isSame(left.current as StoredDocument, right.current as StoredDocument)) {
+      note('changed', left.current, right.current)
+    } else if (order < 0) note('removed', left.current)
+    else if (order > 0) note('added', undefined, right.current)
+    if (order <= 0) left.next()
+    if (order >= 0) right.next()
+  }
+  return {
+    samePosition: areAtOnePosition(before.positions, after.positions),
+    before: left.side(),
+    after: right.side(),
+    ...counts,
+    examples,
+  }
+}
+
+/** Whether two states of a view hold the same events: each partition does, or all stand at one position. */
+export function areAtOnePosition(before: readonly Position[], after: readonly Position[]): boolean {
+  if (before.length === after.length) return before.every((position, index) => position === after[index])
+  return new Set([...before, ...after]).size === 1
+}
+
+/** Joins the documents of several partitions, each in order, to one run in order. */
+export function* mergeDocuments(parts: readonly Iterable<StoredDocument>[]): Generator<StoredDocument> {
+  const iterators = parts.map((part) => part[Symbol.iterator]())
+  const heads = iterators.map((iterator) => iterator.next().value as StoredDocument | undefined)
+  for (;;) {
+    let first = -1
+    for (const [index, head] of heads.entries()) {
+      if (head && (first < 0 || compareKeys(head, heads[first]) < 0)) first = index
+    }
+    if (first < 0) return
+    yield heads[first] as StoredDocument
+    heads[first] = iterators[first]?.next().value as StoredDocument | undefined
+  }
+}
+
+/** One side of a comparison, document by document. */
+class Walk {
+  readonly #position: Position
+  readonly #iterator: Iterator<StoredDocument>
+  #documents = 0
+  #hash = ''
+  #pending = ''
+  current: StoredDocument | undefined
+
+  constructor({ positions, documents }: ViewSnapshot) {
+    this.#position = Math.min(...positions)
+    this.#iterator = documents[Symbol.iterator]()
+    this.next()
+  }
+
+  next(): void {
+    this.current = this.#iterator.next().value as StoredDocument | undefined
+    if (!this.current) return
+    this.#documents += 1
+    this.#pending += `${JSON.stringify(this.current.key)}:${sorted(this.current.document)}\n`
+    if (this.#pending.length > 65_536) this.#fold()
+  }
+
+  side(): Side {
+    this.#fold()
+    return { position: this.#position, documents: this.#documents, hash: this.#hash }
+  }
+
+  /** Pieces are cut by their size, which the same documents give the same. */
+  #fold(): void {
+    this.#hash = hash('sha256', `${this.#hash}${this.#pending}`)
+    this.#pending = ''
+  }
+}
+
+function isSame(one: StoredDocument, other: StoredDocument): boolean {
+  return (
+    one.document === other.document || isDeepStrictEqual(JSON.parse(one.document), JSON.parse(other.document))
+  )
+}
+
+function sorted(document: string): string {
+  return JSON.stringify(JSON.parse(document), (_, value) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : value,
+  )
+}
+
+/** By the bytes in UTF-8, as SQLite orders keys; the one that is not there comes last. */
+function compareKeys(one: StoredDocument | undefined, other: StoredDocument | undefined): number {
+  if (!one) return 1
+  if (!other) return -1
+  if (one.key === other.key) return 0
+  return Buffer.compare(Buffer.from(one.key), Buffer.from(other.key))
+}
