@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto'
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { RecordedEvent } from '../../kernel/event.ts'
 import { isIn } from '../../kernel/partition.ts'
 import type { Position } from '../../kernel/position.ts'
@@ -19,13 +19,16 @@ import { COMMAND_COLUMNS } from './idempotency-keys.ts'
 import {
   assertWhole,
   brokenStream,
+  COLUMN,
   type CommandRow,
   checkedStream,
+  type EventColumns,
   type EventRow,
   missingEvent,
   type StreamRow,
   toRecordedCommand,
   toRecordedEvent,
+  toRow,
 } from './row.ts'
 import { eventLogSchema } from './schema.ts'
 import type { StoredAppend, StoredEvent, StoredOutcome, WriterOptions } from './writer.ts'
@@ -139,19 +142,25 @@ class SqliteEventLog implements EventLog {
     })
   }
 
-  async readFrom(after: Position, { limit, types, partition }: ReadOptions): Promise<LogPage> {
+  async readFrom(
+    after: Position,
+    { limit, types, partition, vouched = false }: ReadOptions,
+  ): Promise<LogPage> {
     return this.#read(() => {
       const head = this.#head()
       const through = Math.min(after + limit, head)
       if (through <= after) return { events: [], through: after, head }
-      const rows = this.#statements.page.all(after, through) as unknown as EventRow[]
-      // All of them, before any is left out: what changed may be what it is chosen by.
-      for (const row of rows) assertWhole(row)
+      const rows = this.#statements.page.all(after, through) as unknown as EventColumns[]
       if (rows.length < through - after) throw missingEvent(firstGap(rows, after))
-      const wanted = rows.filter(
-        ({ type, stream }) => (types?.has(type) ?? true) && (!partition || isIn(stream, partition)),
-      )
-      return { events: wanted.map(toRecordedEvent), through, head }
+      const events: RecordedEvent[] = []
+      for (const columns of rows) {
+        // All of them, before any is left out: what changed may be what it is chosen by.
+        if (!vouched) assertWhole(toRow(columns))
+        if (types && !types.has(columns[COLUMN.type])) continue
+        if (partition && !isIn(columns[COLUMN.stream], partition)) continue
+        events.push(toRecordedEvent(toRow(columns)))
+      }
+      return { events, through, head }
     })
   }
 
@@ -207,9 +216,18 @@ function toOutcome(stored: StoredOutcome): AppendOutcome {
 }
 
 /** The first position after `after` that `rows` lack. */
-function firstGap(rows: readonly EventRow[], after: Position): Position {
-  const index = rows.findIndex(({ position }, at) => position !== after + at + 1)
+export function firstGap(rows: readonly EventColumns[], after: Position): Position {
+  const index = rows.findIndex(([position], at) => position !== after + at + 1)
   return after + (index < 0 ? rows.length : index) + 1
+}
+
+/** Columns of a run of events, as arrays: they take a third of the time that objects take. */
+export function preparePage(db: DatabaseSync): StatementSync {
+  const page = db.prepare(
+    `SELECT ${Object.keys(COLUMN).join(', ')} FROM events WHERE position > ? AND position <= ? ORDER BY position`,
+  )
+  page.setReturnArrays(true)
+  return page
 }
 
 function statements(db: DatabaseSync) {
@@ -217,7 +235,7 @@ function statements(db: DatabaseSync) {
     head: db.prepare('SELECT max(position) AS position FROM events'),
     last: db.prepare('SELECT version, position, checksum FROM streams WHERE stream = ?'),
     event: db.prepare('SELECT * FROM events WHERE position = ?'),
-    page: db.prepare('SELECT * FROM events WHERE position > ? AND position <= ? ORDER BY position'),
+    page: preparePage(db),
     command: db.prepare(`SELECT ${COMMAND_COLUMNS} FROM commands WHERE key = ?`),
     /**
      * Positions of a stream's events from the newest down to the wanted version. A link that was damaged may

@@ -21,6 +21,65 @@ export interface EventRow {
   checksum: number
 }
 
+/** The columns of the table `events` where a row is an array. */
+export const COLUMN = {
+  position: 0,
+  id: 1,
+  stream: 2,
+  version: 3,
+  previous: 4,
+  type: 5,
+  schema_version: 6,
+  data: 7,
+  metadata: 8,
+  recorded_at: 9,
+  checksum: 10,
+} as const
+
+/** A row as an array, in the order of {@link COLUMN}. */
+export type EventColumns = [
+  position: number,
+  id: string,
+  stream: string,
+  version: number,
+  previous: number,
+  type: string,
+  schemaVersion: number,
+  data: string,
+  metadata: string,
+  recordedAt: number,
+  checksum: number,
+]
+
+export function toRow(columns: EventColumns): EventRow {
+  const [
+    position,
+    id,
+    stream,
+    version,
+    previous,
+    type,
+    schema_version,
+    data,
+    metadata,
+    recorded_at,
+    checksum,
+  ] = columns
+  return {
+    position,
+    id,
+    stream,
+    version,
+    previous,
+    type,
+    schema_version,
+    data,
+    metadata,
+    recorded_at,
+    checksum,
+  }
+}
+
 /** CRC-32 over every column, so that a byte that changed on the disk is found when the event is read. */
 export function checksumOfColumns(
   position: number,
