@@ -2,6 +2,7 @@ import type { Position } from '../kernel/position.ts'
 import type { Effect } from '../kernel/projection.ts'
 import type { ViewReader } from '../kernel/query.ts'
 import type { DigestMark } from './audit.ts'
+import type { Duty, Estate, TakeOver } from './duty.ts'
 import type { Searchable } from './find.ts'
 
 /** How far a view is, stored with its documents in one transaction. */
@@ -61,6 +62,13 @@ export interface RecordedEffect {
   readonly failedAt: string | undefined
 }
 
+/** An effect under the key that it is sent with. */
+export interface NamedEffect {
+  /** `<projection>:<position>:<n>`. */
+  readonly idempotencyKey: string
+  readonly effect: Effect
+}
+
 /** Everything that one step changes; committed whole or not at all. */
 export interface ViewChange {
   /** The revision that the change was computed from. */
@@ -73,7 +81,11 @@ export interface ViewChange {
   readonly parked: readonly ParkedEvent[]
   /** Positions of parked events that are settled. */
   readonly settled: readonly Position[]
-  readonly effects: readonly { readonly idempotencyKey: string; readonly effect: Effect }[]
+  readonly effects: readonly NamedEffect[]
+  /** Effects that another generation owes at the moment; see duty.ts. */
+  readonly withheld?: readonly NamedEffect[]
+  /** Further points that the change passes, for audits. */
+  readonly marks?: readonly DigestMark[]
   /** Parked events that an operator gave up, with who and why. */
   readonly discarded?: readonly Discarded[]
 }
@@ -176,5 +188,19 @@ export interface ViewStore {
   redriveEffects(idempotencyKey?: string): Promise<number>
   /** Gives a dead effect up, with who and why. @returns whether it was dead */
   discardEffect(idempotencyKey: string, discard: { by: string; reason: string; at: string }): Promise<boolean>
+  /** What operators gave up of its events. */
+  discarded(): Promise<readonly Discarded[]>
+  /** What the view owes. Synced first: no power cut takes back what this says is done. */
+  duty(): Promise<Duty>
+  /** What it leaves to the generation that takes over. */
+  estate(): Promise<Estate>
+  /** Positions of events that are parked, and of those whose effects are withheld. */
+  undecided(): Promise<{ parked: readonly Position[]; withheld: readonly Position[] }>
+  /** Forgets withheld effects of events. */
+  dropWithheld(positions: readonly Position[]): Promise<void>
+  /** Becomes the generation that owes; synced. @returns false if it has taken over at this swap already */
+  takeOver(takeOver: TakeOver): Promise<boolean>
+  /** Of which swap it took over last; 0 for none. */
+  tookOver(): Promise<number>
   close(): Promise<void>
 }

@@ -9,8 +9,19 @@ export const EMPTY_DIGEST = '0'.repeat(64)
  * and its id. It depends on exactly which events were processed and in which order, not on how they
  * were batched, so that it can be computed again from the log.
  */
-export function extendDigest(digest: string, events: readonly RecordedEvent[]): string {
+export function extendDigest(
+  digest: string,
+  events: readonly Pick<RecordedEvent, 'position' | 'id'>[],
+): string {
   let extended = digest
   for (const { position, id } of events) extended = hash('sha256', `${extended}:${position}:${id}`)
   return extended
+}
+
+/** Events between two marks of the digest, by which an audit finds where a difference lies. */
+const MARK_EVERY = 1_000
+
+/** Whether a change took a view past a point that is marked. */
+export function passesMark(processedBefore: number, processedAfter: number): boolean {
+  return Math.floor(processedAfter / MARK_EVERY) > Math.floor(processedBefore / MARK_EVERY)
 }

@@ -15,21 +15,38 @@ const known = new WeakSet<object>()
  * @throws CqrsError CQRS_APP_INVALID that names the field and what it holds instead
  */
 export function freezeJson<Value>(value: Value): Value {
-  freezePart(value, [])
-  return value
+  const wrong = freezePart(value, 0)
+  if (!wrong) return value
+  const field = wrong.path.reverse().slice(0, 10).join('.') || 'it'
+  throw new CqrsError('CQRS_APP_INVALID', `A document or effect must be plain JSON; ${field} ${wrong.how}.`)
 }
 
-function freezePart(value: unknown, path: readonly string[]): void {
-  const wrong = whatIsWrong(value, path.length)
-  if (wrong) {
-    const field = path.slice(0, 10).join('.') || 'it'
-    throw new CqrsError('CQRS_APP_INVALID', `A document or effect must be plain JSON; ${field} ${wrong}.`)
+/** What is not JSON, and where, from the inside out. */
+interface Wrong {
+  readonly how: string
+  readonly path: string[]
+}
+
+/** This runs for every document of every event: it makes nothing as long as nothing is wrong. */
+function freezePart(value: unknown, depth: number): Wrong | undefined {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return undefined
+  const how = whatIsWrong(value, depth)
+  if (how) return { how, path: [] }
+  if (typeof value !== 'object' || known.has(value)) return undefined
+  const parts = value as Record<string, unknown>
+  for (const key of Object.keys(parts)) {
+    const part = parts[key]
+    if (part === undefined && !Array.isArray(value)) continue
+    const wrong = freezePart(part, depth + 1)
+    if (wrong) {
+      wrong.path.push(key)
+      return wrong
+    }
   }
-  if (typeof value !== 'object' || value === null || known.has(value)) return
-  for (const [key, part] of Object.entries(value)) {
-    if (part !== undefined || Array.isArray(value)) freezePart(part, [...path, key])
-  }
-  known.add(Object.freeze(value))
+  Object.freeze(value)
+  // The outermost one is new with every event; what it holds often is not.
+  if (depth > 0) known.add(value)
+  return undefined
 }
 
 function whatIsWrong(value: unknown, depth: number): string | undefined {

@@ -3,8 +3,8 @@ import type { EventCatalog, RecordedEvent } from '../kernel/event.ts'
 import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import { type Effect, handledTypes, type ProjectionDefinition } from '../kernel/projection.ts'
-import type { EventLog } from '../log/contract.ts'
-import type { Checkpoint, ParkedEvent, ViewChange, ViewStore } from './contract.ts'
+import type { EventLog, LogPage } from '../log/contract.ts'
+import type { Checkpoint, Discarded, NamedEffect, ParkedEvent, ViewChange, ViewStore } from './contract.ts'
 import { extendDigest } from './digest.ts'
 import { type Documents, type FoldOutcome, fold, type PreparedEvent, prepare, sequenceOf } from './fold.ts'
 import { parkBehind, parkFailed, type RetryPolicy } from './retry-policy.ts'
@@ -15,7 +15,7 @@ export interface ProjectorOptions {
   /** The part of the streams whose events the view is made of; all of them if left out. */
   partition?: Partition
   catalog: EventCatalog
-  log: EventLog
+  log: Pick<EventLog, 'readFrom'>
   view: ViewStore
   policy: RetryPolicy
   /** Shared by the projectors of a process: one trial at a time, so that an end of the process blames one. */
@@ -32,6 +32,10 @@ export interface ProjectorOptions {
   random: () => number
   /** Told when a batch begins; what it returns is told how many events were committed. */
   batchBegins?: () => (events: number) => void
+  /** What an operator gave up in another generation of the view; it stays given up. None if left out. */
+  givenUp?: (position: Position) => Discarded | undefined
+  /** The digest after a page, where somebody has computed it already. By default it is computed. */
+  digestAfter?: (digest: string, page: LogPage) => string
 }
 
 /** Ends of the process during the trial of one event after which the event has failed. */
@@ -62,8 +66,8 @@ export class Projector {
   readonly #types: ReadonlySet<string>
   readonly #documents: Documents = new Map()
   #checkpoint: Checkpoint | undefined
-  /** An event up to here may have ended the process that tried it, so each is tried alone. */
-  #suspectedTo: Position = 0
+  /** One of these events may have ended the process that tried them, so each is tried alone. */
+  #suspected: { readonly from: Position; readonly to: Position } = { from: 0, to: 0 }
   /** The event that was being tried, alone, when processes ended, and how many did. */
   #ended: { readonly position: Position; readonly times: number } | undefined
   #tookOver = false
@@ -79,12 +83,13 @@ export class Projector {
     return (this.#checkpoint ?? (await this.#options.view.checkpoint())).position
   }
 
-  /** Applies the next batch of the log. */
-  async step(): Promise<StepOutcome> {
+  /** Applies the next batch of the log, up to a position if one is given. */
+  async step(upTo: Position = Number.MAX_SAFE_INTEGER): Promise<StepOutcome> {
     const { log, batchSize, turns, partition } = this.#options
     const committed = this.#options.batchBegins?.()
     const checkpoint = await this.#state()
-    const limit = checkpoint.position < this.#suspectedTo ? 1 : batchSize
+    const limit = Math.min(batchSize, upTo - checkpoint.position, this.#unsuspected(checkpoint.position + 1))
+    if (limit <= 0) return 'at-head'
     const page = await log.readFrom(checkpoint.position, {
       limit,
       types: this.#types,
@@ -99,7 +104,9 @@ export class Projector {
       const advanceTo = {
         position: page.through,
         processed: checkpoint.processed + page.events.length,
-        digest: extendDigest(checkpoint.digest, page.events),
+        digest:
+          this.#options.digestAfter?.(checkpoint.digest, page) ??
+          extendDigest(checkpoint.digest, page.events),
       }
       const outcome = await this.#commit(
         { ...change, expectedRevision: checkpoint.revision, advanceTo },
@@ -183,17 +190,23 @@ export class Projector {
     const changed = new Set<string>()
     const parked: ParkedEvent[] = []
     const effects: NamedEffect[] = []
+    const discarded: Discarded[] = []
     for (const [index, event] of events.entries()) {
       const ready = prepared[index] as PreparedEvent
+      const givenUp = this.#options.givenUp?.(event.position)
+      if (givenUp) {
+        discarded.push(givenUp)
+        continue
+      }
       const sequence = sequenceOf(projection, ready.ok ? ready.event : event)
-      const behind = parkBehind(event, sequence, this.#options.now())
       if (this.#blocked.has(sequence)) {
-        parked.push(behind)
+        parked.push(parkBehind(event, sequence, this.#options.now()))
         continue
       }
       const outcome = this.#tryOn(event.position, ready, ENDS_THAT_COUNT)
       if (!outcome.ok) {
         this.#blocked.add(sequence)
+        const behind = parkBehind(event, sequence, this.#options.now())
         parked.push(parkFailed(behind, outcome.error, this.#parkingContext()))
         continue
       }
@@ -204,7 +217,14 @@ export class Projector {
       effects.push(...this.#name(event.position, outcome.effects))
     }
     const documents = new Map([...changed].map((key) => [key, this.#documents.get(key)]))
-    return { documents, parked, effects, settled: [] }
+    return { documents, parked, effects, settled: [], discarded }
+  }
+
+  /** How many events from a position on may be tried together; what is suspected is tried one by one. */
+  #unsuspected(next: Position): number {
+    const { from, to } = this.#suspected
+    if (next > to) return Number.MAX_SAFE_INTEGER
+    return next < from ? from - next : 1
   }
 
   async #beginTrial(from: Position, to: Position): Promise<void> {
@@ -346,7 +366,7 @@ export class Projector {
     await view.notDueAfter(this.#steady() + policy.capMs)
     const trial = await view.trial()
     this.#tookOver = true
-    this.#suspectedTo = trial?.to ?? 0
+    this.#suspected = trial ?? this.#suspected
     this.#ended =
       trial && trial.from === trial.to ? { position: trial.from, times: trial.ends + 1 } : undefined
   }
@@ -361,10 +381,5 @@ export class Projector {
 type RetryOutcome =
   | { readonly kind: 'applied'; readonly sequence: string; readonly next: Position | undefined }
   | { readonly kind: 'left' }
-
-interface NamedEffect {
-  readonly idempotencyKey: string
-  readonly effect: Effect
-}
 
 const NOTHING = { documents: new Map<string, unknown>(), parked: [], settled: [], effects: [] }

@@ -7,8 +7,11 @@ import type { EffectSender } from './effect-sender.ts'
 import type { Projector } from './projector.ts'
 import { Turns } from './turns.ts'
 
+/** What a runner moves: a projector, or all generations of a view. */
+export type Followed = Pick<Projector, 'position' | 'step' | 'retryDue' | 'redrive' | 'retry' | 'discard'>
+
 export interface RunnerOptions {
-  projector: Projector
+  projector: Followed
   view: ViewStore
   effects: EffectSender
   /** The longest time between two looks at the log, in milliseconds. */
@@ -58,7 +61,7 @@ export class ProjectionRunner {
   async advanceTo(to: Position): Promise<void> {
     while (!this.#stopped && (await this.#options.projector.position()) < to) {
       const before = await this.#options.projector.position()
-      await this.#catchUp()
+      await this.catchUp()
       // A position beyond the head cannot be waited for: the message names what the log does not have.
       if ((await this.#options.projector.position()) === before) return
       this.#options.onAdvance?.('queue')
@@ -67,7 +70,7 @@ export class ProjectionRunner {
   }
 
   /** Runs an operator's action when the catch-up that is under way has ended. */
-  inTurn<Result>(action: (projector: Projector) => Promise<Result>): Promise<Result> {
+  inTurn<Result>(action: (projector: Followed) => Promise<Result>): Promise<Result> {
     return this.#turns.run(() => action(this.#options.projector))
   }
 
@@ -79,7 +82,8 @@ export class ProjectionRunner {
     await this.#options.effects.idle()
   }
 
-  #catchUp(): Promise<void> {
+  /** Applies what the log has; calls that come while it is about to begin share it. @throws CqrsError if a store fails */
+  catchUp(): Promise<void> {
     this.#drain ??= this.inTurn(async (projector) => {
       this.#drain = undefined
       this.#behind = false
@@ -101,7 +105,7 @@ export class ProjectionRunner {
     const { projector, onAdvance } = this.#options
     try {
       const before = await projector.position()
-      await this.#catchUp()
+      await this.catchUp()
       if ((await projector.position()) > before) onAdvance?.('sweep')
     } catch (error) {
       this.#options.log.error({ err: error }, 'The view could not catch up; the next sweep tries again')

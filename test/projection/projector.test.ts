@@ -162,6 +162,6 @@ test('a view of another version of the projection is refused', async () => {
   await view.close()
   const { openSqliteView } = await import('../../src/projection/sqlite/view-store.ts')
   expect(() => openSqliteView(viewPath, { ...balances(), version: 2 })).toThrow(
-    expect.objectContaining({ code: 'CQRS_APP_INVALID' }),
+    expect.objectContaining({ code: 'CQRS_STORE_FOREIGN' }),
   )
 })

@@ -15,6 +15,25 @@ export class EffectTable {
     this.#sql.add.run(idempotencyKey, JSON.stringify(effect))
   }
 
+  /** Those of another generation, as they stand there; what was here is void. */
+  replace(effects: readonly RecordedEffect[]): void {
+    this.#sql.clear.run()
+    for (const { idempotencyKey, effect, status, attempts, error, failedAt } of effects) {
+      this.#sql.take.run(
+        idempotencyKey,
+        JSON.stringify(effect),
+        status,
+        attempts,
+        error ?? null,
+        failedAt ?? null,
+      )
+    }
+  }
+
+  all(): RecordedEffect[] {
+    return this.#sql.all.all().map((row) => toEffect(row as unknown as EffectRow))
+  }
+
   pending(limit: number): RecordedEffect[] {
     return this.#sql.pending.all(limit).map((row) => toEffect(row as unknown as EffectRow))
   }
@@ -57,6 +76,10 @@ function statements(db: DatabaseSync) {
     add: db.prepare(
       `INSERT OR IGNORE INTO effects (idempotency_key, effect, status) VALUES (?, ?, 'pending')`,
     ),
+    clear: db.prepare('DELETE FROM effects'),
+    take: db.prepare(`INSERT OR IGNORE INTO effects (idempotency_key, effect, status, attempts, error, failed_at)
+      VALUES (?, ?, ?, ?, ?, ?)`),
+    all: db.prepare('SELECT * FROM effects ORDER BY id'),
     pending: db.prepare(`SELECT * FROM effects WHERE status = 'pending' ORDER BY id LIMIT ?`),
     // A key is `<reactor>:<position>:<n>`, and the name of a reactor has no colon.
     dead: db.prepare(`SELECT effects.* FROM effects,

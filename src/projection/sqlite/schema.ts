@@ -70,5 +70,17 @@ export const viewSchema: StoreSchema = {
     ALTER TABLE documents ADD COLUMN checksum INTEGER;
     UPDATE documents SET checksum = row_checksum(key, document);
     `,
+    // Generations: what a generation that does not serve keeps to itself, and what it has taken over.
+    `
+    ALTER TABLE checkpoint ADD COLUMN took_over INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE parked ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX discarded_by_position ON discarded (position);
+    CREATE TABLE withheld (
+      position INTEGER NOT NULL,
+      idempotency_key TEXT NOT NULL,
+      effect TEXT NOT NULL,
+      PRIMARY KEY (position, idempotency_key)
+    ) STRICT, WITHOUT ROWID;
+    `,
   ],
 }

@@ -7,6 +7,7 @@ import { openDatabase } from '../../sqlite/open.ts'
 import type {
   Checkpoint,
   CommitOutcome,
+  Discarded,
   EffectPlace,
   ParkedCounts,
   ParkedEvent,
@@ -15,15 +16,21 @@ import type {
   ViewChange,
   ViewStore,
 } from '../contract.ts'
-import { EMPTY_DIGEST } from '../digest.ts'
+import { EMPTY_DIGEST, passesMark } from '../digest.ts'
+import { type Duty, type Estate, positionOf, type TakeOver } from '../duty.ts'
 import { freezeJson } from '../plain-json.ts'
 import { EffectTable } from './effect-table.ts'
+import { HandoverTables } from './handover-tables.ts'
 import { createIndexes } from './indexes.ts'
 import { type DocumentRow, documentChecksum, type ParkedRow, toDocument, toParked } from './rows.ts'
 import { viewSchema } from './schema.ts'
 
-/** Events between two marks of the digest, by which an audit finds where a difference lies. */
-const MARK_EVERY = 1_000
+export interface OpenViewOptions {
+  /** Bring its indexes in step with the definition. Default true. */
+  readonly indexes?: boolean
+  /** The version of the fold that made it. Default that of the definition. */
+  readonly version?: number
+}
 
 /**
  * Opens one generation of a view in an SQLite file, for its writer.
@@ -32,13 +39,17 @@ const MARK_EVERY = 1_000
  * together, and they are applied again from the log. Only what the log does not hold, an operator's
  * discard, is synced.
  *
- * @throws CqrsError CQRS_APP_INVALID if the file was built by another version of the projection
+ * @throws CqrsError CQRS_STORE_FOREIGN if the file holds another view or another version of it
  */
-export function openSqliteView(path: string, projection: ProjectionDefinition): ViewStore {
+export function openSqliteView(
+  path: string,
+  projection: ProjectionDefinition,
+  { indexes = true, version = projection.version }: OpenViewOptions = {},
+): ViewStore {
   const db = openDatabase({ path, schema: viewSchema, durability: 'normal' })
   try {
-    createIndexes(db, projection.indexes)
-    claim(db, path, projection)
+    claim(db, path, projection.name, version)
+    if (indexes) createIndexes(db, projection.indexes)
     return new SqliteViewStore(db, path, projection.name)
   } catch (error) {
     db.close()
@@ -46,14 +57,15 @@ export function openSqliteView(path: string, projection: ProjectionDefinition): 
   }
 }
 
-function claim(db: DatabaseSync, path: string, { name, version }: ProjectionDefinition): void {
-  db.prepare('INSERT OR IGNORE INTO checkpoint VALUES (1, ?, ?, 0, 0, ?, 0)').run(name, version, EMPTY_DIGEST)
+function claim(db: DatabaseSync, path: string, name: string, version: number): void {
+  db.prepare(`INSERT OR IGNORE INTO checkpoint (id, projection, version, position, processed, digest, revision)
+    VALUES (1, ?, ?, 0, 0, ?, 0)`).run(name, version, EMPTY_DIGEST)
   const found = db.prepare('SELECT projection, version FROM checkpoint').get()
   if (found?.projection === name && found.version === version) return
   throw new CqrsError(
-    'CQRS_APP_INVALID',
-    `${path} holds version ${found?.version} of the projection ${found?.projection}; the app defines version ` +
-      `${version} of ${name}. Stop the system and move the file away: the view is then built anew from the log.`,
+    'CQRS_STORE_FOREIGN',
+    `${path} should hold version ${version} of the view ${name}, but holds version ${found?.version} of ` +
+      `${found?.projection}. Put back the file, or the control store, of the same moment.`,
   )
 }
 
@@ -63,6 +75,7 @@ class SqliteViewStore implements ViewStore {
   readonly #projection: string
   readonly #sql: ReturnType<typeof statements>
   readonly #effects: EffectTable
+  readonly #handover: HandoverTables
 
   constructor(db: DatabaseSync, path: string, projection: string) {
     this.#db = db
@@ -70,6 +83,7 @@ class SqliteViewStore implements ViewStore {
     this.#projection = projection
     this.#sql = statements(db)
     this.#effects = new EffectTable(db)
+    this.#handover = new HandoverTables(db, this.#effects)
   }
 
   async checkpoint(): Promise<Checkpoint> {
@@ -99,7 +113,8 @@ class SqliteViewStore implements ViewStore {
         this.#sql.endTrial.run()
         const { position, processed, digest } = change.advanceTo ?? checkpoint
         this.#sql.advance.run(position, processed, digest, revision)
-        if (passes(checkpoint.processed, processed)) this.#sql.mark.run(position, processed, digest)
+        for (const mark of change.marks ?? []) this.#sql.mark.run(mark.position, mark.processed, mark.digest)
+        if (passesMark(checkpoint.processed, processed)) this.#sql.mark.run(position, processed, digest)
         reached('view-written', this.#projection)
         return { kind: 'committed', revision }
       }),
@@ -137,8 +152,10 @@ class SqliteViewStore implements ViewStore {
     })
   }
 
-  #write({ documents, parked, settled, effects, discarded = [] }: ViewChange): void {
+  #write({ documents, parked, settled, effects, withheld = [], discarded = [] }: ViewChange): void {
     const sql = this.#sql
+    // What was settled in the generation before has had its effects.
+    const due = effects.filter(({ idempotencyKey }) => !sql.silent.get(positionOf(idempotencyKey)))
     for (const [key, document] of documents) {
       if (document === null) sql.removeDocument.run(key)
       else {
@@ -151,7 +168,8 @@ class SqliteViewStore implements ViewStore {
       const { position, sequence, type, status, attempts, dueAt, failures, parkedAt } = event
       sql.park.run(position, sequence, type, status, attempts, dueAt, JSON.stringify(failures), parkedAt)
     }
-    for (const effect of effects) this.#effects.add(effect)
+    for (const effect of due) this.#effects.add(effect)
+    this.#handover.withhold(withheld)
     for (const { event, by, reason, at } of discarded) {
       sql.discard.run(event.position, JSON.stringify(event), by, reason, at)
     }
@@ -235,6 +253,41 @@ class SqliteViewStore implements ViewStore {
     return discarded
   }
 
+  async discarded(): Promise<readonly Discarded[]> {
+    return this.#run(() => this.#handover.discarded())
+  }
+
+  async duty(): Promise<Duty> {
+    return this.#run(() => {
+      this.#transaction(true, () => this.#handover.touch())
+      return this.#handover.duty()
+    })
+  }
+
+  async estate(): Promise<Estate> {
+    return this.#run(() => ({
+      ...this.#handover.duty(),
+      effects: this.#effects.all(),
+      discarded: this.#handover.discarded(),
+    }))
+  }
+
+  async undecided() {
+    return this.#run(() => this.#handover.undecided())
+  }
+
+  async dropWithheld(positions: readonly number[]): Promise<void> {
+    this.#run(() => this.#transaction(false, () => this.#handover.dropWithheld(positions)))
+  }
+
+  async takeOver(takeOver: TakeOver): Promise<boolean> {
+    return this.#run(() => this.#transaction(true, () => this.#handover.takeOver(takeOver)))
+  }
+
+  async tookOver(): Promise<number> {
+    return this.#run(() => this.#handover.tookOver())
+  }
+
   async close(): Promise<void> {
     if (this.#db.isOpen) this.#db.close()
   }
@@ -246,11 +299,6 @@ class SqliteViewStore implements ViewStore {
       throw toStoreError(error, this.#path)
     }
   }
-}
-
-/** Whether a change took the view past a multiple of {@link MARK_EVERY}. */
-function passes(before: number, after: number): boolean {
-  return Math.floor(after / MARK_EVERY) > Math.floor(before / MARK_EVERY)
 }
 
 function statements(db: DatabaseSync) {
@@ -265,7 +313,10 @@ function statements(db: DatabaseSync) {
     putDocument: db.prepare(`INSERT INTO documents (key, document, checksum) VALUES (?, ?, ?)
       ON CONFLICT (key) DO UPDATE SET document = excluded.document, checksum = excluded.checksum`),
     removeDocument: db.prepare('DELETE FROM documents WHERE key = ?'),
-    park: db.prepare('INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+    park: db.prepare(`INSERT INTO parked (position, sequence, type, status, attempts, due_at, failures, parked_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (position) DO UPDATE SET status = excluded.status,
+      attempts = excluded.attempts, due_at = excluded.due_at, failures = excluded.failures`),
+    silent: db.prepare('SELECT 1 FROM parked WHERE position = ? AND silent = 1'),
     settle: db.prepare('DELETE FROM parked WHERE position = ?'),
     parkedEvent: db.prepare('SELECT * FROM parked WHERE position = ?'),
     sequences: db.prepare('SELECT DISTINCT sequence FROM parked'),

@@ -1,0 +1,128 @@
+import type { DigestMark } from './audit.ts'
+import type { Checkpoint, CommitOutcome, NamedEffect, Trial, ViewChange, ViewStore } from './contract.ts'
+import { passesMark } from './digest.ts'
+import { ViewDecorator } from './view-decorator.ts'
+
+export interface BufferOptions {
+  /** Changed documents that are held back at the most; one batch may go beyond. */
+  maxDocuments: number
+  /** How long a change is held back at the most, in milliseconds. */
+  maxMs: number
+  /** Documents that whoever reads from here keeps and does not ask for again, as long as there are no more. */
+  readerKeeps: number
+  /** A clock for {@link maxMs}, in milliseconds. */
+  now: () => number
+}
+
+/**
+ * A view that is built: changes of many batches are committed as one, so that a document that changes a
+ * hundred times is written once. What is held back is lost if the process dies, checkpoint and documents
+ * together, and is made again from the log.
+ *
+ * A batch that parks, settles or gives up an event, or tries a single one, is committed at once with all before it.
+ */
+export class BufferedView extends ViewDecorator {
+  readonly #options: BufferOptions
+  readonly #documents = new Map<string, unknown>()
+  readonly #effects: NamedEffect[] = []
+  readonly #withheld: NamedEffect[] = []
+  readonly #marks: DigestMark[] = []
+  /** As a reader sees it, and as the view below has it. */
+  #checkpoint: Checkpoint | undefined
+  #below: Checkpoint | undefined
+  #since: number | undefined
+  /** Documents that were asked for since the view was opened empty; undefined if it was not empty. */
+  #asked: number | undefined
+  #single = false
+
+  constructor(view: ViewStore, options: BufferOptions) {
+    super(view)
+    this.#options = options
+  }
+
+  override async checkpoint(): Promise<Checkpoint> {
+    if (!this.#checkpoint) {
+      this.#checkpoint = this.#below = await this.view.checkpoint()
+      if (this.#checkpoint.revision === 0) this.#asked = 0
+    }
+    return this.#checkpoint
+  }
+
+  override async load(keys: Iterable<string>): Promise<Map<string, unknown>> {
+    const wanted = [...keys]
+    if (this.#asked !== undefined) this.#asked += wanted.length
+    // Nobody has forgotten a document yet, so one that is asked for was never made.
+    if (this.#asked !== undefined && this.#asked <= this.#options.readerKeeps) return new Map()
+    this.#asked = undefined
+    const loaded = await this.view.load(wanted.filter((key) => !this.#documents.has(key)))
+    for (const key of wanted) {
+      const document = this.#documents.get(key)
+      if (document !== undefined && document !== null) loaded.set(key, document)
+    }
+    return loaded
+  }
+
+  override async commit(change: ViewChange): Promise<CommitOutcome> {
+    const before = await this.checkpoint()
+    if (before.revision !== change.expectedRevision) return { kind: 'superseded' }
+    this.#since ??= this.#options.now()
+    const revision = before.revision + 1
+    const after = { ...before, ...change.advanceTo, revision }
+    if (passesMark(before.processed, after.processed)) this.#marks.push(after)
+    for (const [key, document] of change.documents) this.#documents.set(key, document)
+    this.#effects.push(...change.effects)
+    this.#withheld.push(...(change.withheld ?? []))
+    this.#checkpoint = after
+    const { parked, settled, discarded = [] } = change
+    const atOnce = this.#single || parked.length + settled.length + discarded.length > 0
+    if (!atOnce && !this.#isFull()) return { kind: 'committed', revision }
+    return this.#flush({ parked, settled, discarded })
+  }
+
+  /** Remembers the trial of a whole batch only; that of a single event begins after all before it is stored. */
+  override async beginTrial(trial: Trial): Promise<void> {
+    this.#single = trial.from === trial.to
+    if (this.#single) await this.flush()
+    await this.view.beginTrial(trial)
+  }
+
+  /** Commits what is held back. */
+  async flush(): Promise<void> {
+    if (this.#since !== undefined) await this.#flush({ parked: [], settled: [] })
+  }
+
+  override async close(): Promise<void> {
+    await this.flush()
+    await this.view.close()
+  }
+
+  #isFull(): boolean {
+    const { maxDocuments, maxMs, now } = this.#options
+    return this.#documents.size >= maxDocuments || now() - (this.#since ?? now()) >= maxMs
+  }
+
+  async #flush(parking: Pick<ViewChange, 'parked' | 'settled' | 'discarded'>): Promise<CommitOutcome> {
+    const { position, processed, digest, revision } = this.#checkpoint as Checkpoint
+    const outcome = await this.view.commit({
+      ...parking,
+      expectedRevision: (this.#below as Checkpoint).revision,
+      advanceTo: { position, processed, digest },
+      // In the order of the keys neighbours are written together.
+      documents: new Map([...this.#documents].sort(([one], [other]) => (one < other ? -1 : 1))),
+      effects: this.#effects,
+      withheld: this.#withheld,
+      marks: this.#marks,
+    })
+    this.#documents.clear()
+    this.#effects.length = 0
+    this.#withheld.length = 0
+    this.#marks.length = 0
+    this.#since = undefined
+    if (outcome.kind === 'superseded') {
+      this.#checkpoint = this.#below = undefined
+      return outcome
+    }
+    this.#below = { position, processed, digest, revision: outcome.revision }
+    return { kind: 'committed', revision }
+  }
+}

@@ -1,0 +1,112 @@
+import type {
+  Checkpoint,
+  CommitOutcome,
+  Discarded,
+  EffectPlace,
+  ParkedCounts,
+  ParkedEvent,
+  RecordedEffect,
+  Trial,
+  ViewChange,
+  ViewStore,
+} from './contract.ts'
+import type { Duty, Estate, TakeOver } from './duty.ts'
+
+/** A view that passes everything on to another one; what differs is overridden. */
+export abstract class ViewDecorator implements ViewStore {
+  readonly #view: ViewStore | undefined
+
+  /** @param view left out by who says otherwise where the calls go */
+  constructor(view?: ViewStore) {
+    this.#view = view
+  }
+
+  protected get view(): ViewStore {
+    return this.#view as ViewStore
+  }
+
+  checkpoint(): Promise<Checkpoint> {
+    return this.view.checkpoint()
+  }
+  load(keys: Iterable<string>): Promise<Map<string, unknown>> {
+    return this.view.load(keys)
+  }
+  commit(change: ViewChange): Promise<CommitOutcome> {
+    return this.view.commit(change)
+  }
+  beginTrial(trial: Trial): Promise<void> {
+    return this.view.beginTrial(trial)
+  }
+  endTrial(): Promise<void> {
+    return this.view.endTrial()
+  }
+  trial(): Promise<Trial | undefined> {
+    return this.view.trial()
+  }
+  parkedSequences(): Promise<Set<string>> {
+    return this.view.parkedSequences()
+  }
+  dueEvents(now: number, limit: number): Promise<ParkedEvent[]> {
+    return this.view.dueEvents(now, limit)
+  }
+  notDueAfter(latest: number): Promise<void> {
+    return this.view.notDueAfter(latest)
+  }
+  nextDueAt(): Promise<number | undefined> {
+    return this.view.nextDueAt()
+  }
+  sequence(sequence: string, limit: number): Promise<ParkedEvent[]> {
+    return this.view.sequence(sequence, limit)
+  }
+  letters(options: { after: number; limit: number }): Promise<{ event: ParkedEvent; waiting: number }[]> {
+    return this.view.letters(options)
+  }
+  parkedEvent(position: number): Promise<ParkedEvent | undefined> {
+    return this.view.parkedEvent(position)
+  }
+  parkedCounts(): Promise<ParkedCounts> {
+    return this.view.parkedCounts()
+  }
+  pendingEffects(limit: number): Promise<RecordedEffect[]> {
+    return this.view.pendingEffects(limit)
+  }
+  effectsSent(idempotencyKeys: readonly string[]): Promise<void> {
+    return this.view.effectsSent(idempotencyKeys)
+  }
+  effectFailed(key: string, failure: { attempts: number; error: string; at: string }): Promise<void> {
+    return this.view.effectFailed(key, failure)
+  }
+  deadEffects(limit: number, idempotencyKey?: string, after?: EffectPlace): Promise<RecordedEffect[]> {
+    return this.view.deadEffects(limit, idempotencyKey, after)
+  }
+  redriveEffects(idempotencyKey?: string): Promise<number> {
+    return this.view.redriveEffects(idempotencyKey)
+  }
+  discardEffect(key: string, discard: { by: string; reason: string; at: string }): Promise<boolean> {
+    return this.view.discardEffect(key, discard)
+  }
+  discarded(): Promise<readonly Discarded[]> {
+    return this.view.discarded()
+  }
+  duty(): Promise<Duty> {
+    return this.view.duty()
+  }
+  estate(): Promise<Estate> {
+    return this.view.estate()
+  }
+  undecided(): Promise<{ parked: readonly number[]; withheld: readonly number[] }> {
+    return this.view.undecided()
+  }
+  dropWithheld(positions: readonly number[]): Promise<void> {
+    return this.view.dropWithheld(positions)
+  }
+  takeOver(takeOver: TakeOver): Promise<boolean> {
+    return this.view.takeOver(takeOver)
+  }
+  tookOver(): Promise<number> {
+    return this.view.tookOver()
+  }
+  close(): Promise<void> {
+    return this.view.close()
+  }
+}

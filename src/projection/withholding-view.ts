@@ -1,0 +1,47 @@
+import type { Position } from '../kernel/position.ts'
+import type { CommitOutcome, NamedEffect, ViewChange, ViewStore } from './contract.ts'
+import { positionOf } from './duty.ts'
+import { ViewDecorator } from './view-decorator.ts'
+
+/** Withheld effects after which those are dropped that are settled elsewhere by now. */
+const TIDY_EVERY = 1_000
+
+/** Which of some events another generation owes; `self` if it is this one that owes. */
+export type Owing = (positions: readonly Position[]) => Promise<ReadonlySet<Position> | 'self'>
+
+/**
+ * A view of one of several generations. While it owes, effects are recorded; while another one does, those
+ * are kept back that the other one still owes, and the rest are passed over; see duty.ts.
+ */
+export class WithholdingView extends ViewDecorator {
+  readonly #owing: Owing
+  #sinceTidied = 0
+
+  constructor(view: ViewStore, owing: Owing) {
+    super(view)
+    this.#owing = owing
+  }
+
+  override async commit(change: ViewChange): Promise<CommitOutcome> {
+    if (change.effects.length === 0) return this.view.commit(change)
+    const owed = await this.#owing(change.effects.map(positionOfEffect))
+    if (owed === 'self') return this.view.commit(change)
+    const withheld = change.effects.filter((effect) => owed.has(positionOfEffect(effect)))
+    const outcome = await this.view.commit({ ...change, effects: [], withheld })
+    this.#sinceTidied += withheld.length
+    if (this.#sinceTidied >= TIDY_EVERY) await this.#tidy()
+    return outcome
+  }
+
+  async #tidy(): Promise<void> {
+    this.#sinceTidied = 0
+    const { withheld } = await this.view.undecided()
+    const owed = await this.#owing(withheld)
+    if (owed === 'self') return
+    await this.view.dropWithheld(withheld.filter((position) => !owed.has(position)))
+  }
+}
+
+function positionOfEffect({ idempotencyKey }: NamedEffect): Position {
+  return positionOf(idempotencyKey)
+}
