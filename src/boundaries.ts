@@ -45,6 +45,12 @@ export const BOUNDARIES = {
   'effect-dead': 'An effect has failed too often, and the view says so.',
   'effect-redriven': 'A dead effect is to be sent again.',
   'effect-discarded': 'A dead effect is given up, and the view holds by whom and why.',
+
+  'generation-ready': 'A generation leads everywhere; it is not compared and not swapped in.',
+  'generation-swapped': 'Readers find another generation; the effects are still those of the one before.',
+  'effects-taken-over':
+    'The view of the generation that serves holds what the one before owed; nobody was told.',
+  'takeover-noted': 'The control store says that the effects are taken over; nothing of them is sent.',
 } as const
 
 /** The name of a place at which a process can end. */

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { dataPaths, viewPath } from '../config/paths.ts'
+import { openSqliteControl } from '../control/sqlite/control-store.ts'
 import type { App } from '../kernel/app.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
 import { handledTypes } from '../kernel/projection.ts'
@@ -85,9 +86,12 @@ export function isInventory({ name, projections }: App): boolean {
  */
 export async function inspect({ data, app, settled, alone }: Inspected): Promise<Inspection> {
   const log = openSqliteEventLog({ path: dataPaths(data).events })
+  const active = await activeGenerations(app, data)
   const units = allUnits(app).map((unit) => {
-    const path = viewPath(data, unit.projection.name, { partition: unit.partition })
-    return { ...unit, view: openSqliteViewReader(path, unit.projection) }
+    const { projection, partition } = unit
+    const generation = active.get(projection.name) ?? 1
+    const path = viewPath(data, projection.name, { generation, partition })
+    return { ...unit, view: openSqliteViewReader(path, projection) }
   })
   try {
     const events = await readAll(log)
@@ -236,4 +240,20 @@ async function documentsOf(
     cursor = page.next
   } while (cursor)
   return found
+}
+
+/** The number of the generation of each view that serves. */
+async function activeGenerations(app: App, data: string): Promise<Map<string, number>> {
+  const control = openSqliteControl({ path: dataPaths(data).control })
+  try {
+    const active = new Map<string, number>()
+    for (const name of app.projections.keys()) {
+      const { generations = [] } = (await control.projection(name)) ?? {}
+      const serving = generations.find(({ state }) => state === 'active')
+      if (serving) active.set(name, serving.generation)
+    }
+    return active
+  } finally {
+    control.close()
+  }
 }

@@ -169,6 +169,12 @@ export const configSchema = z.object({
       env: 'CQRS_PROJECTIONS_RETRY_CAP_MS',
       default: 60_000,
     }),
+    buildDocuments: wholeNumber('Documents that a rebuild keeps in memory, for each partition.', {
+      env: 'CQRS_PROJECTIONS_BUILD_DOCUMENTS',
+      default: 250_000,
+      min: 0,
+      max: 100_000_000,
+    }),
   }),
   queries: z.object({
     waitForPositionMs: milliseconds('How long a query with `after` waits for the view; then 503.', {

@@ -83,6 +83,11 @@ export const ERRORS = {
     retry: true,
     meaning: 'The view did not reach the wanted position in time.',
   },
+  CQRS_VIEW_NEWER: {
+    httpStatus: 500,
+    retry: false,
+    meaning: 'A view is served in a later version than the app defines.',
+  },
   CQRS_UNKNOWN_PROJECTION: {
     httpStatus: 404,
     retry: false,

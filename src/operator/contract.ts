@@ -20,6 +20,13 @@ export interface ProjectionStatus {
   readonly projection: string
   readonly kind: 'projection' | 'reactor'
   readonly version: number
+  /** Number of the generation that serves. */
+  readonly generation: number
+  /** What serves is of another version than the app defines, and stands still until it is rebuilt. */
+  readonly frozen: boolean
+  readonly paused: boolean
+  /** Another generation is being built. */
+  readonly building: boolean
   readonly position: Position
   /** Positions between the view and the head of the log. */
   readonly lag: number

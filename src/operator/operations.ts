@@ -1,9 +1,19 @@
 import { listActions } from './actions.ts'
 import { auditProjection } from './audit.ts'
 import { readEvents, showEvent } from './events.ts'
+import { listProjections, readView, showProjection } from './generations.ts'
 import { listGroups, listLetters, showLetter } from './letters.ts'
 import { discardLetters, redriveLetters } from './letters-bulk.ts'
 import { listQueues, pauseQueue, purgeQueue, resumeQueue, showQueue } from './queues.ts'
+import {
+  cancelRebuild,
+  pauseProjection,
+  prune,
+  resumeProjection,
+  rollback,
+  startRebuild,
+  startVerify,
+} from './rebuild.ts'
 import { systemStatus } from './status.ts'
 import type { System } from './system.ts'
 import { listWorkers } from './workers.ts'
@@ -136,6 +146,76 @@ export const OPERATIONS: readonly Operation[] = [
     scope: 'change',
     what: 'Deletes every message that waits in a queue, after its name was given once more to confirm.',
     run: purgeQueue,
+  },
+  {
+    id: 'ops::projections',
+    http: 'GET /ops/projections',
+    scope: 'read',
+    what: 'The generations of every view: which serves, which is built, what they take on the disk.',
+    run: listProjections,
+  },
+  {
+    id: 'ops::projections-show',
+    http: 'GET /ops/projections/:projection',
+    scope: 'read',
+    what: 'The generations of one view, with progress and differences.',
+    run: showProjection,
+  },
+  {
+    id: 'ops::rebuild',
+    http: 'POST /ops/projections/:projection/rebuild',
+    scope: 'change',
+    what: 'Builds a view anew beside the one that serves, then swaps it in.',
+    run: startRebuild,
+  },
+  {
+    id: 'ops::rebuild-cancel',
+    http: 'POST /ops/projections/:projection/cancel',
+    scope: 'change',
+    what: 'Gives up what is being built of a view.',
+    run: cancelRebuild,
+  },
+  {
+    id: 'ops::rollback',
+    http: 'POST /ops/projections/:projection/rollback',
+    scope: 'change',
+    what: 'Lets the generation serve again that served before.',
+    run: rollback,
+  },
+  {
+    id: 'ops::prune',
+    http: 'POST /ops/prune',
+    scope: 'change',
+    what: 'Removes generations that do not serve.',
+    run: prune,
+  },
+  {
+    id: 'ops::verify',
+    http: 'POST /ops/projections/:projection/verify',
+    scope: 'change',
+    what: 'Folds a view afresh and compares every document; the report is with the generation.',
+    run: startVerify,
+  },
+  {
+    id: 'ops::pause',
+    http: 'POST /ops/projections/:projection/pause',
+    scope: 'change',
+    what: 'Stops applying events to a view and sending its effects.',
+    run: pauseProjection,
+  },
+  {
+    id: 'ops::resume',
+    http: 'POST /ops/projections/:projection/resume',
+    scope: 'change',
+    what: 'Lets a paused projection go on.',
+    run: resumeProjection,
+  },
+  {
+    id: 'ops::view',
+    http: 'GET /ops/projections/:projection/documents',
+    scope: 'read',
+    what: 'A document of a generation of a view, or a page of them.',
+    run: readView,
   },
   {
     id: 'ops::actions',

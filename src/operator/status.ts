@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { isUnderWay } from '../control/machine.ts'
+import { fits } from '../generations/place.ts'
 import type { Position } from '../kernel/position.ts'
 import { allUnits, type ProjectionUnit } from '../kernel/unit.ts'
 import type { ProjectionStatus, SystemStatus } from './contract.ts'
@@ -28,11 +30,17 @@ async function projectionStatus(
 ): Promise<ProjectionStatus> {
   const { position, parked, effects } = await system.standing(name)
   const lag = Math.max(0, head - position)
+  const state = await system.control.projection(projection.name)
+  const active = state?.generations.find((one) => one.state === 'active')
   return {
     name,
     projection: projection.name,
     kind: projection.kind,
     version: projection.version,
+    generation: active?.generation ?? 1,
+    frozen: active !== undefined && !fits(active, projection),
+    paused: state?.paused ?? false,
+    building: state?.generations.some((one) => isUnderWay(one.state)) ?? false,
     position,
     lag,
     lagSeconds: lag === 0 ? 0 : await ageOfNext(system, position),

@@ -1,3 +1,6 @@
+import type { ControlStore } from '../control/contract.ts'
+import type { Place } from '../generations/place.ts'
+import type { ViewReaders } from '../generations/view-readers.ts'
 import type { App } from '../kernel/app.ts'
 import type { Position } from '../kernel/position.ts'
 import type { EventLog } from '../log/contract.ts'
@@ -13,6 +16,12 @@ import type { WorkerProcess } from './contract.ts'
 export interface System {
   readonly app: App
   readonly log: EventLog
+  /** Which generations there are, and what is wished of them. */
+  readonly control: ControlStore
+  /** Any generation of any view. */
+  readonly views: ViewReaders
+  /** What a part of a view takes on the disk, in bytes. */
+  diskUse(place: Place): number
   /** How the view of a unit stands, read from its store, whether its worker lives or not. */
   standing(unit: string): Promise<ViewStanding>
   /** Marks of a view's digest beyond a position, its checkpoint last. */

@@ -1,4 +1,9 @@
-import { viewPath } from '../config/paths.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { dataPaths } from '../config/paths.ts'
+import type { ControlStore } from '../control/contract.ts'
+import { Coordinator } from '../generations/coordinator.ts'
+import type { BuildOrder, StartBuild } from '../generations/place.ts'
+import { UnitGenerations } from '../generations/unit-generations.ts'
 import { toPosition } from '../kernel/position.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
@@ -6,30 +11,40 @@ import type { ViewStore } from '../projection/contract.ts'
 import { EffectSender } from '../projection/effect-sender.ts'
 import { Projector } from '../projection/projector.ts'
 import { ProjectionRunner } from '../projection/runner.ts'
-import { openSqliteView } from '../projection/sqlite/view-store.ts'
 import { steadyClock } from '../projection/steady-clock.ts'
 import type { Turns } from '../projection/turns.ts'
 import type { RoleContext } from './role.ts'
 import { sendEffect } from './send-effect.ts'
+import { startBuildThread } from './start-build.ts'
+import { compareInThread, placePath, sqliteViewHouse } from './view-house.ts'
 
 /** Documents of one unit that are kept in memory between batches. */
 const DOCUMENT_CACHE = 10_000
 
+/** How often the control store is asked whether something is wished, in milliseconds. */
+const CONTROL_INTERVAL_MS = 100
+
 /** A unit that this process keeps up to date. */
 export interface LiveUnit {
   readonly unit: ProjectionUnit
+  /** Of the active generation. */
   readonly view: ViewStore
   readonly effects: EffectSender
   readonly runner: ProjectionRunner
-  /** Finishes the batch and the effect that are under way and closes the view. */
+  /** Finishes the batch and the effect that are under way and closes the views. */
   close(): Promise<void>
 }
 
-/** Opens the view of a unit and begins to keep it at the head of the log. */
-export function openLiveUnit(
-  unit: ProjectionUnit,
-  { events, turns, context }: { events: EventLog; turns: Turns; context: RoleContext },
-): LiveUnit {
+export interface UnitContext {
+  readonly events: EventLog
+  readonly control: ControlStore
+  readonly turns: Turns
+  readonly context: RoleContext
+}
+
+/** Opens the views of a unit and begins to keep them at the head of the log. */
+export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): Promise<LiveUnit> {
+  const { events, control, turns, context } = within
   const { app, config, iii, metrics, stopping } = context
   const {
     batchSize,
@@ -40,25 +55,37 @@ export function openLiveUnit(
   } = config.projections
   const { projection, partition } = unit
   const log = context.log.child({ projection: unit.name })
-  const view = openSqliteView(viewPath(config.data, projection.name, { partition }), projection)
   const closing = new AbortController()
   const now = () => Date.now()
   const steady = steadyClock(now)
-  const projector = new Projector({
-    projection,
-    partition,
-    catalog: app.events,
-    log: events,
-    view,
-    policy: { maxAttempts, baseMs, capMs },
-    turns,
-    batchSize,
-    documentCacheSize: DOCUMENT_CACHE,
-    now,
-    steady,
-    random: Math.random,
-    batchBegins: () => metrics.batch(unit.name),
+  let isLiveBehind = false
+  const generations = new UnitGenerations({
+    unit,
+    control,
+    events,
+    house: sqliteViewHouse(config.data),
+    projector: (view, givenUp) =>
+      new Projector({
+        projection,
+        partition,
+        catalog: app.events,
+        log: events,
+        view,
+        policy: { maxAttempts, baseMs, capMs },
+        turns,
+        batchSize,
+        documentCacheSize: DOCUMENT_CACHE,
+        now,
+        steady,
+        random: Math.random,
+        givenUp,
+        batchBegins: () => metrics.batch(unit.name),
+      }),
+    startBuild: buildInThread(context, () => isLiveBehind),
+    now: steady,
+    log,
   })
+  const { view } = generations
   const effects = new EffectSender({
     view,
     async send(effect, idempotencyKey) {
@@ -79,7 +106,7 @@ export function openLiveUnit(
     signal: AbortSignal.any([stopping, closing.signal]),
   })
   const runner = new ProjectionRunner({
-    projector,
+    projector: generations,
     view,
     effects,
     sweepIntervalMs,
@@ -87,7 +114,28 @@ export function openLiveUnit(
     log,
     onAdvance: (path) => metrics.advanced(unit.name, path),
   })
+  const coordinator =
+    partition.index === 0
+      ? new Coordinator({
+          projection,
+          control,
+          house: sqliteViewHouse(config.data),
+          compare: (before, after) => compareInThread(config.data, before, after),
+          log,
+        })
+      : undefined
+  const look = async () => {
+    await coordinator?.reconcile()
+    isLiveBehind = (await events.head()) - (await generations.position()) > batchSize
+    if (!(await generations.isStale())) return
+    await runner.inTurn(() => generations.reconcile())
+    await runner.catchUp()
+  }
+  await runner.inTurn(() => generations.reconcile())
   void runner.start()
+  const looking = repeat(look, { intervalMs: CONTROL_INTERVAL_MS, signal: closing.signal }, (error) =>
+    log.error({ err: error }, 'The generations could not be brought in step; it is tried again'),
+  )
   return {
     unit,
     view,
@@ -95,9 +143,51 @@ export function openLiveUnit(
     runner,
     async close() {
       closing.abort()
+      await looking
       await runner.stop()
-      await view.close()
+      await generations.close()
     },
+  }
+}
+
+function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean): StartBuild {
+  const {
+    batchSize,
+    maxAttempts,
+    retryBaseMs: baseMs,
+    retryCapMs: capMs,
+    buildDocuments,
+  } = config.projections
+  return ({ place, until, owing }: BuildOrder, events) =>
+    startBuildThread({
+      order: {
+        app: config.app,
+        projection: place.projection.name,
+        partition: place.partition,
+        log: dataPaths(config.data).events,
+        view: placePath(config.data, place),
+        until,
+        owing: owing.map((one) => ({ path: placePath(config.data, one), version: one.version })),
+        policy: { maxAttempts, baseMs, capMs },
+        batchSize,
+        cachedDocuments: buildDocuments,
+      },
+      events,
+      hangMs: config.hangMs,
+      isLiveBehind,
+      log: log.child({ projection: place.projection.name, generation: place.generation }),
+    })
+}
+
+/** Does something again and again, one at a time, until the signal is given; resolves when the last one has ended. */
+async function repeat(
+  work: () => Promise<void>,
+  { intervalMs, signal }: { intervalMs: number; signal: AbortSignal },
+  onError: (error: unknown) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    await work().catch(onError)
+    await delay(intervalMs, undefined, { signal }).catch(() => undefined)
   }
 }
 

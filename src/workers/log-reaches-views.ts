@@ -1,11 +1,14 @@
 import { existsSync } from 'node:fs'
-import { dataPaths, viewPath } from '../config/paths.ts'
+import { dataPaths } from '../config/paths.ts'
+import { openSqliteControl } from '../control/sqlite/control-store.ts'
+import { type Place, placesOf } from '../generations/place.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
-import { allUnits } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { markPath, readHighWater } from '../sqlite/high-water.ts'
+import { adoptViews } from './adopt.ts'
+import { placePath } from './view-house.ts'
 
 /**
  * Refuses a log that ends before what a view has applied or what its own mark says that it acknowledged, as after
@@ -24,10 +27,10 @@ export async function assertLogReachesViews(app: App, data: string, events: Even
   const acknowledged = readHighWater(dataPaths(data).events)
   const mark = markPath(dataPaths(data).events)
   if (acknowledged > (await events.head())) ahead.push(`${mark} says that ${acknowledged} was stored`)
-  for (const { projection, partition } of allUnits(app)) {
-    const path = viewPath(data, projection.name, { partition })
+  for (const place of await placesInUse(app, data)) {
+    const path = placePath(data, place)
     if (!existsSync(path)) continue
-    const view = openSqliteViewReader(path, projection)
+    const view = openSqliteViewReader(path, place.projection)
     try {
       // In this order: a view that is at work meanwhile is never ahead of a head read afterwards.
       const position = await view.position()
@@ -42,4 +45,21 @@ export async function assertLogReachesViews(app: App, data: string, events: Even
     `The event log ends at ${await events.head()}, but ${ahead.join(', ')}. Put back the newest copy of the ` +
       'log; or, if what came after is really lost, move these files away: views are built anew.',
   )
+}
+
+/** The parts of all generations that serve, or may come to. */
+async function placesInUse(app: App, data: string): Promise<Place[]> {
+  const control = openSqliteControl({ path: dataPaths(data).control })
+  try {
+    await adoptViews(app, data, control)
+    const places: Place[] = []
+    for (const projection of app.projections.values()) {
+      for (const generation of (await control.projection(projection.name))?.generations ?? []) {
+        places.push(...placesOf(generation, projection))
+      }
+    }
+    return places
+  } finally {
+    control.close()
+  }
 }

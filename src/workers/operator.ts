@@ -2,18 +2,17 @@ import { statfs } from 'node:fs/promises'
 import type { IIIClient } from 'iii-sdk'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import { dataPaths, viewPath } from '../config/paths.ts'
+import { dataPaths } from '../config/paths.ts'
 import { CqrsError } from '../kernel/errors.ts'
-import { allUnits, findUnit } from '../kernel/unit.ts'
+import { findUnit } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { perform } from '../operator/actions.ts'
 import { OPERATIONS, type Operation, type Operator } from '../operator/operations.ts'
 import { openSqliteActionStore } from '../operator/sqlite/action-store.ts'
 import type { System } from '../operator/system.ts'
-import type { ReadableView } from '../projection/contract.ts'
-import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { directInput, isHttpRequest } from './http.ts'
 import { type OfferedFunction, offer } from './offer.ts'
+import { openReaders } from './open-readers.ts'
 import { type OpsAccess, openOpsAccess, ownCredentials, tokenIn } from './ops-access.ts'
 import { consoleFunctions } from './ops-console.ts'
 import { exportFunction } from './ops-export.ts'
@@ -22,6 +21,8 @@ import { pages } from './ops-pages.ts'
 import { processesOf } from './ops-processes.ts'
 import { fromRemote, toRemote } from './remote-error.ts'
 import type { StartRole } from './role.ts'
+import { marksOf, standingOf } from './unit-standing.ts'
+import { diskUse } from './view-house.ts'
 
 /** How long another worker may take to answer an operator's question, in milliseconds. */
 const CALL_TIMEOUT_MS = 10_000
@@ -37,20 +38,17 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   const access = openOpsAccess(config, log)
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   const actions = openSqliteActionStore(dataPaths(config.data).actions)
-  const views = new Map(
-    allUnits(app).map(({ name, projection, partition }) => [
-      name,
-      openSqliteViewReader(viewPath(config.data, projection.name, { partition }), projection),
-    ]),
-  )
-  const view = (unit: string) => views.get(findUnit(app, unit).name) as ReadableView
+  const { readers: views, control } = await openReaders(app, config.data)
   const credentials = ownCredentials(config, log)
   const { processes, metrics } = processesOf(iii, credentials)
   const system: System = {
     app,
     log: events,
-    standing: async (unit) => view(unit).standing(),
-    marks: async (unit, after) => view(unit).marks(after),
+    control,
+    views,
+    diskUse: (place) => diskUse(config.data, place),
+    standing: async (unit) => standingOf(views, findUnit(app, unit)),
+    marks: async (unit, after) => marksOf(views, findUnit(app, unit), after),
     call: caller(iii, credentials),
     processes,
     disk: () => roomIn(config.data),
@@ -67,7 +65,8 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   return {
     async stop() {
       offered.unregister()
-      for (const view of views.values()) view.close()
+      views.close()
+      control.close()
       actions.close()
       await events.close()
     },

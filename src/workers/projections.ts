@@ -1,8 +1,10 @@
 import pRetry from 'p-retry'
 import { dataPaths, roleLock } from '../config/paths.ts'
+import { openSqliteControl } from '../control/sqlite/control-store.ts'
 import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { Turns } from '../projection/turns.ts'
+import { adoptViews, assertCodeIsNotOlder } from './adopt.ts'
 import { applyUpTo, openLiveUnit } from './live-unit.ts'
 import { assertLogReachesViews } from './log-reaches-views.ts'
 import { openOffering, type Registration } from './offer.ts'
@@ -21,6 +23,9 @@ export const startProjections: StartRole = async (context) => {
   const { app, config, iii, log, stopping } = context
   const access = openOpsAccess(config, log)
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
+  const control = openSqliteControl({ path: dataPaths(config.data).control })
+  await adoptViews(app, config.data, control)
+  await assertCodeIsNotOlder(app, control)
   await assertLogReachesViews(app, config.data, events)
   const turns = new Turns()
   const offering = openOffering(iii, log)
@@ -36,7 +41,7 @@ export const startProjections: StartRole = async (context) => {
     signal: AbortSignal.any([stopping, ending.signal]),
     async begin(name) {
       const unit = units.get(name) as NonNullable<ReturnType<typeof units.get>>
-      const live = openLiveUnit(unit, { events, turns, context })
+      const live = await openLiveUnit(unit, { events, control, turns, context })
       const { kind } = unit.projection
       // Not waited for: the view goes on from the log while the engine is away.
       const offered = offering.add([
@@ -84,6 +89,7 @@ export const startProjections: StartRole = async (context) => {
       ending.abort()
       offering.close()
       await share.stop()
+      control.close()
       await events.close()
     },
   }

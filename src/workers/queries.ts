@@ -1,16 +1,13 @@
-import { dataPaths, viewPath } from '../config/paths.ts'
+import { dataPaths } from '../config/paths.ts'
+import type { ViewReaders } from '../generations/view-readers.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { parseInput } from '../kernel/input.ts'
 import { type Position, toPosition } from '../kernel/position.ts'
 import type { QueryDefinition } from '../kernel/query.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
-import { unitsOf } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
-import type { ReadableView } from '../projection/contract.ts'
-import { type QueriedView, wholeView } from '../projection/partitioned-view.ts'
 import { PositionWatch } from '../projection/position-watch.ts'
-import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import {
   directInput,
   failed,
@@ -23,13 +20,13 @@ import {
   success,
 } from './http.ts'
 import { type OfferedFunction, offer } from './offer.ts'
+import { openReaders } from './open-readers.ts'
 import type { StartRole } from './role.ts'
 
 /** Where a query reads, and how it waits for its view to get somewhere. */
 interface Source {
-  readonly reader: unknown
-  /** How far the source is; what is read afterwards is at least as new. */
-  position(): Promise<Position>
+  /** Reads one state of the source, or one that grows; never one and then another. */
+  read<Result>(run: (reader: unknown, position: Position) => Promise<Result>): Promise<Result>
   reach(after: Position): Promise<void>
 }
 
@@ -45,17 +42,17 @@ type Answer =
  */
 export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
-  const readers: ReadableView[] = []
-  const sources = new Map<string, Source>()
-  for (const projection of app.projections.values()) {
-    const { name } = projection
-    const parts = unitsOf(projection).map(({ partition }) =>
-      openSqliteViewReader(viewPath(config.data, name, { partition }), projection),
-    )
-    readers.push(...parts)
-    sources.set(name, viewSource(name, wholeView(parts), events, config.queries.waitForPositionMs))
+  const { readers, control } = await openReaders(app, config.data)
+  const sources = new Map<string, Source>(
+    [...app.projections.keys()].map((name) => [
+      name,
+      viewSource(name, readers, events, config.queries.waitForPositionMs),
+    ]),
+  )
+  const logSource: Source = {
+    read: async (run) => run(events, await events.head()),
+    reach: async () => undefined,
   }
-  const logSource: Source = { reader: events, position: () => events.head(), reach: async () => undefined }
 
   const functions = [...app.queries.values()].map((query): OfferedFunction => {
     const source = (query.projection && sources.get(query.projection.name)) ?? logSource
@@ -74,25 +71,27 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   return {
     async stop() {
       offered.unregister()
-      for (const reader of readers) reader.close()
+      readers.close()
+      control.close()
       await events.close()
     },
   }
 }
 
-function viewSource(name: string, view: QueriedView, events: EventLog, waitMs: number): Source {
-  const watch = new PositionWatch({ read: () => view.position(), pollMs: 5 })
+function viewSource(name: string, readers: ViewReaders, events: EventLog, waitMs: number): Source {
+  const reached = () => readers.use(name, ({ view }) => view.position())
+  const watch = new PositionWatch({ read: reached, pollMs: 5 })
   return {
-    reader: view,
-    position: () => view.position(),
+    // The position is read first: what is read afterwards is at least as new.
+    read: (run) => readers.use(name, async ({ view }) => run(view, await view.position())),
     async reach(after) {
-      if ((await view.position()) >= after) return
+      if ((await reached()) >= after) return
       const head = await events.head()
       if (after > head) {
         throw new CqrsError('CQRS_VALIDATION', `after: ${after} is beyond the log, which ends at ${head}.`)
       }
       if (await watch.reached(after, waitMs)) return
-      const position = await view.position()
+      const position = await reached()
       throw new CqrsError(
         'CQRS_VIEW_BEHIND',
         `The view ${name} is at ${position} and did not reach ${after} within ${waitMs} ms; try again shortly.`,
@@ -106,11 +105,12 @@ async function ask(query: QueryDefinition, source: Source, input: unknown, after
   const parsed = parseInput(query.input, input)
   if (!parsed.ok) return { kind: 'invalid', issues: parsed.issues }
   if (after !== undefined) await source.reach(toPosition(after))
-  const position = await source.position()
-  const result = await query.run(source.reader, parsed.value)
-  return isRejection(result)
-    ? { kind: 'rejected', rejection: result }
-    : { kind: 'answered', result, position }
+  return source.read(async (reader, position): Promise<Answer> => {
+    const result = await query.run(reader, parsed.value)
+    return isRejection(result)
+      ? { kind: 'rejected', rejection: result }
+      : { kind: 'answered', result, position }
+  })
 }
 
 async function overHttp(query: QueryDefinition, source: Source, request: HttpRequest): Promise<HttpResponse> {

@@ -5,6 +5,7 @@ import { growth } from './growth.ts'
 import { peers } from './peers.ts'
 import { projection } from './projection.ts'
 import { queue } from './queue.ts'
+import { rebuild } from './rebuild.ts'
 import { recovery } from './recovery.ts'
 import type { Scenario } from './scenario.ts'
 import { soak } from './soak.ts'
@@ -16,6 +17,7 @@ export const SCENARIOS: readonly Scenario[] = [
   queue,
   projection,
   growth,
+  rebuild,
   recovery,
   flood,
   soak,

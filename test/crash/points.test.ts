@@ -6,6 +6,7 @@ import { expectReceipts } from '../support/receipts-truth.ts'
 import { expectTruth } from '../support/truth.ts'
 import { commandCases } from './points/commands.ts'
 import { effectCases } from './points/effects.ts'
+import { generationCases } from './points/generations.ts'
 import { projectionCases } from './points/projections.ts'
 import { queueCases } from './points/queue.ts'
 
@@ -15,6 +16,7 @@ const CASES: Record<Boundary, (world: CrashWorld) => Promise<void>> = {
   ...queueCases,
   ...projectionCases,
   ...effectCases,
+  ...generationCases,
 }
 
 let world: CrashWorld

@@ -20,6 +20,9 @@ function system(answers: Answers) {
     log: {
       readFrom: async () => ({ events: [{ position: 7 }], through: 7, head: 9 }),
     } as unknown as EventLog,
+    control: undefined as unknown as System['control'],
+    views: undefined as unknown as System['views'],
+    diskUse: () => 0,
     standing: () => Promise.reject(new Error('not asked for')),
     marks: () => Promise.reject(new Error('not asked for')),
     actions: {} as ActionStore,

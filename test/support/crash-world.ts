@@ -1,12 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type IIIClient, TriggerAction } from 'iii-sdk'
 import { expect } from 'vitest'
 import type { Boundary } from '../../src/boundaries.ts'
-import { viewPath } from '../../src/config/paths.ts'
+import { dataPaths } from '../../src/config/paths.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
+import { activeViewPath } from './active-view-path.ts'
 import { BoundaryTrap, type Trap } from './boundary-trap.ts'
 import { CqrsProcess, type Lifetime } from './cqrs-process.ts'
 import { type Answered, type InventoryCommand, settle } from './inventory-client.ts'
@@ -162,7 +163,7 @@ export class CrashWorld {
     const item = { sku, name: 'Mug', priceCents: 100, quantity: 1_000 }
     const { position } = (await this.command('/inventory', item)).body
     for (const projection of app.projections.values()) {
-      const view = openSqliteViewReader(viewPath(this.site.data, projection.name), projection)
+      const view = openSqliteViewReader(activeViewPath(this.site.data, projection.name), projection)
       await until(`${projection.name} has ${sku}`, async () => (await view.position()) >= position)
       view.close()
     }
@@ -198,7 +199,9 @@ export class CrashWorld {
 
   /** Calls a function once. */
   #trigger(function_id: string, payload: object): Promise<unknown> {
-    return this.outside.trigger({ function_id, payload, timeoutMs: 5_000 })
+    const { opsToken } = dataPaths(this.site.data)
+    const metadata = existsSync(opsToken) ? { token: readFileSync(opsToken, 'utf8').trim() } : {}
+    return this.outside.trigger({ function_id, payload, metadata, timeoutMs: 5_000 })
   }
 
   /** An operator's call that is cut short by a death. */
@@ -227,7 +230,7 @@ export class CrashWorld {
 
   /** What the reactor's view has a record of as given up. */
   discarded(): object[] {
-    const db = new DatabaseSync(viewPath(this.site.data, saleReceipts.name), { readOnly: true })
+    const db = new DatabaseSync(activeViewPath(this.site.data, saleReceipts.name), { readOnly: true })
     const rows = db.prepare('SELECT position, discarded_by, reason FROM discarded').all()
     db.close()
     return rows.map((row) => ({ ...row }))

@@ -1,8 +1,9 @@
 import { expect } from 'vitest'
-import { dataPaths, viewPath } from '../../src/config/paths.ts'
+import { dataPaths } from '../../src/config/paths.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { AUDIT_START, auditStep } from '../../src/projection/audit.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
+import { activeViewPath } from './active-view-path.ts'
 import { receiptOf } from './crash-world.ts'
 import { saleReceipts } from './receipts-app.ts'
 import type { Site } from './system.ts'
@@ -31,7 +32,7 @@ interface Sale {
  */
 export async function expectReceipts(site: Site, taken: readonly string[], givenUp: GivenUp): Promise<void> {
   const log = openSqliteEventLog({ path: dataPaths(site.data).events })
-  const view = openSqliteViewReader(viewPath(site.data, saleReceipts.name), saleReceipts)
+  const view = openSqliteViewReader(activeViewPath(site.data, saleReceipts.name), saleReceipts)
   try {
     const { events, head } = await log.readFrom(0, { limit: 1_000_000 })
     const settled = {

@@ -22,13 +22,15 @@ export interface Truth {
  * {@link inspect} looks at, and that queries answer what the stores hold.
  *
  * @param app the inventory, or one that is split into partitions
+ * @param alone whether every event is of one of these commands
  */
 export async function expectTruth(
   site: Site,
   settled: readonly SettledCommand[],
   app: App = inventory,
+  alone = true,
 ): Promise<Truth> {
-  const { findings, ...truth } = await inspect({ data: site.data, app, settled, alone: true })
+  const { findings, ...truth } = await inspect({ data: site.data, app, settled, alone })
   expect(findings).toEqual([])
   await expectOverHttp(site, truth.events.length, truth.stats)
   return truth

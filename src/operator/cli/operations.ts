@@ -31,6 +31,17 @@ import type {
   SystemStatus,
   WorkersAnswer,
 } from '../contract.ts'
+import type {
+  GenerationsChanged,
+  ProjectionRequest,
+  ProjectionsList,
+  PruneRequest,
+  RebuildRequest,
+  RebuildStarted,
+  RollbackRequest,
+  ViewAnswer,
+  ViewRequest,
+} from '../generations-contract.ts'
 import type { CliContext } from './context.ts'
 
 /** How long to wait for an engine to answer, in milliseconds. */
@@ -63,6 +74,16 @@ export interface Operations {
     readonly result: ActionsPage
   }
   readonly 'ops::dlq-discard': { readonly input: DiscardRequest; readonly result: DiscardResult }
+  readonly 'ops::projections': { readonly input: Record<string, never>; readonly result: ProjectionsList }
+  readonly 'ops::projections-show': { readonly input: ProjectionRequest; readonly result: ProjectionsList }
+  readonly 'ops::rebuild': { readonly input: RebuildRequest; readonly result: RebuildStarted }
+  readonly 'ops::rebuild-cancel': { readonly input: ProjectionRequest; readonly result: GenerationsChanged }
+  readonly 'ops::rollback': { readonly input: RollbackRequest; readonly result: GenerationsChanged }
+  readonly 'ops::prune': { readonly input: PruneRequest; readonly result: GenerationsChanged }
+  readonly 'ops::verify': { readonly input: ProjectionRequest; readonly result: RebuildStarted }
+  readonly 'ops::pause': { readonly input: ProjectionRequest; readonly result: GenerationsChanged }
+  readonly 'ops::resume': { readonly input: ProjectionRequest; readonly result: GenerationsChanged }
+  readonly 'ops::view': { readonly input: ViewRequest; readonly result: ViewAnswer }
 }
 
 /** Calls one operation of the running system. @throws CqrsError CQRS_ENGINE_UNREACHABLE, or {@link OperationFailed} */

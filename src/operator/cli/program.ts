@@ -11,9 +11,12 @@ import { doctorCommand } from './doctor.ts'
 import { engineCommand } from './engine.ts'
 import { eventsCommand } from './events.ts'
 import { OperationFailed } from './operations.ts'
+import { projectionsCommand, pruneCommand, rollbackCommand } from './projections.ts'
 import { queuesCommand } from './queues.ts'
+import { rebuildCommand, verifyCommand } from './rebuild.ts'
 import { statusCommand } from './status.ts'
 import { upCommand } from './up.ts'
+import { viewCommand } from './view.ts'
 import { workerCommand } from './worker.ts'
 import { workersCommand } from './workers.ts'
 
@@ -62,6 +65,12 @@ export function createProgram(context: CliContext): Command {
     auditCommand,
     actionsCommand,
     chaosCommand,
+    projectionsCommand,
+    rebuildCommand,
+    verifyCommand,
+    rollbackCommand,
+    pruneCommand,
+    viewCommand,
     doctorCommand,
   ]
   for (const make of commands) program.addCommand(make(context))

@@ -28,6 +28,8 @@ recorded and not sent yet. Lag is counted in events behind the head of the log. 
 State of a projection:
   live      it has everything
   behind    it is catching up
+  paused    an operator stopped it: "cqrs projections resume" lets it go on
+  frozen    what serves is of another version of the code; a rebuild takes its place
   parked    events failed: "cqrs dlq list" shows them
   no owner  no worker has its function, so nothing moves it
 
@@ -78,8 +80,10 @@ export function renderStatus({ app, head, takenAt, projections }: SystemStatus):
   return lines
 }
 
-function stateOf({ owned, lag, parked }: ProjectionStatus): string {
+function stateOf({ owned, lag, parked, paused, frozen, building }: ProjectionStatus): string {
   if (!owned) return 'no owner'
+  if (paused) return 'paused'
+  if (frozen) return building ? 'frozen, rebuilding' : 'frozen'
   if (lag > 0) return 'behind'
   return total(parked) > 0 ? 'parked' : 'live'
 }

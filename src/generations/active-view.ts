@@ -1,0 +1,92 @@
+import { CqrsError } from '../kernel/errors.ts'
+import type { EffectPlace, RecordedEffect, ViewStore } from '../projection/contract.ts'
+import { ViewDecorator } from '../projection/view-decorator.ts'
+
+/**
+ * The view of whichever generation is active: who sends effects and who decides on letters holds this one, and
+ * never learns of a swap. What changes effects waits while a swap is under way, so that it changes
+ * them where they are afterwards.
+ *
+ * While the active generation is of another version of the fold it is not touched: there is nothing to send
+ * and nothing to decide.
+ */
+export class ActiveView extends ViewDecorator {
+  readonly #projection: string
+  #swap: Promise<unknown> = Promise.resolve()
+  #current: ViewStore | undefined
+  #paused = false
+
+  constructor(projection: string) {
+    super()
+    this.#projection = projection
+  }
+
+  /** @throws CqrsError CQRS_VIEW_BEHIND while the active generation is of another version */
+  protected override get view(): ViewStore {
+    if (this.#current) return this.#current
+    throw new CqrsError(
+      'CQRS_VIEW_BEHIND',
+      `The view ${this.#projection} of this version of the app is not active yet; wait for its rebuild (cqrs projections).`,
+    )
+  }
+
+  /** Makes another view the current one after `prepare`; nothing is sent or decided meanwhile. */
+  async become(view: ViewStore | undefined, prepare: () => Promise<void> = async () => undefined) {
+    const swap = (async () => {
+      await prepare()
+      this.#current = view
+    })()
+    this.#swap = swap.catch(() => undefined)
+    await swap
+  }
+
+  /** Whether effects stay where they are. */
+  pause(paused: boolean): void {
+    this.#paused = paused
+  }
+
+  get current(): ViewStore | undefined {
+    return this.#current
+  }
+
+  override async pendingEffects(limit: number): Promise<RecordedEffect[]> {
+    await this.#swap
+    return this.#paused || !this.#current ? [] : this.view.pendingEffects(limit)
+  }
+
+  override async nextDueAt(): Promise<number | undefined> {
+    return this.#paused ? undefined : this.#current?.nextDueAt()
+  }
+
+  override async letters(options: { after: number; limit: number }) {
+    return this.#current?.letters(options) ?? []
+  }
+
+  override async deadEffects(
+    limit: number,
+    idempotencyKey?: string,
+    after?: EffectPlace,
+  ): Promise<RecordedEffect[]> {
+    return this.#current?.deadEffects(limit, idempotencyKey, after) ?? []
+  }
+
+  override async effectsSent(idempotencyKeys: readonly string[]): Promise<void> {
+    await this.#swap
+    return this.view.effectsSent(idempotencyKeys)
+  }
+
+  override async effectFailed(key: string, failure: { attempts: number; error: string; at: string }) {
+    await this.#swap
+    return this.view.effectFailed(key, failure)
+  }
+
+  override async redriveEffects(idempotencyKey?: string): Promise<number> {
+    await this.#swap
+    return this.view.redriveEffects(idempotencyKey)
+  }
+
+  override async discardEffect(key: string, discard: { by: string; reason: string; at: string }) {
+    await this.#swap
+    return this.view.discardEffect(key, discard)
+  }
+}

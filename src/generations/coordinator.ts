@@ -1,0 +1,146 @@
+import type { Logger } from 'pino'
+import { reached } from '../boundaries.ts'
+import type { ControlStore, Generation, ProjectionControl } from '../control/contract.ts'
+import { isUnderWay } from '../control/machine.ts'
+import { CqrsError } from '../kernel/errors.ts'
+import type { ProjectionDefinition } from '../kernel/projection.ts'
+import { isParity, type ParityReport } from '../projection/parity.ts'
+import { fits, type Place, placesOf, type ViewHouse } from './place.ts'
+
+export interface CoordinatorOptions {
+  readonly projection: ProjectionDefinition
+  readonly control: ControlStore
+  readonly house: ViewHouse
+  /** Compares two generations, at the same position if they come to stand at one. */
+  compare(before: readonly Place[], after: readonly Place[]): Promise<ParityReport>
+  readonly log: Logger
+}
+
+/**
+ * What is decided for a projection as a whole, by the process that owns its first unit: a rebuild because the
+ * code has changed, the comparison, the swap. It holds nothing: whoever comes next reads the control store
+ * and goes on.
+ */
+export class Coordinator {
+  readonly #options: CoordinatorOptions
+  #comparing: number | undefined
+  #at: ProjectionControl | undefined
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options
+  }
+
+  /** Does what can be done by now; called often. */
+  async reconcile(): Promise<void> {
+    const { projection, control } = this.#options
+    const state = await control.projection(projection.name)
+    if (!state || state === this.#at) return
+    const active = state.generations.find((one) => one.state === 'active')
+    if (!active) return
+    await this.#followTheCode(state, active)
+    let waits = false
+    for (const generation of state.generations) waits = (await this.#advance(generation, active)) || waits
+    if (!waits) this.#at = state
+  }
+
+  /**
+   * The code is newer than what serves: it is built anew, once. What was rolled back from is left alone: a
+   * generation that fits the code and is `previous` is there because an operator wanted the other one.
+   */
+  async #followTheCode(state: ProjectionControl, active: Generation): Promise<void> {
+    const { projection, control, log } = this.#options
+    const { name, version, partitions } = projection
+    for (const generation of state.generations) {
+      const outdated = isUnderWay(generation.state) && !fits(generation, projection)
+      if (outdated && generation.version <= version)
+        await control.move(name, generation.generation, 'cancelling')
+    }
+    if (fits(active, projection) || active.version > version) return
+    const known = state.generations.some(
+      (one) =>
+        fits(one, projection) && one.state !== 'retired' && one.state !== 'verified' && one.state !== 'side',
+    )
+    if (known) return
+    await control.request({ projection: name, version, partitions, purpose: 'serve', by: 'cqrs' })
+    log.info(
+      { version, partitions, servedVersion: active.version },
+      'the code has another version of this view than the one that serves; building it anew',
+    )
+  }
+
+  /** @returns true if it waits for something that the control store will not tell of */
+  async #advance(generation: Generation, active: Generation): Promise<boolean> {
+    const { projection, control, log } = this.#options
+    const { state, purpose, parts } = generation
+    const move = (to: 'ready' | 'side' | 'verified' | 'failed', error?: string) =>
+      control.move(projection.name, generation.generation, to, error === undefined ? {} : { error })
+    if (state === 'building' && purpose === 'inspect') {
+      if (parts.every(({ phase }) => phase === 'following')) await move('side')
+    } else if (state === 'building') {
+      if (parts.every(({ leading }) => leading) && (await move('ready'))) {
+        reached('generation-ready', projection.name)
+      }
+    } else if (state === 'ready' && !generation.report) {
+      this.#compare(generation, active)
+    } else if (state === 'ready' && purpose === 'verify') {
+      await move('verified')
+    } else if (
+      state === 'ready' &&
+      generation.requireParity &&
+      !isParity(generation.report as ParityReport)
+    ) {
+      await move('failed', 'It differs from the active generation, and parity was required.')
+    } else if (state === 'ready' || state === 'returning') {
+      const { kind } = await control.swap(projection.name, generation.generation)
+      if (kind === 'not-yet') return true
+      if (kind === 'swapped') reached('generation-swapped', projection.name)
+      if (kind === 'swapped')
+        log.info({ generation: generation.generation, was: state }, 'swapped a generation in')
+    } else if (state === 'cancelling' || state === 'pruning') {
+      await this.#removeStrange(generation)
+    }
+    return false
+  }
+
+  #compare(generation: Generation, active: Generation): void {
+    const { projection, control, compare, log } = this.#options
+    if (this.#comparing === generation.generation) return
+    this.#comparing = generation.generation
+    compare(placesOf(active, projection), placesOf(generation, projection))
+      .then((report) => control.report(projection.name, generation.generation, report))
+      .catch((error) => {
+        log.error({ err: error }, 'The generations could not be compared; it is tried again')
+        // The next look begins another comparison.
+        this.#at = undefined
+      })
+      .finally(() => {
+        this.#comparing = undefined
+      })
+  }
+
+  /** Parts that no unit of this code is for. */
+  async #removeStrange(generation: Generation): Promise<void> {
+    const { projection, control, house } = this.#options
+    if (generation.partitions === projection.partitions) return
+    for (const place of placesOf(generation, projection)) {
+      await house.remove(place)
+      await control.gone(projection.name, generation.generation, place.partition.index)
+    }
+  }
+}
+
+/**
+ * Refuses code that is older than the view: its handlers cannot go on from documents of a later version.
+ *
+ * @throws CqrsError CQRS_VIEW_NEWER that says what to do
+ */
+export function assertNotOlder(state: ProjectionControl, { name, version }: ProjectionDefinition): void {
+  const active = state.generations.find((one) => one.state === 'active')
+  if (!active || active.version <= version) return
+  throw new CqrsError(
+    'CQRS_VIEW_NEWER',
+    `The view ${name} is served in version ${active.version}, but the app defines version ${version}. Run the app that ` +
+      `has version ${active.version}; or, while that one runs, go back with "cqrs rollback ${name} --force"; or give ` +
+      `this fold version ${active.version + 1}, and it is built anew.`,
+  )
+}

@@ -1,0 +1,116 @@
+import type { Logger } from 'pino'
+import type { ControlStore, Generation, PartPhase, ProjectionControl } from '../control/contract.ts'
+import type { ProjectionUnit } from '../kernel/unit.ts'
+import {
+  type Build,
+  type BuildProgress,
+  fits,
+  type Place,
+  placesOfStreams,
+  type StartBuild,
+  type ViewHouse,
+} from './place.ts'
+
+export interface PartBuildsOptions {
+  readonly unit: ProjectionUnit
+  readonly control: ControlStore
+  readonly house: ViewHouse
+  readonly startBuild: StartBuild
+  readonly log: Logger
+}
+
+/** States in which nothing of a generation is needed any more, its files included. */
+const UNWANTED = ['cancelling', 'pruning', 'verified']
+
+/** The parts of generations that this process builds for one unit, and those that it takes away. */
+export class PartBuilds {
+  readonly #options: PartBuildsOptions
+  readonly #running = new Map<number, Build>()
+
+  constructor(options: PartBuildsOptions) {
+    this.#options = options
+  }
+
+  /** Begins what is to be built, ends what is not, and removes what is unwanted. */
+  async reconcile(state: ProjectionControl, active: Generation | undefined): Promise<void> {
+    for (const [generation, build] of this.#running) {
+      const found = state.generations.find((one) => one.generation === generation)
+      if (found?.state === 'building') continue
+      this.#running.delete(generation)
+      await build.stop()
+    }
+    for (const generation of state.generations) {
+      if (generation.partitions !== this.#options.unit.partition.count) continue
+      if (UNWANTED.includes(generation.state)) await this.#remove(generation)
+      else if (this.#isToBeBuilt(generation)) this.#begin(generation, active)
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#running.values()].map((build) => build.stop()))
+    this.#running.clear()
+  }
+
+  #isToBeBuilt(generation: Generation): boolean {
+    const { projection, partition } = this.#options.unit
+    const phase = generation.parts[partition.index]?.phase
+    return generation.state === 'building' && fits(generation, projection) && phase !== 'following'
+  }
+
+  #begin(generation: Generation, active: Generation | undefined): void {
+    const { unit, startBuild, log } = this.#options
+    if (this.#running.has(generation.generation)) return
+    const { projection, partition } = unit
+    const frozen = active && !fits(active, projection)
+    const owing =
+      active && generation.purpose === 'serve' ? placesOfStreams(active, projection, partition).places : []
+    const order = {
+      place: this.#place(generation),
+      // What the active generation has settled is settled; where it stands the new one takes over.
+      until: generation.until ?? (frozen ? 'owing' : 'head'),
+      owing,
+    } as const
+    log.info({ generation: generation.generation, purpose: generation.purpose }, 'building a generation')
+    const build = startBuild(order, {
+      onProgress: (progress) => void this.#note(generation, progress.phase, progress),
+      onDone: (position) => void this.#finish(generation, position, frozen === true),
+    })
+    this.#running.set(generation.generation, build)
+  }
+
+  async #finish(generation: Generation, position: number, frozen: boolean): Promise<void> {
+    const { unit, control } = this.#options
+    const done = { position, target: position, eventsPerSecond: 0, error: undefined }
+    await this.#note(generation, 'following', done)
+    this.#running.delete(generation.generation)
+    // Nobody moves a frozen generation, so what has reached it leads.
+    if (!frozen || generation.purpose === 'inspect') return
+    await control.lead(unit.projection.name, generation.generation, unit.partition.index, true)
+  }
+
+  async #note(
+    { generation }: Generation,
+    phase: PartPhase,
+    progress: Omit<BuildProgress, 'phase'>,
+  ): Promise<void> {
+    const { unit, control, log } = this.#options
+    try {
+      await control.progress(unit.projection.name, generation, unit.partition.index, { ...progress, phase })
+    } catch (error) {
+      log.warn({ err: error, generation }, 'The progress of a build could not be noted')
+    }
+  }
+
+  async #remove(generation: Generation): Promise<void> {
+    const { unit, control, house, log } = this.#options
+    if (generation.parts[unit.partition.index]?.phase === 'gone' && generation.state === 'verified') return
+    await house.remove(this.#place(generation))
+    await control.gone(unit.projection.name, generation.generation, unit.partition.index)
+    log.info({ generation: generation.generation, was: generation.state }, 'a generation is removed')
+  }
+
+  #place({ generation, version }: Generation): Place {
+    const { projection, partition } = this.#options.unit
+    return { projection, generation, version, partition }
+  }
+}

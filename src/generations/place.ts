@@ -1,0 +1,81 @@
+import type { Generation } from '../control/contract.ts'
+import type { Partition } from '../kernel/partition.ts'
+import type { Position } from '../kernel/position.ts'
+import type { ProjectionDefinition } from '../kernel/projection.ts'
+import type { ViewStore } from '../projection/contract.ts'
+
+/** One part of one generation of a view. */
+export interface Place {
+  readonly projection: ProjectionDefinition
+  readonly generation: number
+  /** Of the fold that made it, or is to make it. */
+  readonly version: number
+  readonly partition: Partition
+}
+
+/** Where parts of views lie; each of them is written by the process that owns the unit. */
+export interface ViewHouse {
+  open(place: Place): ViewStore
+  /** Removes a part for good. No-op if there is none. */
+  remove(place: Place): Promise<void>
+}
+
+/** A part that is being built from the log, somewhere beside the live views. */
+export interface Build {
+  /** Ends it; what was committed stays, and another build goes on from there. */
+  stop(): Promise<void>
+}
+
+/** What is to be built. */
+export interface BuildOrder {
+  readonly place: Place
+  /** Where it ends: a position; where `owing` stands, which nobody moves; or near the head of the log. */
+  readonly until: Position | 'owing' | 'head'
+  /** The part, or all parts, of the active generation that owes the effects; none if effects are of no matter. */
+  readonly owing: readonly Place[]
+}
+
+export interface BuildEvents {
+  onProgress(progress: BuildProgress): void
+  /** The part is where it was to be; it is closed. */
+  onDone(position: Position): void
+}
+
+export interface BuildProgress {
+  readonly phase: 'folding' | 'indexing'
+  readonly position: Position
+  readonly target: Position
+  readonly eventsPerSecond: number
+  readonly error: string | undefined
+}
+
+export type StartBuild = (order: BuildOrder, events: BuildEvents) => Build
+
+/** Whether the code at hand can fold a generation: it has the same version, and as many partitions. */
+export function fits(generation: Generation, { version, partitions }: ProjectionDefinition): boolean {
+  return generation.version === version && generation.partitions === partitions
+}
+
+/** The places of a generation's parts, in order. */
+export function placesOf(
+  { generation, version, partitions: count }: Generation,
+  projection: ProjectionDefinition,
+): Place[] {
+  return Array.from({ length: count }, (_, index) => ({
+    projection,
+    generation,
+    version,
+    partition: { index, count },
+  }))
+}
+
+/** The place of the part that holds the same streams, or all of them if they are split otherwise. */
+export function placesOfStreams(
+  generation: Generation,
+  projection: ProjectionDefinition,
+  partition: Partition,
+): { places: Place[]; aligned: boolean } {
+  const places = placesOf(generation, projection)
+  const aligned = generation.partitions === partition.count
+  return { places: aligned ? [places[partition.index] as Place] : places, aligned }
+}

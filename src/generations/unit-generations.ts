@@ -1,0 +1,262 @@
+import type { Logger } from 'pino'
+import { reached } from '../boundaries.ts'
+import type { ControlStore, Generation, ProjectionControl } from '../control/contract.ts'
+import { isUnderWay } from '../control/machine.ts'
+import type { Position } from '../kernel/position.ts'
+import type { ProjectionUnit } from '../kernel/unit.ts'
+import type { EventLog } from '../log/contract.ts'
+import type { Discarded, ViewStore } from '../projection/contract.ts'
+import { owedAmong, takeOver } from '../projection/duty.ts'
+import type { Projector, StepOutcome } from '../projection/projector.ts'
+import type { Followed } from '../projection/runner.ts'
+import { WithholdingView } from '../projection/withholding-view.ts'
+import { ActiveView } from './active-view.ts'
+import { PartBuilds } from './part-builds.ts'
+import { fits, type Place, placesOfStreams, type StartBuild, type ViewHouse } from './place.ts'
+
+export interface UnitGenerationsOptions {
+  readonly unit: ProjectionUnit
+  readonly control: ControlStore
+  readonly events: EventLog
+  readonly house: ViewHouse
+  /** Makes the projector of one generation of the unit. */
+  projector(view: ViewStore, givenUp: (position: Position) => Discarded | undefined): Projector
+  readonly startBuild: StartBuild
+  readonly now: () => number
+  readonly log: Logger
+}
+
+/** A generation of the unit that this process keeps up to date. */
+interface Member {
+  readonly generation: number
+  readonly store: ViewStore
+  readonly projector: Projector
+  givenUp: ReadonlyMap<Position, Discarded>
+}
+
+/**
+ * All generations of one unit, as one thing to a runner: the active one, which serves and owes effects; the one that
+ * is built and close to it; and the previous one, kept for a rollback. Every method takes its turn in the runner, so
+ * that nothing moves while a generation comes, goes or takes over.
+ *
+ * The order of each step is what keeps a swap invisible to readers: who **leads** moves first, and the active
+ * generation never goes beyond it. So whenever the swap is committed, by whichever process, the generation
+ * that readers find afterwards is at least as far as the one they had.
+ */
+export class UnitGenerations implements Followed {
+  readonly #options: UnitGenerationsOptions
+  readonly #members = new Map<number, Member>()
+  readonly #builds: PartBuilds
+  /** Of the active generation, for those who send and decide. */
+  readonly view: ActiveView
+  /** As it was last read; what it says of who is followed holds from the next {@link reconcile} on. */
+  #state: ProjectionControl | undefined
+  #reconciled: ProjectionControl | undefined
+
+  constructor(options: UnitGenerationsOptions) {
+    this.#options = options
+    this.view = new ActiveView(options.unit.name)
+    this.#builds = new PartBuilds(options)
+  }
+
+  /** Brings what this process does in step with what the control store says. */
+  async reconcile(): Promise<void> {
+    const { unit, control } = this.#options
+    const state = await control.projection(unit.projection.name)
+    if (!state || state === this.#reconciled) return
+    const active = state.generations.find((one) => one.state === 'active')
+    this.view.pause(state.paused)
+    await this.#activate(state, active)
+    for (const generation of state.generations) await this.#keep(generation, active)
+    for (const member of [...this.#members.values()]) {
+      if (
+        !state.generations.some(
+          (one) => one.generation === member.generation && this.#isFollowed(one, active),
+        )
+      ) {
+        await this.#leave(member)
+      }
+    }
+    await this.#builds.reconcile(state, active)
+    this.#state = state
+    // Last, so that what failed is tried again.
+    this.#reconciled = state
+  }
+
+  /** Whether {@link reconcile} has something to do. */
+  async isStale(): Promise<boolean> {
+    const { unit, control } = this.#options
+    return (await control.projection(unit.projection.name)) !== this.#reconciled
+  }
+
+  async position(): Promise<Position> {
+    return (await this.#active()?.projector.position()) ?? 0
+  }
+
+  async step(): Promise<StepOutcome> {
+    const state = this.#state
+    const active = this.#active()
+    if (!state || !active || state.paused) return 'at-head'
+    const outcomes: StepOutcome[] = []
+    let bound = Number.MAX_SAFE_INTEGER
+    for (const generation of state.generations) {
+      if (generation.generation === active.generation) continue
+      const leads = generation.parts[this.#options.unit.partition.index]?.leading === true
+      const member = this.#members.get(generation.generation)
+      const comes = isUnderWay(generation.state) || generation.state === 'returning'
+      if (!comes || generation.purpose === 'inspect') continue
+      // Another process made it lead and does not any more, e.g. one of a newer version: nobody may pass it.
+      if (leads && !member) return 'at-head'
+      if (!member) continue
+      outcomes.push(await member.projector.step())
+      const position = await member.projector.position()
+      if (leads) bound = Math.min(bound, position)
+      else if (position >= (await active.projector.position())) {
+        await this.#lead(generation.generation)
+        bound = Math.min(bound, position)
+      }
+    }
+    outcomes.push(await active.projector.step(bound))
+    const upTo = await active.projector.position()
+    for (const { generation, state: kept } of state.generations) {
+      if (kept === 'previous')
+        outcomes.push((await this.#members.get(generation)?.projector.step(upTo)) ?? 'at-head')
+    }
+    return outcomes.find((outcome) => outcome !== 'at-head') ?? 'at-head'
+  }
+
+  async retryDue(limit?: number): Promise<number> {
+    if (this.#state?.paused) return 0
+    let applied = 0
+    for (const member of this.#members.values()) applied += await member.projector.retryDue(limit)
+    return applied
+  }
+
+  async redrive(position: Position): Promise<boolean> {
+    return (await this.#active()?.projector.redrive(position)) ?? false
+  }
+
+  async retry(position: Position): Promise<number> {
+    return (await this.#active()?.projector.retry(position)) ?? 0
+  }
+
+  /** Gives an event up in the active generation, and in the others if it is parked there as well. */
+  async discard(position: Position, by: string, reason: string): Promise<boolean> {
+    const active = this.#active()
+    if (!active || !(await active.projector.discard(position, by, reason))) return false
+    for (const member of this.#members.values()) {
+      if (member === active) continue
+      member.givenUp = await this.#givenUp(active.store)
+      await member.projector.discard(position, by, reason)
+    }
+    return true
+  }
+
+  /** Ends the builds and closes all views. */
+  async close(): Promise<void> {
+    await this.#builds.close()
+    for (const member of this.#members.values()) await member.store.close()
+    this.#members.clear()
+  }
+
+  #active(): Member | undefined {
+    const active = this.#state?.generations.find(({ state }) => state === 'active')
+    return active && this.#members.get(active.generation)
+  }
+
+  /** Sees to it that the active generation owes; this happens once for each swap, however often it is begun. */
+  async #activate(state: ProjectionControl, active: Generation | undefined): Promise<void> {
+    const { unit, control, house, events, now, log } = this.#options
+    const { projection, partition } = unit
+    if (!active || !fits(active, projection)) {
+      await this.view.become(undefined)
+      return
+    }
+    const known = this.#members.get(active.generation)
+    const settled = state.swaps === 0 || state.takenOver.get(partition.index) === state.swaps
+    if (known && this.view.current === known.store && settled) return
+    const place = { projection, generation: active.generation, version: active.version, partition }
+    const member = known ?? this.#enter(place)
+    const outgoing = state.generations.find(({ generation }) => generation === state.outgoing)
+    await this.view.become(member.store, async () => {
+      if (!outgoing || settled) return
+      const { places, aligned } = placesOfStreams(outgoing, projection, partition)
+      const opened = places.map((one) => ({ one, member: this.#memberAt(one) }))
+      const parts = opened.map(({ one, member }) => member?.store ?? house.open(one))
+      try {
+        await takeOver(member.store, {
+          parts,
+          aligned,
+          partition,
+          log: events,
+          swap: state.swaps,
+          now: now(),
+        })
+      } finally {
+        for (const [index, { member }] of opened.entries()) if (!member) await parts[index]?.close()
+      }
+      reached('effects-taken-over', projection.name)
+      await control.tookOver(projection.name, partition.index, state.swaps)
+      reached('takeover-noted', projection.name)
+      log.info({ generation: active.generation, from: outgoing.generation }, 'another generation is active')
+    })
+    member.givenUp = await this.#givenUp(member.store)
+  }
+
+  async #keep(generation: Generation, active: Generation | undefined): Promise<void> {
+    if (this.#members.has(generation.generation) || !this.#isFollowed(generation, active)) return
+    const { projection, partition } = this.#options.unit
+    const place = { projection, generation: generation.generation, version: generation.version, partition }
+    const member = this.#enter(place)
+    const owing = this.#members.get((active as Generation).generation)?.store
+    if (!owing) return
+    member.givenUp = await this.#givenUp(owing)
+  }
+
+  /** Whether a generation, besides the active one, moves with it in this process. */
+  #isFollowed(generation: Generation, active: Generation | undefined): boolean {
+    const { projection, partition } = this.#options.unit
+    if (!active || !fits(generation, projection) || !fits(active, projection)) return false
+    if (['active', 'previous', 'returning'].includes(generation.state)) return true
+    const built = generation.parts[partition.index]?.phase === 'following'
+    return built && generation.purpose !== 'inspect' && isUnderWay(generation.state)
+  }
+
+  #enter(place: Place): Member {
+    const { house, events, projector } = this.#options
+    const store = house.open(place)
+    // Who owes is asked for each time: it changes with a swap.
+    const view = new WithholdingView(store, async (positions) => {
+      const owing = this.view.current
+      if (!owing) return new Set(positions)
+      return owing === store ? 'self' : owedAmong(positions, [owing], events)
+    })
+    const member: Member = {
+      generation: place.generation,
+      store,
+      projector: projector(view, (position) => member.givenUp.get(position)),
+      givenUp: new Map(),
+    }
+    this.#members.set(place.generation, member)
+    return member
+  }
+
+  async #leave(member: Member): Promise<void> {
+    this.#members.delete(member.generation)
+    await member.store.close()
+  }
+
+  #memberAt({ generation, partition }: Place): Member | undefined {
+    return partition.count === this.#options.unit.partition.count ? this.#members.get(generation) : undefined
+  }
+
+  async #givenUp(active: ViewStore): Promise<Map<Position, Discarded>> {
+    return new Map((await active.discarded()).map((discarded) => [discarded.event.position, discarded]))
+  }
+
+  async #lead(generation: number): Promise<void> {
+    const { unit, control } = this.#options
+    await control.lead(unit.projection.name, generation, unit.partition.index, true)
+    this.#state = await control.projection(unit.projection.name)
+  }
+}

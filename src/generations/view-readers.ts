@@ -1,0 +1,114 @@
+import type { ControlStore, Generation } from '../control/contract.ts'
+import type { App } from '../kernel/app.ts'
+import { CqrsError } from '../kernel/errors.ts'
+import type { ProjectionDefinition } from '../kernel/projection.ts'
+import type { ReadableView } from '../projection/contract.ts'
+import { type QueriedView, wholeView } from '../projection/partitioned-view.ts'
+import { type Place, placesOf } from './place.ts'
+
+export interface ViewReadersOptions {
+  readonly app: App
+  readonly control: ControlStore
+  open(place: Place): ReadableView
+}
+
+/** One generation of a view, open for reading. */
+export interface ReadableGeneration {
+  readonly generation: Generation
+  /** All parts as one. */
+  readonly view: QueriedView
+  readonly parts: readonly ReadableView[]
+}
+
+interface Opened extends ReadableGeneration {
+  /** Who reads at the moment. */
+  readers: number
+}
+
+/**
+ * Opens views for reading, in any process. Each use reads one generation from beginning to end: the one that
+ * is active when it begins, unless another one is named. One that is not active any more is closed when its last
+ * reader is done.
+ */
+export class ViewReaders {
+  readonly #options: ViewReadersOptions
+  readonly #opened = new Map<string, Map<number, Opened>>()
+
+  constructor(options: ViewReadersOptions) {
+    this.#options = options
+  }
+
+  /**
+   * @param projection its name
+   * @param generation its number; the active one if left out
+   * @throws CqrsError CQRS_UNKNOWN_PROJECTION; CQRS_NOT_FOUND if there is no such generation, or not all of it is there
+   */
+  async use<Result>(
+    projection: string,
+    read: (generation: ReadableGeneration) => Promise<Result>,
+    generation?: number,
+  ): Promise<Result> {
+    const definition = findProjection(this.#options.app, projection)
+    const state = await this.#options.control.projection(projection)
+    const wanted = state?.generations.find((one) =>
+      generation === undefined ? one.state === 'active' : one.generation === generation,
+    )
+    if (!wanted || !isReadable(wanted)) throw notThere(projection, generation)
+    const opened = this.#open(wanted, definition)
+    this.#closeOthers(projection, wanted.generation)
+    opened.readers += 1
+    try {
+      return await read(opened)
+    } finally {
+      opened.readers -= 1
+    }
+  }
+
+  close(): void {
+    for (const generations of this.#opened.values()) {
+      for (const { parts } of generations.values()) for (const part of parts) part.close()
+    }
+    this.#opened.clear()
+  }
+
+  #open(generation: Generation, definition: ProjectionDefinition): Opened {
+    const ofProjection = this.#opened.get(definition.name) ?? new Map<number, Opened>()
+    this.#opened.set(definition.name, ofProjection)
+    const known = ofProjection.get(generation.generation)
+    if (known) return known
+    const parts = placesOf(generation, definition).map((place) => this.#options.open(place))
+    const opened = { generation, view: wholeView(parts), parts, readers: 0 }
+    ofProjection.set(generation.generation, opened)
+    return opened
+  }
+
+  #closeOthers(projection: string, current: number): void {
+    const ofProjection = this.#opened.get(projection) ?? new Map<number, Opened>()
+    for (const [generation, { parts, readers }] of ofProjection) {
+      if (generation === current || readers > 0) continue
+      ofProjection.delete(generation)
+      for (const part of parts) part.close()
+    }
+  }
+}
+
+/** @throws CqrsError CQRS_UNKNOWN_PROJECTION that names those there are */
+export function findProjection({ projections }: App, name: string): ProjectionDefinition {
+  const found = projections.get(name)
+  if (found) return found
+  const known = [...projections.keys()].join(', ')
+  throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${name}; there are: ${known}.`)
+}
+
+/** Whether all its parts are there, complete up to some position. */
+function isReadable({ state, parts }: Generation): boolean {
+  if (state === 'cancelling' || state === 'pruning' || state === 'verified') return false
+  return parts.every(({ phase }) => phase === 'following')
+}
+
+function notThere(projection: string, generation: number | undefined): CqrsError {
+  return new CqrsError(
+    'CQRS_NOT_FOUND',
+    `${projection} has no generation ${generation ?? ''} that can be read; "cqrs projections show ${projection}" lists them.`,
+  )
+}

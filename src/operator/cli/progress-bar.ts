@@ -1,0 +1,35 @@
+import type { GenerationDetails } from '../generations-contract.ts'
+import { count } from './table.ts'
+
+const WIDTH = 30
+
+/** `████░░░░` for a part of a whole. */
+export function bar(part: number, whole: number): string {
+  const filled = whole === 0 ? WIDTH : Math.min(WIDTH, Math.floor((WIDTH * part) / whole))
+  return '█'.repeat(filled) + '░'.repeat(WIDTH - filled)
+}
+
+/** How a generation stands, on one line. */
+export function progressLine(name: string, one: GenerationDetails): string {
+  const { generation, state, phase, position, target, eventsPerSecond, secondsLeft, error } = one
+  const doing = state === 'building' ? phase : state
+  const speed = eventsPerSecond > 0 ? `, ${count(Math.round(eventsPerSecond))} events/s` : ''
+  const left = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`
+  const trouble = error === null ? '' : `: ${error}`
+  return `${name} generation ${generation}: ${doing}, ${count(position)} of ${count(target)}${speed}${left}${trouble}`
+}
+
+/** 3725 as `1 h 2 min`. */
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`
+}
+
+/** 1536 as `1.5 KB`. */
+export function bytes(value: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+  let [amount, unit] = [value, 0]
+  while (amount >= 1_024 && unit < units.length - 1) [amount, unit] = [amount / 1_024, unit + 1]
+  return `${unit === 0 ? amount : amount.toFixed(1)} ${units[unit]}`
+}

@@ -1,0 +1,164 @@
+import { Command } from 'commander'
+import type {
+  GenerationDetails,
+  GenerationsChanged,
+  ProjectionDetails,
+  ProjectionsList,
+} from '../generations-contract.ts'
+import type { CliContext } from './context.ts'
+import { withOperations } from './operations.ts'
+import { bytes, progressLine } from './progress-bar.ts'
+import { type Column, count, layOut } from './table.ts'
+import { wholeNumber } from './values.ts'
+
+/** `cqrs projections`. */
+export function projectionsCommand(context: CliContext): Command {
+  /** The option belongs to the command and to those below it. */
+  const isJson = (command: Command) => command.optsWithGlobals<{ json?: boolean }>().json
+  const list = async (_options: object, command: Command) =>
+    withOperations(context, async (call) =>
+      print(context, await call('ops::projections', {}), isJson(command)),
+    )
+  const act = (
+    name: string,
+    description: string,
+    operation: 'ops::pause' | 'ops::resume' | 'ops::rebuild-cancel',
+  ) =>
+    new Command(name)
+      .description(description)
+      .argument('<projection>', 'its name')
+      .action((projection: string) =>
+        withOperations(context, async (call) => {
+          await call(operation, { projection })
+          context.print(`${projection}: ${DONE[operation]}`)
+        }),
+      )
+  return new Command('projections')
+    .description(
+      'Show the generations of every view: which serves, which is built, what they take on the disk.',
+    )
+    .option('--json', 'print the answer as JSON')
+    .action(list)
+    .addCommand(
+      new Command('list')
+        .description('Show the generations of every view.')
+        .option('--json', 'print the answer as JSON')
+        .action(list),
+    )
+    .addCommand(
+      new Command('show')
+        .description('Show the generations of one view, with progress and differences.')
+        .argument('<projection>', 'its name')
+        .option('--json', 'print the answer as JSON')
+        .action(async (projection: string, _options: object, command: Command) =>
+          withOperations(context, async (call) =>
+            print(context, await call('ops::projections-show', { projection }), isJson(command)),
+          ),
+        ),
+    )
+    .addCommand(act('pause', 'Stop applying events to a view and sending its effects.', 'ops::pause'))
+    .addCommand(act('resume', 'Let a paused projection go on.', 'ops::resume'))
+    .addCommand(act('cancel', 'Give up what is being built of a view.', 'ops::rebuild-cancel'))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cqrs projections
+  cqrs projections show inventory-list
+  cqrs projections pause inventory-alert`,
+    )
+}
+
+const DONE = {
+  'ops::pause': 'paused; "cqrs projections resume" lets it go on',
+  'ops::resume': 'goes on',
+  'ops::rebuild-cancel': 'what was being built is given up',
+}
+
+/** `cqrs rollback`. */
+export function rollbackCommand(context: CliContext): Command {
+  return new Command('rollback')
+    .description('Let the generation serve again that served before the last rebuild.')
+    .argument('<projection>', 'its name')
+    .option('--force', 'return to another version of the fold, though it is behind')
+    .option('--json', 'print the answer as JSON')
+    .addHelpText('after', '\nExamples:\n  cqrs rollback inventory-list')
+    .action(async (projection: string, { force, json }: { force?: boolean; json?: boolean }) =>
+      withOperations(context, async (call) => {
+        const answer = await call('ops::rollback', { projection, ...(force && { force }) })
+        if (json) context.print(JSON.stringify(answer))
+        else context.print(`${projection}: returns to generation ${answer.generations[0]?.generation}`)
+      }),
+    )
+}
+
+/** `cqrs prune`. */
+export function pruneCommand(context: CliContext): Command {
+  return new Command('prune')
+    .description('Remove generations that do not serve: earlier ones, failed ones, those for inspection.')
+    .argument('[projection]', 'all if left out')
+    .option('--generation <number>', 'only this one', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--keep-previous', 'leave the one that "cqrs rollback" returns to')
+    .option('--json', 'print the answer as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cqrs prune --keep-previous\n  cqrs prune inventory-list --generation 3',
+    )
+    .action(
+      async (
+        projection: string | undefined,
+        options: { generation?: number; keepPrevious?: boolean; json?: boolean },
+      ) =>
+        withOperations(context, async (call) => {
+          const { json, ...rest } = options
+          const answer = await call('ops::prune', {
+            ...rest,
+            ...(projection !== undefined && { projection }),
+          })
+          context.print(json ? JSON.stringify(answer) : pruned(answer))
+        }),
+    )
+}
+
+function pruned({ generations }: GenerationsChanged): string {
+  if (generations.length === 0) return 'Nothing to remove.'
+  return `Removing ${generations.map(({ projection, generation }) => `${projection} ${generation}`).join(', ')}.`
+}
+
+function print(context: CliContext, list: ProjectionsList, json: boolean | undefined): void {
+  if (json) context.print(JSON.stringify(list, null, 2))
+  else for (const line of renderProjections(list)) context.print(line)
+}
+
+interface Row extends GenerationDetails {
+  readonly projection: ProjectionDetails
+}
+
+const COLUMNS: readonly Column<Row>[] = [
+  { title: 'PROJECTION', cell: ({ projection }) => projection.name },
+  { title: 'GENERATION', align: 'right', cell: ({ generation }) => String(generation) },
+  { title: 'VERSION', align: 'right', cell: ({ version }) => String(version) },
+  { title: 'PARTS', align: 'right', cell: ({ partitions }) => String(partitions) },
+  { title: 'STATE', cell: ({ state, purpose, projection }) => describeState(state, purpose, projection) },
+  { title: 'POSITION', align: 'right', cell: ({ position }) => count(position) },
+  { title: 'DISK', align: 'right', cell: (row) => bytes(row.bytes) },
+]
+
+/** The generations for people, line by line. */
+export function renderProjections({ projections }: ProjectionsList): string[] {
+  const rows = projections.flatMap((projection) =>
+    projection.generations.map((generation) => ({ ...generation, projection })),
+  )
+  const lines = layOut(COLUMNS, rows)
+  for (const { projection, ...generation } of rows) {
+    if (generation.state === 'building' || generation.error !== null) {
+      lines.push('', progressLine(projection.name, generation))
+    }
+  }
+  return lines
+}
+
+function describeState(state: string, purpose: string, { paused, frozen }: ProjectionDetails): string {
+  if (state === 'active') return paused ? 'active, paused' : frozen ? 'active, frozen' : 'active'
+  return state === 'building' && purpose !== 'serve' ? `building to ${purpose}` : state
+}

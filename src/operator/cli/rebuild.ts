@@ -1,0 +1,153 @@
+import { Command } from 'commander'
+import { EXIT } from '../../supervisor/exit-codes.ts'
+import type { GenerationDetails, RebuildRequest } from '../generations-contract.ts'
+import type { CliContext } from './context.ts'
+import { withOperations } from './operations.ts'
+import { count, printable } from './table.ts'
+import { watchGeneration } from './watch-generation.ts'
+
+interface RebuildOptions {
+  force?: boolean
+  until?: string
+  requireParity?: boolean
+  detach?: boolean
+  json?: boolean
+}
+
+/** `cqrs rebuild`. */
+export function rebuildCommand(context: CliContext): Command {
+  return new Command('rebuild')
+    .description('Build a view anew from the log beside the one that serves, then swap it in.')
+    .argument('<projection>', 'its name')
+    .option('--force', 'give up a rebuild that is under way, and begin anew')
+    .option('--require-parity', 'swap only if every document is the same as before')
+    .option('--until <position|time>', 'build it for inspection only, up to a position or a time (ISO 8601)')
+    .option('--detach', 'do not wait for it')
+    .option('--json', 'print one object per line')
+    .addHelpText(
+      'after',
+      `
+The view that is there serves meanwhile and stays up to date. What was parked is tried again; effects are not sent again.
+Ctrl-C ends the watching, not the rebuild: "cqrs projections cancel" does that. The generation before is kept for
+"cqrs rollback" until "cqrs prune".
+
+Examples:
+  cqrs rebuild inventory-list
+  cqrs rebuild inventory-list --require-parity --detach
+  cqrs rebuild inventory-list --until 2026-01-31T12:00:00Z
+  cqrs view get inventory-list mug-1 --generation 3`,
+    )
+    .action(async (projection: string, options: RebuildOptions) => {
+      const { force, until, requireParity, detach, json } = options
+      const request: RebuildRequest = {
+        projection,
+        ...(force && { force }),
+        ...(requireParity && { requireParity }),
+        ...(until !== undefined && { until: /^\d+$/.test(until) ? Number(until) : until }),
+      }
+      await withOperations(context, async (call) => {
+        const started = await call('ops::rebuild', request)
+        if (started.joined) context.warn(`A rebuild of ${projection} is under way already; this is that one.`)
+        if (detach) {
+          context.print(
+            json ? JSON.stringify(started) : `${projection}: generation ${started.generation} is being built`,
+          )
+          return
+        }
+        const watched = await watchGeneration(call, context, started, { json })
+        if (watched.kind === 'interrupted') {
+          context.warn(`The rebuild goes on without you: cqrs projections show ${projection}`)
+          return
+        }
+        conclude(context, projection, watched.generation, json)
+      })
+    })
+}
+
+/** `cqrs verify`. */
+export function verifyCommand(context: CliContext): Command {
+  return new Command('verify')
+    .description('Fold a view afresh from the log and compare every document with the one that serves.')
+    .argument('[projection]', 'all if left out')
+    .option('--json', 'print one object per line')
+    .addHelpText(
+      'after',
+      `
+It finds what "cqrs audit" cannot: a document that somebody edited, and a fold that gives something else than it did when
+its version was built. Nothing is changed.
+
+Examples:
+  cqrs verify
+  cqrs verify inventory-list --json`,
+    )
+    .action(async (projection: string | undefined, { json }: { json?: boolean }) => {
+      await withOperations(context, async (call) => {
+        const names =
+          projection === undefined
+            ? (await call('ops::projections', {})).projections.map(({ name }) => name)
+            : [projection]
+        for (const name of names) {
+          const started = await call('ops::verify', { projection: name })
+          const watched = await watchGeneration(call, context, started, { json })
+          if (watched.kind === 'interrupted') return
+          conclude(context, name, watched.generation, json)
+        }
+      })
+    })
+}
+
+/** Says how it ended; exits with 1 if it did not end well. */
+function conclude(
+  context: CliContext,
+  projection: string,
+  generation: GenerationDetails | undefined,
+  json: boolean | undefined,
+): void {
+  const wrong = !generation || generation.state === 'failed'
+  const differs = generation?.purpose === 'verify' && !isSame(generation)
+  if (wrong || differs) context.exit(EXIT.failed.code)
+  if (json) return
+  for (const line of conclusion(projection, generation)) context.print(line)
+}
+
+/** How a generation ended, for people, line by line. */
+export function conclusion(projection: string, generation: GenerationDetails | undefined): string[] {
+  if (!generation) return [`${projection}: it was given up.`]
+  const { state, report, error } = generation
+  const number = `generation ${generation.generation}`
+  const lines: string[] = []
+  if (state === 'active') lines.push(`${projection}: ${number} serves now.`)
+  else if (state === 'side') {
+    lines.push(
+      `${projection}: ${number} stands at ${count(generation.position)}; look at it with "cqrs view".`,
+    )
+  } else if (state === 'failed') lines.push(`${projection}: ${number} was not swapped in. ${error ?? ''}`)
+  else if (state === 'verified') {
+    lines.push(
+      isSame(generation)
+        ? `${projection}: verified at position ${count(report?.after.position ?? 0)}: ${count(report?.after.documents ?? 0)} documents, all as the log says`
+        : `${projection}: NOT as the log says.`,
+    )
+  }
+  if (report && !isSame(generation)) lines.push(...differences(report))
+  return lines
+}
+
+function isSame({ report }: GenerationDetails): boolean {
+  return report?.samePosition === true && report.added + report.changed + report.removed === 0
+}
+
+function differences(report: NonNullable<GenerationDetails['report']>): string[] {
+  const { added, changed, removed, examples, samePosition, before, after } = report
+  const lines = [`  ${count(added)} documents added, ${count(changed)} changed, ${count(removed)} removed`]
+  if (!samePosition) {
+    lines.push(
+      `  They were compared at different positions: ${count(before.position)} and ${count(after.position)}.`,
+    )
+  }
+  const text = (value: unknown) => (value === undefined ? '-' : printable(JSON.stringify(value)))
+  for (const { key, kind, before, after } of examples) {
+    lines.push(`  ${kind} ${printable(key)}: ${text(before)} -> ${text(after)}`)
+  }
+  return lines
+}

@@ -1,0 +1,203 @@
+import { z } from 'zod'
+import type { Generation, ProjectionControl } from '../control/contract.ts'
+import { isUnderWay } from '../control/machine.ts'
+import { fits } from '../generations/place.ts'
+import { findProjection } from '../generations/view-readers.ts'
+import { CqrsError } from '../kernel/errors.ts'
+import type { Position } from '../kernel/position.ts'
+import type { GenerationsChanged, RebuildStarted } from './generations-contract.ts'
+import type { Operator } from './operations.ts'
+import { flag, number, parseRequest } from './request.ts'
+import type { System } from './system.ts'
+
+const projection = z.string()
+const inputs = {
+  rebuild: z.object({
+    projection,
+    force: flag().default(false),
+    until: z.union([number(1), z.iso.datetime({ offset: true }), z.iso.date()]).optional(),
+    requireParity: flag().default(false),
+  }),
+  one: z.object({ projection }),
+  rollback: z.object({ projection, force: flag().default(false) }),
+  prune: z.object({
+    projection: projection.optional(),
+    generation: number(1).optional(),
+    keepPrevious: flag().default(false),
+  }),
+}
+
+/**
+ * Wishes a rebuild, or a generation for inspection; the projections worker makes it. One that is under way for the
+ * same purpose is joined.
+ *
+ * @throws CqrsError CQRS_UNKNOWN_PROJECTION; CQRS_VALIDATION if `until` is not in the log
+ */
+export async function startRebuild(
+  system: System,
+  input: unknown,
+  { by }: Operator,
+): Promise<RebuildStarted> {
+  const { projection: name, force, until, requireParity } = parseRequest(inputs.rebuild, input)
+  const { version, partitions } = findProjection(system.app, name)
+  await known(system, name)
+  const end = until === undefined ? undefined : await positionAt(system, until)
+  const { kind, generation } = await system.control.request({
+    projection: name,
+    version,
+    partitions,
+    purpose: end === undefined ? 'serve' : 'inspect',
+    until: end,
+    requireParity,
+    restart: force,
+    by,
+  })
+  const joined = (await known(system, name)).generations.find((one) => one.generation === generation)
+  if (kind === 'joined' && (joined?.until !== end || joined?.requireParity !== requireParity)) {
+    throw new CqrsError(
+      'CQRS_VALIDATION',
+      `Generation ${generation} of ${name} is being built with other options; wait for it, or take --force to begin anew.`,
+    )
+  }
+  return { projection: name, generation, joined: kind === 'joined', until: end }
+}
+
+/**
+ * Wishes a comparison: the view is folded afresh beside the active generation, compared with it and removed again. The
+ * report is found with the generation.
+ */
+export async function startVerify(system: System, input: unknown, { by }: Operator): Promise<RebuildStarted> {
+  const { projection: name } = parseRequest(inputs.one, input)
+  const definition = findProjection(system.app, name)
+  const { generations } = await known(system, name)
+  const active = generations.find(({ state }) => state === 'active')
+  if (!active || !fits(active, definition)) {
+    throw new CqrsError(
+      'CQRS_VIEW_BEHIND',
+      `The view ${name} is served in another version than the app defines; verify it when its rebuild is done.`,
+    )
+  }
+  for (const one of generations) {
+    if (one.state === 'verified') await system.control.move(name, one.generation, 'pruning')
+  }
+  const { version, partitions } = definition
+  const request = { projection: name, version, partitions, purpose: 'verify', by } as const
+  const { kind, generation } = await system.control.request(request)
+  return { projection: name, generation, joined: kind === 'joined', until: undefined }
+}
+
+/** Gives up what is being built of a projection, and a rollback that is not done yet. */
+export async function cancelRebuild(system: System, input: unknown): Promise<GenerationsChanged> {
+  const { projection: name } = parseRequest(inputs.one, input)
+  const definition = findProjection(system.app, name)
+  const { generations } = await known(system, name)
+  const active = generations.find(({ state }) => state === 'active')
+  const changed: number[] = []
+  for (const one of generations) {
+    const needed = one.purpose === 'serve' && active && !fits(active, definition) && fits(one, definition)
+    if (needed && isUnderWay(one.state)) {
+      throw new CqrsError(
+        'CQRS_VALIDATION',
+        `The app needs this rebuild: ${name} is served in version ${active.version}, and the app defines version ` +
+          `${definition.version}. Run the app of the other version instead.`,
+      )
+    }
+    const to = isUnderWay(one.state) ? 'cancelling' : one.state === 'returning' ? 'previous' : undefined
+    if (to && (await system.control.move(name, one.generation, to))) changed.push(one.generation)
+  }
+  if (changed.length === 0) throw nothing(`Nothing is being built of ${name}.`)
+  return { generations: changed.map((generation) => ({ projection: name, generation })) }
+}
+
+/** Wishes a return to the previous generation. @throws CqrsError CQRS_NOT_FOUND if there is none */
+export async function rollback(system: System, input: unknown): Promise<GenerationsChanged> {
+  const { projection: name, force } = parseRequest(inputs.rollback, input)
+  const definition = findProjection(system.app, name)
+  const { generations } = await known(system, name)
+  const previous = generations.find(({ state }) => state === 'previous' || state === 'returning')
+  if (!previous) throw nothing(`${name} has no previous generation: nothing was rebuilt, or it was pruned.`)
+  const forced = !fits(previous, definition)
+  if (forced && !force) {
+    throw new CqrsError(
+      'CQRS_VALIDATION',
+      `Generation ${previous.generation} of ${name} is of version ${previous.version}; this app has version ` +
+        `${definition.version} and did not keep it up to date, so readers would see an older state until the app of ` +
+        'that version runs. If that is what you want, take --force, then run that app.',
+    )
+  }
+  if (previous.state === 'previous') {
+    await system.control.move(name, previous.generation, 'returning', { forced })
+  }
+  return { generations: [{ projection: name, generation: previous.generation }] }
+}
+
+/** Wishes generations away that do not serve and are not being built. */
+export async function prune(system: System, input: unknown): Promise<GenerationsChanged> {
+  const request = parseRequest(inputs.prune, input)
+  if (request.projection !== undefined) findProjection(system.app, request.projection)
+  const changed: { projection: string; generation: number }[] = []
+  for (const name of request.projection === undefined
+    ? system.app.projections.keys()
+    : [request.projection]) {
+    const { generations } = await known(system, name)
+    for (const { generation, state } of generations) {
+      if (request.generation !== undefined && generation !== request.generation) continue
+      if (request.keepPrevious && state === 'previous') continue
+      if (await system.control.move(name, generation, 'pruning'))
+        changed.push({ projection: name, generation })
+    }
+  }
+  if (changed.length === 0 && request.generation !== undefined) {
+    throw nothing(
+      `Generation ${request.generation} cannot be pruned: it is not there, serves, or is being built.`,
+    )
+  }
+  return { generations: changed }
+}
+
+/** Stops applying events and sending effects of a projection; what is being built goes on. */
+export async function pauseProjection(system: System, input: unknown): Promise<GenerationsChanged> {
+  return setPaused(system, input, true)
+}
+
+export async function resumeProjection(system: System, input: unknown): Promise<GenerationsChanged> {
+  return setPaused(system, input, false)
+}
+
+async function setPaused(system: System, input: unknown, paused: boolean): Promise<GenerationsChanged> {
+  const { projection: name } = parseRequest(inputs.one, input)
+  findProjection(system.app, name)
+  const { generations } = await known(system, name)
+  await system.control.pause(name, paused)
+  const active = generations.filter(({ state }) => state === 'active')
+  return { generations: active.map(({ generation }: Generation) => ({ projection: name, generation })) }
+}
+
+async function known(system: System, name: string): Promise<ProjectionControl> {
+  const state = await system.control.projection(name)
+  if (state) return state
+  throw nothing(`No worker has made the view ${name} yet; start one with "cqrs worker projections".`)
+}
+
+function nothing(message: string): CqrsError {
+  return new CqrsError('CQRS_NOT_FOUND', message)
+}
+
+/** The last position at a time, by bisection: the clock that stamped the events hardly ever went back. */
+async function positionAt({ log }: System, until: Position | string): Promise<Position> {
+  const head = await log.head()
+  if (typeof until === 'number') {
+    if (until <= head) return until
+    throw new CqrsError('CQRS_VALIDATION', `until: ${until} is beyond the log, which ends at ${head}.`)
+  }
+  const time = new Date(until).toISOString()
+  let [before, after] = [0, head + 1]
+  while (after - before > 1) {
+    const middle = Math.floor((before + after) / 2)
+    const { events } = await log.readFrom(middle - 1, { limit: 1 })
+    if ((events[0]?.recordedAt ?? '') <= time) before = middle
+    else after = middle
+  }
+  if (before > 0) return before
+  throw new CqrsError('CQRS_VALIDATION', `until: the log has no event as old as ${time}.`)
+}

@@ -1,0 +1,47 @@
+import type { BuildOrder } from '../generations/place.ts'
+import type { Partition } from '../kernel/partition.ts'
+import type { Position } from '../kernel/position.ts'
+import type { RetryPolicy } from '../projection/retry-policy.ts'
+
+/** What a build thread is to do; everything in it can be sent to a thread. */
+export interface BuildThreadOrder {
+  /** The app's module. */
+  readonly app: string
+  readonly projection: string
+  readonly partition: Partition
+  /** The file of the log, and of the part that is built. */
+  readonly log: string
+  readonly view: string
+  readonly until: BuildOrder['until']
+  /** The files of the generation that owes the effects. */
+  readonly owing: readonly { readonly path: string; readonly version: number }[]
+  readonly policy: RetryPolicy
+  readonly batchSize: number
+  /** Documents that are kept in memory. */
+  readonly cachedDocuments: number
+  /** Shared: {@link STOP}, {@link YIELD} to the thread; {@link FOLDING}, {@link BEAT} from it. */
+  readonly signals: SharedArrayBuffer
+}
+
+/** Set to end the thread after its batch. */
+export const STOP = 0
+/** Set while live views are behind. */
+export const YIELD = 1
+/** Set while handlers run. */
+export const FOLDING = 2
+/** One more with every batch. */
+export const BEAT = 3
+
+/** What a build thread says. */
+export type BuildMessage =
+  | {
+      readonly kind: 'progress'
+      readonly phase: 'folding' | 'indexing'
+      readonly position: Position
+      readonly target: Position
+      /** Events per second. */
+      readonly rate: number
+    }
+  | { readonly kind: 'done'; readonly position: Position }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'failed'; readonly error: string }

@@ -1,0 +1,181 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Position } from '../kernel/position.ts'
+import { handledTypes } from '../kernel/projection.ts'
+import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
+import { BufferedView } from '../projection/buffered-view.ts'
+import type { CommitOutcome, Trial, ViewChange, ViewStore } from '../projection/contract.ts'
+import { owedAmong } from '../projection/duty.ts'
+import { Projector } from '../projection/projector.ts'
+import { openSqliteView } from '../projection/sqlite/view-store.ts'
+import { Turns } from '../projection/turns.ts'
+import { ViewDecorator } from '../projection/view-decorator.ts'
+import { WithholdingView } from '../projection/withholding-view.ts'
+import { BEAT, type BuildMessage, type BuildThreadOrder, FOLDING, STOP, YIELD } from './build-messages.ts'
+import { checkAhead } from './checked-log.ts'
+import { loadApp } from './load-app.ts'
+
+/** How often the builder says how far it is, and tries again what is parked and due, in milliseconds. */
+const REPORT_MS = 200
+
+/** How long the builder leaves the processor to live views that are behind, per batch, in milliseconds. */
+const YIELD_MS = 10
+
+/** Events that are worth a second thread, which takes a moment to begin. */
+const WORTH_CHECKING_AHEAD = 20_000
+
+/** Changed documents that are held back at the most, and for how long. */
+const HELD_BACK = { maxDocuments: 100_000, maxMs: 1_000 }
+
+const order = workerData as BuildThreadOrder
+const signals = new Int32Array(order.signals)
+
+const post = (message: BuildMessage) => parentPort?.postMessage(message)
+
+/** Says when handlers run, so that one that never returns is noticed. */
+class WatchedView extends ViewDecorator {
+  override async beginTrial(trial: Trial): Promise<void> {
+    await super.beginTrial(trial)
+    Atomics.add(signals, BEAT, 1)
+    Atomics.store(signals, FOLDING, 1)
+  }
+
+  override async commit(change: ViewChange): Promise<CommitOutcome> {
+    Atomics.store(signals, FOLDING, 0)
+    return super.commit(change)
+  }
+}
+
+/** Events per second since the last report. */
+class Rate {
+  #position: Position
+  #at = performance.now()
+
+  constructor(position: Position) {
+    this.#position = position
+  }
+
+  at(position: Position): { rate: number } {
+    const now = performance.now()
+    const rate = now > this.#at ? ((position - this.#position) / (now - this.#at)) * 1_000 : 0
+    this.#position = position
+    this.#at = now
+    return { rate: Math.round(rate) }
+  }
+}
+
+try {
+  await build()
+} catch (error) {
+  post({ kind: 'failed', error: error instanceof Error ? error.message : String(error) })
+}
+
+/**
+ * Builds one part of a generation in a thread of its own. Killed at any point it goes on, in the next thread,
+ * from the part's own checkpoint; what its handlers do (throw, hang, end the thread) is remembered in the part
+ * as it is for a live view.
+ */
+async function build(): Promise<void> {
+  const app = await loadApp(order.app)
+  const projection = app.projections.get(order.projection)
+  if (!projection) throw new Error(`The app has no projection ${order.projection}.`)
+  const log = openSqliteEventLog({ path: order.log })
+  const owing = order.owing.map(({ path, version }) =>
+    openSqliteView(path, projection, { version, indexes: false }),
+  )
+  const end = await whereToEnd(owing)
+  const head = async () => end ?? (await log.head())
+
+  /** Folds until nearly nothing is left. @returns whether it got there */
+  const foldOn = async (indexes: boolean): Promise<{ finished: boolean; position: Position }> => {
+    const store = openSqliteView(order.view, projection, { indexes })
+    const buffered = new BufferedView(store, {
+      ...HELD_BACK,
+      readerKeeps: order.cachedDocuments,
+      now: () => performance.now(),
+    })
+    const watched = new WatchedView(
+      projection.kind === 'reactor'
+        ? new WithholdingView(buffered, async (positions) =>
+            owing.length === 0 ? new Set() : owedAmong(positions, owing, log),
+          )
+        : buffered,
+    )
+    const givenUp = new Map(
+      (await Promise.all(owing.map((view) => view.discarded())))
+        .flat()
+        .map((discarded) => [discarded.event.position, discarded]),
+    )
+    const { position: start, digest } = await buffered.checkpoint()
+    const checked =
+      (await head()) - start > WORTH_CHECKING_AHEAD
+        ? checkAhead(log, {
+            log: order.log,
+            types: [...handledTypes(projection)],
+            partition: order.partition,
+            batchSize: order.batchSize,
+            position: start,
+            digest,
+          })
+        : undefined
+    const projector = new Projector({
+      projection,
+      partition: order.partition,
+      catalog: app.events,
+      log: checked ?? log,
+      view: watched,
+      policy: order.policy,
+      turns: new Turns(),
+      batchSize: order.batchSize,
+      documentCacheSize: order.cachedDocuments,
+      now: () => Date.now(),
+      random: Math.random,
+      givenUp: (position) => givenUp.get(position),
+      ...(checked && { digestAfter: checked.digestAfter }),
+    })
+    const rate = new Rate(await projector.position())
+    const report = async () => {
+      const position = await projector.position()
+      post({ kind: 'progress', phase: 'folding', position, target: await head(), ...rate.at(position) })
+    }
+    try {
+      await report()
+      for (let reported = performance.now(); Atomics.load(signals, STOP) === 0; ) {
+        if ((await projector.step(end)) === 'at-head') {
+          await projector.retryDue()
+          await buffered.flush()
+          await report()
+          return { finished: true, position: await projector.position() }
+        }
+        if (Atomics.load(signals, YIELD) === 1) await delay(YIELD_MS)
+        if (performance.now() - reported < REPORT_MS) continue
+        reported = performance.now()
+        await projector.retryDue()
+        await report()
+      }
+      return { finished: false, position: await projector.position() }
+    } finally {
+      await checked?.close()
+      await watched.close()
+    }
+  }
+
+  let round = await foldOn(false)
+  while (round.finished) {
+    post({ kind: 'progress', phase: 'indexing', position: round.position, target: await head(), rate: 0 })
+    // Opening it makes the indexes that are missing.
+    await openSqliteView(order.view, projection).close()
+    if ((await head()) - round.position <= order.batchSize) break
+    round = await foldOn(true)
+  }
+  for (const view of owing) await view.close()
+  await log.close()
+  post(round.finished ? { kind: 'done', position: round.position } : { kind: 'stopped' })
+}
+
+async function whereToEnd(owing: readonly ViewStore[]): Promise<Position | undefined> {
+  if (order.until === 'head') return undefined
+  if (order.until !== 'owing') return order.until
+  const checkpoints = await Promise.all(owing.map((view) => view.checkpoint()))
+  return Math.max(...checkpoints.map(({ position }) => position))
+}

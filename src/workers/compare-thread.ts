@@ -1,0 +1,7 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { compareSqliteViews } from '../projection/sqlite/view-snapshot.ts'
+
+/** Compares the views that it was given the files of; see compareSqliteViews. */
+const { before, after } = workerData as { before: string[]; after: string[] }
+
+parentPort?.postMessage(compareSqliteViews(before, after))

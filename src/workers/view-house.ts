@@ -1,0 +1,54 @@
+import { statSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { Worker } from 'node:worker_threads'
+import { viewPath } from '../config/paths.ts'
+import type { Place, ViewHouse } from '../generations/place.ts'
+import type { ParityReport } from '../projection/parity.ts'
+import { openSqliteView } from '../projection/sqlite/view-store.ts'
+
+/** An SQLite store is a file and, while it is open, two beside it. */
+const SUFFIXES = ['', '-wal', '-shm']
+
+/** The file of a part of a view. */
+export function placePath(data: string, { projection, generation, partition }: Place): string {
+  return viewPath(data, projection.name, { generation, partition })
+}
+
+/** The views as SQLite files in a data folder. */
+export function sqliteViewHouse(data: string): ViewHouse {
+  return {
+    open(place) {
+      const { projection, version } = place
+      const indexes = version === projection.version
+      return openSqliteView(placePath(data, place), projection, { version, indexes })
+    },
+    async remove(place) {
+      const path = placePath(data, place)
+      for (const suffix of SUFFIXES) await rm(path + suffix, { force: true })
+    },
+  }
+}
+
+/** What a part takes on the disk, in bytes. */
+export function diskUse(data: string, place: Place): number {
+  const path = placePath(data, place)
+  const sizes = SUFFIXES.map((suffix) => statSync(path + suffix, { throwIfNoEntry: false })?.size ?? 0)
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+/** Compares two generations in a thread of its own. */
+export function compareInThread(
+  data: string,
+  before: readonly Place[],
+  after: readonly Place[],
+): Promise<ParityReport> {
+  const paths = (places: readonly Place[]) => places.map((place) => placePath(data, place))
+  const worker = new Worker(new URL('./compare-thread.ts', import.meta.url), {
+    workerData: { before: paths(before), after: paths(after) },
+  })
+  return new Promise((resolve, reject) => {
+    worker.once('message', resolve)
+    worker.once('error', reject)
+    worker.once('exit', (code) => reject(new Error(`The comparison ended with code ${code}.`)))
+  })
+}

@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { dataPaths } from '../../src/config/paths.ts'
+import type { ControlStore, Generation } from '../../src/control/contract.ts'
+import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
+import { LOW_STOCK_TOPIC } from '../../src/inventory/alert.ts'
+import type { RebuildStarted } from '../../src/operator/generations-contract.ts'
+import { request } from '../support/inventory-client.ts'
+import { startLoad } from '../support/load.ts'
+import { between, seededRandom, testSeed } from '../support/random.ts'
+import { sdkWorker } from '../support/sdk-worker.ts'
+import { seedInventory } from '../support/seed-inventory.ts'
+import { killPart, newSite, type Site, startSystem } from '../support/system.ts'
+import { expectTruth } from '../support/truth.ts'
+import { until } from '../support/until.ts'
+
+const PROJECTIONS = ['inventory-list', 'inventory-stats', 'inventory-alert']
+const KILLS = 10
+
+/** Asks again and again, and notes every answer that is an error or older than one before. */
+function hammer(url: string) {
+  const wrong: string[] = []
+  let [answers, before, asking] = [0, 0, true]
+  const done = (async () => {
+    while (asking) {
+      const { status, headers, body } = await request(url)
+      const position = Number(headers.get('x-projection-position'))
+      if (status !== 200) wrong.push(`${status} ${JSON.stringify(body)}`)
+      else if (position < before) wrong.push(`${position} after ${before}`)
+      before = position
+      answers += 1
+    }
+  })()
+  done.catch(() => {})
+  return {
+    wrong,
+    async stop() {
+      asking = false
+      await done
+      return answers
+    },
+  }
+}
+
+function openControl(site: Site): ControlStore {
+  const control = openSqliteControl({ path: dataPaths(site.data).control })
+  onTestFinished(() => control.close())
+  return control
+}
+
+async function find(control: ControlStore, { projection, generation }: RebuildStarted): Promise<Generation> {
+  const state = await control.projection(projection)
+  const found = state?.generations.find((one) => one.generation === generation)
+  if (!found) throw new Error(`${projection} has no generation ${generation}`)
+  return found
+}
+
+const seed = testSeed()
+
+test(`three views are rebuilt at once under load, killed ${KILLS} times and at the swap (CQRS_TEST_SEED=${seed})`, async () => {
+  const random = seededRandom(seed)
+  const site = await newSite({ CQRS_SUPERVISOR_BACKOFF_CAP_MS: '200' })
+  const seeded = await seedInventory({ data: site.data, events: 40_000, items: 100 })
+  const up = await startSystem(site)
+  const control = openControl(site)
+  const operator = await sdkWorker(site.engine)
+  const heard: string[] = []
+  operator.registerFunction('listener::alert', async (alert: { idempotencyKey: string }) => {
+    heard.push(alert.idempotencyKey)
+  })
+  operator.registerTrigger({
+    type: 'subscribe',
+    function_id: 'listener::alert',
+    config: { topic: LOW_STOCK_TOPIC },
+  })
+  const load = await startLoad({ http: site.http, seed, clients: 4 })
+  const token = readFileSync(dataPaths(site.data).opsToken, 'utf8').trim()
+  const rebuild = (projection: string) =>
+    operator.trigger<unknown, RebuildStarted>({
+      function_id: 'ops::rebuild',
+      payload: { projection },
+      metadata: { token },
+    })
+  await until(
+    'the views are at the head',
+    async () => (await request(`${site.http}/inventory/stats?after=${seeded}`)).status === 200,
+    60_000,
+  )
+  const hammers = ['/inventory/stats', '/inventory?limit=3'].map((path) => hammer(site.http + path))
+
+  const started = await Promise.all(PROJECTIONS.map(rebuild))
+  const built = await Promise.all(started.map((one) => find(control, one)))
+  expect(built.map(({ state }) => state)).toEqual(['building', 'building', 'building'])
+  const [again] = await Promise.all([rebuild('inventory-list')])
+  expect(again).toMatchObject({ joined: true, generation: started[0]?.generation })
+  const seen: number[] = []
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    const generations = await Promise.all(started.map((one) => find(control, one)))
+    if (generations.every(({ state }) => state === 'active')) break
+    const since = new Date().toISOString()
+    const isAtIt = async () =>
+      (await Promise.all(started.map((one) => find(control, one)))).some(
+        ({ state, parts }) => state !== 'building' || (parts[0]?.updatedAt ?? '') > since,
+      )
+    await until('somebody builds', isAtIt, 60_000)
+    await delay(between(random, 0, 600))
+    seen.push(
+      Math.min(
+        ...(await Promise.all(started.map((one) => find(control, one)))).map(
+          ({ parts }) => parts[0]?.position ?? 0,
+        ),
+      ),
+    )
+    await killPart(up, 'projections')
+  }
+  const everyoneServes = async () =>
+    (await Promise.all(started.map((one) => find(control, one)))).every(({ state }) => state === 'active')
+  await until('all new generations serve', everyoneServes, 60_000)
+
+  // Once more, and the process is killed as soon as the swap is committed, before its effects are taken over.
+  const second = await rebuild('inventory-alert')
+  await until('the swap', async () => (await find(control, second)).state === 'active', 60_000)
+  await killPart(up, 'projections')
+
+  await load.finish()
+  const answers = await Promise.all(hammers.map((one) => one.stop()))
+  expect(hammers.flatMap(({ wrong }) => wrong)).toEqual([])
+  const { events, alerts } = await expectTruth(site, load.settled, undefined, false)
+  for (const projection of PROJECTIONS) {
+    const { swaps, takenOver } = (await control.projection(projection)) ?? {}
+    expect([projection, takenOver?.get(0)]).toEqual([projection, swaps])
+  }
+  const calledFor = new Set(alerts)
+  expect(
+    heard.filter((key) => !calledFor.has(key)),
+    'alerts that the log does not call for',
+  ).toEqual([])
+  // A process that is killed while it sends may send that one again; a rebuild sends none.
+  expect(heard.length - new Set(heard).size, 'alerts that arrived twice').toBeLessThanOrEqual(KILLS + 1)
+  process.stdout.write(
+    `seed ${seed}: ${KILLS + 1} kills at positions ${seen.join(', ')} of ${seeded}; ${load.settled.length} commands, ` +
+      `${events.length} events, ${answers.join(' + ')} queries, ${heard.length - new Set(heard).size} of ${heard.length} alerts twice\n`,
+  )
+  expect(await up.end('SIGTERM')).toEqual({ code: 0, signal: null })
+}, 180_000)

@@ -1,0 +1,141 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { fileURLToPath } from 'node:url'
+import { expect, test, vi } from 'vitest'
+import type { ProjectionsList } from '../../src/operator/generations-contract.ts'
+import { request } from '../support/inventory-client.ts'
+import { runProgram, startProgram, startUp } from '../support/program.ts'
+import { seedInventory } from '../support/seed-inventory.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
+
+vi.setConfig({ testTimeout: 150_000 })
+
+const VERSIONED = fileURLToPath(new URL('../support/versioned-inventory.ts', import.meta.url))
+
+/** Real processes take their time on a busy machine. */
+const PATIENCE_MS = 60_000
+
+/** A system with some events, and the program to look after it. */
+async function site({ events = 2_000, env = {} }: { events?: number; env?: Record<string, string> } = {}) {
+  const folder = tempFolder()
+  const data = join(folder, 'data')
+  const head = await seedInventory({ data, events, items: 10 })
+  const up = async (settings: Record<string, string> = {}) => {
+    const system = await startUp(folder, { CQRS_DATA: data, ...env, ...settings })
+    const atHead = async () => (await request(`${system.http}/inventory?after=${head}`)).status === 200
+    return { ...system, atHead: () => until('the list is at the head', atHead, PATIENCE_MS) }
+  }
+  return { folder, data, head, up }
+}
+
+function programOf(folder: string, engine: string) {
+  const cqrs = (...args: string[]) => runProgram(args, folder, { III_URL: engine })
+  const show = async (): Promise<ProjectionsList['projections'][number]> => {
+    const { stdout } = await cqrs('projections', 'show', 'inventory-list', '--json')
+    return (JSON.parse(stdout) as ProjectionsList).projections[0] as ProjectionsList['projections'][number]
+  }
+  const states = async () =>
+    Object.fromEntries((await show()).generations.map(({ generation, state }) => [generation, state]))
+  const becomes = (generation: number, state: string | undefined) =>
+    until(
+      `generation ${generation} is ${state}`,
+      async () => (await states())[generation] === state,
+      PATIENCE_MS,
+    )
+  return { cqrs, show, states, becomes }
+}
+
+test('an operator rebuilds, looks back, verifies, goes back and tidies up', async () => {
+  const { folder, data, up } = await site()
+  const { http, engine, atHead } = await up()
+  const { cqrs, show, states, becomes } = programOf(folder, engine)
+  await atHead()
+
+  const rebuilt = await cqrs('rebuild', 'inventory-list')
+  expect(rebuilt).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(rebuilt.stdout).toMatch(/generation 2 serves now\./)
+  expect(await states()).toEqual({ 1: 'previous', 2: 'active' })
+  expect((await show()).generations.every(({ bytes }) => bytes > 4_096)).toBe(true)
+
+  const json = await cqrs('rebuild', 'inventory-list', '--until', '1000', '--json')
+  const last = json.stdout.trim().split('\n').at(-1) as string
+  expect(JSON.parse(last)).toMatchObject({ generation: 3, state: 'side', position: 1_000 })
+  const then = await cqrs('view', 'get', 'inventory-list', 'seeded-9', '--generation', '3')
+  expect(then).toMatchObject({ exitCode: 0, stderr: 'generation 3 at position 1000\n' })
+  expect((await cqrs('view', 'get', 'inventory-list', 'seeded-9')).stderr).toBe(
+    'generation 2 at position 2000\n',
+  )
+  expect(await cqrs('rebuild', 'inventory-list', '--until', '9999')).toMatchObject({ exitCode: 1 })
+
+  expect((await cqrs('verify', 'inventory-list')).stdout).toMatch(
+    /verified at position 2,000: 10 documents, all as/,
+  )
+  const vandal = new DatabaseSync(join(data, 'views', 'inventory-list.2.db'), { timeout: 5_000 })
+  vandal.exec(
+    `UPDATE documents SET document = replace(document, '"seeded-3"', '"seeded-X"') WHERE key = 'seeded-3'`,
+  )
+  vandal.close()
+  const verified = await cqrs('verify', 'inventory-list')
+  expect(verified.exitCode).toBe(1)
+  expect(verified.stdout).toMatch(/NOT as the log says\.\n.*1 changed.*\n.*changed seeded-3/s)
+  expect((await cqrs('rebuild', 'inventory-list', '--require-parity')).stdout).toMatch(/was not swapped in/)
+
+  expect((await cqrs('rollback', 'inventory-list')).exitCode).toBe(0)
+  await becomes(1, 'active')
+  expect((await request(`${http}/inventory/seeded-3`)).status).toBe(200)
+  expect((await cqrs('prune')).stdout).toMatch(/Removing inventory-list 2/)
+  await becomes(2, undefined)
+  expect((await cqrs('rollback', 'inventory-list')).stderr).toMatch(/has no previous generation/)
+
+  expect((await cqrs('projections', 'pause', 'inventory-list')).exitCode).toBe(0)
+  expect((await cqrs('status')).stdout).toMatch(/inventory-list +paused/)
+  expect((await cqrs('projections', 'resume', 'inventory-list')).exitCode).toBe(0)
+  expect((await cqrs('rebuild', 'inventory-lust')).stderr).toMatch(/no projection inventory-lust/)
+})
+
+test('Ctrl-C leaves the rebuild running and says so', async () => {
+  const { folder, up } = await site({ events: 30_000 })
+  const { engine, atHead } = await up()
+  const { becomes } = programOf(folder, engine)
+  await atHead()
+  const watching = startProgram(['rebuild', 'inventory-list'], folder, { III_URL: engine })
+  await until('it says something', () => watching.output.stdout.includes('generation 2'), PATIENCE_MS)
+  watching.process.kill('SIGINT')
+  expect(await watching.exited).toBe(0)
+  if (!watching.output.stdout.includes('serves now')) {
+    expect(watching.output.stderr).toMatch(/The rebuild goes on without you/)
+  }
+  await becomes(2, 'active')
+})
+
+test('a system that is started with a later version rebuilds by itself; an earlier one is refused', async () => {
+  const { folder, data, head, up } = await site({ env: { CQRS_APP: VERSIONED } })
+  const first = await up()
+  await first.atHead()
+  first.process.kill('SIGTERM')
+  await first.exited
+
+  const second = await up({ TEST_LIST_VERSION: '2', TEST_LIST_PARTITIONS: '3' })
+  const { cqrs, show, becomes } = programOf(folder, second.engine)
+  await becomes(2, 'active')
+  expect(await show()).toMatchObject({ version: 2, partitions: 3, frozen: false, active: 2 })
+  expect((await request(`${second.http}/inventory/seeded-3?after=${head}`)).status).toBe(200)
+  expect((await cqrs('verify', 'inventory-list')).stdout).toMatch(/10 documents, all as the log says/)
+  second.process.kill('SIGTERM')
+  await second.exited
+
+  const refused = startProgram(['up'], folder, {
+    III_PORT: '0',
+    III_HTTP_PORT: '0',
+    CQRS_DATA: data,
+    CQRS_APP: VERSIONED,
+  })
+  const said = () => refused.output.stdout + refused.output.stderr
+  await until(
+    'it says what to do',
+    () => said().includes('cqrs rollback inventory-list --force'),
+    PATIENCE_MS,
+  )
+  expect(await refused.exited).toBe(2)
+})

@@ -1,0 +1,222 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import { viewPath } from '../../src/config/paths.ts'
+import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
+import { Coordinator } from '../../src/generations/coordinator.ts'
+import type { Build, BuildEvents, BuildOrder, Place, ViewHouse } from '../../src/generations/place.ts'
+import { UnitGenerations } from '../../src/generations/unit-generations.ts'
+import { ViewReaders } from '../../src/generations/view-readers.ts'
+import type { App } from '../../src/kernel/app.ts'
+import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
+import { unitsOf } from '../../src/kernel/unit.ts'
+import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { BufferedView } from '../../src/projection/buffered-view.ts'
+import type { ViewStore } from '../../src/projection/contract.ts'
+import { owedAmong } from '../../src/projection/duty.ts'
+import { Projector, type ProjectorOptions } from '../../src/projection/projector.ts'
+import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
+import { compareSqliteViews } from '../../src/projection/sqlite/view-snapshot.ts'
+import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
+import { Turns } from '../../src/projection/turns.ts'
+import { WithholdingView } from '../../src/projection/withholding-view.ts'
+import { ledgerCatalog } from './ledger-app.ts'
+import { tempFolder } from './temp-folder.ts'
+
+/** What a worker of one version of the code does with one projection; see {@link generations}. */
+export type Worker = Awaited<ReturnType<ReturnType<typeof generations>['work']>>
+
+/**
+ * The views of one projection with all their generations, moved by hand: nothing happens by itself, so that a
+ * test can stop between any two steps. Stores are real, builds run in this thread.
+ */
+export function generations() {
+  const data = tempFolder()
+  const log = openSqliteEventLog({ path: join(data, 'events.db') })
+  const clock = { now: 1_700_000_000_000 }
+  const path = (place: Place) =>
+    viewPath(data, place.projection.name, { generation: place.generation, partition: place.partition })
+  onTestFinished(() => log.close())
+
+  /** Begins to work with some code on the projection, as a process that starts; `stop` is its end. */
+  async function work(projection: ProjectionDefinition, { buildSteps = Number.POSITIVE_INFINITY } = {}) {
+    const control = openSqliteControl({ path: join(data, 'control.db') })
+    const { name, version, partitions } = projection
+    await control.adopt({ projection: name, generation: 1, version, partitions })
+    const house: ViewHouse = {
+      open: (place) =>
+        openSqliteView(path(place), projection, {
+          version: place.version,
+          indexes: place.version === projection.version,
+        }),
+      async remove(place) {
+        const { rm } = await import('node:fs/promises')
+        for (const suffix of ['', '-wal', '-shm']) await rm(path(place) + suffix, { force: true })
+      },
+    }
+    const projector = (
+      view: ViewStore,
+      partition: ProjectorOptions['partition'],
+      givenUp: ProjectorOptions['givenUp'],
+    ) =>
+      new Projector({
+        projection,
+        ...(partition && { partition }),
+        catalog: ledgerCatalog,
+        log,
+        view,
+        policy: { maxAttempts: 2, baseMs: 100, capMs: 1_000 },
+        turns: new Turns(),
+        batchSize: 10,
+        documentCacheSize: 100,
+        now: () => clock.now,
+        random: () => 0.5,
+        ...(givenUp && { givenUp }),
+      })
+    const building = new Set<Promise<void>>()
+    const startBuild = (order: BuildOrder, events: BuildEvents): Build => {
+      const ended = build(order, events)
+      building.add(ended)
+      return { stop: async () => void (await ended) }
+    }
+    async function build({ place, until, owing: places }: BuildOrder, events: BuildEvents) {
+      const owing = places.map((one) => house.open(one))
+      const store = new BufferedView(house.open(place), {
+        maxDocuments: 1_000,
+        maxMs: 1e9,
+        readerKeeps: 100,
+        now: () => clock.now,
+      })
+      const view = new WithholdingView(store, async (positions) =>
+        owing.length > 0 ? owedAmong(positions, owing, log) : new Set(),
+      )
+      const givenUp = new Map(
+        (await Promise.all(owing.map((one) => one.discarded())))
+          .flat()
+          .map((one) => [one.event.position, one]),
+      )
+      const one = projector(view, place.partition, (position) => givenUp.get(position))
+      const end =
+        until === 'owing'
+          ? Math.max(...(await Promise.all(owing.map(async (o) => (await o.checkpoint()).position))))
+          : until === 'head'
+            ? Number.MAX_SAFE_INTEGER
+            : until
+      for (let step = 0; step < buildSteps; step += 1) {
+        if ((await one.step(end)) !== 'at-head') continue
+        const position = await one.position()
+        await view.close()
+        for (const view of owing) await view.close()
+        events.onDone(position)
+        return
+      }
+      await view.close()
+      for (const view of owing) await view.close()
+    }
+    const readers = new ViewReaders({
+      app: { projections: new Map([[name, projection]]) } as unknown as App,
+      control,
+      open: (place) => openSqliteViewReader(path(place), projection),
+    })
+    const units = unitsOf(projection).map((unit) => ({
+      unit,
+      generations: new UnitGenerations({
+        unit,
+        control,
+        events: log,
+        house,
+        projector: (view, givenUp) => projector(view, unit.partition, givenUp),
+        startBuild,
+        now: () => clock.now,
+        log: pino({ level: 'silent' }),
+      }),
+    }))
+    const coordinator = new Coordinator({
+      projection,
+      control,
+      house,
+      compare: async (before, after) => compareSqliteViews(before.map(path), after.map(path)),
+      log: pino({ level: 'silent' }),
+    })
+    /** Everything that there is to do at the moment. */
+    const tick = async () => {
+      await coordinator.reconcile()
+      for (const { generations } of units) {
+        await generations.reconcile()
+        while ((await generations.step()) !== 'at-head');
+        await generations.retryDue()
+      }
+      await Promise.all(building)
+      await new Promise(setImmediate)
+    }
+    let stopped = false
+    const stop = async () => {
+      if (stopped) return
+      stopped = true
+      for (const { generations } of units) await generations.close()
+      readers.close()
+      control.close()
+    }
+    onTestFinished(stop)
+    const states = async () =>
+      Object.fromEntries(
+        (await control.projection(name))?.generations.map(({ generation, state }) => [generation, state]) ??
+          [],
+      )
+    return {
+      control,
+      units,
+      coordinator,
+      readers,
+      tick,
+      states,
+      stop,
+      /** Until nothing changes any more. */
+      async settle() {
+        for (let before = ''; ; ) {
+          await tick()
+          const now = JSON.stringify(await control.projection(name))
+          if (now === before) return
+          before = now
+        }
+      },
+      request: (options: Partial<Parameters<typeof control.request>[0]> = {}) =>
+        control.request({ projection: name, version, partitions, purpose: 'serve', by: 'test', ...options }),
+      read: (key: string, generation?: number) => readers.use(name, ({ view }) => view.get(key), generation),
+      position: () => readers.use(name, ({ view }) => view.position()),
+      /** Sends all effects that are recorded. @returns their keys, in order */
+      async send(): Promise<string[]> {
+        const keys: string[] = []
+        for (const { generations } of units) {
+          for (const { idempotencyKey } of await generations.view.pendingEffects(1_000)) {
+            keys.push(idempotencyKey)
+            await generations.view.effectsSent([idempotencyKey])
+          }
+        }
+        return keys
+      },
+      files: () =>
+        existsSync(join(data, 'views'))
+          ? readdirSync(join(data, 'views')).filter((file) => file.endsWith('.db'))
+          : [],
+    }
+  }
+
+  return {
+    data,
+    log,
+    clock,
+    work,
+    /** Appends one movement to the stream of its account. */
+    async move(account: string, amount: number) {
+      const history = await log.history(account, { limit: 1 })
+      await log.append({
+        stream: account,
+        expectedVersion: history[0]?.version ?? 0,
+        events: [{ type: 'moved', schemaVersion: 1, data: { account, amount } }],
+        metadata: { commandId: 'c', correlationId: 'c' },
+      })
+    },
+  }
+}

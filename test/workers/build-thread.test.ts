@@ -1,0 +1,128 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { pino } from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import type { BuildProgress } from '../../src/generations/place.ts'
+import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { AUDIT_START, auditStep } from '../../src/projection/audit.ts'
+import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
+import { startBuildThread } from '../../src/workers/start-build.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import app from '../support/troubled-app.ts'
+import { until } from '../support/until.ts'
+
+const projection = app.projections.get('troubled') as NonNullable<ReturnType<typeof app.projections.get>>
+
+/** A log with one movement for each of `accounts`, and builds of the view over it. */
+async function site(accounts: readonly string[]) {
+  const folder = tempFolder()
+  const paths = { log: join(folder, 'events.db'), view: join(folder, 'troubled.2.db') }
+  const log = openSqliteEventLog({ path: paths.log })
+  onTestFinished(() => log.close())
+  const versions = new Map<string, number>()
+  for (const account of accounts) {
+    const version = versions.get(account) ?? 0
+    versions.set(account, version + 1)
+    await log.append({
+      stream: account,
+      expectedVersion: version,
+      events: [{ type: 'moved', schemaVersion: 1, data: { account, amount: version + 1 } }],
+      metadata: { commandId: 'c', correlationId: 'c' },
+    })
+  }
+  const start = (hangMs = 20_000) => {
+    const seen: BuildProgress[] = []
+    const done = Promise.withResolvers<number>()
+    const build = startBuildThread({
+      order: {
+        app: new URL('../support/troubled-app.ts', import.meta.url).pathname,
+        projection: 'troubled',
+        partition: { index: 0, count: 1 },
+        log: paths.log,
+        view: paths.view,
+        until: 'head',
+        owing: [],
+        policy: { maxAttempts: 1, baseMs: 10, capMs: 10 },
+        batchSize: 50,
+        cachedDocuments: 1_000,
+      },
+      events: { onProgress: (progress) => void seen.push(progress), onDone: done.resolve },
+      hangMs,
+      isLiveBehind: () => false,
+      log: pino({ level: 'silent' }),
+    })
+    onTestFinished(() => build.stop())
+    return { build, seen, done: done.promise }
+  }
+  const view = () => {
+    const reader = openSqliteViewReader(paths.view, projection)
+    onTestFinished(() => reader.close())
+    return reader
+  }
+  return { log, paths, start, view }
+}
+
+test('a part is built with its indexes, and its digest is that of a live view', async () => {
+  const { log, paths, start, view } = await site(
+    Array.from({ length: 230 }, (_, index) => `account-${index % 9}`),
+  )
+  const { done, seen } = start()
+  expect(await done).toBe(230)
+  const reader = view()
+  expect(await reader.find({ by: 'balance', limit: 1, order: 'descending' })).toMatchObject({
+    items: [{ account: 'account-4', balance: 351 }],
+  })
+  const marks = await reader.marks(0)
+  const audit = await auditStep({
+    log,
+    types: new Set(['moved']),
+    progress: AUDIT_START,
+    marks,
+    limit: 1_000,
+  })
+  expect(audit).toMatchObject({ kind: 'agrees', progress: { position: 230, processed: 230 } })
+  expect(seen.map(({ phase }) => phase)).toContain('indexing')
+  const db = new DatabaseSync(paths.view, { readOnly: true })
+  const indexes = db.prepare(`SELECT name FROM sqlite_schema WHERE name GLOB 'documents_by_*'`).all()
+  db.close()
+  expect(indexes).toEqual([{ name: 'documents_by_balance' }])
+})
+
+test('what fails parks its own sequence in order, and all others go on', async () => {
+  const { start, view } = await site(['ada', 'throws', 'bob', 'throws', 'ada'])
+  const { done } = start()
+  await done
+  expect(await view().standing()).toMatchObject({ position: 5, parked: { dead: 1, waiting: 1 } })
+  expect(await view().get('ada')).toMatchObject({ balance: 3 })
+})
+
+test('a handler that ends the thread is blamed after it did so twice, and the build goes on', async () => {
+  const { start, view } = await site(['ada', 'ada', 'ends', 'bob', 'ends'])
+  const { done, seen } = start()
+  await done
+  expect(await view().standing()).toMatchObject({ position: 5, parked: { dead: 1, waiting: 1 } })
+  expect(await view().get('bob')).toMatchObject({ balance: 1 })
+  expect(seen.find(({ error }) => error !== undefined)?.error).toMatch(/ended with code 3/)
+}, 30_000)
+
+test('a handler that never returns is ended and blamed, while this thread is free', async () => {
+  const { start, view } = await site(['ada', 'hangs', 'bob'])
+  let turns = 0
+  const counting = setInterval(() => (turns += 1), 10)
+  onTestFinished(() => clearInterval(counting))
+  const { done } = start(600)
+  await done
+  expect(await view().standing()).toMatchObject({ position: 3, parked: { dead: 1 } })
+  expect(await view().get('bob')).toMatchObject({ balance: 1 })
+  expect(turns, 'turns of this event loop meanwhile').toBeGreaterThan(50)
+}, 30_000)
+
+test('a build that is stopped keeps what it has, and another one goes on from there', async () => {
+  const { start, view } = await site(Array.from({ length: 400 }, (_, index) => `account-${index % 40}`))
+  const first = start()
+  await until('it says something', () => first.seen.length > 0)
+  await first.build.stop()
+  const { done } = start()
+  expect(await done).toBe(400)
+  expect(await view().get('account-39')).toMatchObject({ balance: 55 })
+})
