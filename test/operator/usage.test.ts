@@ -18,6 +18,12 @@ test('there are the commands that the documentation names', () => {
     'audit',
     'actions',
     'chaos',
+    'projections',
+    'rebuild',
+    'verify',
+    'rollback',
+    'prune',
+    'view',
     'doctor',
   ])
 })
