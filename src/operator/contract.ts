@@ -30,8 +30,11 @@ export interface ProjectionStatus {
   readonly position: Position
   /** Positions between the view and the head of the log. */
   readonly lag: number
-  /** How long ago the oldest event was stored that the view has not got to, in seconds; 0 if it has all. */
-  readonly lagSeconds: number
+  /**
+   * How long ago the oldest event was stored that the view has not got to, in seconds; 0 if it has all, null if
+   * that event cannot be read.
+   */
+  readonly lagSeconds: number | null
   readonly parked: ParkedCounts
   /** Effects that are recorded and not sent, and those that could not be sent. */
   readonly effects: { readonly pending: number; readonly dead: number }

@@ -103,6 +103,9 @@ function judge(
 ): PartHealth {
   const part = `projection ${name}`
   if (!owned) return { part, state: 'down', reason: 'no worker owns it, so nothing moves it' }
+  if (lagSeconds === null) {
+    return { part, state: 'down', reason: 'the next event cannot be read: cqrs audit names what is wrong' }
+  }
   if (lagSeconds * 1_000 > limits.maxLagMs) {
     const behind = `${Math.round(lagSeconds)} s behind, ${lag} events`
     return { part, state: 'down', reason: `${behind}; up to ${limits.maxLagMs / 1_000} s are allowed` }

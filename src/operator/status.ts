@@ -51,11 +51,16 @@ async function projectionStatus(
   }
 }
 
-/** How long ago the event behind a position was stored, in seconds. */
-async function ageOfNext({ log, now }: System, position: Position): Promise<number> {
-  const { events } = await log.readFrom(position, { limit: 1 })
-  const [next] = events
-  return next ? Math.max(0, (now().getTime() - Date.parse(next.recordedAt)) / 1_000) : 0
+/** How long ago the event behind a position was stored, in seconds; null if it cannot be read. */
+async function ageOfNext({ log, now }: System, position: Position): Promise<number | null> {
+  try {
+    const { events } = await log.readFrom(position, { limit: 1 })
+    const [next] = events
+    return next ? Math.max(0, (now().getTime() - Date.parse(next.recordedAt)) / 1_000) : 0
+  } catch {
+    // A damaged log is when somebody wants to see the status most.
+    return null
+  }
 }
 
 async function ownedFunctions(system: System): Promise<Set<string>> {

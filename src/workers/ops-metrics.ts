@@ -61,7 +61,7 @@ async function systemGauges(system: System, processes: readonly ProcessMetrics[]
     const { name: projection } = each
     position.set({ projection }, each.position)
     lag.set({ projection }, each.lag)
-    seconds.set({ projection }, each.lagSeconds)
+    seconds.set({ projection }, each.lagSeconds ?? Number.NaN)
     owned.set({ projection }, each.owned ? 1 : 0)
     for (const state of ['retrying', 'dead', 'waiting'] as const) {
       parked.set({ projection, status: state }, each.parked[state])

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { startEngine } from '../../src/engine/engine.ts'
 import type { SystemStatus } from '../../src/operator/contract.ts'
 import { settledMore, startLoad } from '../support/load.ts'
+import { opsToken } from '../support/ops-token.ts'
 import partitioned from '../support/partitioned-inventory.ts'
 import { between, seededRandom, testSeed } from '../support/random.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
@@ -93,7 +94,11 @@ test(`partitions move between workers that come, die and leave; nothing is misse
 
   const outside = await sdkWorker(site.engine)
   await startPart(site, 'operator')
-  const status = await outside.trigger<object, SystemStatus>({ function_id: 'ops::status', payload: {} })
+  const status = await outside.trigger<object, SystemStatus>({
+    function_id: 'ops::status',
+    payload: {},
+    metadata: opsToken(site.data),
+  })
   expect(status.projections.map(({ name, owned, lag }) => ({ name, owned, lag }))).toEqual(
     ['list.0', 'list.1', 'list.2', 'list.3', 'stats', 'alert.0', 'alert.1'].map((name) => ({
       name: `inventory-${name}`,

@@ -3,6 +3,7 @@ import { registerWorker } from 'iii-sdk'
 import { pino } from 'pino'
 import { z } from 'zod'
 import { redirectSdkOutput } from '../../src/workers/sdk-output.ts'
+import { opsToken } from '../support/ops-token.ts'
 
 const FUNCTION = 'demo::low-stock'
 const TOPIC = 'alerts.low-stock'
@@ -33,8 +34,12 @@ export interface AlertListener {
   close(): Promise<void>
 }
 
-/** Connects to the engine and subscribes. @returns when the subscription is in force */
-export async function listenToAlerts(engineUrl: string, stop: AbortSignal): Promise<AlertListener> {
+/** Connects to the engine of a data folder and subscribes. @returns when the subscription is in force */
+export async function listenToAlerts(
+  engineUrl: string,
+  data: string,
+  stop: AbortSignal,
+): Promise<AlertListener> {
   redirectSdkOutput(globalThis.console, pino({ level: 'silent' }))
   const iii = registerWorker(engineUrl, {
     workerName: 'demo',
@@ -54,7 +59,9 @@ export async function listenToAlerts(engineUrl: string, stop: AbortSignal): Prom
     async allSent(position) {
       const deadline = performance.now() + SENT.withinMs
       for (;;) {
-        const answer = status.parse(await iii.trigger({ function_id: 'ops::status', payload: {} }))
+        const answer = status.parse(
+          await iii.trigger({ function_id: 'ops::status', payload: {}, metadata: opsToken(data) }),
+        )
         const reactor = answer.projections.find(({ name }) => name === 'inventory-alert')
         if (reactor && reactor.position >= position && reactor.effects.pending === 0) return
         if (performance.now() > deadline) {

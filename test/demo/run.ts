@@ -51,7 +51,7 @@ export async function run(options: RunOptions): Promise<boolean> {
   })
   let listener: AlertListener | undefined
   try {
-    listener = await listenToAlerts(system.engineUrl, stop.signal)
+    listener = await listenToAlerts(system.engineUrl, options.data, stop.signal)
     screen.phase('Start', (options.now() - started) / 1_000, `engine and workers serve on ${system.httpUrl}`)
     const agrees = await sellAndCompare({ ...options, lines, products, httpUrl: system.httpUrl, listener })
     if (options.keep) await keepRunning(screen, system, stop.signal)

@@ -129,7 +129,7 @@ function showStatus(status) {
       stateOf(each),
       each.position,
       each.lag,
-      Math.round(each.lagSeconds),
+      each.lagSeconds === null ? { text: 'unreadable', className: 'bad' } : Math.round(each.lagSeconds),
       rate(each),
       each.parked.retrying + each.parked.dead + each.parked.waiting,
       each.parked.dead + each.effects.dead,
