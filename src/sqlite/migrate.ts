@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
-import { rowChecksum } from './row-checksum.ts'
+import { offerRowChecksum } from './row-checksum.ts'
 
 /** What a store file is: its mark and the steps that lead to its newest schema. */
 export interface StoreSchema {
@@ -10,7 +10,7 @@ export interface StoreSchema {
   applicationId: number
   /**
    * SQL of every step, oldest first. A step that was released never changes; a new one is added. Steps may call
-   * `row_checksum(value, …)`, which is {@link rowChecksum}.
+   * `row_checksum(value, …)`, which is rowChecksum of row-checksum.ts.
    */
   migrations: readonly string[]
 }
@@ -24,7 +24,7 @@ export interface StoreSchema {
  */
 export function migrate(db: DatabaseSync, schema: StoreSchema, path: string): void {
   if (version(db, schema, path) === schema.migrations.length) return
-  db.function('row_checksum', { varargs: true, deterministic: true }, rowChecksum)
+  offerRowChecksum(db)
   db.exec('BEGIN IMMEDIATE')
   try {
     const from = version(db, schema, path)

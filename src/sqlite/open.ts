@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
+import { assertSchema } from './assert-schema.ts'
 import { isSqliteError, toStoreError } from './errors.ts'
 import { migrate, type StoreSchema } from './migrate.ts'
 import { rewriteWal } from './rewrite-wal.ts'
@@ -57,6 +58,7 @@ export function openDatabase(options: OpenOptions): DatabaseSync {
       PRAGMA trusted_schema = OFF;
     `)
     migrate(db, options.schema, options.path)
+    assertSchema(db, options.schema, options.path)
     if (options.readOnly) db.exec('PRAGMA query_only = ON')
     else if (options.durability !== 'normal') rewriteWal(db, options.path)
     return db

@@ -1,3 +1,4 @@
+import type { DatabaseSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
 import { CqrsError } from '../kernel/errors.ts'
 
@@ -7,6 +8,11 @@ import { CqrsError } from '../kernel/errors.ts'
  */
 export function rowChecksum(...values: readonly unknown[]): number {
   return crc32(values.map((value) => value ?? '').join('\n'))
+}
+
+/** Makes {@link rowChecksum} the SQL function `row_checksum(value, …)`, for migrations. */
+export function offerRowChecksum(db: DatabaseSync): void {
+  db.function('row_checksum', { varargs: true, deterministic: true }, rowChecksum)
 }
 
 /**

@@ -96,3 +96,19 @@ test('an SQLite with the WAL-reset bug is refused', () => {
   assertSqliteVersion('3.51.3')
   assertSqliteVersion('3.100.0')
 })
+
+test('a definition of a table in which a byte has changed is refused as damage, not met as a wrong statement', () => {
+  const path = join(tempFolder(), 'numbers.db')
+  openDatabase({ path, schema: counterSchema }).close()
+  const vandal = new DatabaseSync(path)
+  vandal.enableDefensive?.(false)
+  vandal.exec('PRAGMA writable_schema = ON')
+  vandal.exec(`UPDATE sqlite_schema SET sql = replace(sql, 'value', 'valve')`)
+  vandal.close()
+  expect(() => openDatabase({ path, schema: counterSchema })).toThrow(
+    expect.objectContaining({
+      code: 'CQRS_STORE_CORRUPT',
+      message: expect.stringContaining('the table numbers'),
+    }),
+  )
+})

@@ -1,6 +1,6 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { openDatabase } from '../../sqlite/open.ts'
-import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
+import { assertChecksum, offerRowChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
 import type { RawJson } from '../raw-json.ts'
 
 // The row number keeps the order in which keys were first written, in which lists are given.
@@ -118,7 +118,7 @@ function toValue(row: Record<string, unknown>): RawJson {
 
 function openInMemory(): DatabaseSync {
   const db = new DatabaseSync(':memory:')
-  db.function('row_checksum', { varargs: true }, rowChecksum)
+  offerRowChecksum(db)
   for (const step of STATE_SCHEMA.migrations) db.exec(step)
   return db
 }

@@ -1,0 +1,59 @@
+import { DatabaseSync } from 'node:sqlite'
+import { CqrsError } from '../kernel/errors.ts'
+import type { StoreSchema } from './migrate.ts'
+import { offerRowChecksum } from './row-checksum.ts'
+
+/** Columns and indexes by table, each as SQLite tells it. */
+type Shape = ReadonlyMap<string, { readonly columns: string; readonly indexes: ReadonlySet<string> }>
+
+const expected = new WeakMap<StoreSchema, Shape>()
+
+/**
+ * Compares what SQLite reads of a store's tables with what its migrations make. The text of the schema lies in
+ * the file like everything else: a byte of it that changed can rename a column, and then statements fail as if they
+ * were wrong. Indexes that are there besides are left alone: a view has those of its projection.
+ *
+ * @throws CqrsError CQRS_STORE_CORRUPT that names the table
+ */
+export function assertSchema(db: DatabaseSync, schema: StoreSchema, path: string): void {
+  const wanted = expected.get(schema) ?? shapeOfMigrations(schema)
+  expected.set(schema, wanted)
+  const found = shapeOf(db)
+  for (const [table, { columns, indexes }] of wanted) {
+    const other = found.get(table)
+    if (other?.columns === columns && [...indexes].every((index) => other.indexes.has(index))) continue
+    throw new CqrsError(
+      'CQRS_STORE_CORRUPT',
+      `The definition of the table ${table} in the ${schema.name} ${path} is not what was written; restore it from a backup.`,
+    )
+  }
+}
+
+function shapeOfMigrations({ migrations }: StoreSchema): Shape {
+  const db = new DatabaseSync(':memory:')
+  try {
+    offerRowChecksum(db)
+    for (const step of migrations) db.exec(step)
+    return shapeOf(db)
+  } finally {
+    db.close()
+  }
+}
+
+function shapeOf(db: DatabaseSync): Shape {
+  const tables = db
+    .prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'`)
+    .all()
+    .map(({ name }) => String(name))
+  const columns = db.prepare('SELECT * FROM pragma_table_xinfo(?)')
+  const indexes = db.prepare('SELECT name, "unique", partial FROM pragma_index_list(?)')
+  return new Map(
+    tables.map((table) => [
+      table,
+      {
+        columns: JSON.stringify(columns.all(table)),
+        indexes: new Set(indexes.all(table).map((index) => JSON.stringify(index))),
+      },
+    ]),
+  )
+}
