@@ -295,7 +295,7 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
       await context.store.define('jobs', changed)
       const store = await context.reopen()
       expect(await store.queues()).toEqual([
-        { name: 'jobs', paused: true, tail: 1, depth: 1, dead: 0, ...changed },
+        { name: 'jobs', paused: true, tail: 1, depth: 1, dead: 0, oldestAt: expect.any(Number), ...changed },
         { name: 'other', paused: false, tail: 0, depth: 0, dead: 0, ...definition },
       ])
     })
