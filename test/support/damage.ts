@@ -21,7 +21,7 @@ export function damage(random: () => number, store: string): string {
   else {
     if (kind === 'bit') bytes[at] = (bytes[at] ?? 0) ^ (1 << between(random, 0, 7))
     if (kind === 'byte') bytes[at] = between(random, 0, 255)
-    if (kind === 'block') bytes.fill(0, at - (at % 512), at - (at % 512) + 512)
+    if (kind === 'block') bytes.fill(0, at - (at % 512), Math.min(bytes.length, at - (at % 512) + 512))
     writeFileSync(path, bytes)
   }
   return `${kind} at ${at} of ${path.endsWith('-wal') ? 'the write-ahead log' : 'the file'} (${bytes.length} bytes)`
