@@ -15,6 +15,8 @@ export interface DataPaths {
   readonly state: string
   /** Folder of the views. */
   readonly views: string
+  /** What Node has compiled, for the next start; a cache. */
+  readonly compileCache: string
   /** Held by `cqrs up`. */
   readonly upLock: string
   /** What operators did. */
@@ -36,6 +38,7 @@ export function dataPaths(data: string): DataPaths {
     control: join(data, 'control.db'),
     state: join(data, 'state.db'),
     views: join(data, 'views'),
+    compileCache: join(data, 'compiled'),
     upLock: join(data, 'up.lock'),
     actions: join(data, 'operator.db'),
     opsToken: join(data, 'ops.token'),

@@ -8,6 +8,8 @@ export interface ChildSpec {
   /** The program: a module that Node can run. */
   readonly module: string
   readonly args: readonly string[]
+  /** Variables that the supervisor's own win over. */
+  readonly defaults?: Readonly<Record<string, string>>
   /** Variables besides the supervisor's own; asked for at each start. */
   env?(): Readonly<Record<string, string>>
 }
@@ -43,7 +45,7 @@ export type SpawnChild = (spec: ChildSpec, events: ChildEvents) => ChildHandle
  */
 export const spawnChild: SpawnChild = (spec, events) => {
   const child = fork(spec.module, [...spec.args], {
-    env: { ...process.env, ...spec.env?.() },
+    env: { ...spec.defaults, ...process.env, ...spec.env?.() },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   let ended = false

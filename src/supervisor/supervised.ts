@@ -1,3 +1,5 @@
+import { flushCompileCache } from 'node:module'
+
 /** Where an engine can be reached. */
 export interface EngineAddresses {
   /** Where workers connect. */
@@ -58,6 +60,8 @@ export function giveSignsOfLife(host: HostProcess, hangMs: number): () => void {
 
 /** Tells the supervisor, if there is one, that this process serves. */
 export function reportReady(host: HostProcess, engine?: EngineAddresses): void {
+  // Node would keep it when the process ends, which one that is killed does not live to do.
+  flushCompileCache()
   if (!host.connected) return
   // The supervisor may go at this very moment; that is noticed elsewhere.
   host.send?.({ kind: 'ready', engine } satisfies ReadyMessage, undefined, undefined, () => {})

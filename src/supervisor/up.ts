@@ -122,9 +122,13 @@ export function workerGroups({ projections }: Pick<Config, 'projections'>): Work
  * started again takes the same ports as before, whatever was configured.
  */
 function children(config: Config, engine: () => EngineAddresses | undefined, linkOf: UpOptions['linkOf']) {
+  // Compiling its modules is most of what a process does until it serves; Node keeps that for the next one. Not in
+  // the folder for temporary files, as Node would by itself: code that is run should lie where only we can write.
+  const defaults = { NODE_COMPILE_CACHE: dataPaths(config.data).compileCache }
   const engineSpec: ChildSpec = {
     name: 'engine',
     module: CLI,
+    defaults,
     args: ['engine'],
     env: (): Record<string, string> => {
       const before = engine()
@@ -138,6 +142,7 @@ function children(config: Config, engine: () => EngineAddresses | undefined, lin
   const workerSpec = ({ name, roles }: WorkerProcess): ChildSpec => ({
     name,
     module: CLI,
+    defaults,
     args: ['worker', ...roles],
     env: () => ({ III_URL: linkOf?.(name) ?? engine()?.url ?? config.engine.url }),
   })
