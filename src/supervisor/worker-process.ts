@@ -19,6 +19,9 @@ const RESERVE_MS = 2_000
 /** Without a supervisor the next one may be starting already; what is under way is redelivered anyway. */
 const ORPHAN_STOP_MS = 1_000
 
+/** Roles that begin before the engine answers: views go on from the log while it is away. */
+const WITHOUT_ENGINE: readonly RoleName[] = ['projections']
+
 /** What {@link runWorker} needs. */
 export interface WorkerProcessOptions {
   readonly roles: readonly RoleName[]
@@ -71,11 +74,14 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   let endLinkWatch = () => {}
   let stopWithinMs = ORPHAN_STOP_MS
   try {
-    await Promise.race([linked, stop])
-    endLinkWatch = watchLink({ iii, url: config.engine.url, limitMs: config.linkMs, onDead: deadLink })
-    if (!stopping.signal.aborted) {
-      await Promise.race([Promise.all(roles.map(startOne)), stop, failure.promise])
-    }
+    const started = roles.map(async (name) => {
+      if (!WITHOUT_ENGINE.includes(name)) await linked
+      if (!stopping.signal.aborted) await startOne(name)
+    })
+    const watching = linked.then(() => {
+      endLinkWatch = watchLink({ iii, url: config.engine.url, limitMs: config.linkMs, onDead: deadLink })
+    })
+    await Promise.race([Promise.all([watching, ...started]), stop, failure.promise])
     if (!stopping.signal.aborted) {
       log.info({ roles, engine: config.engine.url }, 'ready')
       reportReady(host)

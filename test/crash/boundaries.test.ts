@@ -2,7 +2,9 @@ import { TriggerAction } from 'iii-sdk'
 import { expect, onTestFinished, test } from 'vitest'
 import { viewPath } from '../../src/config/paths.ts'
 import { inventoryAlert } from '../../src/inventory/alert.ts'
+import { inventoryList } from '../../src/inventory/list.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
+import { CqrsProcess } from '../support/cqrs-process.ts'
 import { request, settle } from '../support/inventory-client.ts'
 import { settledMore, startLoad } from '../support/load.ts'
 import { between, seededRandom, testSeed } from '../support/random.ts'
@@ -38,6 +40,27 @@ test('without a queue worker commands are accepted and views reach the head', {
   const load = await startLoad({ http: site.http, seed })
   await settledMore(load, 200)
   await load.finish()
+  await expectTruth(site, load.settled)
+})
+
+test('a projections worker that starts while the engine is away brings the views to the head', {
+  timeout: TEST_MS,
+}, async () => {
+  const site = await newSite()
+  const { engine, projections } = await startParts(site)
+  await projections.end('SIGKILL')
+  const load = await startLoad({ http: site.http, seed })
+  await settledMore(load, 100)
+  await load.finish()
+  await engine.end('SIGKILL')
+
+  // It does not get ready: for that, its functions would have to be on the engine.
+  new CqrsProcess(['worker', 'projections'], { ...site.env, III_URL: site.engine })
+  const head = Math.max(...load.settled.map(({ answer }) => Number(answer.body.position ?? 0)))
+  const view = openSqliteViewReader(viewPath(site.data, inventoryList.name), inventoryList)
+  onTestFinished(() => view.close())
+  await until('the view is at the head', async () => (await view.position()) >= head, 30_000)
+  await startPart(site, 'engine')
   await expectTruth(site, load.settled)
 })
 
