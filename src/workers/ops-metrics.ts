@@ -6,6 +6,7 @@ import {
   Registry,
 } from 'prom-client'
 import type { WorkerProcess } from '../operator/contract.ts'
+import { listProjections } from '../operator/generations.ts'
 import { listQueues } from '../operator/queues.ts'
 import { systemStatus } from '../operator/status.ts'
 import type { System } from '../operator/system.ts'
@@ -69,6 +70,7 @@ async function systemGauges(system: System, processes: readonly ProcessMetrics[]
     for (const state of ['pending', 'dead'] as const)
       effects.set({ projection, status: state }, each.effects[state])
   }
+  await generationGauges(system, gauge)
   await queueGauges(system, gauge)
   const role = gauge('cqrs_worker_role', '1 if a process is at work in a role, 0 if it stands by.', [
     'role',
@@ -84,6 +86,27 @@ async function systemGauges(system: System, processes: readonly ProcessMetrics[]
   gauge('cqrs_disk_size_bytes', 'Size of the disk of the data folder.').set(total)
   return registry
 }
+
+/** How far each generation is that is kept up to date or being built. */
+async function generationGauges(
+  system: System,
+  gauge: (name: string, help: string, labelNames: GenerationLabel[]) => Gauge<GenerationLabel>,
+): Promise<void> {
+  const labelNames: GenerationLabel[] = ['projection', 'generation', 'state']
+  const position = gauge('cqrs_generation_position', 'How far each generation of a view is.', labelNames)
+  const target = gauge('cqrs_generation_target_position', 'Where it has to get to.', labelNames)
+  const speed = gauge('cqrs_generation_events_per_second', 'How fast it is being built.', labelNames)
+  for (const { name: projection, generations } of (await listProjections(system)).projections) {
+    for (const each of generations) {
+      const labels = { projection, generation: String(each.generation), state: each.state }
+      position.set(labels, each.position)
+      target.set(labels, each.target)
+      speed.set(labels, each.eventsPerSecond)
+    }
+  }
+}
+
+type GenerationLabel = 'projection' | 'generation' | 'state'
 
 async function queueGauges(
   system: System,

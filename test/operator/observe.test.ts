@@ -127,6 +127,13 @@ test('health, metrics and workers tell what is there, what is away, and what is 
 
   await projections.end('SIGKILL')
   await post(site, '/inventory/mug-1/sell', { quantity: 1 })
+  const rebuild = await fetch(`${site.http}/ops/projections/inventory-list/rebuild`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${readFileSync(join(site.data, 'ops.token'), 'utf8').trim()}` },
+  })
+  expect(rebuild.status).toBe(200)
+  const building = ['projection="inventory-list"', 'generation="2"', 'state="building"']
+  expect((await metrics(site)).value('cqrs_generation_position', ...building)).toBe(0)
   await until('the projection shows as nobody’s', async () => {
     return reasonOf(await ready(site), 'projection inventory-list')?.includes('no worker owns it')
   })

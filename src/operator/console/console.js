@@ -89,19 +89,34 @@ function chart(points, label) {
   return svg
 }
 
-const stateOf = (projection) => {
+/** How far a rebuild is, e.g. `being rebuilt: 4,000 of 12,000, 12 s left`. */
+function progressOf({ generations }) {
+  const one = generations.find(({ state }) => state === 'building' || state === 'ready')
+  if (!one || one.error) return `being rebuilt${one ? `: ${one.error}` : ''}`
+  const left = one.secondsLeft === null ? '' : `, ${number(one.secondsLeft)} s left`
+  return `being rebuilt: ${number(one.position)} of ${number(one.target)}${left}`
+}
+
+async function loadStatus() {
+  const status = await ask('/ops/status')
+  const building = status.projections.some((each) => each.building)
+  const { projections } = building ? await ask('/ops/projections') : { projections: [] }
+  showStatus(status, new Map(projections.map((each) => [each.name, progressOf(each)])))
+}
+
+const stateOf = (projection, progress) => {
   const { owned, lag, parked } = projection
   if (!owned) return { text: 'no owner', className: 'bad' }
   if (projection.frozen) return { text: 'waits for a rebuild', className: 'bad' }
   if (projection.paused) return { text: 'paused', className: 'warn' }
-  if (projection.building) return { text: 'being rebuilt', className: 'warn' }
+  if (projection.building) return { text: progress ?? 'being rebuilt', className: 'warn' }
   if (lag > 0) return { text: 'behind', className: 'warn' }
   return parked.dead + parked.retrying + parked.waiting > 0
     ? { text: 'parked', className: 'warn' }
     : { text: 'live', className: 'good' }
 }
 
-function showStatus(status) {
+function showStatus(status, progress) {
   find('app').textContent = status.app
   find('summary').textContent =
     `head at ${number(status.head)}, ${new Date(status.takenAt).toLocaleTimeString()}`
@@ -126,7 +141,7 @@ function showStatus(status) {
     ],
     status.projections.map((each) => [
       each.name,
-      stateOf(each),
+      stateOf(each, progress.get(each.projection)),
       each.position,
       each.lag,
       each.lagSeconds === null ? { text: 'unreadable', className: 'bad' } : Math.round(each.lagSeconds),
@@ -314,7 +329,7 @@ function report(error) {
 /** Shows everything once; what does not answer leaves the rest standing. */
 async function refresh() {
   const loads = [
-    ask('/ops/status').then(showStatus),
+    loadStatus(),
     ask('/ops/queues?limit=500').then(showQueues),
     loadLetters(),
     ask('/ops/workers').then(showWorkers),
