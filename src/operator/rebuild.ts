@@ -199,5 +199,5 @@ async function positionAt({ log }: System, until: Position | string): Promise<Po
     else after = middle
   }
   if (before > 0) return before
-  throw new CqrsError('CQRS_VALIDATION', `until: the log has no event as old as ${time}.`)
+  throw new CqrsError('CQRS_VALIDATION', `until: no event was stored by ${time}.`)
 }

@@ -75,7 +75,7 @@ export class OpsAccess {
     const message = wasGiven
       ? 'This is not the token of operators: it stands in ops.token of the data folder, or is what CQRS_OPS_TOKEN says.'
       : 'This needs the token of operators: over HTTP "Authorization: Bearer <content of ops.token in the data folder>"; ' +
-        'for the program set CQRS_OPS_TOKEN, or run it where it can read the data folder.'
+        'for the program set CQRS_DATA to the data folder of the system, or CQRS_OPS_TOKEN to the token.'
     throw new CqrsError('CQRS_UNAUTHORIZED', message)
   }
 }
