@@ -45,8 +45,10 @@ export function openOffering(iii: IIIClient, log: Logger): Offering {
     registered.delete(offered)
   }
   const watch = watchChanges(iii, log, async () => {
+    // What joins while the engine answers is not in the answer, and not lost.
+    const expected = [...registered.keys()]
     const present = await functionsOf(iii)
-    const lost = [...registered.keys()].filter(({ id }) => !present.has(id))
+    const lost = expected.filter((offered) => registered.has(offered) && !present.has(offered.id))
     if (lost.length === 0) return
     log.warn({ functions: lost.map(({ id }) => id) }, 'the engine has lost functions; registering them again')
     for (const offered of lost) {
