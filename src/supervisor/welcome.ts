@@ -1,4 +1,4 @@
-import { relative } from 'node:path'
+import { join, relative } from 'node:path'
 import { type Config, DEFAULT_APP } from '../config/config.ts'
 import type { App } from '../kernel/app.ts'
 import type { EngineAddresses } from './supervised.ts'
@@ -14,12 +14,16 @@ export function welcome(options: {
   config: Config
   /** Where the embedded engine listens; undefined if it runs elsewhere. */
   engine: EngineAddresses | undefined
+  /** Where the reader types what is shown. Default: the working directory. */
+  cwd?: string
 }): string[] {
-  const { app, config, engine } = options
+  const { app, config, engine, cwd = process.cwd() } = options
   const url = engine?.url ?? config.engine.url
   const http = engine ? engine.httpUrl : httpElsewhere(config)
   const isDefault = new URL(url).host === `127.0.0.1:${DEFAULT_PORT}`
-  const status = `${isDefault ? '' : `III_URL=${url} `}npx cqrs status`
+  // The program finds the operator's token in the data folder.
+  const folder = config.data === join(cwd, 'data') ? '' : `CQRS_DATA='${config.data}' `
+  const status = `${isDefault ? '' : `III_URL=${url} `}${folder}npx cqrs status`
   return [
     '',
     `  ${app.name} is up.`,

@@ -9,8 +9,9 @@ import { tempFolder } from '../support/temp-folder.ts'
 const engine = { url: 'ws://127.0.0.1:49134', port: 49_134, httpUrl: 'http://127.0.0.1:3111', httpPort: 3111 }
 
 test('the reference application is shown with lines to try', () => {
-  const config = loadConfig({ env: {}, cwd: tempFolder() })
-  const text = welcome({ app: inventory, config, engine }).join('\n')
+  const cwd = tempFolder()
+  const config = loadConfig({ env: {}, cwd })
+  const text = welcome({ app: inventory, config, engine, cwd }).join('\n')
   expect(text).toContain(
     "curl -X POST http://127.0.0.1:3111/inventory -H 'content-type: application/json' -d '{",
   )
@@ -33,19 +34,28 @@ test('an app without routes says so', () => {
 })
 
 test('an engine on another port is shown with what the status command needs to find it', () => {
-  const config = loadConfig({ env: {}, cwd: tempFolder() })
+  const cwd = tempFolder()
+  const config = loadConfig({ env: {}, cwd })
   const elsewhere = { ...engine, url: 'ws://127.0.0.1:50000', port: 50_000 }
-  expect(welcome({ app: inventory, config, engine: elsewhere }).join('\n')).toContain(
+  expect(welcome({ app: inventory, config, engine: elsewhere, cwd }).join('\n')).toContain(
     'Look:    III_URL=ws://127.0.0.1:50000 npx cqrs status',
   )
 })
 
+test('a data folder of its own is shown with what the status command needs to find the token', () => {
+  const config = loadConfig({ env: { CQRS_DATA: 'shop' }, cwd: '/srv' })
+  expect(welcome({ app: inventory, config, engine, cwd: '/srv' }).join('\n')).toContain(
+    "Look:    CQRS_DATA='/srv/shop' npx cqrs status",
+  )
+})
+
 test('with an engine elsewhere, HTTP is looked for on its host', () => {
+  const cwd = tempFolder()
   const config = loadConfig({
     env: { III_URL: 'ws://engine:49134', III_HTTP_PORT: '8080' },
-    cwd: tempFolder(),
+    cwd,
   })
-  const text = welcome({ app: inventory, config, engine: undefined }).join('\n')
+  const text = welcome({ app: inventory, config, engine: undefined, cwd }).join('\n')
   expect(text).toContain('curl http://engine:8080/inventory')
   expect(text).toContain('Look:    III_URL=ws://engine:49134 npx cqrs status')
 })
