@@ -115,7 +115,8 @@ export interface ControlStore {
   progress(projection: string, generation: number, partition: number, progress: PartProgress): Promise<void>
   lead(projection: string, generation: number, partition: number, leading: boolean): Promise<void>
   /**
-   * Moves a generation to another state. `ready` needs all its parts to lead, `side` all to be at its end.
+   * Moves a generation to another state. `ready` needs all its parts to lead, `side` all to be at its end,
+   * and `pruning` that every part of the active generation has taken over what this one leaves.
    *
    * @returns false if it is in no state from which it may be moved there
    */

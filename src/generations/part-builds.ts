@@ -25,7 +25,7 @@ const UNWANTED = ['cancelling', 'pruning', 'verified']
 /** The parts of generations that this process builds for one unit, and those that it takes away. */
 export class PartBuilds {
   readonly #options: PartBuildsOptions
-  readonly #running = new Map<number, Build>()
+  readonly #running = new Map<number, { readonly build: Build; readonly active: number | undefined }>()
 
   constructor(options: PartBuildsOptions) {
     this.#options = options
@@ -33,9 +33,10 @@ export class PartBuilds {
 
   /** Begins what is to be built, ends what is not, and removes what is unwanted. */
   async reconcile(state: ProjectionControl, active: Generation | undefined): Promise<void> {
-    for (const [generation, build] of this.#running) {
+    for (const [generation, { build, active: before }] of this.#running) {
       const found = state.generations.find((one) => one.generation === generation)
-      if (found?.state === 'building') continue
+      // Another active generation owes the effects, e.g. after a rollback: the build goes on beside that one.
+      if (found?.state === 'building' && before === active?.generation) continue
       this.#running.delete(generation)
       await build.stop()
     }
@@ -47,7 +48,7 @@ export class PartBuilds {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#running.values()].map((build) => build.stop()))
+    await Promise.all([...this.#running.values()].map(({ build }) => build.stop()))
     this.#running.clear()
   }
 
@@ -75,7 +76,7 @@ export class PartBuilds {
       onProgress: (progress) => void this.#note(generation, progress.phase, progress),
       onDone: (position) => void this.#finish(generation, position, frozen === true),
     })
-    this.#running.set(generation.generation, build)
+    this.#running.set(generation.generation, { build, active: active?.generation })
   }
 
   async #finish(generation: Generation, position: number, frozen: boolean): Promise<void> {

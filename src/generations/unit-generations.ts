@@ -166,41 +166,53 @@ export class UnitGenerations implements Followed {
 
   /** Sees to it that the active generation owes; this happens once for each swap, however often it is begun. */
   async #activate(state: ProjectionControl, active: Generation | undefined): Promise<void> {
-    const { unit, control, house, events, now, log } = this.#options
-    const { projection, partition } = unit
+    const { projection, partition } = this.#options.unit
+    const settled = state.swaps === 0 || state.takenOver.get(partition.index) === state.swaps
     if (!active || !fits(active, projection)) {
       await this.view.become(undefined)
+      // This code cannot move it, but has to see to it that another one can take its place.
+      if (active && active.partitions === partition.count && !settled)
+        await this.#takeOverFrozen(state, active)
       return
     }
     const known = this.#members.get(active.generation)
-    const settled = state.swaps === 0 || state.takenOver.get(partition.index) === state.swaps
     if (known && this.view.current === known.store && settled) return
     const place = { projection, generation: active.generation, version: active.version, partition }
     const member = known ?? this.#enter(place)
-    const outgoing = state.generations.find(({ generation }) => generation === state.outgoing)
     await this.view.become(member.store, async () => {
-      if (!outgoing || settled) return
-      const { places, aligned } = placesOfStreams(outgoing, projection, partition)
-      const opened = places.map((one) => ({ one, member: this.#memberAt(one) }))
-      const parts = opened.map(({ one, member }) => member?.store ?? house.open(one))
-      try {
-        await takeOver(member.store, {
-          parts,
-          aligned,
-          partition,
-          log: events,
-          swap: state.swaps,
-          now: now(),
-        })
-      } finally {
-        for (const [index, { member }] of opened.entries()) if (!member) await parts[index]?.close()
-      }
-      reached('effects-taken-over', projection.name)
-      await control.tookOver(projection.name, partition.index, state.swaps)
-      reached('takeover-noted', projection.name)
-      log.info({ generation: active.generation, from: outgoing.generation }, 'another generation is active')
+      if (!settled) await this.#takeOver(state, active, member.store)
     })
     member.givenUp = await this.#givenUp(member.store)
+  }
+
+  async #takeOverFrozen(state: ProjectionControl, active: Generation): Promise<void> {
+    const { projection, partition } = this.#options.unit
+    const { generation, version } = active
+    const store = this.#options.house.open({ projection, generation, version, partition })
+    try {
+      await this.#takeOver(state, active, store)
+    } finally {
+      await store.close()
+    }
+  }
+
+  async #takeOver(state: ProjectionControl, active: Generation, store: ViewStore): Promise<void> {
+    const { unit, control, house, events, now, log } = this.#options
+    const { projection, partition } = unit
+    const outgoing = state.generations.find(({ generation }) => generation === state.outgoing)
+    if (!outgoing) return
+    const { places, aligned } = placesOfStreams(outgoing, projection, partition)
+    const opened = places.map((one) => ({ one, member: this.#memberAt(one) }))
+    const parts = opened.map(({ one, member }) => member?.store ?? house.open(one))
+    try {
+      await takeOver(store, { parts, aligned, partition, log: events, swap: state.swaps, now: now() })
+    } finally {
+      for (const [index, { member }] of opened.entries()) if (!member) await parts[index]?.close()
+    }
+    reached('effects-taken-over', projection.name)
+    await control.tookOver(projection.name, partition.index, state.swaps)
+    reached('takeover-noted', projection.name)
+    log.info({ generation: active.generation, from: outgoing.generation }, 'another generation is active')
   }
 
   async #keep(generation: Generation, active: Generation | undefined): Promise<void> {

@@ -149,7 +149,7 @@ export async function prune(system: System, input: unknown): Promise<Generations
   }
   if (changed.length === 0 && request.generation !== undefined) {
     throw nothing(
-      `Generation ${request.generation} cannot be pruned: it is not there, serves, or is being built.`,
+      `Generation ${request.generation} cannot be pruned: it is not there, serves, is being built, or its effects are not taken over yet.`,
     )
   }
   return { generations: changed }

@@ -40,7 +40,10 @@ export function generations() {
   onTestFinished(() => log.close())
 
   /** Begins to work with some code on the projection, as a process that starts; `stop` is its end. */
-  async function work(projection: ProjectionDefinition, { buildSteps = Number.POSITIVE_INFINITY } = {}) {
+  async function work(
+    projection: ProjectionDefinition,
+    { buildSteps = Number.POSITIVE_INFINITY, gate = Promise.resolve() } = {},
+  ) {
     const control = openSqliteControl({ path: join(data, 'control.db') })
     const { name, version, partitions } = projection
     await control.adopt({ projection: name, generation: 1, version, partitions })
@@ -76,11 +79,21 @@ export function generations() {
       })
     const building = new Set<Promise<void>>()
     const startBuild = (order: BuildOrder, events: BuildEvents): Build => {
-      const ended = build(order, events)
+      const stop = Promise.withResolvers<void>()
+      const ended = build(order, events, stop.promise)
       building.add(ended)
-      return { stop: async () => void (await ended) }
+      return {
+        async stop() {
+          stop.resolve()
+          await ended
+        },
+      }
     }
-    async function build({ place, until, owing: places }: BuildOrder, events: BuildEvents) {
+    async function build(
+      { place, until, owing: places }: BuildOrder,
+      events: BuildEvents,
+      stop: Promise<void>,
+    ) {
       const owing = places.map((one) => house.open(one))
       const store = new BufferedView(house.open(place), {
         maxDocuments: 1_000,
@@ -103,7 +116,8 @@ export function generations() {
           : until === 'head'
             ? Number.MAX_SAFE_INTEGER
             : until
-      for (let step = 0; step < buildSteps; step += 1) {
+      const isStopped = await Promise.race([gate.then(() => false), stop.then(() => true)])
+      for (let step = 0; !isStopped && step < buildSteps; step += 1) {
         if ((await one.step(end)) !== 'at-head') continue
         const position = await one.position()
         await view.close()

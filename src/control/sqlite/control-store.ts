@@ -133,6 +133,7 @@ class SqliteControlStore implements ControlStore {
     return this.#write(() => {
       if (to === 'ready' && !this.#allLead(projection, generation)) return false
       if (to === 'side' && !this.#allAtTheirEnd(projection, generation)) return false
+      if (to === 'pruning' && this.#leavesEffects(projection, generation)) return false
       if (!this.#moveTo(to, projection, generation)) return false
       this.#sql.explain.run(error ?? null, Number(forced), projection, generation)
       return true
@@ -151,10 +152,7 @@ class SqliteControlStore implements ControlStore {
       if (!control || !incoming || !outgoing) return { kind: 'refused' }
       if (!statesBefore('active').includes(incoming.state)) return { kind: 'refused' }
       if (!incoming.forced && !this.#allLead(projection, generation)) return { kind: 'not-yet' }
-      const settled =
-        control.swaps === 0 ||
-        outgoing.parts.every(({ partition }) => control.takenOver.get(partition) === control.swaps)
-      if (!settled) return { kind: 'not-yet' }
+      if (!isTakenOver(control)) return { kind: 'not-yet' }
       const now = this.#timestamp()
       const set = (state: GenerationState, one: number) => this.#sql.set.run(state, now, projection, one)
       for (const { state, generation: one } of control.generations) {
@@ -221,6 +219,12 @@ class SqliteControlStore implements ControlStore {
     return this.#sql.notThere.get(projection, generation)?.parts === 0
   }
 
+  /** Whether some part of the active generation has yet to take over what this one leaves. */
+  #leavesEffects(projection: string, generation: number): boolean {
+    const control = this.#readProjection(projection)
+    return control?.outgoing === generation && !isTakenOver(control)
+  }
+
   #timestamp(): string {
     return this.#now().toISOString()
   }
@@ -249,6 +253,12 @@ class SqliteControlStore implements ControlStore {
       throw toStoreError(error, this.#path)
     }
   }
+}
+
+/** Whether all parts of the active generation have taken over what the one before it owed. */
+function isTakenOver({ swaps, takenOver, generations }: ProjectionControl): boolean {
+  const active = generations.find(({ state }) => state === 'active')
+  return swaps === 0 || !active || active.parts.every(({ partition }) => takenOver.get(partition) === swaps)
 }
 
 function statements(db: DatabaseSync) {
