@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { ControlStore, Generation, PartPhase, ProjectionControl } from '../control/contract.ts'
+import { isUnderWay } from '../control/machine.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import {
   type Build,
@@ -44,6 +45,7 @@ export class PartBuilds {
       if (generation.partitions !== this.#options.unit.partition.count) continue
       if (UNWANTED.includes(generation.state)) await this.#remove(generation)
       else if (this.#isToBeBuilt(generation)) this.#begin(generation, active)
+      else if (active && this.#hasLostTheLead(generation, active)) await this.#leadAgain(generation, active)
     }
   }
 
@@ -56,6 +58,27 @@ export class PartBuilds {
     const { projection, partition } = this.#options.unit
     const phase = generation.parts[partition.index]?.phase
     return generation.state === 'building' && fits(generation, projection) && phase !== 'following'
+  }
+
+  /** A swap takes the lead from all; beside a generation that nobody moves there is no step that gives it back. */
+  #hasLostTheLead(generation: Generation, active: Generation): boolean {
+    const { projection, partition } = this.#options.unit
+    const part = generation.parts[partition.index]
+    if (!isUnderWay(generation.state) || generation.purpose === 'inspect') return false
+    if (!fits(generation, projection) || fits(active, projection)) return false
+    return part?.phase === 'following' && !part.leading
+  }
+
+  async #leadAgain(generation: Generation, active: Generation): Promise<void> {
+    const { unit, control, house } = this.#options
+    const { projection, partition } = unit
+    const position = generation.parts[partition.index]?.position ?? 0
+    for (const place of placesOfStreams(active, projection, partition).places) {
+      const view = house.open(place)
+      const served = await view.checkpoint().finally(() => view.close())
+      if (served.position > position) return
+    }
+    await control.lead(projection.name, generation.generation, partition.index, true)
   }
 
   #begin(generation: Generation, active: Generation | undefined): void {

@@ -85,3 +85,21 @@ test('a generation is not pruned before all parts have taken over what it leaves
   expect(await worker.send()).toHaveLength(6)
   expect(await worker.control.move('balances', 1, 'pruning')).toBe(true)
 })
+
+test('a rebuild that leads in part when a forced rollback swaps is done all the same', async () => {
+  const { move, work } = generations()
+  const first = await work({ ...balances(), partitions: 2 })
+  for (const account of ['a', 'b', 'c', 'd']) await move(account, -1)
+  await first.settle()
+  await first.request()
+  await first.settle()
+  await first.stop()
+  const second = await work({ ...balances(), partitions: 2, version: 2 })
+  await second.coordinator.reconcile()
+  await second.units[0]?.generations.reconcile()
+  const parts = async () => (await second.control.projection('balances'))?.generations.at(-1)?.parts
+  await expect.poll(parts).toMatchObject([{ leading: true }, { leading: false }])
+  await second.control.move('balances', 1, 'returning', { forced: true })
+  await second.settle()
+  expect(await second.states()).toEqual({ 1: 'previous', 2: 'retired', 3: 'active' })
+})
