@@ -71,6 +71,11 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
           'while the engine answered others; this process ends so that another one connects anew.',
       ),
     )
+  // Otherwise a supervisor would kill it over and over for as long as the engine is away.
+  const isReachable = () =>
+    roles.every((name) => WITHOUT_ENGINE.includes(name))
+      ? Promise.race([linked, delay(config.supervisor.readyTimeoutMs / 3, undefined, { ref: false })])
+      : linked
   let endLinkWatch = () => {}
   let stopWithinMs = ORPHAN_STOP_MS
   try {
@@ -78,10 +83,11 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
       if (!WITHOUT_ENGINE.includes(name)) await linked
       if (!stopping.signal.aborted) await startOne(name)
     })
-    const watching = linked.then(() => {
+    void linked.then(() => {
+      if (stopping.signal.aborted) return
       endLinkWatch = watchLink({ iii, url: config.engine.url, limitMs: config.linkMs, onDead: deadLink })
     })
-    await Promise.race([Promise.all([watching, ...started]), stop, failure.promise])
+    await Promise.race([Promise.all([isReachable(), ...started]), stop, failure.promise])
     if (!stopping.signal.aborted) {
       log.info({ roles, engine: config.engine.url }, 'ready')
       reportReady(host)

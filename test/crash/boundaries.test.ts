@@ -46,7 +46,7 @@ test('without a queue worker commands are accepted and views reach the head', {
 test('a projections worker that starts while the engine is away brings the views to the head', {
   timeout: TEST_MS,
 }, async () => {
-  const site = await newSite()
+  const site = await newSite({ CQRS_SUPERVISOR_READY_TIMEOUT_MS: '6000' })
   const { engine, projections } = await startParts(site)
   await projections.end('SIGKILL')
   const load = await startLoad({ http: site.http, seed })
@@ -54,12 +54,13 @@ test('a projections worker that starts while the engine is away brings the views
   await load.finish()
   await engine.end('SIGKILL')
 
-  // It does not get ready: for that, its functions would have to be on the engine.
-  new CqrsProcess(['worker', 'projections'], { ...site.env, III_URL: site.engine })
+  const worker = new CqrsProcess(['worker', 'projections'], { ...site.env, III_URL: site.engine })
   const head = Math.max(...load.settled.map(({ answer }) => Number(answer.body.position ?? 0)))
   const view = openSqliteViewReader(viewPath(site.data, inventoryList.name), inventoryList)
   onTestFinished(() => view.close())
   await until('the view is at the head', async () => (await view.position()) >= head, 30_000)
+  // In time for a supervisor, which would kill it otherwise.
+  await worker.ready
   await startPart(site, 'engine')
   await expectTruth(site, load.settled)
 })
