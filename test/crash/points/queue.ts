@@ -131,6 +131,7 @@ export const queueCases = {
     await world.enqueue(queue, 'after the discarded one')
     await until('the next job is done', () => world.timesDone('after the discarded one') === 1)
     expect(world.timesDone('dead-letter-discarded')).toBe(1)
-    expect(await depthOf(world, queue)).toBe(0)
+    await drained(world, queue)
+    expect(await lettersOf(world, queue)).toEqual([])
   },
 } satisfies CrashCases
