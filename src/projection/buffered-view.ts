@@ -6,13 +6,19 @@ import { ViewDecorator } from './view-decorator.ts'
 export interface BufferOptions {
   /** Changed documents that are held back at the most; one batch may go beyond. */
   maxDocuments: number
-  /** How long a change is held back at the most, in milliseconds. */
-  maxMs: number
+  /**
+   * How long a change is held back at the least, in milliseconds, unless there are too many documents. As many documents
+   * take a while to write, the next ones are held back for {@link WORK_PER_WRITING} times as long.
+   */
+  minMs: number
   /** Documents that whoever reads from here keeps and does not ask for again, as long as there are no more. */
   readerKeeps: number
-  /** A clock for {@link maxMs}, in milliseconds. */
+  /** A clock, in milliseconds. */
   now: () => number
 }
+
+/** How much longer than the last write took the work before the next one lasts: so little of a build is writing. */
+const WORK_PER_WRITING = 8
 
 /**
  * A view that is built: changes of many batches are committed as one, so that a document that changes a
@@ -31,6 +37,8 @@ export class BufferedView extends ViewDecorator {
   #checkpoint: Checkpoint | undefined
   #below: Checkpoint | undefined
   #since: number | undefined
+  /** How long the last write took. */
+  #writingMs = 0
   /** Documents that were asked for since the view was opened empty; undefined if it was not empty. */
   #asked: number | undefined
   #single = false
@@ -97,12 +105,14 @@ export class BufferedView extends ViewDecorator {
   }
 
   #isFull(): boolean {
-    const { maxDocuments, maxMs, now } = this.#options
-    return this.#documents.size >= maxDocuments || now() - (this.#since ?? now()) >= maxMs
+    const { maxDocuments, minMs, now } = this.#options
+    if (this.#documents.size >= maxDocuments) return true
+    return now() - (this.#since ?? now()) >= Math.max(minMs, WORK_PER_WRITING * this.#writingMs)
   }
 
   async #flush(parking: Pick<ViewChange, 'parked' | 'settled' | 'discarded'>): Promise<CommitOutcome> {
     const { position, processed, digest, revision } = this.#checkpoint as Checkpoint
+    const began = this.#options.now()
     const outcome = await this.view.commit({
       ...parking,
       expectedRevision: (this.#below as Checkpoint).revision,
@@ -118,6 +128,7 @@ export class BufferedView extends ViewDecorator {
     this.#withheld.length = 0
     this.#marks.length = 0
     this.#since = undefined
+    this.#writingMs = this.#options.now() - began
     if (outcome.kind === 'superseded') {
       this.#checkpoint = this.#below = undefined
       return outcome

@@ -6,9 +6,12 @@ import { freezeJson } from './plain-json.ts'
 /** Documents while they are folded: what the store holds plus what changed since. */
 export type Documents = Map<string, unknown>
 
+/** A key and what its document is now; null if it is removed. */
+export type Changed = readonly [key: string, document: unknown]
+
 /** What one event does to a view, or why its handler could not say. */
 export type FoldOutcome =
-  | { readonly ok: true; readonly changed: ReadonlyMap<string, unknown>; readonly effects: readonly Effect[] }
+  | { readonly ok: true; readonly changed: readonly Changed[]; readonly effects: readonly Effect[] }
   | { readonly ok: false; readonly error: Error }
 
 /** An event made ready for folding: decoded, with the documents that it touches. */
@@ -60,7 +63,7 @@ export function fold(
 ): FoldOutcome {
   const { event, keys } = prepared
   const handler = projection.handler(event.type)
-  const changed = new Map<string, unknown>()
+  const changed: Changed[] = []
   const effects: Effect[] = []
   try {
     for (const key of keys) {
@@ -73,7 +76,7 @@ export function fold(
           `The handler of ${event.type} in ${projection.name} returned nothing; return the document, or null to remove it.`,
         )
       }
-      changed.set(key, freezeJson(after))
+      changed.push([key, freezeJson(after)])
     }
     return { ok: true, changed, effects }
   } catch (error) {

@@ -191,7 +191,8 @@ export class Projector {
     const parked: ParkedEvent[] = []
     const effects: NamedEffect[] = []
     const discarded: Discarded[] = []
-    for (const [index, event] of events.entries()) {
+    for (let index = 0; index < events.length; index += 1) {
+      const event = events[index] as RecordedEvent
       const ready = prepared[index] as PreparedEvent
       const givenUp = this.#options.givenUp?.(event.position)
       if (givenUp) {
@@ -214,9 +215,10 @@ export class Projector {
         this.#documents.set(key, document)
         changed.add(key)
       }
-      effects.push(...this.#name(event.position, outcome.effects))
+      if (outcome.effects.length > 0) effects.push(...this.#name(event.position, outcome.effects))
     }
-    const documents = new Map([...changed].map((key) => [key, this.#documents.get(key)]))
+    const documents = new Map<string, unknown>()
+    for (const key of changed) documents.set(key, this.#documents.get(key))
     return { documents, parked, effects, settled: [], discarded }
   }
 
@@ -277,7 +279,7 @@ export class Projector {
     for (const [key, document] of outcome.changed) this.#documents.set(key, document)
     const change = {
       expectedRevision: revision,
-      documents: outcome.changed,
+      documents: new Map(outcome.changed),
       parked: next,
       settled: [parked.position],
       effects: this.#name(parked.position, outcome.effects),
@@ -319,9 +321,12 @@ export class Projector {
   }
 
   async #loadDocuments(prepared: readonly PreparedEvent[]): Promise<void> {
-    const wanted = new Set(prepared.flatMap((event) => (event.ok ? event.keys : [])))
-    const missing = [...wanted].filter((key) => !this.#documents.has(key))
-    if (missing.length === 0) return
+    const missing = new Set<string>()
+    for (const event of prepared) {
+      if (!event.ok) continue
+      for (const key of event.keys) if (!this.#documents.has(key)) missing.add(key)
+    }
+    if (missing.size === 0) return
     const loaded = await this.#options.view.load(missing)
     for (const key of missing) this.#documents.set(key, loaded.get(key))
   }

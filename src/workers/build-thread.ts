@@ -24,8 +24,8 @@ const YIELD_MS = 10
 /** Events that are worth a second thread, which takes a moment to begin. */
 const WORTH_CHECKING_AHEAD = 20_000
 
-/** Changed documents that are held back at the most, and for how long. */
-const HELD_BACK = { maxDocuments: 100_000, maxMs: 1_000 }
+/** For how long changed documents are held back at the least, in milliseconds, and so the progress. */
+const HELD_BACK_MS = 1_000
 
 const order = workerData as BuildThreadOrder
 const signals = new Int32Array(order.signals)
@@ -90,7 +90,8 @@ async function build(): Promise<void> {
   const foldOn = async (indexes: boolean): Promise<{ finished: boolean; position: Position }> => {
     const store = openSqliteView(order.view, projection, { indexes })
     const buffered = new BufferedView(store, {
-      ...HELD_BACK,
+      maxDocuments: order.cachedDocuments,
+      minMs: HELD_BACK_MS,
       readerKeeps: order.cachedDocuments,
       now: () => performance.now(),
     })

@@ -97,7 +97,7 @@ export function generations() {
       const owing = places.map((one) => house.open(one))
       const store = new BufferedView(house.open(place), {
         maxDocuments: 1_000,
-        maxMs: 1e9,
+        minMs: 1e9,
         readerKeeps: 100,
         now: () => clock.now,
       })

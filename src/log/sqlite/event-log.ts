@@ -24,6 +24,7 @@ import {
   checkedStream,
   type EventColumns,
   type EventRow,
+  eventOfColumns,
   missingEvent,
   type StreamRow,
   toRecordedCommand,
@@ -158,7 +159,7 @@ class SqliteEventLog implements EventLog {
         if (!vouched) assertWhole(toRow(columns))
         if (types && !types.has(columns[COLUMN.type])) continue
         if (partition && !isIn(columns[COLUMN.stream], partition)) continue
-        events.push(toRecordedEvent(toRow(columns)))
+        events.push(eventOfColumns(columns))
       }
       return { events, through, head }
     })

@@ -4,6 +4,7 @@ import type { RecordedEvent } from '../../kernel/event.ts'
 import type { Position } from '../../kernel/position.ts'
 import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
 import type { RecordedCommand } from '../contract.ts'
+import { isoTime } from './iso-time.ts'
 
 /** A row of the table `events`. */
 export interface EventRow {
@@ -137,7 +138,22 @@ export function toRecordedEvent(row: EventRow): RecordedEvent {
     schemaVersion: row.schema_version,
     data: JSON.parse(row.data),
     metadata: JSON.parse(row.metadata),
-    recordedAt: new Date(row.recorded_at).toISOString(),
+    recordedAt: isoTime(row.recorded_at),
+  }
+}
+
+/** {@link toRecordedEvent} of a row that is an array. */
+export function eventOfColumns(columns: EventColumns): RecordedEvent {
+  return {
+    position: columns[COLUMN.position],
+    id: columns[COLUMN.id],
+    stream: columns[COLUMN.stream],
+    version: columns[COLUMN.version],
+    type: columns[COLUMN.type],
+    schemaVersion: columns[COLUMN.schema_version],
+    data: JSON.parse(columns[COLUMN.data]),
+    metadata: JSON.parse(columns[COLUMN.metadata]),
+    recordedAt: isoTime(columns[COLUMN.recorded_at]),
   }
 }
 

@@ -1,0 +1,19 @@
+let second = Number.NaN
+let upToSecond = ''
+
+/**
+ * A time as `Date.prototype.toISOString` writes it. Neighbours in the log mostly share their second, so that only
+ * its fraction is written anew: a sixth of the work, for something that is done for every event that is read.
+ *
+ * @param milliseconds whole milliseconds since 1970
+ * @throws RangeError for a time that Date cannot hold
+ */
+export function isoTime(milliseconds: number): string {
+  const wanted = Math.floor(milliseconds / 1_000)
+  if (wanted !== second) {
+    upToSecond = new Date(wanted * 1_000).toISOString().slice(0, -4)
+    second = wanted
+  }
+  const fraction = milliseconds - wanted * 1_000
+  return `${upToSecond}${fraction < 10 ? '00' : fraction < 100 ? '0' : ''}${fraction}Z`
+}
