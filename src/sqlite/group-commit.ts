@@ -23,6 +23,9 @@ const MAX_BATCHES = 2
  */
 const WORTH_A_BATCH = 256
 
+/** How large, compared to the batch under way, the one behind it is at the least: else batches become ever smaller. */
+const LIKE_THE_FIRST = 0.75
+
 export interface GroupCommitOptions {
   /** The module that the thread runs; it calls `serveCommits`. */
   module: URL
@@ -128,7 +131,8 @@ export class GroupCommit<Request, Result> {
 
   /** Whether the thread can be given a batch. */
   #hasBatch(): boolean {
-    const least = this.#inFlight.length === 0 ? 1 : WORTH_A_BATCH
+    const [underWay] = this.#inFlight
+    const least = underWay ? Math.max(WORTH_A_BATCH, LIKE_THE_FIRST * underWay.length) : 1
     return this.#inFlight.length < MAX_BATCHES && this.#waiting.length >= least
   }
 
