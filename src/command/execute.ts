@@ -51,7 +51,7 @@ export interface CommandExecutorOptions {
   /** How often a command is decided anew because its stream changed. */
   conflictRetries: number
   /** Told of every append that is stored, with the position of its last event. */
-  onAppended: (position: Position) => void
+  onAppended: (position: Position, traceparent: string | undefined) => void
   /** Told when an append was not stored because another one was faster on the stream. */
   onConflict?: () => void
   now: () => Date
@@ -164,13 +164,14 @@ export class CommandExecutor {
           ...(idempotency ? { idempotency } : {}),
         }),
     )
-    return this.#settle(await submitted, checked.length, idempotency)
+    return this.#settle(await submitted, checked.length, idempotency, context.traceparent)
   }
 
   async #settle(
     outcome: AppendOutcome,
     events: number,
     idempotency: Idempotency | undefined,
+    traceparent: string | undefined,
   ): Promise<CommandOutcome | undefined> {
     if (outcome.kind === 'version-conflict') {
       this.#options.onConflict?.()
@@ -179,7 +180,7 @@ export class CommandExecutor {
     if (outcome.kind === 'duplicate-command') return answerAgain(outcome.original, idempotency)
     reached('append-answered')
     const { position, version } = outcome
-    if (events > 0) this.#options.onAppended(position)
+    if (events > 0) this.#options.onAppended(position, traceparent)
     return { kind: 'accepted', position, version, events, replayed: false }
   }
 

@@ -19,8 +19,15 @@ export interface FanOutTarget {
   readonly functionId: string
 }
 
-/** Hands one message to a queue; resolves when the queue has it. */
-export type Enqueue = (target: FanOutTarget, message: FanOutMessage) => Promise<void>
+/**
+ * Hands one message to a queue, within the trace of the first append that it stands for; resolves when the queue
+ * has it.
+ */
+export type Enqueue = (
+  target: FanOutTarget,
+  message: FanOutMessage,
+  traceparent: string | undefined,
+) => Promise<void>
 
 /** Counters since the process started. */
 export interface FanOutStats {
@@ -64,6 +71,7 @@ export class FanOut {
       failures: 0,
       told: 0,
       wanted: 0,
+      traceparent: undefined,
       sentAt: Number.NEGATIVE_INFINITY,
       underWay: undefined,
     }))
@@ -72,10 +80,11 @@ export class FanOut {
     this.#pace = pace
   }
 
-  /** The log is stored up to `position`. Returns at once. */
-  appended(position: Position): void {
+  /** The log is stored up to `position`, by a command of a W3C trace context. Returns at once. */
+  appended(position: Position, traceparent?: string): void {
     for (const lane of this.#lanes) {
       lane.wanted = Math.max(lane.wanted, position)
+      lane.traceparent ??= traceparent
       if (lane.underWay) this.#coalesced += 1
       else lane.underWay = this.#drain(lane)
     }
@@ -96,9 +105,11 @@ export class FanOut {
       const wait = lane.sentAt + intervalMs - monotonic()
       if (wait > 0) await pause(wait)
       lane.sentAt = monotonic()
+      const { traceparent } = lane
+      lane.traceparent = undefined
       const message = { projection: lane.target.projection, from: lane.told + 1, to: lane.wanted }
       try {
-        const taken = this.#enqueue(lane.target, message)
+        const taken = this.#enqueue(lane.target, message, traceparent)
         reachedNextTurn('enqueue-sent', message.projection)
         await taken
         reached('enqueue-answered', message.projection)
@@ -141,6 +152,8 @@ interface Lane {
   told: Position
   /** Last position that a message is wanted for. */
   wanted: Position
+  /** Of the first append that the next message stands for. */
+  traceparent: string | undefined
   /** When the last message was sent; monotonic. */
   sentAt: number
   underWay: Promise<void> | undefined

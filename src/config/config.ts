@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import type { Secrets } from './secrets.ts'
-import { choice, flag, milliseconds, port, settingsOf, text, wholeNumber } from './setting.ts'
+import { choice, flag, httpAddress, milliseconds, port, settingsOf, text, wholeNumber } from './setting.ts'
 
 /** The app that runs when none is configured. */
 export const DEFAULT_APP = fileURLToPath(new URL('../inventory/app.ts', import.meta.url))
@@ -91,6 +91,10 @@ export const configSchema = z.object({
     env: 'CQRS_TELEMETRY',
     default: false,
   }),
+  otlpEndpoint: httpAddress(
+    'The collector (OTLP over HTTP, JSON) to which the embedded engine passes telemetry on; `none` drops it.',
+    { env: 'OTEL_EXPORTER_OTLP_ENDPOINT', default: 'none' },
+  ),
   commands: z.object({
     conflictRetries: wholeNumber('Tries again after another command changed the same stream first.', {
       env: 'CQRS_COMMANDS_CONFLICT_RETRIES',

@@ -62,6 +62,13 @@ export function text(description: string, options: Options<string> & { allowed?:
   return describe(z.string().min(1).default(options.default), { ...rest, description, allowed })
 }
 
+/** An address that begins with http:// or https://, or `none`. */
+export function httpAddress(description: string, options: Options<string>) {
+  const isOne = (value: string) => value === 'none' || /^https?:$/.test(URL.parse(value)?.protocol ?? '')
+  const allowed = 'an address like http://host:4318, or "none"'
+  return describe(z.string().refine(isOne).default(options.default), { ...options, description, allowed })
+}
+
 /** One of some words. */
 export function choice<const Values extends readonly [string, ...string[]]>(
   description: string,

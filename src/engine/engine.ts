@@ -7,6 +7,7 @@ import { listen } from './listen.ts'
 import { type EngineOptions, type ResolvedOptions, resolveOptions } from './options.ts'
 import { offerPubSub, PUBSUB_WORKER } from './pubsub.ts'
 import { STATE_WORKER, StateWorker } from './state/worker.ts'
+import { TelemetryRelay } from './telemetry.ts'
 import { WorkerListener } from './worker-listener.ts'
 
 export type { EngineLogger } from './logger.ts'
@@ -67,6 +68,8 @@ async function start(
   parts.push({ close: offerEngineFunctions(hub, directory, options.limits.functionsChangedDelayMs) })
   if (options.pubsub) offerPubSub(hub)
   const http = options.http === undefined ? undefined : new HttpWorker(hub, options.http)
+  const { otlpEndpoint } = options
+  const telemetry = otlpEndpoint === undefined ? undefined : new TelemetryRelay(otlpEndpoint, options.logger)
   const workers = new WorkerListener(
     hub,
     new FrameRouter(hub, {
@@ -78,9 +81,11 @@ async function start(
     options.limits,
     options.now,
     options.secret,
+    telemetry,
   )
   // In the order in which they close: first nobody can come in, last the state that they wrote.
   parts.push(workers)
+  if (telemetry !== undefined) parts.push(telemetry)
   if (http !== undefined) parts.push(http)
   if (options.state !== undefined) parts.push(new StateWorker(hub, options.state))
 

@@ -17,15 +17,16 @@ export function enqueue(
   receiptId: string,
   done: (outcome: Outcome) => void,
 ): void {
+  const { traceparent, baggage } = frame
   const head = JSON.stringify({
     queue,
     function_id: frame.functionId,
     messageReceiptId: receiptId,
-    traceparent: frame.traceparent ?? null,
-    baggage: withFunctionId(frame.baggage, frame.functionId),
+    traceparent: traceparent ?? null,
+    baggage: withFunctionId(baggage, frame.functionId),
   })
   const data = `${head.slice(0, -1)},"data":${frame.data}}`
-  invocations.invoke({ functionId: ENQUEUE_FUNCTION, data }, (outcome) => {
+  invocations.invoke({ functionId: ENQUEUE_FUNCTION, data, traceparent, baggage }, (outcome) => {
     if (outcome.ok) done(success({ messageReceiptId: receiptId }))
     else if (outcome.error.code === 'function_not_found') done(NO_PROVIDER)
     else done(failure('enqueue_error', `${outcome.error.code}: ${outcome.error.message}`))

@@ -1,12 +1,14 @@
 import type { Outcome } from './outcome.ts'
 import type { RawJson } from './raw-json.ts'
 import type { Session } from './session.ts'
+import type { TraceContext } from './trace-context.ts'
 
 /** The input of a function that the engine itself offers. */
 export interface BuiltinCall {
   readonly data: RawJson
   /** The worker that called; undefined when the engine did, for example for an HTTP request. */
   readonly caller: Session | undefined
+  readonly trace: TraceContext
 }
 
 /** A function that runs inside the engine. */

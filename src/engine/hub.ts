@@ -6,6 +6,7 @@ import { Invocations } from './invocations.ts'
 import type { EngineLogger } from './logger.ts'
 import type { RawJson } from './raw-json.ts'
 import type { Session } from './session.ts'
+import type { TraceContext } from './trace-context.ts'
 import { TriggerRegistry } from './triggers.ts'
 
 /** The trigger type that fires when the set of function ids has changed. */
@@ -59,8 +60,9 @@ export class Hub {
   }
 
   /** Runs one function for a trigger; a failure is logged, nobody waits for it. */
-  run(functionId: string, data: RawJson, metadata: RawJson | undefined): void {
-    this.invocations.invoke({ functionId, data, metadata }, (outcome) => {
+  run(functionId: string, data: RawJson, metadata: RawJson | undefined, trace?: TraceContext): void {
+    const { traceparent, baggage } = trace ?? {}
+    this.invocations.invoke({ functionId, data, metadata, traceparent, baggage }, (outcome) => {
       if (outcome.ok) return
       const { code, message } = outcome.error
       // A worker that ends takes what it was told last with it; that is no fault of the function.

@@ -6,15 +6,14 @@ import type { EngineLogger } from './logger.ts'
 import { failure, type Outcome } from './outcome.ts'
 import type { RawJson } from './raw-json.ts'
 import type { Session } from './session.ts'
+import type { TraceContext } from './trace-context.ts'
 
 /** A call to be routed. */
-export interface Call {
+export interface Call extends TraceContext {
   readonly functionId: string
   readonly data: RawJson
   /** Reaches the handler as an argument of its own, beside `data`. */
   readonly metadata?: RawJson | undefined
-  readonly traceparent?: string | undefined
-  readonly baggage?: string | undefined
   /** The worker that waits for the answer, or that made a void call. */
   readonly caller?: Session | undefined
   /** The id under which a worker called; kept for the executor where it is free there. */
@@ -108,7 +107,7 @@ export class Invocations {
   async #runBuiltin(handler: BuiltinHandler, call: Call, done: (outcome: Outcome) => void): Promise<void> {
     let outcome: Outcome
     try {
-      outcome = await handler({ data: call.data, caller: call.caller })
+      outcome = await handler({ data: call.data, caller: call.caller, trace: call })
     } catch (error) {
       this.#logger.error({ err: error, functionId: call.functionId }, 'a function of the engine failed')
       outcome = failure(

@@ -88,6 +88,8 @@ export interface EngineOptions {
   readonly state?: Partial<StateOptions> | false
   /** `false` offers no publish and subscribe. */
   readonly pubsub?: boolean
+  /** The collector that gets the telemetry of workers, e.g. `http://127.0.0.1:4318`. Default none: it is dropped. */
+  readonly otlpEndpoint?: string | undefined
   /** Which of two workers that register one function keeps it. Default `last`, as iii 0.22; iii 0.23 lets the `first` keep it. */
   readonly ownership?: Ownership
   readonly limits?: Partial<WorkerLimits>
@@ -104,6 +106,7 @@ export interface ResolvedOptions {
   readonly http: HttpOptions | undefined
   readonly state: StateOptions | undefined
   readonly pubsub: boolean
+  readonly otlpEndpoint: string | undefined
   readonly ownership: Ownership
   readonly limits: WorkerLimits
   readonly logger: EngineLogger
@@ -147,6 +150,7 @@ export function resolveOptions(options: EngineOptions): ResolvedOptions {
     http: options.http === false ? undefined : { ...HTTP, ...options.http },
     state: options.state === false ? undefined : { ...STATE, ...options.state },
     pubsub: options.pubsub ?? true,
+    otlpEndpoint: options.otlpEndpoint,
     ownership: options.ownership ?? 'last',
     limits: { ...LIMITS, ...options.limits },
     logger: options.logger ?? silentLogger,

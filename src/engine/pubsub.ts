@@ -28,13 +28,13 @@ export function offerPubSub(hub: Hub): void {
     requestFormat: PUBLISH_SCHEMA,
     responseFormat: undefined,
     metadata: undefined,
-    owner: ({ data }) => {
+    owner: ({ data, trace }) => {
       const input = readInput('publish', data, { topic: 'string', data: 'any' })
       if (!input.ok) return input.outcome
       if (input.value.topic === '') return failure('topic_not_set', 'The topic is empty.')
       const message = scanObject(data).fields.get('data') ?? 'null'
       for (const trigger of subscriptions.of(input.value.topic))
-        hub.run(trigger.functionId, message, undefined)
+        hub.run(trigger.functionId, message, undefined, trace)
       return NOTHING
     },
   })

@@ -24,7 +24,7 @@ export class WorkerDoor {
 
   /**
    * Whether a handshake may go on. Ends of channels show a key of their own, which only a worker has; the SDK
-   * sends no headers with telemetry, which is dropped anyway, so that is taken from this machine only.
+   * sends no headers with telemetry, so that is taken from this machine only.
    */
   admits(request: IncomingMessage): boolean {
     if (this.#secret === undefined) return true

@@ -7,17 +7,15 @@ import type { Hub } from './hub.ts'
 import type { WorkerLimits } from './options.ts'
 import { parseFrame } from './parse-frame.ts'
 import { Session } from './session.ts'
+import { isTelemetry, type TelemetryRelay } from './telemetry.ts'
 import { DEMAND, WorkerDoor } from './worker-door.ts'
-
-/** Telemetry that the SDK may also send over a worker's own socket begins with one of these. */
-const TELEMETRY_PREFIXES = ['OTLP', 'MTRC', 'LOGS']
 
 /** Looks in a row at which a connection gave no sign of life; then it is cut. */
 const SILENT_LOOKS = 3
 
 /**
  * The WebSocket side of the engine: accepts workers on `/`, the ends of channels on `/ws/channels/…`,
- * and telemetry on `/otel` to drop it.
+ * and telemetry on `/otel`, to pass it on or drop it.
  */
 export class WorkerListener {
   readonly server: Server
@@ -26,19 +24,25 @@ export class WorkerListener {
   readonly #limits: WorkerLimits
   readonly #now: () => number
   readonly #door: WorkerDoor
+  readonly #telemetry: TelemetryRelay | undefined
   readonly #webSockets: WebSocketServer
   /** Looks since the last sign of life. */
   readonly #silentLooks = new WeakMap<WebSocket, number>()
   readonly #looking: NodeJS.Timeout
 
-  /** @param secret what workers have to show, if anything */
+  /**
+   * @param secret what workers have to show, if anything
+   * @param telemetry where telemetry goes; dropped if left out
+   */
   constructor(
     hub: Hub,
     router: FrameRouter,
     limits: WorkerLimits,
     now: () => number,
     secret: string | undefined,
+    telemetry: TelemetryRelay | undefined,
   ) {
+    this.#telemetry = telemetry
     this.#hub = hub
     this.#router = router
     this.#limits = limits
@@ -126,7 +130,9 @@ export class WorkerListener {
 
   readonly #acceptTelemetry = (ws: WebSocket): void => {
     ws.on('error', () => {})
-    ws.on('message', () => {})
+    ws.on('message', (data, isBinary) => {
+      if (isBinary) this.#telemetry?.take(data as Buffer)
+    })
   }
 
   readonly #acceptWorker = (ws: WebSocket, socket: Duplex, request: IncomingMessage): void => {
@@ -159,7 +165,11 @@ export class WorkerListener {
     if (session.closed) return
     const bytes = data as Buffer
     if (isBinary) {
-      if (TELEMETRY_PREFIXES.includes(bytes.toString('latin1', 0, 4))) return
+      // The SDK may also send telemetry over a worker's own socket.
+      if (isTelemetry(bytes)) {
+        this.#telemetry?.take(bytes)
+        return
+      }
     } else if (bytes.length === 0) return
     try {
       this.#router.route(session, parseFrame(bytes.toString('utf8'), this.#limits.maxDepth))

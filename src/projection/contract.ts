@@ -50,11 +50,14 @@ export interface ParkedEvent {
   readonly parkedAt: string
 }
 
+/** An effect with the W3C trace context of its event, if that has one. */
+export type TracedEffect = Effect & { readonly traceparent?: string }
+
 /** An effect that is recorded and not yet sent. */
 export interface RecordedEffect {
   /** `<projection>:<position>:<n>`; the same however often it is sent. */
   readonly idempotencyKey: string
-  readonly effect: Effect
+  readonly effect: TracedEffect
   readonly status: 'pending' | 'dead'
   readonly attempts: number
   /** Of the last attempt, with when it failed (ISO 8601). */
@@ -66,7 +69,7 @@ export interface RecordedEffect {
 export interface NamedEffect {
   /** `<projection>:<position>:<n>`. */
   readonly idempotencyKey: string
-  readonly effect: Effect
+  readonly effect: TracedEffect
 }
 
 /** Everything that one step changes; committed whole or not at all. */

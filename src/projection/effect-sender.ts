@@ -1,8 +1,7 @@
 import pRetry from 'p-retry'
 import type { Logger } from 'pino'
 import { reached } from '../boundaries.ts'
-import type { Effect } from '../kernel/projection.ts'
-import type { RecordedEffect, ViewStore } from './contract.ts'
+import type { RecordedEffect, TracedEffect, ViewStore } from './contract.ts'
 
 /**
  * How sending an effect ended. `unreachable`: nobody was there to take it, because the engine or the
@@ -11,7 +10,7 @@ import type { RecordedEffect, ViewStore } from './contract.ts'
 export type SendOutcome = 'sent' | 'unreachable'
 
 /** Does an effect in the world; what it throws is a failed attempt and tried again. */
-export type SendEffect = (effect: Effect, idempotencyKey: string) => Promise<SendOutcome>
+export type SendEffect = (effect: TracedEffect, idempotencyKey: string) => Promise<SendOutcome>
 
 export interface EffectSenderOptions {
   view: ViewStore

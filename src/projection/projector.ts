@@ -2,11 +2,12 @@ import { type Boundary, reached } from '../boundaries.ts'
 import type { EventCatalog, RecordedEvent } from '../kernel/event.ts'
 import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
-import { type Effect, handledTypes, type ProjectionDefinition } from '../kernel/projection.ts'
+import { handledTypes, type ProjectionDefinition } from '../kernel/projection.ts'
 import type { EventLog, LogPage } from '../log/contract.ts'
 import type { Checkpoint, Discarded, NamedEffect, ParkedEvent, ViewChange, ViewStore } from './contract.ts'
 import { extendDigest } from './digest.ts'
 import { type Documents, type FoldOutcome, fold, type PreparedEvent, prepare, sequenceOf } from './fold.ts'
+import { nameEffects } from './named-effects.ts'
 import { parkBehind, parkFailed, type RetryPolicy } from './retry-policy.ts'
 import type { Turns } from './turns.ts'
 
@@ -32,11 +33,16 @@ export interface ProjectorOptions {
   random: () => number
   /** Told when a batch begins; what it returns is told how many events were committed. */
   batchBegins?: () => (events: number) => void
+  /** Follows what becomes of each event, for traces. */
+  applying?: Applying
   /** What an operator gave up in another generation of the view; it stays given up. None if left out. */
   givenUp?: (position: Position) => Discarded | undefined
   /** The digest after a page, where somebody has computed it already. By default it is computed. */
   digestAfter?: (digest: string, page: LogPage) => string
 }
+
+/** Told when a batch or a retry begins; what it returns is told of its events, and of those parked, once it is stored. */
+export type Applying = () => (events: readonly RecordedEvent[], parked: readonly ParkedEvent[]) => void
 
 /** Ends of the process during the trial of one event after which the event has failed. */
 const ENDS_THAT_COUNT = 2
@@ -87,6 +93,7 @@ export class Projector {
   async step(upTo: Position = Number.MAX_SAFE_INTEGER): Promise<StepOutcome> {
     const { log, batchSize, turns, partition } = this.#options
     const committed = this.#options.batchBegins?.()
+    const applied = this.#options.applying?.()
     const checkpoint = await this.#state()
     const limit = Math.min(batchSize, upTo - checkpoint.position, this.#unsuspected(checkpoint.position + 1))
     if (limit <= 0) return 'at-head'
@@ -114,7 +121,10 @@ export class Projector {
         ...(change.parked.length > 0 ? ['event-parked' as const] : []),
         ...(change.effects.length > 0 ? ['effect-recorded' as const] : []),
       )
-      if (outcome === 'advanced') committed?.(page.events.length)
+      if (outcome === 'advanced') {
+        committed?.(page.events.length)
+        applied?.(page.events, change.parked)
+      }
       return outcome
     })
   }
@@ -215,7 +225,7 @@ export class Projector {
         this.#documents.set(key, document)
         changed.add(key)
       }
-      if (outcome.effects.length > 0) effects.push(...this.#name(event.position, outcome.effects))
+      if (outcome.effects.length > 0) effects.push(...nameEffects(projection.name, event, outcome.effects))
     }
     const documents = new Map<string, unknown>()
     for (const key of changed) documents.set(key, this.#documents.get(key))
@@ -265,14 +275,17 @@ export class Projector {
     const parked = await this.#parkedHead(position)
     if (!parked || !isWanted(parked)) return { kind: 'left' }
     const { events } = await log.readFrom(parked.position - 1, { limit: 1 })
-    const prepared = prepare(projection, catalog, events[0] as RecordedEvent)
+    const recorded = events[0] as RecordedEvent
+    const prepared = prepare(projection, catalog, recorded)
+    const applied = this.#options.applying?.()
     await this.#loadDocuments([prepared])
     await this.#beginTrial(parked.position, parked.position)
     const outcome = this.#tryOn(parked.position, prepared, 1)
     if (!outcome.ok) {
       const again = parkFailed(parked, outcome.error, this.#parkingContext())
       const change = { ...NOTHING, expectedRevision: revision, parked: [again] }
-      await this.#commit(change, again.status === 'dead' ? 'letter-dead' : 'retry-failed')
+      const stored = await this.#commit(change, again.status === 'dead' ? 'letter-dead' : 'retry-failed')
+      if (stored === 'advanced') applied?.([recorded], [again])
       return { kind: 'left' }
     }
     const next = await this.#nextInLine(parked)
@@ -282,10 +295,11 @@ export class Projector {
       documents: new Map(outcome.changed),
       parked: next,
       settled: [parked.position],
-      effects: this.#name(parked.position, outcome.effects),
+      effects: nameEffects(projection.name, recorded, outcome.effects),
     }
     const committed = await this.#commit(change, 'retry-stored')
     if (committed === 'superseded') return { kind: 'left' }
+    applied?.([recorded], [])
     return { kind: 'applied', sequence: parked.sequence, next: next[0]?.position }
   }
 
@@ -313,11 +327,6 @@ export class Projector {
   #steady(): number {
     const { steady, now } = this.#options
     return (steady ?? now)()
-  }
-
-  #name(position: Position, effects: readonly Effect[]): NamedEffect[] {
-    const { name } = this.#options.projection
-    return effects.map((effect, index) => ({ idempotencyKey: `${name}:${position}:${index + 1}`, effect }))
   }
 
   async #loadDocuments(prepared: readonly PreparedEvent[]): Promise<void> {

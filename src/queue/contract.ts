@@ -10,6 +10,8 @@ export interface NewMessage {
   /** Messages of one group are delivered one at a time, in order; undefined: no order. */
   group: string | undefined
   data: string
+  /** W3C trace context of whoever enqueued it. */
+  traceparent?: string | undefined
 }
 
 /** A message that waits in a queue. */
@@ -20,6 +22,8 @@ export interface StoredMessage {
   functionId: string
   group: string | undefined
   data: string
+  /** W3C trace context of whoever enqueued it. */
+  traceparent?: string | undefined
   /** Deliveries that failed. */
   attempts: number
   /** Deliveries whose worker died before it answered. */

@@ -41,6 +41,16 @@ export interface DurableQueueOptions {
   random?: () => number
 }
 
+/** A message for a named queue. */
+export interface EnqueueRequest {
+  queue: string
+  functionId: string
+  data: unknown
+  /** See {@link NewMessage.id}. */
+  id: string
+  traceparent?: string | undefined
+}
+
 /** One delivery: the message, and what its queue says about it. */
 export interface DeliveryRequest {
   queue: string
@@ -146,17 +156,17 @@ export class DurableQueue {
    * @throws CqrsError CQRS_NOT_FOUND if there is no such queue, CQRS_QUEUE_INVALID if the message does not
    *   fit it, or a store error; nothing was stored
    */
-  async enqueue(request: { queue: string; functionId: string; data: unknown; id: string }): Promise<void> {
+  async enqueue(request: EnqueueRequest): Promise<void> {
     const queue = this.#queues.get(request.queue)
     if (!queue) throw this.#queues.unknown(request.queue)
     const data = this.#encode(request.data)
     const group = groupOf(queue.name, queue.definition, request.data)
-    const { id, functionId } = request
-    await this.#store([{ queue: queue.name, id, functionId, group, data }])
+    const { id, functionId, traceparent } = request
+    await this.#store([{ queue: queue.name, id, functionId, group, data, traceparent }])
   }
 
   /** Stores a message for every subscriber of a topic, all or none; answers how many there are. */
-  async publish(topic: string, data: unknown): Promise<number> {
+  async publish(topic: string, data: unknown, traceparent?: string): Promise<number> {
     const subscribers = this.#queues.subscribers(topic)
     if (subscribers.length === 0) return 0
     const encoded = this.#encode(data)
@@ -168,6 +178,7 @@ export class DurableQueue {
         functionId,
         group: groupOf(name, definition, data),
         data: encoded,
+        traceparent,
       }
     })
     await this.#store(messages)

@@ -37,7 +37,7 @@ export async function runEngine({ config, log, host }: EngineProcessOptions): Pr
   endSigns()
 }
 
-function engineOptions({ data, engine, http }: Config, logger: Logger): EngineOptions {
+function engineOptions({ data, engine, http, otlpEndpoint }: Config, logger: Logger): EngineOptions {
   return {
     host: engine.host,
     port: engine.port,
@@ -45,6 +45,7 @@ function engineOptions({ data, engine, http }: Config, logger: Logger): EngineOp
     http: engine.httpEnabled && { ...http, middleware: engine.httpMiddleware },
     state: engine.stateEnabled && { path: dataPaths(data).state, maxValueBytes: engine.stateMaxValueBytes },
     pubsub: engine.pubsubEnabled,
+    otlpEndpoint: otlpEndpoint === 'none' ? undefined : otlpEndpoint,
     logger,
   }
 }

@@ -9,7 +9,9 @@ import { loadApp } from '../workers/load-app.ts'
 import { Metrics } from '../workers/metrics.ts'
 import { guarded, openOpsAccess } from '../workers/ops-access.ts'
 import { ProcessReport } from '../workers/process-report.ts'
+import { recordedTracing } from '../workers/recorded-tracing.ts'
 import type { Role, RoleContext, RoleName, StartRole } from '../workers/role.ts'
+import { relayTracing } from '../workers/tracing.ts'
 import { startWatchdog } from '../workers/watchdog.ts'
 import { giveSignsOfLife, type HostProcess, reportReady, stopRequested } from './supervised.ts'
 
@@ -46,6 +48,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   const endSigns = giveSignsOfLife(host, config.hangMs)
   const app = await loadApp(config.app)
   const iii = connect(config, `cqrs-${roles.join('-')}`, log)
+  const tracing = config.telemetry ? recordedTracing(() => Date.now()) : relayTracing()
   const linked = connected(iii)
   const metrics = new Metrics()
   metrics.collectProcess()
@@ -58,7 +61,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   const startOne = async (name: RoleName) => {
     const fail = (error: unknown) => failure.reject(error)
     report.stands(name, 'starting')
-    const context = { app, config, iii, log: log.child({ role: name }), metrics, fail }
+    const context = { app, config, iii, log: log.child({ role: name }), metrics, tracing, fail }
     const stands: RoleContext['stands'] = (state, owns) => report.stands(name, state, owns)
     running.push(await starters[name]({ ...context, stands, stopping: stopping.signal }))
   }

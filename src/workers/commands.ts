@@ -52,7 +52,7 @@ type CallerContext = z.output<typeof callerContext>
  * The commands worker: `cmd::<name>` for every command of the app, and its HTTP route. An answer with
  * success means that the events are on stable storage; the projections hear of them afterwards.
  */
-export const startCommands: StartRole = async ({ app, config, iii, log, metrics }) => {
+export const startCommands: StartRole = async ({ app, config, iii, log, metrics, tracing }) => {
   const { maxWaiting, idempotencyKeyDays } = config.commands
   const events = openSqliteEventLog({
     path: dataPaths(config.data).events,
@@ -62,14 +62,15 @@ export const startCommands: StartRole = async ({ app, config, iii, log, metrics 
   await assertLogReachesViews(app, config.data, events)
   const fanOut = new FanOut(
     allUnits(app).map(({ name, functionId }) => ({ projection: name, queue: name, functionId })),
-    async ({ queue, functionId }, message) => {
+    async ({ queue, functionId }, message, traceparent) => {
       try {
-        await iii.trigger({
+        const call = {
           function_id: functionId,
           payload: message,
           action: TriggerAction.Enqueue({ queue }),
           timeoutMs: config.fanOut.timeoutMs,
-        })
+        }
+        await tracing.within(traceparent, () => iii.trigger(call))
         metrics.fanOut(queue, 'sent')
       } catch (error) {
         metrics.fanOut(queue, 'failed')
@@ -87,15 +88,18 @@ export const startCommands: StartRole = async ({ app, config, iii, log, metrics 
     snapshots: store && new StreamSnapshots({ store, every, log }),
     streamCacheSize: config.commands.streamCacheSize,
     conflictRetries: config.commands.conflictRetries,
-    onAppended: (position) => fanOut.appended(position),
+    onAppended: (position, traceparent) => fanOut.appended(position, traceparent),
     onConflict: () => metrics.conflict(),
     now: () => new Date(),
   })
   const underWay = new Set<Promise<unknown>>()
   const functions = [...app.commands.values()].map((command) =>
-    commandFunction(command, log, (...call) => {
+    commandFunction(command, log, (input, caller) => {
       const ended = metrics.command(command.name)
-      const execution = executor.execute(command.name, ...call)
+      // The span of the command itself, if there is one, is nearer than what its caller says.
+      const traceparent = tracing.current()
+      const context = traceparent === undefined ? caller : { ...caller, traceparent }
+      const execution = executor.execute(command.name, input, context)
       execution.then(ended, () => ended(undefined))
       const done = execution.catch(() => undefined).finally(() => underWay.delete(done))
       underWay.add(done)

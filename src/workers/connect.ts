@@ -21,7 +21,7 @@ export function connect(config: Config, name: string, log: Logger, onRefused?: (
     ...(secret === undefined ? {} : { headers: { 'x-iii-worker-secret': secret } }),
     workerDescription: 'A worker of iii-durable-cqrs.',
     enableMetricsReporting: config.telemetry,
-    otel: { enabled: config.telemetry },
+    otel: { enabled: config.telemetry, serviceName: process.env.OTEL_SERVICE_NAME ?? name },
     reconnectionConfig: { initialDelayMs: 100, maxDelayMs: 2_000 },
   })
 }

@@ -45,7 +45,7 @@ export interface UnitContext {
 /** Opens the views of a unit and begins to keep them at the head of the log. */
 export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): Promise<LiveUnit> {
   const { events, control, turns, context } = within
-  const { app, config, iii, metrics, stopping } = context
+  const { app, config, iii, metrics, tracing, stopping } = context
   const {
     batchSize,
     maxAttempts,
@@ -59,6 +59,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
   const now = () => Date.now()
   const steady = steadyClock(now)
   let isLiveBehind = false
+  const applying = tracing.applying(unit.name)
   const generations = new UnitGenerations({
     unit,
     control,
@@ -80,6 +81,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
         random: Math.random,
         givenUp,
         batchBegins: () => metrics.batch(unit.name),
+        ...(applying && { applying }),
       }),
     startBuild: buildInThread(context, () => isLiveBehind),
     now: steady,
@@ -90,7 +92,8 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
     view,
     async send(effect, idempotencyKey) {
       try {
-        const outcome = await sendEffect(iii, effect, idempotencyKey)
+        const send = () => sendEffect(iii, effect, idempotencyKey)
+        const outcome = await tracing.sending({ effect, idempotencyKey }, send)
         metrics.effect(unit.name, outcome)
         return outcome
       } catch (error) {

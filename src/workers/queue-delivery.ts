@@ -3,17 +3,25 @@ import { reachedNextTurn } from '../boundaries.ts'
 import type { DeliverToFunction, DeliveryRequest } from '../queue/queue.ts'
 import type { DeliveryOutcome } from '../queue/runner.ts'
 import type { Metrics } from './metrics.ts'
+import type { Tracing } from './tracing.ts'
 
 /** The longest error that is stored with a message, in characters. */
 const MAX_ERROR = 4_000
 
+type Trigger = (call: Parameters<IIIClient['trigger']>[0]) => Promise<unknown>
+
 /** Delivers messages by calling their functions through the engine. */
-export function deliverBy(iii: Pick<IIIClient, 'trigger'>): DeliverToFunction {
+export function deliverBy(
+  iii: Pick<IIIClient, 'trigger'>,
+  tracing: Pick<Tracing, 'within'>,
+): DeliverToFunction {
   return async (request) => {
+    const { traceparent } = request.message
+    const trigger: Trigger = (call) => tracing.within(traceparent, () => iii.trigger(call))
     try {
       const payload: unknown = JSON.parse(request.message.data)
-      if (await isWanted(iii, request, payload)) {
-        const answered = iii.trigger({
+      if (await isWanted(trigger, request, payload)) {
+        const answered = trigger({
           function_id: request.message.functionId,
           payload,
           timeoutMs: request.settings.timeout_ms,
@@ -44,13 +52,13 @@ export function counted(
 
 /** A subscriber's condition skips a message by answering `false`, and nothing else. */
 async function isWanted(
-  iii: Pick<IIIClient, 'trigger'>,
+  trigger: Trigger,
   { subscription, settings }: DeliveryRequest,
   payload: unknown,
 ): Promise<boolean> {
   const condition = subscription?.conditionFunctionId
   if (condition === undefined) return true
-  const answer: unknown = await iii.trigger({
+  const answer: unknown = await trigger({
     function_id: condition,
     payload,
     timeoutMs: settings.timeout_ms,

@@ -13,6 +13,8 @@ export const enqueuePayload = z.object({
   function_id: name,
   data: z.unknown(),
   messageReceiptId: name,
+  // A trace is not worth refusing a message for.
+  traceparent: z.string().max(255).optional().catch(undefined),
 })
 
 /** `queue::define` */

@@ -20,6 +20,7 @@ import {
   unsubscribePayload,
 } from './queue-payloads.ts'
 import { summarise, toDlqMessage, toListed } from './queue-views.ts'
+import { relayTracing, type Tracing } from './tracing.ts'
 
 /** The function that the engine calls for TriggerAction.Enqueue. */
 const ENQUEUE = 'engine::queue::enqueue'
@@ -34,6 +35,8 @@ export interface QueueProviderOptions {
   log: Logger
   /** Counts messages and deliveries, if given. */
   metrics?: Pick<Metrics, 'enqueued' | 'delivery'>
+  /** By default contexts pass through, and nothing is recorded. */
+  tracing?: Pick<Tracing, 'current' | 'within'>
   /** How long deliveries in flight may take to finish when the provider stops. Default 10,000 ms. */
   drainMs?: number
 }
@@ -57,6 +60,7 @@ export function registerQueueProvider({
   log,
   drainMs,
   metrics,
+  tracing = relayTracing(),
 }: QueueProviderOptions): QueueProvider {
   const registered = new Map<string, () => { unregister(): void }>()
   let references: { unregister(): void }[] = []
@@ -81,8 +85,8 @@ export function registerQueueProvider({
     ENQUEUE,
     enqueuePayload,
     'Stores a message for a function; answers when it is on stable storage',
-    async ({ queue: name, function_id, data, messageReceiptId }) => {
-      await queue.enqueue({ queue: name, functionId: function_id, data, id: messageReceiptId })
+    async ({ queue: name, function_id, data, messageReceiptId, traceparent }) => {
+      await queue.enqueue({ queue: name, functionId: function_id, data, id: messageReceiptId, traceparent })
       metrics?.enqueued(name)
       reachedNextTurn('receipt-sent', name)
       return { messageReceiptId }
@@ -93,7 +97,7 @@ export function registerQueueProvider({
     publishPayload,
     'Stores a message for every function that subscribes to a topic',
     async ({ topic, data }) => {
-      const subscribers = await queue.publish(topic, data)
+      const subscribers = await queue.publish(topic, data, tracing.current())
       if (subscribers === 0) log.warn({ topic }, 'published to a topic that nobody subscribes to')
       return null
     },
@@ -202,7 +206,7 @@ export function registerQueueProvider({
     references = [...registered.values()].map((registerIt) => registerIt())
     offerTopics()
   }
-  queue.start(counted(deliverBy(iii), metrics))
+  queue.start(counted(deliverBy(iii, tracing), metrics))
   offer()
   const watch = watchEngine({ iii, queue, log, functionId: ENQUEUE, onLost: offer })
 

@@ -38,7 +38,7 @@ export const startQueue: StartRole = async (context) => {
 }
 
 async function provide(
-  { app, config, iii, log, metrics, stopping }: RoleContext,
+  { app, config, iii, log, metrics, tracing, stopping }: RoleContext,
   onWaiting: () => void,
 ): Promise<QueueProvider> {
   const access = openOpsAccess(config, log)
@@ -57,7 +57,14 @@ async function provide(
   }
   const queue = await DurableQueue.open({ store, log, queues })
   log.info({ store: dataPaths(config.data).queue }, 'the queue is open')
-  const provider = registerQueueProvider({ iii, queue, log, metrics, drainMs: config.queue.drainMs })
+  const provider = registerQueueProvider({
+    iii,
+    queue,
+    log,
+    metrics,
+    tracing,
+    drainMs: config.queue.drainMs,
+  })
   const operations = guarded([purgeFunction(queue)], access)
   const offered = await offer(iii, operations, log)
   return {

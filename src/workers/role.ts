@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { App } from '../kernel/app.ts'
 import type { Metrics } from './metrics.ts'
+import type { Tracing } from './tracing.ts'
 
 /** What a worker process can be; several may share one process and one connection. */
 export const ROLES = ['queue', 'commands', 'projections', 'queries', 'operator'] as const
@@ -18,6 +19,7 @@ export interface RoleContext {
   readonly log: Logger
   /** What this process counts. */
   readonly metrics: Metrics
+  readonly tracing: Tracing
   /** Notes how this role stands, and which units it keeps up to date. */
   stands(state: 'standing by' | 'at work', owns?: readonly string[]): void
   /** Says that a role cannot go on: the process stops and ends with this error, to be started again. */

@@ -65,6 +65,7 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
         group: '"g\\u0000"',
         functionId: 'f::ü',
         data: '"\\u0000 \\ud800 😀"',
+        traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
       })
       await context.store.enqueue([odd, message('b')])
       const store = await context.reopen()

@@ -117,5 +117,5 @@ function killIfAlive(pid: number): void {
 
 /** The settings of whoever runs the tests are not those of the tests. */
 export function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(CQRS|III)_/.test(name)))
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(CQRS|III|OTEL)_/.test(name)))
 }

@@ -5,6 +5,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import app from '../../src/inventory/app.ts'
 import { startCommands } from '../../src/workers/commands.ts'
 import { Metrics } from '../../src/workers/metrics.ts'
+import { relayTracing } from '../../src/workers/tracing.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 type Handler = (payload: unknown, metadata?: unknown) => Promise<unknown>
@@ -28,6 +29,7 @@ async function commands() {
     iii: iii as unknown as IIIClient,
     log: pino({ level: 'silent' }),
     metrics: new Metrics(),
+    tracing: relayTracing(),
     stands: () => {},
     fail: () => {},
     stopping: new AbortController().signal,

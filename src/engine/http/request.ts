@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { RawJson } from '../raw-json.ts'
+import { type TraceContext, traceOf } from '../trace-context.ts'
 import type { Route } from './routes.ts'
 
 /** As in the real engine a header with anything else reaches functions empty. */
@@ -13,6 +14,7 @@ export interface HttpCall {
   readonly method: string
   readonly route: Route
   readonly body: RawJson
+  readonly trace: TraceContext
 }
 
 /** Path and query of a request target, which may also be an absolute URL. */
@@ -45,6 +47,7 @@ export function readCall(
     method: request.method ?? 'GET',
     route,
     body,
+    trace: traceOf(request.headers),
   }
 }
 

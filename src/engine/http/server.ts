@@ -123,7 +123,11 @@ export class HttpWorker {
 
   async #runMiddleware(functionIds: readonly string[], call: HttpCall): Promise<Answer | undefined> {
     for (const functionId of functionIds) {
-      const outcome = await this.#hub.invocations.call({ functionId, data: middlewarePayload(call) })
+      const outcome = await this.#hub.invocations.call({
+        ...call.trace,
+        functionId,
+        data: middlewarePayload(call),
+      })
       if (!outcome.ok) return this.#failed(functionId, outcome.error)
       const said = JSON.parse(outcome.result ?? 'null') as { action?: unknown; response?: unknown } | null
       if (said?.action === 'respond') return answerFrom(JSON.stringify(said.response ?? null), 'null')
@@ -134,7 +138,7 @@ export class HttpWorker {
   async #checkCondition(route: Route, call: HttpCall): Promise<Answer | undefined> {
     const functionId = route.conditionFunctionId
     if (functionId === undefined) return undefined
-    const outcome = await this.#hub.invocations.call({ functionId, data: callPayload(call) })
+    const outcome = await this.#hub.invocations.call({ ...call.trace, functionId, data: callPayload(call) })
     if (!outcome.ok) return this.#failed(functionId, outcome.error)
     return outcome.result === 'false' ? CONDITION_NOT_MET : undefined
   }
@@ -143,12 +147,14 @@ export class HttpWorker {
   async #runFunction(route: Route, call: HttpCall, exchange: Exchange, deadline: Deadline): Promise<Answer> {
     const { functionId, metadata } = route.trigger
     const data = exchange.addTo(callPayload(call))
-    const returned = this.#hub.invocations.call({ functionId, data, metadata }).then((outcome) => {
-      if (!outcome.ok) return this.#failed(functionId, outcome.error)
-      if (outcome.result !== undefined) return answerFrom(outcome.result, '{}')
-      deadline.answer = NO_ANSWER
-      return new Promise<never>(() => {})
-    })
+    const returned = this.#hub.invocations
+      .call({ ...call.trace, functionId, data, metadata })
+      .then((outcome) => {
+        if (!outcome.ok) return this.#failed(functionId, outcome.error)
+        if (outcome.result !== undefined) return answerFrom(outcome.result, '{}')
+        deadline.answer = NO_ANSWER
+        return new Promise<never>(() => {})
+      })
     return Promise.race([exchange.answering.then(() => exchange.readAnswer()), returned])
   }
 

@@ -39,9 +39,10 @@ export class MessageTable {
   }
 
   /** @param at now, in milliseconds since the epoch */
-  insert(queue: number, seq: number, { id, functionId, group, data }: NewMessage, at: number): void {
+  insert(queue: number, seq: number, message: NewMessage, at: number): void {
+    const { id, functionId, group, data, traceparent } = message
     const sum = rowChecksum(seq, id, functionId, group, data)
-    this.#statements.insert.run(queue, seq, id, functionId, group ?? null, data, sum, at)
+    this.#statements.insert.run(queue, seq, id, functionId, group ?? null, data, sum, at, traceparent ?? null)
   }
 
   /** Removes a message; false if it is not there. */
@@ -172,14 +173,14 @@ export class MessageTable {
   }
 }
 
-const MESSAGE = `SELECT m.${SEQ}, message_id, function_id, message_group, data, checksum, attempts, stops, due_at
+const MESSAGE = `SELECT m.${SEQ}, message_id, function_id, message_group, data, checksum, traceparent, attempts, stops, due_at
   FROM messages m LEFT JOIN failures f ON f.key = m.key`
 const OF_QUEUE = `key > (? << ${SEQ_BITS}) AND key <= ${KEY}`
 const OLDEST = `SELECT key FROM messages WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`
 
 const SQL = {
-  insert: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum, accepted_at)
-           VALUES (${KEY}, ?, ?, ?, ?, ?, ?)`,
+  insert: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum, accepted_at, traceparent)
+           VALUES (${KEY}, ?, ?, ?, ?, ?, ?, ?)`,
   remove: `DELETE FROM messages WHERE key = ${KEY}`,
   exists: `SELECT 1 FROM messages WHERE key = ${KEY}`,
   fail: `INSERT INTO failures (key, attempts, stops, due_at, history) VALUES (${KEY}, ?, ?, ?, ?)
@@ -189,8 +190,8 @@ const SQL = {
   forgetFailures: `DELETE FROM failures WHERE key = ${KEY}`,
   countFailures: 'SELECT count(*) AS rows FROM failures',
   bury: `INSERT INTO dead_letters
-           (key, message_id, function_id, message_group, data, checksum, attempts, stops, failed_at, history)
-         SELECT key, message_id, function_id, message_group, data, checksum, ?, ?, ?, ? FROM messages WHERE key = ${KEY}`,
+           (key, message_id, function_id, message_group, data, checksum, traceparent, attempts, stops, failed_at, history)
+         SELECT key, message_id, function_id, message_group, data, checksum, traceparent, ?, ?, ?, ? FROM messages WHERE key = ${KEY}`,
   purge: `DELETE FROM messages WHERE key IN (${OLDEST})`,
   purgeFailures: `DELETE FROM failures WHERE key IN (${OLDEST})`,
   oldestAt: `SELECT accepted_at FROM messages WHERE ${OF_QUEUE} ORDER BY key LIMIT 1`,
@@ -201,8 +202,8 @@ const SQL = {
   oldestDead: `SELECT ${SEQ} FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`,
   findDead: `SELECT ${SEQ} FROM dead_letters WHERE message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
   removeDead: `DELETE FROM dead_letters WHERE key = ${KEY}`,
-  revive: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum, accepted_at)
-           SELECT key, message_id, function_id, message_group, data, checksum, ? FROM dead_letters WHERE key = ${KEY}`,
+  revive: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum, traceparent, accepted_at)
+           SELECT key, message_id, function_id, message_group, data, checksum, traceparent, ? FROM dead_letters WHERE key = ${KEY}`,
   keepHistory: `INSERT INTO failures (key, attempts, stops, due_at, history)
                 SELECT key, 0, 0, NULL, history FROM dead_letters WHERE key = ${KEY}`,
 }
@@ -221,6 +222,7 @@ function toMessage(row: Row): StoredMessage {
     functionId: (row.function_id as string | null) ?? '',
     group: (row.message_group as string | null) ?? undefined,
     data: (row.data as string | null) ?? '',
+    traceparent: (row.traceparent as string | null) ?? undefined,
     attempts: (row.attempts as number | null) ?? 0,
     stops: (row.stops as number | null) ?? 0,
     dueAt: (row.due_at as number | null) ?? undefined,

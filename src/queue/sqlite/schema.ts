@@ -63,5 +63,8 @@ export const queueSchema: StoreSchema = {
      UPDATE dead_letters SET checksum = row_checksum(key & ${SEQ_MASK}, message_id, function_id, message_group, data);`,
     // When a message was accepted or redriven, in ms since 1970; older ones do not say.
     `ALTER TABLE messages ADD COLUMN accepted_at INTEGER;`,
+    // W3C trace context of whoever enqueued a message.
+    `ALTER TABLE messages ADD COLUMN traceparent TEXT;
+     ALTER TABLE dead_letters ADD COLUMN traceparent TEXT;`,
   ],
 }
