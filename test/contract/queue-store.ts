@@ -224,11 +224,14 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
 
     test('redriven messages are back at their places, with fresh attempts', async () => {
       const { store } = await opened()
-      await store.enqueue(['a', 'b', 'c', 'd'].map((id) => message(id, { group: '"g"' })))
+      await store.enqueue(
+        ['a', 'b', 'c', 'd'].map((id) => message(id, { group: '"g"', traceparent: `t-${id}` })),
+      )
       await bury(store, 3, 1)
       expect(await store.redrive('jobs', 10)).toBe(2)
       const { messages } = await store.read('jobs', 0, 10, NO_LIMIT)
       expect(messages.map(({ id }) => id)).toEqual(['a', 'b', 'c', 'd'])
+      expect(messages.map(({ traceparent }) => traceparent)).toEqual(['t-a', 't-b', 't-c', 't-d'])
       expect(messages[0]).toMatchObject({ attempts: 0, stops: 0, dueAt: undefined, group: '"g"' })
       expect(await store.counts('jobs')).toEqual({ depth: 4, dead: 0 })
     })

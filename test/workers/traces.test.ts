@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { LOW_STOCK_TOPIC } from '../../src/inventory/alert.ts'
 import { type CollectedSpan, startCollector } from '../support/collector.ts'
 import { RawWorker } from '../support/raw-worker.ts'
-import { newSite, type Site, startParts } from '../support/system.ts'
+import { newSite, type Site, startPart, startParts } from '../support/system.ts'
 import { eventually, until } from '../support/until.ts'
+
+const POISONED_APP = fileURLToPath(new URL('../support/poisoned-app.ts', import.meta.url))
 
 /** A trace that some client has begun. */
 function newTrace() {
@@ -72,7 +75,7 @@ test('with telemetry on a collector sees one trace from the request over the pro
   const { traceId, spanId } = await sellOut(site, 'mug-1')
   const find = (name: string) => () =>
     collector.spans.find((span) => span.name === name && span.traceId === traceId)
-  const span = (name: string): Promise<CollectedSpan> => until(`the span ${name}`, find(name), 30_000)
+  const span = (name: string): Promise<CollectedSpan> => until(`the span ${name}`, find(name), 15_000)
 
   const command = await span('execute cmd::sell-item')
   expect(command).toMatchObject({ parentSpanId: spanId, service: 'cqrs-commands' })
@@ -94,4 +97,44 @@ test('with telemetry on a collector sees one trace from the request over the pro
   // The hint that went through the queue is part of the trace, too.
   expect(await span('execute engine::queue::enqueue')).toMatchObject({ service: 'cqrs-queue' })
   expect((await span('execute proj::inventory-list')).service).toBe('cqrs-projections')
+})
+
+test('what fails is an error in the trace of its command, at each attempt', async () => {
+  const collector = await startCollector()
+  const site = await newSite({
+    CQRS_TELEMETRY: 'true',
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
+    CQRS_APP: POISONED_APP,
+    CQRS_PROJECTIONS_MAX_ATTEMPTS: '2',
+    CQRS_PROJECTIONS_RETRY_BASE_MS: '10',
+  })
+  await startParts(site, { without: ['queries', 'queue'] })
+  const { traceId, traceparent } = newTrace()
+  await post(site, '/inventory', { sku: 'x', name: 'Broken', priceCents: 100, quantity: 1 }, traceparent)
+  const attempts = () =>
+    collector.spans.filter(({ name, traceId: id }) => name === 'apply inventory-list' && id === traceId)
+  await until('two attempts', () => attempts().length === 2, 15_000)
+  expect(attempts().map(({ attributes }) => attributes['cqrs.event.parked'])).toEqual(['retrying', 'dead'])
+  for (const { status } of attempts()) expect(status).toEqual({ code: 2, message: 'no shelf for Broken' })
+})
+
+test('a projection that catches up links what it applies instead of tearing old traces open', async () => {
+  const collector = await startCollector()
+  const site = await newSite({ CQRS_TELEMETRY: 'true', OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
+  await startPart(site, 'engine')
+  await startPart(site, 'commands')
+  const traces = new Set<string>()
+  const add = async (n: number) => {
+    const { traceId, traceparent } = newTrace()
+    traces.add(traceId)
+    await post(site, '/inventory', { sku: `m${n}`, name: 'M', priceCents: 100, quantity: 9 }, traceparent)
+  }
+  await Promise.all(Array.from({ length: 110 }, (_, n) => add(n)))
+  await startPart(site, 'projections')
+  const isBatch = ({ name }: CollectedSpan) => name === 'apply inventory-stats'
+  const batch = await until('the span of the batch', () => collector.spans.find(isBatch), 15_000)
+  expect(collector.spans.filter(isBatch)).toHaveLength(1)
+  expect(batch.attributes).toMatchObject({ 'messaging.batch.message_count': 110 })
+  expect(batch.links.map(({ traceId }) => traceId).sort()).toEqual([...traces].sort())
+  expect(traces).not.toContain(batch.traceId)
 })
