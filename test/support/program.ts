@@ -17,7 +17,17 @@ export interface ProgramRun {
 
 /** Starts the program in `cwd` with nothing in its environment but PATH and `env`. Killed when the test ends. */
 export function startProgram(args: string[], cwd: string, env: Record<string, string> = {}): ProgramRun {
-  const child = spawn(process.execPath, [CLI, ...args], {
+  return startNode([CLI, ...args], cwd, env)
+}
+
+/** Runs a script of Node to its end, as {@link runProgram}. */
+export async function runNode(args: string[], cwd: string) {
+  const { exited, output } = startNode(args, cwd, {})
+  return { exitCode: await exited, ...output }
+}
+
+function startNode(args: string[], cwd: string, env: Record<string, string>): ProgramRun {
+  const child = spawn(process.execPath, args, {
     cwd,
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

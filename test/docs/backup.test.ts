@@ -1,0 +1,106 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, test, vi } from 'vitest'
+import type { ProjectionsList } from '../../src/operator/generations-contract.ts'
+import { runNode, runProgram, startUp } from '../support/program.ts'
+import { seedInventory } from '../support/seed-inventory.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
+
+vi.setConfig({ testTimeout: 150_000 })
+
+/** The script of the runbook, as it stands there. */
+function script(folder: string): string {
+  const text = readFileSync(new URL('../../docs/operate.md', import.meta.url), 'utf8')
+  const path = join(folder, 'backup.mjs')
+  writeFileSync(path, /This is `backup\.mjs`:\n\n```js\n(.*?)```/s.exec(text)?.[1] ?? '')
+  return path
+}
+
+type Program = (...args: string[]) => ReturnType<typeof runProgram>
+
+async function states(cqrs: Program): Promise<Record<string, string>> {
+  const { stdout } = await cqrs('projections', '--json')
+  const { projections } = JSON.parse(stdout) as ProjectionsList
+  return Object.fromEntries(
+    projections.flatMap(({ name, generations }) =>
+      generations.map(({ generation, state }) => [`${name} ${generation}`, state]),
+    ),
+  )
+}
+
+/** What a folder says serves, and how many effects its reactor would send. */
+function restored(data: string) {
+  const control = new DatabaseSync(join(data, 'control.db'), { readOnly: true })
+  const serving = control
+    .prepare(`SELECT projection, generation FROM generations WHERE state = 'active'`)
+    .all()
+  control.close()
+  const active = Object.fromEntries(serving.map((row) => [String(row.projection), Number(row.generation)]))
+  const reactor = `inventory-alert.${active['inventory-alert']}.db`
+  const view = new DatabaseSync(join(data, 'views', reactor), { readOnly: true })
+  const { effects } = view.prepare('SELECT count(*) AS effects FROM effects').get() as { effects: number }
+  view.close()
+  return { active, effects }
+}
+
+/** Starts what was backed up: every view is as its log says, and the same generations serve. */
+async function expectWhole(data: string): Promise<void> {
+  const { active, effects } = restored(data)
+  expect(effects).toBe(0)
+  const folder = tempFolder()
+  const system = await startUp(folder, { CQRS_DATA: data })
+  const cqrs: Program = (...args) => runProgram(args, folder, { III_URL: system.engine, CQRS_DATA: data })
+  const found = await states(cqrs)
+  for (const [projection, generation] of Object.entries(active)) {
+    // What was to return goes on to do so.
+    expect(found[`${projection} ${generation}`]).toMatch(/active|previous/)
+  }
+  expect(await cqrs('audit')).toMatchObject({ exitCode: 0 })
+  const verified = await cqrs('verify')
+  expect(verified).toMatchObject({ exitCode: 0 })
+  expect(verified.stdout.match(/all as the log says/g)).toHaveLength(3)
+  system.process.kill('SIGTERM')
+  await system.exited
+}
+
+test('the backup of the runbook, taken after a rebuild and while generations come and go, is whole', async () => {
+  const folder = tempFolder()
+  const data = join(folder, 'data')
+  const head = await seedInventory({ data, events: 5_000, items: 20 })
+  const { engine, http } = await startUp(folder, { CQRS_DATA: data })
+  const cqrs: Program = (...args) => runProgram(args, folder, { III_URL: engine })
+  await until(
+    'the list is at the head',
+    async () => (await fetch(`${http}/inventory?after=${head}`)).ok,
+    60_000,
+  )
+  const backup = script(folder)
+  const take = (name: string) => runNode([backup, data, join(folder, name)], folder)
+
+  for (const projection of ['inventory-list', 'inventory-alert']) {
+    expect(await cqrs('rebuild', projection)).toMatchObject({ exitCode: 0 })
+  }
+  await until('every effect was sent', () => restored(data).effects === 0, 60_000)
+  expect(await take('after')).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(restored(join(folder, 'after')).active).toEqual({
+    'inventory-alert': 2,
+    'inventory-list': 2,
+    'inventory-stats': 1,
+  })
+  await expectWhole(join(folder, 'after'))
+  expect((await take('after')).stderr).toContain('exists already')
+
+  let isOver = false
+  const changes = (async () => {
+    while (!isOver) {
+      for (const command of ['rebuild', 'rollback', 'prune']) await cqrs(command, 'inventory-alert')
+    }
+  })()
+  const during = await take('during')
+  isOver = true
+  await changes
+  expect(during).toMatchObject({ exitCode: 0, stderr: '' })
+  await expectWhole(join(folder, 'during'))
+})
