@@ -1,11 +1,10 @@
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { dataPaths, viewPath } from '../../src/config/paths.ts'
 import { CqrsProcess } from '../support/cqrs-process.ts'
 import { type InventoryCommand, request, settle } from '../support/inventory-client.ts'
 import { type SettledCommand, settledMore, startLoad } from '../support/load.ts'
-import { mountSmall, needsMounts } from '../support/mounts.ts'
+import { fill, mountSmall, needsMounts } from '../support/mounts.ts'
 import { testSeed } from '../support/random.ts'
 import { newSite, startParts, startSystem } from '../support/system.ts'
 import { failCalls, needsStrace } from '../support/traced.ts'
@@ -129,18 +128,3 @@ test('a data folder that cannot be written is refused by name, and served when i
   await startSystem(site)
   await expectTruth(site, [...load.settled, ...probe.settled])
 }, 120_000)
-
-/** Takes all the space that is left in a folder; gives the file that holds it. */
-function fill(folder: string): string {
-  const path = join(folder, 'ballast')
-  const file = openSync(path, 'w')
-  for (const size of [1024 * 1024, 4_096, 1]) {
-    try {
-      for (;;) writeSync(file, Buffer.alloc(size))
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-    }
-  }
-  closeSync(file)
-  return path
-}

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 import { onTestFinished, type TestContext } from 'vitest'
 import { tempFolder } from './temp-folder.ts'
 
@@ -22,6 +23,21 @@ export function mountSmall(folder: string, size: string): { remount(mode: 'ro' |
   // Lazily: processes of the test may end after it.
   onTestFinished(() => void spawnSync('umount', ['-l', folder]))
   return { remount: (mode) => orThrow(mount(['-o', `remount,${mode}`, folder])) }
+}
+
+/** Takes all the space that is left in a folder; gives the file that holds it. */
+export function fill(folder: string): string {
+  const path = join(folder, 'ballast')
+  const file = openSync(path, 'w')
+  for (const size of [1024 * 1024, 4_096, 1]) {
+    try {
+      for (;;) writeSync(file, Buffer.alloc(size))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    }
+  }
+  closeSync(file)
+  return path
 }
 
 /** @returns why it did not work */
