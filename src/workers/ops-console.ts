@@ -19,7 +19,14 @@ const FILES = [
  * operator gives them.
  */
 export function consoleFunctions(): OfferedFunction[] {
-  return FILES.map(({ id, path, file, type }) => {
+  const slash: OfferedFunction = {
+    id: 'cqrs::console-slash',
+    description: 'Leads to the web console.',
+    http: { method: 'GET', path: '/console/' },
+    // Relative, so that it also leads there behind a proxy that puts something before the path.
+    handle: async () => success('', 308, { ...SECURITY_HEADERS, Location: '../console' }),
+  }
+  const files = FILES.map(({ id, path, file, type }) => {
     const text = readFileSync(new URL(`../operator/console/${file}`, import.meta.url), 'utf8')
     const headers = {
       ...SECURITY_HEADERS,
@@ -29,8 +36,9 @@ export function consoleFunctions(): OfferedFunction[] {
     return {
       id,
       description: 'A file of the web console.',
-      http: { method: 'GET', path },
+      http: { method: 'GET' as const, path },
       handle: async () => success(text, 200, headers),
     }
   })
+  return [...files, slash]
 }

@@ -135,5 +135,7 @@ test('the files of the console come with a policy that lets nothing else in', as
     expect(response.headers.get('x-frame-options')).toBe('DENY')
     expect(await response.text()).not.toContain('innerHTML')
   }
+  const slash = await fetch(`${site.http}/console/`)
+  expect([slash.status, slash.url, slash.redirected]).toEqual([200, `${site.http}/console`, true])
   await up.end('SIGTERM')
 })

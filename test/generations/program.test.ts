@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { expect, test, vi } from 'vitest'
 import type { ProjectionsList } from '../../src/operator/generations-contract.ts'
+import { activeViewPath } from '../support/active-view-path.ts'
 import { request } from '../support/inventory-client.ts'
 import { runProgram, startProgram, startUp } from '../support/program.ts'
 import { seedInventory } from '../support/seed-inventory.ts'
@@ -55,6 +56,7 @@ test('an operator rebuilds, looks back, verifies, goes back and tidies up', asyn
   const rebuilt = await cqrs('rebuild', 'inventory-list')
   expect(rebuilt).toMatchObject({ exitCode: 0, stderr: '' })
   expect(rebuilt.stdout).toMatch(/generation 2 serves now\./)
+  expect(rebuilt.stdout).not.toMatch(/ 0 of 0/)
   expect(await states()).toEqual({ 1: 'previous', 2: 'active' })
   expect((await show()).generations.every(({ bytes }) => bytes > 4_096)).toBe(true)
 
@@ -81,8 +83,10 @@ test('an operator rebuilds, looks back, verifies, goes back and tidies up', asyn
   expect(verified.stdout).toMatch(/NOT as the log says\.\n.*1 changed.*\n.*changed seeded-3/s)
   expect((await cqrs('rebuild', 'inventory-list', '--require-parity')).stdout).toMatch(/was not swapped in/)
 
-  expect((await cqrs('rollback', 'inventory-list')).exitCode).toBe(0)
-  await becomes(1, 'active')
+  const back = await cqrs('rollback', 'inventory-list')
+  expect(back).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(back.stdout).toMatch(/generation 1 serves now\.\n$/)
+  expect((await states())[1]).toBe('active')
   expect((await request(`${http}/inventory/seeded-3`)).status).toBe(200)
   expect((await cqrs('prune')).stdout).toMatch(/Removing inventory-list 2/)
   await becomes(2, undefined)
@@ -92,6 +96,26 @@ test('an operator rebuilds, looks back, verifies, goes back and tidies up', asyn
   expect((await cqrs('status')).stdout).toMatch(/inventory-list +paused/)
   expect((await cqrs('projections', 'resume', 'inventory-list')).exitCode).toBe(0)
   expect((await cqrs('rebuild', 'inventory-lust')).stderr).toMatch(/no projection inventory-lust/)
+})
+
+test('a rebuild takes the place of a view with a damaged document, and nothing has to be stopped for it', async () => {
+  const { folder, data, up } = await site()
+  const { http, engine, atHead } = await up()
+  const { cqrs } = programOf(folder, engine)
+  await atHead()
+  const vandal = new DatabaseSync(activeViewPath(data, 'inventory-list'), { timeout: 5_000 })
+  vandal.exec(
+    `UPDATE documents SET document = replace(document, 'seeded-3', 'seeded-X') WHERE key = 'seeded-3'`,
+  )
+  vandal.close()
+  const damaged = await request(`${http}/inventory/seeded-3`)
+  expect(damaged).toMatchObject({ status: 500, body: { error: { code: 'CQRS_STORE_CORRUPT' } } })
+
+  const rebuilt = await cqrs('rebuild', 'inventory-list')
+  expect(rebuilt).toMatchObject({ exitCode: 0 })
+  expect(rebuilt.stdout).toMatch(/generation 2 serves now\./)
+  expect((await request(`${http}/inventory/seeded-3`)).status).toBe(200)
+  expect((await cqrs('verify', 'inventory-list')).stdout).toMatch(/10 documents, all as the log says/)
 })
 
 test('Ctrl-C leaves the rebuild running and says so', async () => {

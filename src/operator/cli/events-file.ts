@@ -39,8 +39,15 @@ Examples:
     )
     .action(async (file: string, options: ExportOptions) => {
       await withOperations(context, async (call) => {
-        const pieces = exportPieces(call, options)
-        if (file === '-') return pipeline(pieces, toStandardOutput(context))
+        let exported = 0
+        const pieces = exportPieces(call, options, (events) => {
+          exported += events
+        })
+        const conclude = (what: string) => context.warn(`${count(exported)} events exported${what}.`)
+        if (file === '-') {
+          await pipeline(pieces, toStandardOutput(context))
+          return conclude('')
+        }
         const draft = `${file}.part`
         try {
           await pipeline(pieces, createWriteStream(draft, { mode: 0o600, flush: true }))
@@ -49,7 +56,7 @@ Examples:
           await rm(draft, { force: true })
           throw error
         }
-        context.print(`Exported to ${file}.`)
+        conclude(` to ${file}`)
       })
     })
 }
@@ -97,6 +104,7 @@ Examples:
 async function* exportPieces(
   call: CallOperation,
   { from, to: wanted }: ExportOptions,
+  onEvents: (events: number) => void,
 ): AsyncGenerator<string> {
   const { app, head } = await call('ops::status', {})
   const to = Math.min(wanted ?? head, head)
@@ -106,6 +114,7 @@ async function* exportPieces(
   for (let after = from - 1; after < to; ) {
     const page = await call('ops::events', { after, limit: Math.min(PAGE, to - after) })
     yield file.events(page.events)
+    onEvents(page.events.length)
     after = page.next
   }
   yield file.end()

@@ -13,10 +13,12 @@ export function bar(part: number, whole: number): string {
 export function progressLine(name: string, one: GenerationDetails): string {
   const { generation, state, phase, position, target, eventsPerSecond, secondsLeft, error } = one
   const doing = state === 'building' ? phase : state
+  // Until a worker has looked at the log nobody knows how far it is to go.
+  const far = state === 'building' && target === 0 ? '' : `, ${count(position)} of ${count(target)}`
   const speed = eventsPerSecond > 0 ? `, ${count(Math.round(eventsPerSecond))} events/s` : ''
   const left = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`
   const trouble = error === null ? '' : `: ${error}`
-  return `${name} generation ${generation}: ${doing}, ${count(position)} of ${count(target)}${speed}${left}${trouble}`
+  return `${name} generation ${generation}: ${doing}${far}${speed}${left}${trouble}`
 }
 
 /** 3725 as `1 h 2 min`. */

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { EXIT } from '../../supervisor/exit-codes.ts'
 import type {
   GenerationDetails,
   GenerationsChanged,
@@ -10,6 +11,7 @@ import { withOperations } from './operations.ts'
 import { bytes, progressLine } from './progress-bar.ts'
 import { type Column, count, layOut } from './table.ts'
 import { wholeNumber } from './values.ts'
+import { watchGeneration } from './watch-generation.ts'
 
 /** `cqrs projections`. */
 export function projectionsCommand(context: CliContext): Command {
@@ -75,19 +77,47 @@ const DONE = {
   'ops::rebuild-cancel': 'what was being built is given up',
 }
 
+interface RollbackOptions {
+  force?: boolean
+  detach?: boolean
+  json?: boolean
+}
+
 /** `cqrs rollback`. */
 export function rollbackCommand(context: CliContext): Command {
   return new Command('rollback')
     .description('Let the generation serve again that served before the last rebuild.')
     .argument('<projection>', 'its name')
     .option('--force', 'return to another version of the fold, though it is behind')
-    .option('--json', 'print the answer as JSON')
-    .addHelpText('after', '\nExamples:\n  cqrs rollback inventory-list')
-    .action(async (projection: string, { force, json }: { force?: boolean; json?: boolean }) =>
+    .option('--detach', 'do not wait for it')
+    .option('--json', 'print one object per line')
+    .addHelpText(
+      'after',
+      `
+Ctrl-C ends the watching, not the rollback.
+
+Examples:
+  cqrs rollback inventory-list
+  cqrs rollback inventory-list --detach`,
+    )
+    .action(async (projection: string, { force, detach, json }: RollbackOptions) =>
       withOperations(context, async (call) => {
         const answer = await call('ops::rollback', { projection, ...(force && { force }) })
-        if (json) context.print(JSON.stringify(answer))
-        else context.print(`${projection}: returns to generation ${answer.generations[0]?.generation}`)
+        const [returning] = answer.generations
+        if (detach || !returning) {
+          const text = `${projection}: returns to generation ${returning?.generation}`
+          return context.print(json ? JSON.stringify(answer) : text)
+        }
+        const watched = await watchGeneration(call, context, returning, { json })
+        if (watched.kind === 'interrupted') {
+          context.warn(`The rollback goes on without you: cqrs projections show ${projection}`)
+          return
+        }
+        const serves = watched.generation?.state === 'active'
+        if (!serves) context.exit(EXIT.failed.code)
+        if (json) return
+        const how = serves ? 'serves now.' : 'does not return: somebody has called it off.'
+        context.print(`${projection}: generation ${returning.generation} ${how}`)
       }),
     )
 }

@@ -14,13 +14,13 @@ export type Watched =
   | { readonly kind: 'interrupted' }
 
 /**
- * Shows the progress of a generation until it is swapped in, refused, given up or ready to be looked at: a bar on a
+ * Shows the progress of a generation until it is swapped in (or back), refused, given up or ready to be looked at: a bar on a
  * terminal, a line a second elsewhere, an object per line with `json`. Ctrl-C ends the watching only.
  */
 export async function watchGeneration(
   call: CallOperation,
   context: CliContext,
-  { projection, generation }: RebuildStarted,
+  { projection, generation }: Pick<RebuildStarted, 'projection' | 'generation'>,
   { json = false }: { json?: boolean | undefined },
 ): Promise<Watched> {
   const { stdout } = context.process
@@ -68,5 +68,5 @@ async function look(
 }
 
 function isOver({ state }: GenerationDetails): boolean {
-  return !['building', 'ready', 'cancelling'].includes(state)
+  return !['building', 'ready', 'returning', 'cancelling'].includes(state)
 }
