@@ -98,23 +98,32 @@ test('an operator rebuilds, looks back, verifies, goes back and tidies up', asyn
   expect((await cqrs('rebuild', 'inventory-lust')).stderr).toMatch(/no projection inventory-lust/)
 })
 
-test('a rebuild takes the place of a view with a damaged document, and nothing has to be stopped for it', async () => {
+test('a rebuild takes the place of a view that a damaged document holds up, and nothing has to be stopped for it', async () => {
   const { folder, data, up } = await site()
-  const { http, engine, atHead } = await up()
-  const { cqrs } = programOf(folder, engine)
-  await atHead()
-  const vandal = new DatabaseSync(activeViewPath(data, 'inventory-list'), { timeout: 5_000 })
+  const first = await up()
+  await first.atHead()
+  first.process.kill('SIGTERM')
+  await first.exited
+  const vandal = new DatabaseSync(activeViewPath(data, 'inventory-list'))
   vandal.exec(
     `UPDATE documents SET document = replace(document, 'seeded-3', 'seeded-X') WHERE key = 'seeded-3'`,
   )
   vandal.close()
-  const damaged = await request(`${http}/inventory/seeded-3`)
-  expect(damaged).toMatchObject({ status: 500, body: { error: { code: 'CQRS_STORE_CORRUPT' } } })
+
+  const { http, engine } = await up()
+  const { cqrs } = programOf(folder, engine)
+  const item = (after = 0) => request(`${http}/inventory/seeded-3?after=${after}`)
+  expect(await item()).toMatchObject({ status: 500, body: { error: { code: 'CQRS_STORE_CORRUPT' } } })
+  const restocked = await request(`${http}/inventory/seeded-3/restock`, {
+    command: { body: { quantity: 1 }, idempotencyKey: 'restock' },
+  })
+  expect(restocked.status).toBe(200)
+  const { position } = restocked.body as { position: number }
 
   const rebuilt = await cqrs('rebuild', 'inventory-list')
   expect(rebuilt).toMatchObject({ exitCode: 0 })
   expect(rebuilt.stdout).toMatch(/generation 2 serves now\./)
-  expect((await request(`${http}/inventory/seeded-3`)).status).toBe(200)
+  expect(await item(position)).toMatchObject({ status: 200 })
   expect((await cqrs('verify', 'inventory-list')).stdout).toMatch(/10 documents, all as the log says/)
 })
 

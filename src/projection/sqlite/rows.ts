@@ -62,7 +62,9 @@ export function documentChecksum(key: string, document: string): number {
 
 /** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written */
 export function toDocument({ key, document, checksum }: DocumentRow, path: string): unknown {
-  const advice = `Stop the system and move ${path} away: the view is then built anew from the log.`
+  const advice =
+    `Build the view anew from the log with "cqrs rebuild", which needs no stop and sends no effect again; then remove ${path} ` +
+    'with "cqrs prune".'
   assertChecksum(checksum, documentChecksum(key, document), `The document ${JSON.stringify(key)}`, advice)
   return JSON.parse(document)
 }
