@@ -113,7 +113,16 @@ export interface ControlStore {
   request(request: GenerationRequest): Promise<RequestOutcome>
   /** Notes how a part stands. */
   progress(projection: string, generation: number, partition: number, progress: PartProgress): Promise<void>
-  lead(projection: string, generation: number, partition: number, leading: boolean): Promise<void>
+  /**
+   * A part is as far as the same streams of the active generation `beside`, and stays so. No-op if that is not
+   * active any more.
+   */
+  lead(projection: string, generation: number, partition: number, beside: number): Promise<void>
+  /**
+   * Parts of a generation that is being made are passed by the active one, and have to be built further; it is not swapped
+   * in from now on, until they lead again. No-op if the generation is not being made (any more).
+   */
+  fallBehind(projection: string, generation: number, partitions: readonly number[]): Promise<void>
   /**
    * Moves a generation to another state. `ready` needs all its parts to lead, `side` all to be at its end,
    * and `pruning` that every part of the active generation has taken over what this one leaves.
@@ -126,6 +135,7 @@ export interface ControlStore {
     to: Exclude<GenerationState, 'active'>,
     options?: { error?: string; forced?: boolean },
   ): Promise<boolean>
+  /** Notes the comparison. No-op if the generation is not `ready` any more. */
   report(projection: string, generation: number, report: ParityReport): Promise<void>
   /** Makes a generation the active one, all its parts at once. */
   swap(projection: string, generation: number): Promise<SwapOutcome>

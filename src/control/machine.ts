@@ -18,6 +18,9 @@
  * `cancelling` and `pruning` are wishes, too: whoever owns a part closes it and removes its files; when
  * all parts are gone the generation is gone. `failed` keeps its files, so that one can look at what was refused.
  *
+ * A generation that is `ready` is `building` again if the active one has to be moved by a process that cannot move both:
+ * one of other code, which takes over because the one that was building has died.
+ *
  * Wishes are states because then they survive whatever dies, and two who wish the same thing wish it once.
  */
 export type GenerationState =
@@ -38,7 +41,7 @@ export type Purpose = 'serve' | 'verify' | 'inspect'
 
 /** The one table of moves: a state, and those from which it can be reached. */
 const FROM: Readonly<Record<GenerationState, readonly GenerationState[]>> = {
-  building: [],
+  building: ['ready'],
   ready: ['building'],
   active: ['ready', 'returning'],
   previous: ['active', 'returning'],

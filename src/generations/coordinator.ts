@@ -44,8 +44,12 @@ export class Coordinator {
   }
 
   /**
-   * The code is newer than what serves: it is built anew, once. What was rolled back from is left alone: a
-   * generation that fits the code and is `previous` is there because an operator wanted the other one.
+   * The code is newer than what serves, or splits it otherwise: it is built anew, once. What was rolled back from is left
+   * alone: a generation that fits the code, is `previous` and later than the one that serves is there because an
+   * operator wanted the other one.
+   *
+   * What code of another split began in the same version is given up: that code is not at work (unit-locks.ts), and may
+   * never be again. It gives this one up in turn if it takes the units over; no two do so to each other at once.
    */
   async #followTheCode(state: ProjectionControl, active: Generation): Promise<void> {
     const { projection, control, log } = this.#options
@@ -55,11 +59,8 @@ export class Coordinator {
       if (outdated && generation.version <= version)
         await control.move(name, generation.generation, 'cancelling')
     }
-    if (fits(active, projection) || active.version > version) return
-    const known = state.generations.some(
-      (one) =>
-        fits(one, projection) && one.state !== 'retired' && one.state !== 'verified' && one.state !== 'side',
-    )
+    if (fits(active, projection) || isOlder(projection, state)) return
+    const known = state.generations.some((one) => fits(one, projection) && isAnswer(one, active))
     if (known) return
     await control.request({ projection: name, version, partitions, purpose: 'serve', by: 'cqrs' })
     log.info(
@@ -129,14 +130,27 @@ export class Coordinator {
   }
 }
 
+/** Whether a generation of the code at hand is the one that is to serve, or is not to serve any more. */
+function isAnswer({ state, generation }: Generation, active: Generation): boolean {
+  if (state === 'previous') return generation > active.generation
+  return state !== 'retired' && state !== 'verified' && state !== 'side'
+}
+
+/** Whether what serves is of a later version than the code. */
+export function isOlder({ version }: ProjectionDefinition, state: ProjectionControl | undefined): boolean {
+  const active = state?.generations.find((one) => one.state === 'active')
+  return active !== undefined && active.version > version
+}
+
 /**
  * Refuses code that is older than the view: its handlers cannot go on from documents of a later version.
  *
  * @throws CqrsError CQRS_VIEW_NEWER that says what to do
  */
-export function assertNotOlder(state: ProjectionControl, { name, version }: ProjectionDefinition): void {
+export function assertNotOlder(state: ProjectionControl, projection: ProjectionDefinition): void {
   const active = state.generations.find((one) => one.state === 'active')
-  if (!active || active.version <= version) return
+  if (!active || !isOlder(projection, state)) return
+  const { name, version } = projection
   throw new CqrsError(
     'CQRS_VIEW_NEWER',
     `The view ${name} is served in version ${active.version}, but the app defines version ${version}. Run the app that ` +

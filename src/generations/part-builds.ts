@@ -60,7 +60,10 @@ export class PartBuilds {
     return generation.state === 'building' && fits(generation, projection) && phase !== 'following'
   }
 
-  /** A swap takes the lead from all; beside a generation that nobody moves there is no step that gives it back. */
+  /**
+   * A swap takes the lead from all, and who dies between the last event and the note that it leads does not note it; beside
+   * a generation that nobody moves there is no step that gives it back.
+   */
   #hasLostTheLead(generation: Generation, active: Generation): boolean {
     const { projection, partition } = this.#options.unit
     const part = generation.parts[partition.index]
@@ -76,16 +79,18 @@ export class PartBuilds {
     for (const place of placesOfStreams(active, projection, partition).places) {
       const view = house.open(place)
       const served = await view.checkpoint().finally(() => view.close())
-      if (served.position > position) return
+      if (served.position > position)
+        return control.fallBehind(projection.name, generation.generation, [partition.index])
     }
-    await control.lead(projection.name, generation.generation, partition.index, true)
+    await control.lead(projection.name, generation.generation, partition.index, active.generation)
   }
 
   #begin(generation: Generation, active: Generation | undefined): void {
     const { unit, startBuild, log } = this.#options
     if (this.#running.has(generation.generation)) return
     const { projection, partition } = unit
-    const frozen = active && !fits(active, projection)
+    // Nobody moves it: not this code, and no other, while this process has the unit.
+    const frozen = active && !fits(active, projection) ? active : undefined
     const owing =
       active && generation.purpose === 'serve' ? placesOfStreams(active, projection, partition).places : []
     const order = {
@@ -97,19 +102,20 @@ export class PartBuilds {
     log.info({ generation: generation.generation, purpose: generation.purpose }, 'building a generation')
     const build = startBuild(order, {
       onProgress: (progress) => void this.#note(generation, progress.phase, progress),
-      onDone: (position) => void this.#finish(generation, position, frozen === true),
+      onDone: (position) => void this.#finish(generation, position, frozen),
     })
     this.#running.set(generation.generation, { build, active: active?.generation })
   }
 
-  async #finish(generation: Generation, position: number, frozen: boolean): Promise<void> {
+  async #finish(generation: Generation, position: number, frozen: Generation | undefined): Promise<void> {
     const { unit, control } = this.#options
     const done = { position, target: position, eventsPerSecond: 0, error: undefined }
     await this.#note(generation, 'following', done)
     this.#running.delete(generation.generation)
-    // Nobody moves a frozen generation, so what has reached it leads.
+    // What has reached a generation that nobody moves leads.
     if (!frozen || generation.purpose === 'inspect') return
-    await control.lead(unit.projection.name, generation.generation, unit.partition.index, true)
+    const { projection, partition } = unit
+    await control.lead(projection.name, generation.generation, partition.index, frozen.generation)
   }
 
   async #note(

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { reached } from '../boundaries.ts'
 import type { ControlStore, Generation, ProjectionControl } from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
+import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
@@ -12,7 +13,7 @@ import type { Followed } from '../projection/runner.ts'
 import { WithholdingView } from '../projection/withholding-view.ts'
 import { ActiveView } from './active-view.ts'
 import { PartBuilds } from './part-builds.ts'
-import { fits, type Place, placesOfStreams, type StartBuild, type ViewHouse } from './place.ts'
+import { fits, type Place, placesOf, placesOfStreams, type StartBuild, type ViewHouse } from './place.ts'
 
 export interface UnitGenerationsOptions {
   readonly unit: ProjectionUnit
@@ -62,8 +63,9 @@ export class UnitGenerations implements Followed {
   /** Brings what this process does in step with what the control store says. */
   async reconcile(): Promise<void> {
     const { unit, control } = this.#options
-    const state = await control.projection(unit.projection.name)
-    if (!state || state === this.#reconciled) return
+    if ((await control.projection(unit.projection.name)) === this.#reconciled) return
+    const state = await this.#takeTheLead()
+    if (!state) return
     const active = state.generations.find((one) => one.state === 'active')
     this.view.pause(state.paused)
     await this.#activate(state, active)
@@ -105,7 +107,7 @@ export class UnitGenerations implements Followed {
       const member = this.#members.get(generation.generation)
       const comes = isUnderWay(generation.state) || generation.state === 'returning'
       if (!comes || generation.purpose === 'inspect') continue
-      // Another process made it lead and does not any more, e.g. one of a newer version: nobody may pass it.
+      // It leads, and is not open yet: nobody may pass it.
       if (leads && !member) return 'at-head'
       if (!member) continue
       outcomes.push(await member.projector.step())
@@ -167,12 +169,10 @@ export class UnitGenerations implements Followed {
   /** Sees to it that the active generation owes; this happens once for each swap, however often it is begun. */
   async #activate(state: ProjectionControl, active: Generation | undefined): Promise<void> {
     const { projection, partition } = this.#options.unit
-    const settled = state.swaps === 0 || state.takenOver.get(partition.index) === state.swaps
+    const settled = hasTakenOver(state, partition.index)
     if (!active || !fits(active, projection)) {
       await this.view.become(undefined)
-      // This code cannot move it, but has to see to it that another one can take its place.
-      if (active && active.partitions === partition.count && !settled)
-        await this.#takeOverFrozen(state, active)
+      if (active) await this.#takeOverFrozen(state, active)
       return
     }
     const known = this.#members.get(active.generation)
@@ -180,25 +180,35 @@ export class UnitGenerations implements Followed {
     const place = { projection, generation: active.generation, version: active.version, partition }
     const member = known ?? this.#enter(place)
     await this.view.become(member.store, async () => {
-      if (!settled) await this.#takeOver(state, active, member.store)
+      if (!settled) await this.#takeOver(state, active, partition, member.store)
     })
     member.givenUp = await this.#givenUp(member.store)
   }
 
+  /**
+   * This code cannot move the active generation, but has to see to it that another one can take its place. If that is split
+   * otherwise none of its parts is anybody's, and the first unit does it for all.
+   */
   async #takeOverFrozen(state: ProjectionControl, active: Generation): Promise<void> {
-    const { projection, partition } = this.#options.unit
-    const { generation, version } = active
-    const store = this.#options.house.open({ projection, generation, version, partition })
-    try {
-      await this.#takeOver(state, active, store)
-    } finally {
-      await store.close()
+    const { unit, house } = this.#options
+    const isSplitAlike = active.partitions === unit.partition.count
+    for (const place of placesOf(active, unit.projection)) {
+      const { index } = place.partition
+      const isOwn = isSplitAlike ? index === unit.partition.index : unit.partition.index === 0
+      if (!isOwn || hasTakenOver(state, index)) continue
+      const store = house.open(place)
+      await this.#takeOver(state, active, place.partition, store).finally(() => store.close())
     }
   }
 
-  async #takeOver(state: ProjectionControl, active: Generation, store: ViewStore): Promise<void> {
+  async #takeOver(
+    state: ProjectionControl,
+    active: Generation,
+    partition: Partition,
+    store: ViewStore,
+  ): Promise<void> {
     const { unit, control, house, events, now, log } = this.#options
-    const { projection, partition } = unit
+    const { projection } = unit
     const outgoing = state.generations.find(({ generation }) => generation === state.outgoing)
     if (!outgoing) return
     const { places, aligned } = placesOfStreams(outgoing, projection, partition)
@@ -259,7 +269,9 @@ export class UnitGenerations implements Followed {
   }
 
   #memberAt({ generation, partition }: Place): Member | undefined {
-    return partition.count === this.#options.unit.partition.count ? this.#members.get(generation) : undefined
+    const own = this.#options.unit.partition
+    const isOwn = partition.count === own.count && partition.index === own.index
+    return isOwn ? this.#members.get(generation) : undefined
   }
 
   async #givenUp(active: ViewStore): Promise<Map<Position, Discarded>> {
@@ -268,7 +280,39 @@ export class UnitGenerations implements Followed {
 
   async #lead(generation: number): Promise<void> {
     const { unit, control } = this.#options
-    await control.lead(unit.projection.name, generation, unit.partition.index, true)
+    const beside = this.#active()?.generation
+    if (beside === undefined) return
+    await control.lead(unit.projection.name, generation, unit.partition.index, beside)
     this.#state = await control.projection(unit.projection.name)
   }
+
+  /**
+   * The active generation is moved by this process from now on, and one that other code has made lead is not: it falls
+   * behind, before anything moves. That code goes on with it when it has the units again.
+   *
+   * @returns what the control store says then
+   */
+  async #takeTheLead(): Promise<ProjectionControl | undefined> {
+    const { unit, control } = this.#options
+    const { projection, partition } = unit
+    const state = await control.projection(projection.name)
+    const active = state?.generations.find((one) => one.state === 'active')
+    if (!state || !active || !fits(active, projection)) return state
+    for (const generation of state.generations) {
+      if (!isUnderWay(generation.state) || fits(generation, projection)) continue
+      const isSplitAlike = generation.partitions === partition.count
+      const passed = generation.parts.filter(
+        (part) => part.leading && (!isSplitAlike || part.partition === partition.index),
+      )
+      if (passed.length === 0) continue
+      const partitions = passed.map((part) => part.partition)
+      await control.fallBehind(projection.name, generation.generation, partitions)
+    }
+    return control.projection(projection.name)
+  }
+}
+
+/** Whether a part of the active generation has taken over what the one before it owed. */
+function hasTakenOver({ swaps, takenOver }: ProjectionControl, partition: number): boolean {
+  return swaps === 0 || takenOver.get(partition) === swaps
 }

@@ -32,10 +32,12 @@ async function control(partitions = 1) {
     )
   const request = (options: Partial<Parameters<ControlStore['request']>[0]> = {}) =>
     store.request({ projection: 'list', version: 1, partitions, purpose: 'serve', by: 'test', ...options })
+  const active = async () =>
+    Number(Object.entries(await states()).find(([, state]) => state === 'active')?.[0])
   /** Brings a generation to where it can be swapped in. */
   const makeReady = async (generation: number) => {
     for (let partition = 0; partition < partitions; partition += 1) {
-      await store.lead('list', generation, partition, true)
+      await store.lead('list', generation, partition, await active())
     }
     expect(await store.move('list', generation, 'ready')).toBe(true)
   }
@@ -61,7 +63,7 @@ test('a second request joins the first; one that restarts gives the first up', a
 test('a generation is swapped in when all its parts lead, and exactly one is active at any time', async () => {
   const { store, request, states, makeReady } = await control(2)
   await request()
-  await store.lead('list', 2, 0, true)
+  await store.lead('list', 2, 0, 1)
   expect(await store.move('list', 2, 'ready')).toBe(false)
   expect(await store.swap('list', 2)).toEqual({ kind: 'refused' })
   await makeReady(2)
@@ -92,7 +94,7 @@ test('a rollback returns to the previous generation when it leads, and the other
   await store.tookOver('list', 0, 1)
   expect(await store.move('list', 1, 'returning')).toBe(true)
   expect(await store.swap('list', 1)).toEqual({ kind: 'not-yet' })
-  await store.lead('list', 1, 0, true)
+  await store.lead('list', 1, 0, 2)
   expect(await store.swap('list', 1)).toEqual({ kind: 'swapped' })
   expect(await states()).toEqual({ 1: 'active', 2: 'previous' })
 })
@@ -129,4 +131,37 @@ test('each process sees at once what another one has written', async () => {
   expect(await states(other)).toEqual({ 1: 'active', 2: 'building' })
   await other.pause('list', true)
   expect(await store.projection('list')).toMatchObject({ paused: true })
+})
+
+test('a part leads beside the generation that it was measured against, and no other', async () => {
+  const { store, request, makeReady } = await control()
+  await request()
+  await makeReady(2)
+  await store.swap('list', 2)
+  await request()
+  await store.lead('list', 3, 0, 1)
+  expect(await store.move('list', 3, 'ready')).toBe(false)
+  await store.lead('list', 3, 0, 2)
+  expect(await store.move('list', 3, 'ready')).toBe(true)
+})
+
+test('a generation that falls behind is built on, and is not swapped in before it leads again', async () => {
+  const { store, request, states, makeReady } = await control(2)
+  await request()
+  for (const partition of [0, 1]) await store.progress('list', 2, partition, AT_END)
+  await makeReady(2)
+  await store.fallBehind('list', 2, [1])
+  expect(await store.swap('list', 2)).toEqual({ kind: 'refused' })
+  expect((await store.projection('list'))?.generations[1]).toMatchObject({
+    state: 'building',
+    report: undefined,
+    parts: [
+      { leading: true, phase: 'following' },
+      { leading: false, phase: 'waiting' },
+    ],
+  })
+  await makeReady(2)
+  await store.swap('list', 2)
+  await store.fallBehind('list', 2, [0])
+  expect(await states()).toEqual({ 1: 'previous', 2: 'active' })
 })

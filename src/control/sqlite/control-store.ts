@@ -120,8 +120,15 @@ class SqliteControlStore implements ControlStore {
     )
   }
 
-  async lead(projection: string, generation: number, partition: number, leading: boolean) {
-    this.#write(() => this.#sql.lead.run(Number(leading), projection, generation, partition))
+  async lead(projection: string, generation: number, partition: number, beside: number) {
+    this.#write(() => this.#sql.lead.run(projection, generation, partition, projection, beside))
+  }
+
+  async fallBehind(projection: string, generation: number, partitions: readonly number[]) {
+    this.#write(() => {
+      if (this.#sql.buildOn.run(this.#timestamp(), projection, generation).changes === 0) return
+      for (const partition of partitions) this.#sql.fallBehind.run(projection, generation, partition)
+    })
   }
 
   async move(
@@ -280,9 +287,14 @@ function statements(db: DatabaseSync) {
     progress:
       db.prepare(`UPDATE parts SET phase = ?, position = ?, target = ?, events_per_second = ?, error = ?,
       updated_at = ? WHERE projection = ? AND generation = ? AND partition = ? AND phase <> 'gone'`),
-    lead: db.prepare(
-      'UPDATE parts SET leading = ? WHERE projection = ? AND generation = ? AND partition = ?',
-    ),
+    lead: db.prepare(`UPDATE parts SET leading = 1 WHERE projection = ? AND generation = ? AND partition = ? AND EXISTS
+      (SELECT 1 FROM generations WHERE projection = ? AND generation = ? AND state = 'active')`),
+    buildOn: db.prepare(`UPDATE generations SET state = 'building', report = NULL,
+      changed_at = CASE state WHEN 'building' THEN changed_at ELSE ? END
+      WHERE projection = ? AND generation = ? AND state IN ('building', 'ready')`),
+    fallBehind: db.prepare(`UPDATE parts SET leading = 0,
+      phase = CASE phase WHEN 'following' THEN 'waiting' ELSE phase END
+      WHERE projection = ? AND generation = ? AND partition = ?`),
     stopLeading: db.prepare('UPDATE parts SET leading = 0 WHERE projection = ?'),
     notLeading: db.prepare(`SELECT count(*) AS parts FROM parts
       WHERE projection = ? AND generation = ? AND leading = 0`),
@@ -296,7 +308,9 @@ function statements(db: DatabaseSync) {
     explain: db.prepare(
       'UPDATE generations SET error = ?, forced = ? WHERE projection = ? AND generation = ?',
     ),
-    report: db.prepare('UPDATE generations SET report = ? WHERE projection = ? AND generation = ?'),
+    report: db.prepare(
+      `UPDATE generations SET report = ? WHERE projection = ? AND generation = ? AND state = 'ready'`,
+    ),
     swapped: db.prepare('UPDATE projections SET swaps = swaps + 1, outgoing = ? WHERE name = ?'),
     tookOver: db.prepare('INSERT OR REPLACE INTO taken_over VALUES (?, ?, ?)'),
     forgetTakenOver: db.prepare('DELETE FROM taken_over WHERE projection = ?'),
