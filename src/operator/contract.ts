@@ -40,6 +40,11 @@ export interface ProjectionStatus {
   readonly effects: { readonly pending: number; readonly dead: number }
   /** Whether some worker owns the projection's function now. */
   readonly owned: boolean
+  /**
+   * A worker whose code splits the projection otherwise works on it; this app's waits until that one has ended. Its
+   * process, 0 if that is not known; null if there is none.
+   */
+  readonly waitsFor: number | null
   /** Its queue; null if no queue worker answers. */
   readonly queue: { readonly depth: number; readonly deadLetters: number } | null
 }

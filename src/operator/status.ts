@@ -29,6 +29,7 @@ async function projectionStatus(
   owned: ReadonlySet<string>,
 ): Promise<ProjectionStatus> {
   const { position, parked, effects } = await system.standing(name)
+  const other = system.splitOtherwise(name)
   const lag = Math.max(0, head - position)
   const state = await system.control.projection(projection.name)
   const active = state?.generations.find((one) => one.state === 'active')
@@ -47,6 +48,7 @@ async function projectionStatus(
     parked,
     effects,
     owned: owned.has(functionId),
+    waitsFor: other ? (other.pid ?? 0) : null,
     queue: await queueStatus(system, name),
   }
 }

@@ -53,13 +53,18 @@ export interface OwnOptions {
 
 /** Whether some process, this one included, owns `path` at the moment. Does not wait and takes nothing. */
 export function isOwned(path: string): boolean {
-  if (!existsSync(path)) return false
+  return ownerOf(path) !== undefined
+}
+
+/** The process that owns `path` at the moment, `pid` where it could be read. Does not wait and takes nothing. */
+export function ownerOf(path: string): { pid: number | undefined } | undefined {
+  if (!existsSync(path)) return undefined
   const db = new DatabaseSync(path, { timeout: 0 })
   try {
     db.exec('BEGIN IMMEDIATE')
-    return false
+    return undefined
   } catch (error) {
-    if (isBusy(error)) return true
+    if (isBusy(error)) return { pid: readOwner(db) }
     throw toStoreError(error, path)
   } finally {
     db.close()

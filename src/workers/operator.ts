@@ -21,6 +21,7 @@ import { pages } from './ops-pages.ts'
 import { processesOf } from './ops-processes.ts'
 import { fromRemote, toRemote } from './remote-error.ts'
 import type { StartRole } from './role.ts'
+import { findOtherSplit } from './unit-locks.ts'
 import { marksOf, standingOf } from './unit-standing.ts'
 import { diskUse } from './view-house.ts'
 
@@ -48,6 +49,7 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     views,
     diskUse: (place) => diskUse(config.data, place),
     standing: async (unit) => standingOf(views, findUnit(app, unit)),
+    splitOtherwise: (unit) => findOtherSplit(config.data, findUnit(app, unit)),
     marks: async (unit, after) => marksOf(views, findUnit(app, unit), after),
     call: caller(iii, credentials),
     processes,

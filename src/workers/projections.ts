@@ -1,6 +1,7 @@
 import pRetry from 'p-retry'
-import { dataPaths, roleLock } from '../config/paths.ts'
+import { dataPaths } from '../config/paths.ts'
 import { openSqliteControl } from '../control/sqlite/control-store.ts'
+import { isOlder } from '../generations/coordinator.ts'
 import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { Turns } from '../projection/turns.ts'
@@ -12,6 +13,7 @@ import { guarded, openOpsAccess } from './ops-access.ts'
 import { PROJECTION_QUEUE } from './projection-queue.ts'
 import type { RoleContext, StartRole } from './role.ts'
 import { spread } from './spread.ts'
+import { seatLock, tryOwnUnit } from './unit-locks.ts'
 import { unitOperations } from './unit-operations.ts'
 
 /**
@@ -32,11 +34,37 @@ export const startProjections: StartRole = async (context) => {
   const units = new Map(allUnits(app).map((unit) => [unit.name, unit]))
   const ending = new AbortController()
   const offers = new Set<Promise<Registration>>()
+  const waitingFor = new Map<string, string>()
+  /** Says why a unit is left alone, once. */
+  const leave = (projection: string, reason: string) => {
+    if (waitingFor.get(projection) !== reason) log.info({ projection }, reason)
+    waitingFor.set(projection, reason)
+  }
 
   const share = spread({
     units: [...units.keys()],
-    unitLock: (name) => roleLock(config.data, `projections.${name}`),
-    seatLock: (seat) => roleLock(config.data, `projections.seat-${seat}`),
+    async own(name) {
+      const unit = units.get(name) as NonNullable<ReturnType<typeof units.get>>
+      const { projection } = unit
+      const isSuperseded = async () => isOlder(projection, await control.projection(projection.name))
+      // It could not move what serves, and would keep those away who can.
+      if (await isSuperseded()) {
+        leave(projection.name, 'a later version of this view serves than this code defines; leaving it alone')
+        return undefined
+      }
+      const outcome = tryOwnUnit(config.data, unit)
+      if (outcome.kind === 'split otherwise')
+        leave(
+          projection.name,
+          `process ${outcome.pid ?? '?'} works on this view with code that splits it otherwise; waiting until it has ended`,
+        )
+      if (outcome.kind !== 'owned') return undefined
+      waitingFor.delete(projection.name)
+      if (!(await isSuperseded())) return outcome.lock
+      outcome.lock.release()
+      return undefined
+    },
+    seatLock: (seat) => seatLock(config.data, [...units.values()], seat),
     intervalMs: config.standbyIntervalMs,
     signal: AbortSignal.any([stopping, ending.signal]),
     async begin(name) {
@@ -68,7 +96,7 @@ export const startProjections: StartRole = async (context) => {
       log.info('other processes do all projections of this data folder; standing by')
     },
     onChange(projections) {
-      context.stands('at work', projections)
+      context.stands(projections.length > 0 ? 'at work' : 'standing by', projections)
       log.info({ projections }, 'projections are live in this process')
     },
   })

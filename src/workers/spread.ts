@@ -10,8 +10,8 @@ export interface UnitAtWork {
 export interface SpreadOptions {
   /** The names of what is to be done, the same in every process. */
   readonly units: readonly string[]
-  /** The lock of a unit: who holds it works on the unit. */
-  unitLock(unit: string): string
+  /** Tries to take the lock of a unit: who holds it works on the unit. Undefined if that may not be at the moment. */
+  own(unit: string): Promise<OwnerLock | undefined>
   /** The lock of a seat, from 0 on: who holds one takes part. */
   seatLock(seat: number): string
   /** How often to look whether there is more or less to do, in milliseconds. */
@@ -22,7 +22,7 @@ export interface SpreadOptions {
   begin(unit: string): Promise<UnitAtWork>
   /** Told when this process finds that all seats are taken: others do everything. */
   onStandby(): void
-  /** Told of what this process works on, whenever it changes. */
+  /** Told of what this process works on, when it has its seat and whenever it changes. */
   onChange(units: readonly string[]): void
 }
 
@@ -56,7 +56,7 @@ export function spread(options: SpreadOptions): Share {
   const held = new Map<string, Held>()
   let seat: { readonly index: number; readonly lock: OwnerLock } | undefined
   let toldOfStandby = false
-  let seenBefore = ''
+  let seenBefore: string | undefined
 
   const look = async () => {
     seat ??= takeSeat(options)
@@ -67,6 +67,7 @@ export function spread(options: SpreadOptions): Share {
     }
     const taken = seatsTaken(options, seat.index)
     const quota = shareOf(units.length, taken.length, taken.indexOf(seat.index))
+    const isFirst = seenBefore === undefined
     const isSettled = taken.join() === seenBefore
     seenBefore = taken.join()
     const before = held.size
@@ -76,7 +77,7 @@ export function spread(options: SpreadOptions): Share {
       if (held.size >= quota || signal.aborted) break
       if (!held.has(unit)) await take(held, unit, options)
     }
-    if (held.size !== before) options.onChange([...held.keys()])
+    if (isFirst || held.size !== before) options.onChange([...held.keys()])
   }
 
   const settled = look()
@@ -118,14 +119,12 @@ function seatsTaken({ units, seatLock }: SpreadOptions, own: number): number[] {
 }
 
 async function take(held: Map<string, Held>, unit: string, options: SpreadOptions): Promise<void> {
-  const path = options.unitLock(unit)
-  if (isOwned(path)) return
-  const outcome = tryOwn(path)
-  if (!outcome.held) return
+  const lock = await options.own(unit)
+  if (!lock) return
   try {
-    held.set(unit, { lock: outcome.lock, work: await options.begin(unit) })
+    held.set(unit, { lock, work: await options.begin(unit) })
   } catch (error) {
-    outcome.lock.release()
+    lock.release()
     throw error
   }
 }

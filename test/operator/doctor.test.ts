@@ -89,6 +89,7 @@ test('a projection without an owner fails', () => {
     parked: { retrying: 0, dead: 0, waiting: 0 },
     effects: { pending: 0, dead: 0 },
     owned: false,
+    waitsFor: null,
     queue: null,
   }
   const checks = checkSystem(config, { app: 'inventory', head: 1, takenAt: '', projections: [orphan] })

@@ -21,6 +21,7 @@ function status(...projections: Partial<ProjectionStatus>[]): SystemStatus {
     parked: { retrying: 0, dead: 0, waiting: 0 },
     effects: { pending: 0, dead: 0 },
     owned: true,
+    waitsFor: null,
     queue: { depth: 0, deadLetters: 0 },
   }
   return {
@@ -42,6 +43,7 @@ test('a calm system shows its positions and asks for nothing', () => {
 
 test.each([
   [{ owned: false, lag: 3 }, 'no owner'],
+  [{ owned: false, waitsFor: 4_711, frozen: true }, 'waits for 4711'],
   [{ lag: 34, parked: { retrying: 1, dead: 0, waiting: 0 } }, 'behind'],
   [{ parked: { retrying: 1, dead: 0, waiting: 2 } }, 'parked'],
 ])('the state of a projection is the worst that is true of it: %o', (projection, state) => {

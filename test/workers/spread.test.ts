@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { isOwned, tryOwn } from '../../src/sqlite/owner-lock.ts'
 import { spread } from '../../src/workers/spread.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
@@ -15,7 +16,11 @@ function members(units: readonly string[]) {
     const log: string[] = []
     const share = spread({
       units,
-      unitLock: (unit) => join(folder, `${unit}.lock`),
+      async own(unit) {
+        const path = join(folder, `${unit}.lock`)
+        const outcome = isOwned(path) ? undefined : tryOwn(path)
+        return outcome?.held ? outcome.lock : undefined
+      },
       seatLock: (seat) => join(folder, `seat-${seat}.lock`),
       intervalMs: 10,
       signal: leaving.signal,

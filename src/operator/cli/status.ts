@@ -31,6 +31,7 @@ State of a projection:
   paused    an operator stopped it: "cqrs projections resume" lets it go on
   frozen    what serves is of another version of the code; a rebuild takes its place
   parked    events failed: "cqrs dlq list" shows them
+  waits     a worker whose code splits it otherwise works on it, until it is stopped; its process id is shown
   no owner  no worker has its function, so nothing moves it
 
 Examples:
@@ -80,7 +81,8 @@ export function renderStatus({ app, head, takenAt, projections }: SystemStatus):
   return lines
 }
 
-function stateOf({ owned, lag, parked, paused, frozen, building }: ProjectionStatus): string {
+function stateOf({ owned, waitsFor, lag, parked, paused, frozen, building }: ProjectionStatus): string {
+  if (waitsFor !== null) return waitsFor > 0 ? `waits for ${waitsFor}` : 'waits'
   if (!owned) return 'no owner'
   if (paused) return 'paused'
   if (frozen) return building ? 'frozen, rebuilding' : 'frozen'

@@ -105,7 +105,8 @@ async function loadStatus() {
 }
 
 const stateOf = (projection, progress) => {
-  const { owned, lag, parked } = projection
+  const { owned, waitsFor, lag, parked } = projection
+  if (waitsFor !== null) return { text: `waits for process ${waitsFor || '?'}`, className: 'bad' }
   if (!owned) return { text: 'no owner', className: 'bad' }
   if (projection.frozen) return { text: 'waits for a rebuild', className: 'bad' }
   if (projection.paused) return { text: 'paused', className: 'warn' }
