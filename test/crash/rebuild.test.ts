@@ -6,6 +6,7 @@ import type { ControlStore, Generation } from '../../src/control/contract.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import { LOW_STOCK_TOPIC } from '../../src/inventory/alert.ts'
 import type { RebuildStarted } from '../../src/operator/generations-contract.ts'
+import { hammer } from '../support/hammer.ts'
 import { request } from '../support/inventory-client.ts'
 import { startLoad } from '../support/load.ts'
 import { between, seededRandom, testSeed } from '../support/random.ts'
@@ -17,31 +18,6 @@ import { until } from '../support/until.ts'
 
 const PROJECTIONS = ['inventory-list', 'inventory-stats', 'inventory-alert']
 const KILLS = 10
-
-/** Asks again and again, and notes every answer that is an error or older than one before. */
-function hammer(url: string) {
-  const wrong: string[] = []
-  let [answers, before, asking] = [0, 0, true]
-  const done = (async () => {
-    while (asking) {
-      const { status, headers, body } = await request(url)
-      const position = Number(headers.get('x-projection-position'))
-      if (status !== 200) wrong.push(`${status} ${JSON.stringify(body)}`)
-      else if (position < before) wrong.push(`${position} after ${before}`)
-      before = position
-      answers += 1
-    }
-  })()
-  done.catch(() => {})
-  return {
-    wrong,
-    async stop() {
-      asking = false
-      await done
-      return answers
-    },
-  }
-}
 
 function openControl(site: Site): ControlStore {
   const control = openSqliteControl({ path: dataPaths(site.data).control })

@@ -23,6 +23,7 @@ const damaged = {
       ? { functions: [...app.projections.values()].map(({ functionId }) => ({ function_id: functionId })) }
       : { depth: 0, dlq_depth: 0 },
   control: { projection: async () => undefined },
+  splitOtherwise: () => undefined,
   disk: async () => ({ free: 1, total: 1 }),
   now: () => new Date(0),
 } as unknown as System

@@ -53,12 +53,20 @@ export async function startSystem(site: Site): Promise<CqrsProcess> {
   return up
 }
 
-/** Starts one part as a process of its own, connected to the site's engine; resolves when it is ready. */
-export async function startPart(site: Site, part: Part): Promise<CqrsProcess> {
+/**
+ * Starts one part as a process of its own, connected to the site's engine; resolves when it is ready.
+ *
+ * @param env settings of this process alone
+ */
+export async function startPart(
+  site: Site,
+  part: Part,
+  env: Readonly<Record<string, string>> = {},
+): Promise<CqrsProcess> {
   const worker =
     part === 'engine'
-      ? new CqrsProcess(['engine'], site.env)
-      : new CqrsProcess(['worker', part], { ...site.env, III_URL: site.engine })
+      ? new CqrsProcess(['engine'], { ...site.env, ...env })
+      : new CqrsProcess(['worker', part], { ...site.env, III_URL: site.engine, ...env })
   await worker.ready
   return worker
 }

@@ -1,0 +1,258 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
+import { dataPaths } from '../../src/config/paths.ts'
+import type { Generation } from '../../src/control/contract.ts'
+import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
+import { LOW_STOCK_TOPIC } from '../../src/inventory/alert.ts'
+import type { SystemStatus } from '../../src/operator/contract.ts'
+import { BoundaryTrap } from '../support/boundary-trap.ts'
+import type { CqrsProcess } from '../support/cqrs-process.ts'
+import { hammer } from '../support/hammer.ts'
+import { request } from '../support/inventory-client.ts'
+import { settledMore, startLoad } from '../support/load.ts'
+import { between, seededRandom, testSeed } from '../support/random.ts'
+import { sdkWorker } from '../support/sdk-worker.ts'
+import { seedInventory } from '../support/seed-inventory.ts'
+import { newSite, startPart, startParts } from '../support/system.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { expectTruth } from '../support/truth.ts'
+import { until } from '../support/until.ts'
+import { type Versions, versionedInventory } from '../support/versioned-inventory.ts'
+
+const APP = fileURLToPath(new URL('../support/versioned-inventory.ts', import.meta.url))
+const VIEWS = ['inventory-list', 'inventory-alert']
+const TEST_MS = 150_000
+const seed = testSeed()
+
+/** Code that splits the list and the reactor. */
+const code = (list: number, alert: number, version = 1): Versions => ({
+  TEST_LIST_PARTITIONS: String(list),
+  TEST_ALERT_PARTITIONS: String(alert),
+  TEST_LIST_VERSION: String(version),
+  TEST_ALERT_VERSION: String(version),
+})
+
+/** A system under load without projections workers; queries are asked and alerts are heard all the time. */
+async function systemUnderLoad(events: number) {
+  const site = await newSite({ CQRS_APP: APP, CQRS_PROJECTIONS_SWEEP_INTERVAL_MS: '100' })
+  const seeded = await seedInventory({ data: site.data, events, items: 40 })
+  await startParts(site, { without: ['projections'] })
+  const control = openSqliteControl({ path: dataPaths(site.data).control })
+  onTestFinished(() => control.close())
+  const outside = await sdkWorker(site.engine)
+  const heard: string[] = []
+  outside.registerFunction('listener::alert', async (alert: { idempotencyKey: string }) => {
+    heard.push(alert.idempotencyKey)
+  })
+  const config = { topic: LOW_STOCK_TOPIC }
+  outside.registerTrigger({ type: 'subscribe', function_id: 'listener::alert', config })
+
+  const generations = async (view: string) => (await control.projection(view))?.generations ?? []
+  const active = async (view: string) =>
+    (await generations(view)).find(({ state }) => state === 'active') as Generation
+  const serves = (versions: Versions) =>
+    until(
+      `the split ${JSON.stringify(versions)} serves`,
+      async () => {
+        const [list, alert] = await Promise.all(VIEWS.map(active))
+        const { swaps, takenOver } = (await control.projection('inventory-alert')) ?? {}
+        return (
+          list?.partitions === Number(versions.TEST_LIST_PARTITIONS) &&
+          list.version === Number(versions.TEST_LIST_VERSION) &&
+          alert?.partitions === Number(versions.TEST_ALERT_PARTITIONS) &&
+          alert.version === Number(versions.TEST_ALERT_VERSION) &&
+          alert.parts.every(({ partition }) => takenOver?.get(partition) === swaps)
+        )
+      },
+      60_000,
+    )
+  const atHead = async () => {
+    const head = (await request(`${site.http}/inventory/stats`)).headers.get('x-projection-position')
+    await until(
+      `the list is at ${head}`,
+      async () => (await request(`${site.http}/inventory?limit=1&after=${head}`)).status === 200,
+      60_000,
+    )
+  }
+  const hammers: ReturnType<typeof hammer>[] = []
+  /** Ends everything and checks what users rely on. @param kills how many processes were killed */
+  const end = async (load: Awaited<ReturnType<typeof startLoad>>, last: Versions, kills: number) => {
+    await load.finish()
+    await Promise.all(hammers.map((one) => one.stop()))
+    expect(hammers.flatMap(({ wrong }) => wrong)).toEqual([])
+    const { alerts } = await expectTruth(site, load.settled, versionedInventory(last), false)
+    await until('all alerts are heard', () => alerts.every((key) => heard.includes(key)))
+    expect(heard.filter((key) => !alerts.includes(key))).toEqual([])
+    const twice = heard.length - new Set(heard).size
+    // Who is killed while it sends one for each of its parts may send those again.
+    expect(twice, 'alerts that arrived twice').toBeLessThanOrEqual(kills * 3)
+    return `${load.settled.length} commands, ${twice} of ${heard.length} alerts twice`
+  }
+  return {
+    site,
+    seeded,
+    outside,
+    generations,
+    active,
+    serves,
+    atHead,
+    end,
+    work: (versions: Versions, env: Record<string, string> = {}) =>
+      startPart(site, 'projections', { ...versions, ...env }),
+    hammer() {
+      for (const path of ['/inventory/stats', '/inventory?limit=3']) hammers.push(hammer(site.http + path))
+    },
+  }
+}
+
+test(
+  `a worker of another split waits for those of the split that serves, however they end, and then takes over (CQRS_TEST_SEED=${seed})`,
+  async () => {
+    const { site, outside, generations, active, serves, atHead, work, hammer, end } =
+      await systemUnderLoad(4_000)
+    const [old, next] = [code(1, 1), code(3, 2)]
+    const first = await work(old)
+    await atHead()
+    const load = await startLoad({ http: site.http, seed, clients: 2 })
+    hammer()
+    const second = await work(next)
+    await startPart(site, 'operator', next)
+    const token = readFileSync(dataPaths(site.data).opsToken, 'utf8').trim()
+    const status = async () =>
+      (
+        await outside.trigger<unknown, SystemStatus>({
+          function_id: 'ops::status',
+          payload: {},
+          metadata: { token },
+        })
+      ).projections
+    const waiting = () =>
+      status().then((units) => units.flatMap(({ waitsFor }) => (waitsFor === null ? [] : [waitsFor])))
+    const expectOldServes = async () => {
+      await settledMore(load, 60)
+      for (const view of VIEWS) {
+        expect((await generations(view)).map(({ state, partitions }) => [state, partitions])).toEqual([
+          ['active', 1],
+        ])
+      }
+      await until(
+        'it is said for whom',
+        async () => (await waiting()).join() === Array(5).fill(first.pid).join(),
+      )
+    }
+    await expectOldServes()
+    await atHead()
+    // A process that is stopped has its units still.
+    first.signal('SIGSTOP')
+    await expectOldServes()
+    first.signal('SIGCONT')
+    await atHead()
+    expect(await first.end('SIGTERM')).toEqual({ code: 0, signal: null })
+    await serves(next)
+    expect(await waiting()).toEqual([])
+    await atHead()
+
+    // Back again in the same version, and this time the one that serves is killed.
+    const third = await work(old)
+    await settledMore(load, 60)
+    expect((await active('inventory-list')).partitions).toBe(3)
+    await second.end('SIGKILL')
+    await serves(old)
+    await atHead()
+    const told = await end(load, old, 1)
+    process.stdout.write(`seed ${seed}: 1 to 3 parts and back; ${told}\n`)
+    expect(await third.end('SIGTERM')).toEqual({ code: 0, signal: null })
+  },
+  TEST_MS,
+)
+
+/** Where the process that decides and swaps is killed, each in a rebuild of its own. */
+const AT_THE_SWAP = [
+  'generation-ready',
+  'generation-swapped',
+  'effects-taken-over',
+  'takeover-noted',
+] as const
+const KILLS = 8
+
+test(
+  `a rebuild into other parts, by two workers that are killed throughout, the old code too, and at the swap (CQRS_TEST_SEED=${seed})`,
+  async () => {
+    const random = seededRandom(seed)
+    const { site, seeded, generations, active, serves, atHead, work, hammer, end } =
+      await systemUnderLoad(30_000)
+    let kills = 0
+    const kill = async (one: CqrsProcess | undefined) => {
+      await one?.end('SIGKILL')
+      kills += 1
+    }
+    const old = code(1, 1)
+    const first = await work(old)
+    await atHead()
+    const load = await startLoad({ http: site.http, seed, clients: 2 })
+    hammer()
+    await settledMore(load, 50)
+    const next = code(3, 2, 2)
+    // One waits already, and begins as soon as nobody has the old split.
+    const workers = [await work(next)]
+    await kill(first)
+    workers.push(await work(next))
+
+    const seen: string[] = []
+    const building = async () =>
+      (await generations('inventory-list')).findLast(({ state }) => state === 'building')
+    const isSwapped = async () => (await active('inventory-list')).partitions === 3
+    for (let round = 0; round < KILLS && !(await isSwapped()); round += 1) {
+      const before = (await building())?.parts.map(({ updatedAt }) => updatedAt).join()
+      await until(
+        'somebody builds',
+        async () => {
+          const now = await building()
+          return (await isSwapped()) || (now && now.parts.map(({ updatedAt }) => updatedAt).join() !== before)
+        },
+        60_000,
+      )
+      await delay(between(random, 0, 250))
+      const now = await building()
+      seen.push(
+        now?.parts.map(({ position, leading }) => `${position}${leading ? '!' : ''}`).join('/') ?? '-',
+      )
+      if (round === Math.floor(KILLS / 2)) {
+        // All at once: the old code gets hold of the views for a while, and is killed as well.
+        await Promise.all(workers.map(kill))
+        const again = await work(old)
+        await settledMore(load, 20)
+        await kill(again)
+        workers.splice(0, 2, ...(await Promise.all([work(next), work(next)])))
+      } else {
+        const index = between(random, 0, 1)
+        await kill(workers[index])
+        workers[index] = await work(next)
+      }
+    }
+    await serves(next)
+    await atHead()
+    for (const one of workers) await one.end('SIGTERM')
+
+    let last = next
+    for (const [index, boundary] of AT_THE_SWAP.entries()) {
+      last = index % 2 === 0 ? code(2, 3, index + 3) : code(3, 1, index + 3)
+      const trap = new BoundaryTrap(join(tempFolder(), 'trap'))
+      trap.set(boundary, { of: VIEWS[index % 2] ?? '' })
+      const dying = await work(last, trap.env)
+      await until(`it dies at ${boundary}`, () => trap.sprung, 60_000)
+      expect((await dying.exited).signal).toBe('SIGKILL')
+      kills += 1
+      const heir = await work(last)
+      await serves(last)
+      await atHead()
+      if (index < AT_THE_SWAP.length - 1) await heir.end('SIGTERM')
+    }
+    const told = await end(load, last, kills)
+    process.stdout.write(`seed ${seed}: ${kills} kills, at ${seen.join(', ')} of ${seeded}; ${told}\n`)
+  },
+  TEST_MS,
+)

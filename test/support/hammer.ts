@@ -1,0 +1,26 @@
+import { request } from './inventory-client.ts'
+
+/** Asks again and again, and notes every answer that is an error or older than one before. */
+export function hammer(url: string) {
+  const wrong: string[] = []
+  let [answers, before, asking] = [0, 0, true]
+  const done = (async () => {
+    while (asking) {
+      const { status, headers, body } = await request(url)
+      const position = Number(headers.get('x-projection-position'))
+      if (status !== 200) wrong.push(`${status} ${JSON.stringify(body)}`)
+      else if (position < before) wrong.push(`${position} after ${before}`)
+      before = position
+      answers += 1
+    }
+  })()
+  done.catch(() => {})
+  return {
+    wrong,
+    async stop() {
+      asking = false
+      await done
+      return answers
+    },
+  }
+}
