@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { dataPaths } from '../../src/config/paths.ts'
@@ -169,88 +168,75 @@ test(
   TEST_MS,
 )
 
-/** Where the process that decides and swaps is killed, each in a rebuild of its own. */
-const AT_THE_SWAP = [
-  'generation-ready',
-  'generation-swapped',
-  'effects-taken-over',
-  'takeover-noted',
-] as const
-const KILLS = 8
+/** After how many batches of a part the process is killed, one after the other. */
+const KILLED_AT = [5, 30, 60, 40]
 
 test(
-  `a rebuild into other parts, by two workers that are killed throughout, the old code too, and at the swap (CQRS_TEST_SEED=${seed})`,
+  `a rebuild into other parts by two workers that are killed all along, by the old code in between, and at the swap (CQRS_TEST_SEED=${seed})`,
   async () => {
     const random = seededRandom(seed)
     const { site, seeded, generations, active, serves, atHead, work, hammer, end } =
-      await systemUnderLoad(30_000)
+      await systemUnderLoad(4_000)
+    const traps = new BoundaryTrap(join(tempFolder(), 'trap'))
+    const small = { CQRS_PROJECTIONS_BATCH_SIZE: '50' }
     let kills = 0
-    const kill = async (one: CqrsProcess | undefined) => {
-      await one?.end('SIGKILL')
-      kills += 1
-    }
     const old = code(1, 1)
     const first = await work(old)
     await atHead()
-    const load = await startLoad({ http: site.http, seed, clients: 2 })
+    const load = await startLoad({ http: site.http, seed, clients: 1 })
     hammer()
-    await settledMore(load, 50)
     const next = code(3, 2, 2)
-    // One waits already, and begins as soon as nobody has the old split.
-    const workers = [await work(next)]
-    await kill(first)
-    workers.push(await work(next))
-
+    const enter = () => work(next, { ...traps.env, ...small })
+    // They wait already, and begin as soon as nobody has the old split.
+    let workers: CqrsProcess[] = await Promise.all([enter(), enter()])
     const seen: string[] = []
-    const building = async () =>
-      (await generations('inventory-list')).findLast(({ state }) => state === 'building')
     const isSwapped = async () => (await active('inventory-list')).partitions === 3
-    for (let round = 0; round < KILLS && !(await isSwapped()); round += 1) {
-      const before = (await building())?.parts.map(({ updatedAt }) => updatedAt).join()
-      await until(
-        'somebody builds',
-        async () => {
-          const now = await building()
-          return (await isSwapped()) || (now && now.parts.map(({ updatedAt }) => updatedAt).join() !== before)
-        },
-        60_000,
-      )
-      await delay(between(random, 0, 250))
-      const now = await building()
-      seen.push(
-        now?.parts.map(({ position, leading }) => `${position}${leading ? '!' : ''}`).join('/') ?? '-',
-      )
-      if (round === Math.floor(KILLS / 2)) {
+    const note = async () => {
+      const built = (await generations('inventory-list')).findLast(({ version }) => version === 2)
+      const parts = built?.parts.map(({ position, leading }) => `${position}${leading ? '!' : ''}`)
+      seen.push(`${built?.state ?? 'nothing'} ${parts?.join('/') ?? ''}`)
+    }
+    const setTrap = (hit: number) =>
+      traps.set(between(random, 0, 1) === 0 ? 'batch-read' : 'batch-folded', { of: 'inventory-list', hit })
+    setTrap(KILLED_AT[0] ?? 1)
+    await first.end('SIGKILL')
+    for (const [round, hit] of KILLED_AT.entries()) {
+      if (round > 0) setTrap(hit)
+      await until('one is killed', async () => traps.sprung || isSwapped(), 60_000)
+      if (!traps.sprung) break
+      kills += 1
+      await note()
+      if (round === 1) {
         // All at once: the old code gets hold of the views for a while, and is killed as well.
-        await Promise.all(workers.map(kill))
+        traps.clear()
+        await Promise.all(workers.map((one) => one.end('SIGKILL')))
         const again = await work(old)
+        await atHead()
         await settledMore(load, 20)
-        await kill(again)
-        workers.splice(0, 2, ...(await Promise.all([work(next), work(next)])))
+        await again.end('SIGKILL')
+        kills += 2
+        workers = await Promise.all([enter(), enter()])
       } else {
-        const index = between(random, 0, 1)
-        await kill(workers[index])
-        workers[index] = await work(next)
+        await until('it has ended', () => workers.some(({ ended }) => ended))
+        workers = await Promise.all(workers.map((one) => (one.ended ? enter() : one)))
       }
     }
+    traps.clear()
     await serves(next)
     await atHead()
     for (const one of workers) await one.end('SIGTERM')
+    expect(seen.length).toBeGreaterThanOrEqual(3)
 
-    let last = next
-    for (const [index, boundary] of AT_THE_SWAP.entries()) {
-      last = index % 2 === 0 ? code(2, 3, index + 3) : code(3, 1, index + 3)
-      const trap = new BoundaryTrap(join(tempFolder(), 'trap'))
-      trap.set(boundary, { of: VIEWS[index % 2] ?? '' })
-      const dying = await work(last, trap.env)
-      await until(`it dies at ${boundary}`, () => trap.sprung, 60_000)
-      expect((await dying.exited).signal).toBe('SIGKILL')
-      kills += 1
-      const heir = await work(last)
-      await serves(last)
-      await atHead()
-      if (index < AT_THE_SWAP.length - 1) await heir.end('SIGTERM')
-    }
+    // The one that swaps is killed when it has: readers find the new parts, which do not have the effects yet.
+    const last = code(2, 3, 3)
+    traps.set('generation-swapped', { of: 'inventory-alert' })
+    const dying = await work(last, traps.env)
+    await until('it dies at the swap', () => traps.sprung, 60_000)
+    expect((await dying.exited).signal).toBe('SIGKILL')
+    kills += 1
+    await work(last)
+    await serves(last)
+    await atHead()
     const told = await end(load, last, kills)
     process.stdout.write(`seed ${seed}: ${kills} kills, at ${seen.join(', ')} of ${seeded}; ${told}\n`)
   },
