@@ -118,7 +118,7 @@ export class BufferedView extends ViewDecorator {
       expectedRevision: (this.#below as Checkpoint).revision,
       advanceTo: { position, processed, digest },
       // In the order of the keys neighbours are written together.
-      documents: new Map([...this.#documents].sort(([one], [other]) => (one < other ? -1 : 1))),
+      documents: [...this.#documents].sort(([one], [other]) => (one < other ? -1 : 1)),
       effects: this.#effects,
       withheld: this.#withheld,
       marks: this.#marks,

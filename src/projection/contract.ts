@@ -78,8 +78,8 @@ export interface ViewChange {
   readonly expectedRevision: number
   /** The new checkpoint, unless the change applies a parked event only. */
   readonly advanceTo?: Omit<Checkpoint, 'revision'>
-  /** Documents by key; null removes. */
-  readonly documents: ReadonlyMap<string, unknown>
+  /** What becomes of documents, each key once; null removes. Can be gone through more than once. */
+  readonly documents: Iterable<readonly [key: string, document: unknown]>
   /** Events that are parked now, or whose parking changed. */
   readonly parked: readonly ParkedEvent[]
   /** Positions of parked events that are settled. */

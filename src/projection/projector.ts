@@ -6,6 +6,7 @@ import { handledTypes, type ProjectionDefinition } from '../kernel/projection.ts
 import type { EventLog, LogPage } from '../log/contract.ts'
 import type { Checkpoint, Discarded, NamedEffect, ParkedEvent, ViewChange, ViewStore } from './contract.ts'
 import { extendDigest } from './digest.ts'
+import { DocumentCache } from './document-cache.ts'
 import { type Documents, type FoldOutcome, fold, type PreparedEvent, prepare, sequenceOf } from './fold.ts'
 import { nameEffects } from './named-effects.ts'
 import { parkBehind, parkFailed, type RetryPolicy } from './retry-policy.ts'
@@ -70,7 +71,7 @@ export type StepOutcome = 'advanced' | 'at-head' | 'superseded'
 export class Projector {
   readonly #options: ProjectorOptions
   readonly #types: ReadonlySet<string>
-  readonly #documents: Documents = new Map()
+  readonly #documents: DocumentCache
   #checkpoint: Checkpoint | undefined
   /** One of these events may have ended the process that tried them, so each is tried alone. */
   #suspected: { readonly from: Position; readonly to: Position } = { from: 0, to: 0 }
@@ -82,6 +83,7 @@ export class Projector {
   constructor(options: ProjectorOptions) {
     this.#options = options
     this.#types = handledTypes(options.projection)
+    this.#documents = new DocumentCache(options.view, options.documentCacheSize)
   }
 
   /** Where the view is. May be asked while a step is under way, and therefore changes nothing. */
@@ -196,7 +198,7 @@ export class Projector {
   async #foldPage(events: readonly RecordedEvent[]) {
     const { projection, catalog } = this.#options
     const prepared = events.map((event) => prepare(projection, catalog, event))
-    await this.#loadDocuments(prepared)
+    const documents = await this.#documents.of(keysOf(prepared))
     const changed = new Set<string>()
     const parked: ParkedEvent[] = []
     const effects: NamedEffect[] = []
@@ -214,7 +216,7 @@ export class Projector {
         parked.push(parkBehind(event, sequence, this.#options.now()))
         continue
       }
-      const outcome = this.#tryOn(event.position, ready, ENDS_THAT_COUNT)
+      const outcome = this.#tryOn(event.position, ready, documents, ENDS_THAT_COUNT)
       if (!outcome.ok) {
         this.#blocked.add(sequence)
         const behind = parkBehind(event, sequence, this.#options.now())
@@ -222,13 +224,12 @@ export class Projector {
         continue
       }
       for (const [key, document] of outcome.changed) {
-        this.#documents.set(key, document)
+        documents.set(key, document)
         changed.add(key)
       }
       if (outcome.effects.length > 0) effects.push(...nameEffects(projection.name, event, outcome.effects))
     }
-    const documents = new Map<string, unknown>()
-    for (const key of changed) documents.set(key, this.#documents.get(key))
+    for (const key of documents.keys()) if (!changed.has(key)) documents.delete(key)
     return { documents, parked, effects, settled: [], discarded }
   }
 
@@ -246,10 +247,10 @@ export class Projector {
   }
 
   /** Runs the handler of an event, unless the process ended so many `ends` times while it ran. */
-  #tryOn(position: Position, prepared: PreparedEvent, ends: number): FoldOutcome {
+  #tryOn(position: Position, prepared: PreparedEvent, documents: Documents, ends: number): FoldOutcome {
     if (!prepared.ok) return prepared
     if (this.#ended?.position !== position || this.#ended.times < ends) {
-      return fold(this.#options.projection, prepared, this.#documents)
+      return fold(this.#options.projection, prepared, documents)
     }
     this.#ended = undefined
     return { ok: false, error: new Error('The process ended while this event was applied.') }
@@ -278,9 +279,9 @@ export class Projector {
     const recorded = events[0] as RecordedEvent
     const prepared = prepare(projection, catalog, recorded)
     const applied = this.#options.applying?.()
-    await this.#loadDocuments([prepared])
+    const documents = await this.#documents.of(keysOf([prepared]))
     await this.#beginTrial(parked.position, parked.position)
-    const outcome = this.#tryOn(parked.position, prepared, 1)
+    const outcome = this.#tryOn(parked.position, prepared, documents, 1)
     if (!outcome.ok) {
       const again = parkFailed(parked, outcome.error, this.#parkingContext())
       const change = { ...NOTHING, expectedRevision: revision, parked: [again] }
@@ -289,10 +290,9 @@ export class Projector {
       return { kind: 'left' }
     }
     const next = await this.#nextInLine(parked)
-    for (const [key, document] of outcome.changed) this.#documents.set(key, document)
     const change = {
       expectedRevision: revision,
-      documents: new Map(outcome.changed),
+      documents: outcome.changed,
       parked: next,
       settled: [parked.position],
       effects: nameEffects(projection.name, recorded, outcome.effects),
@@ -329,17 +329,6 @@ export class Projector {
     return (steady ?? now)()
   }
 
-  async #loadDocuments(prepared: readonly PreparedEvent[]): Promise<void> {
-    const missing = new Set<string>()
-    for (const event of prepared) {
-      if (!event.ok) continue
-      for (const key of event.keys) if (!this.#documents.has(key)) missing.add(key)
-    }
-    if (missing.size === 0) return
-    const loaded = await this.#options.view.load(missing)
-    for (const key of missing) this.#documents.set(key, loaded.get(key))
-  }
-
   /** @param boundaries what is true once the change is stored */
   async #commit(change: ViewChange, ...boundaries: Boundary[]): Promise<StepOutcome> {
     const checkpoint = await this.#state()
@@ -352,7 +341,7 @@ export class Projector {
       }
       for (const boundary of boundaries) reached(boundary, this.#options.projection.name)
       this.#checkpoint = { ...checkpoint, ...change.advanceTo, revision: outcome.revision }
-      if (this.#documents.size > this.#options.documentCacheSize) this.#documents.clear()
+      this.#documents.keep(change.documents)
       return 'advanced'
     } catch (error) {
       this.#forget()
@@ -396,4 +385,8 @@ type RetryOutcome =
   | { readonly kind: 'applied'; readonly sequence: string; readonly next: Position | undefined }
   | { readonly kind: 'left' }
 
-const NOTHING = { documents: new Map<string, unknown>(), parked: [], settled: [], effects: [] }
+function* keysOf(prepared: readonly PreparedEvent[]): Generator<readonly string[]> {
+  for (const event of prepared) if (event.ok) yield event.keys
+}
+
+const NOTHING = { documents: [], parked: [], settled: [], effects: [] }
