@@ -73,8 +73,6 @@ export interface ReadOptions {
   readonly types?: ReadonlySet<string>
   /** Only events of streams in this partition; all if left out. */
   readonly partition?: Partition
-  /** Somebody else has checked these rows a moment ago, so that they are not checked again. */
-  readonly vouched?: boolean
 }
 
 /**

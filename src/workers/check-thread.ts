@@ -1,12 +1,12 @@
 import { workerData } from 'node:worker_threads'
 import { openSqliteLogCheck } from '../log/sqlite/log-check.ts'
 import { extendDigest } from '../projection/digest.ts'
-import { AHEAD, type CheckedRun, type CheckOrder, GIVEN, TAKEN } from './checked-log.ts'
+import { type CheckedRun, type CheckOrder, GIVEN, HELD, MAX_HELD_KIB, sizeOf } from './checked-log.ts'
 
 /**
- * Goes through the log ahead of a build: checks that the rows are what was written and extends the digest, so that
- * the thread that folds need do neither. Ends at the head of the log, and at a damaged row, which the build then
- * meets itself.
+ * Goes through the log ahead of a build: reads the rows, checks that they are what was written, and extends the digest,
+ * so that the thread that folds need do none of it. Ends at the head of the log, and at a damaged row, which the build
+ * then meets itself.
  */
 const order = workerData as CheckOrder
 const counts = new Int32Array(order.signals)
@@ -22,14 +22,17 @@ function checkAll(): void {
   const check = openSqliteLogCheck(log, { types: new Set(types), partition })
   let { position, digest } = order
   try {
-    for (let runs = 0; ; runs += 1) {
-      for (let seen = Atomics.load(counts, TAKEN); runs - seen >= AHEAD; seen = Atomics.load(counts, TAKEN)) {
-        Atomics.wait(counts, TAKEN, seen, 1_000)
+    for (;;) {
+      for (let held = Atomics.load(counts, HELD); held >= MAX_HELD_KIB; held = Atomics.load(counts, HELD)) {
+        Atomics.wait(counts, HELD, held, 1_000)
       }
-      const { events, through } = check.next(position, batchSize)
-      if (through === position) return
-      const after = extendDigest(digest, events)
-      give({ after: position, through, before: digest, digest: after })
+      const page = check.next(position, batchSize)
+      if (!page || page.through === position) return
+      const { ids, events, through } = page
+      const after = extendDigest(digest, ids)
+      const run = { after: position, through, before: digest, digest: after, events }
+      Atomics.add(counts, HELD, sizeOf(run))
+      give(run)
       position = through
       digest = after
     }

@@ -2,6 +2,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import type { EventLog, LogPage, ReadOptions } from '../log/contract.ts'
+import { type PackedEvents, unpackEvents } from '../log/sqlite/packed-events.ts'
 import { extendDigest } from '../projection/digest.ts'
 
 /** What the thread is to check. */
@@ -14,33 +15,41 @@ export interface CheckOrder {
   /** Where the build stands. */
   readonly position: Position
   readonly digest: string
-  /** Shared: {@link TAKEN} and {@link GIVEN}. */
+  /** Shared: {@link HELD} and {@link GIVEN}. */
   readonly signals: SharedArrayBuffer
   readonly port: MessagePort
 }
 
-/** How many runs the build has taken. */
-export const TAKEN = 0
+/** What the thread has given and the build has not taken yet, in KiB. */
+export const HELD = 0
 
 /** How many messages the thread has given. */
 export const GIVEN = 1
 
-/** Runs that the thread may be ahead. */
-export const AHEAD = 200
+/** How much the thread may be ahead; one run may go beyond. */
+export const MAX_HELD_KIB = 16_384
 
 /** How long the build waits for the thread before it looks whether that still lives, in milliseconds. */
 const PATIENCE_MS = 2_000
 
-/** A run of the log whose rows are what was written; `end` is the last message. */
+/** A run of the log whose rows are what was written, with those that are wanted; `end` is the last message. */
 export interface CheckedRun {
   readonly after: Position
   readonly through: Position
   /** The digest before and behind it. */
   readonly before: string
   readonly digest: string
+  readonly events: PackedEvents
 }
 
-/** Reads the log for a build, while a thread checks it and extends the digest ahead of that. */
+/** What a run holds of the memory, in KiB. */
+export function sizeOf({ events: { ids, streams, types, numbers, data, metadata } }: CheckedRun): number {
+  return (
+    [ids, streams, types, data, metadata].reduce((sum, { length }) => sum + length, numbers.byteLength) >> 10
+  )
+}
+
+/** Reads the log for a build from a thread that reads it ahead, checks it and extends the digest. */
 export interface CheckedLog {
   readFrom(after: Position, options: ReadOptions): Promise<LogPage>
   digestAfter(digest: string, page: LogPage): string
@@ -74,23 +83,24 @@ export function checkAhead(log: EventLog, order: Omit<CheckOrder, 'signals' | 'p
     }
     return undefined
   }
-  const take = () => {
-    last = next
+  const take = (run: CheckedRun) => {
+    last = run
     next = undefined
-    Atomics.add(counts, TAKEN, 1)
-    Atomics.notify(counts, TAKEN)
+    Atomics.sub(counts, HELD, sizeOf(run))
+    Atomics.notify(counts, HELD)
   }
   return {
     async readFrom(after, options) {
       next ??= receive()
       while (next && next.through <= after) {
-        take()
+        take(next)
         next = receive()
       }
       if (next?.after !== after || next.through > after + options.limit) return log.readFrom(after, options)
-      const limit = next.through - after
-      take()
-      return log.readFrom(after, { ...options, limit, vouched: true })
+      const { through, events: packed } = next
+      take(next)
+      const events = unpackEvents(packed)
+      return events ? { events, through, head: await log.head() } : log.readFrom(after, options)
     },
     digestAfter(digest, { events, through }) {
       return last?.through === through && last.before === digest ? last.digest : extendDigest(digest, events)

@@ -81,6 +81,10 @@ export function toRow(columns: EventColumns): EventRow {
   }
 }
 
+/** In SQL, the text that {@link checksumOfColumns} is taken of. */
+export const CHECKED_TEXT =
+  'concat_ws(char(10), position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at)'
+
 /** CRC-32 over every column, so that a byte that changed on the disk is found when the event is read. */
 export function checksumOfColumns(
   position: number,

@@ -1,0 +1,142 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import fc from 'fast-check'
+import { expect, onTestFinished, test } from 'vitest'
+import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { openSqliteLogCheck } from '../../src/log/sqlite/log-check.ts'
+import { unpackEvents } from '../../src/log/sqlite/packed-events.ts'
+import { EMPTY_DIGEST, extendDigest } from '../../src/projection/digest.ts'
+import { checkAhead } from '../../src/workers/checked-log.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+
+interface Written {
+  readonly stream: string
+  readonly type: string
+  readonly data: unknown
+}
+
+const ALL = { index: 0, count: 1 }
+
+async function logOf(written: readonly Written[]) {
+  const path = join(tempFolder(), 'events.db')
+  const log = openSqliteEventLog({ path, now: () => 1_700_000_000_000 + written.length })
+  onTestFinished(() => log.close())
+  const versions = new Map<string, number>()
+  await Promise.all(
+    written.map(({ stream, type, data }) => {
+      const expectedVersion = versions.get(stream) ?? 0
+      versions.set(stream, expectedVersion + 1)
+      const metadata = { commandId: 'ć', correlationId: `"${stream}"` }
+      return log.append({ stream, expectedVersion, events: [{ type, schemaVersion: 3, data }], metadata })
+    }),
+  )
+  return { path, log }
+}
+
+const counted = (count: number): Written[] =>
+  Array.from({ length: count }, (_, index) => ({
+    stream: `s-${index % 7}`,
+    type: 'counted',
+    data: { index },
+  }))
+
+/** Changes a byte of an event without changing what SQLite thinks of the file. */
+function damage(path: string, position: number): void {
+  const db = new DatabaseSync(path)
+  db.prepare(`UPDATE events SET data = replace(data, '{', '{ ') WHERE position = ?`).run(position)
+  db.close()
+}
+
+test('what is read ahead is what the log gives, for whatever it may hold', async () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('a\nb', '\n', 'a\u001eb', '💶', ',', '"', ''),
+  )
+  const event = fc.record({
+    stream: text,
+    type: fc.constantFrom('one', 'two', 'öther'),
+    data: fc.jsonValue(),
+  })
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(event, { maxLength: 12 }),
+      fc.subarray(['one', 'two', 'öther'], { minLength: 1 }),
+      fc.constantFrom(ALL, { index: 0, count: 2 }, { index: 1, count: 2 }),
+      async (written, names, partition) => {
+        const { path, log } = await logOf(written)
+        const types = new Set(names)
+        const check = openSqliteLogCheck(path, { types, partition })
+        const page = check.next(1, 10)
+        check.close()
+        const { events, through } = await log.readFrom(1, { limit: 10, types, partition })
+        await log.close()
+        if (!page) {
+          expect(written.some(({ stream }) => /[\n\0]/.test(stream))).toBe(true)
+          return
+        }
+        expect(page.through).toBe(through)
+        expect(unpackEvents(page.events)).toEqual(events)
+        expect(page.ids).toEqual(events.map(({ position, id }) => ({ position, id })))
+      },
+    ),
+    { numRuns: 25 },
+  )
+})
+
+test('nobody vouches for a run with a damaged or a missing event', async () => {
+  const { path } = await logOf(counted(30))
+  damage(path, 15)
+  const db = new DatabaseSync(path)
+  db.exec('DELETE FROM events WHERE position = 25')
+  db.close()
+  const check = openSqliteLogCheck(path, { types: new Set(['unwanted']), partition: ALL })
+  const runs = [0, 10, 20].map((after) => check.next(after, 10))
+  check.close()
+  expect(runs.map((run) => run?.through)).toEqual([10, undefined, undefined])
+})
+
+test('a build reads every event from the thread that is ahead, and the digest with them', async () => {
+  const { path, log } = await logOf(counted(3_000))
+  const asked: number[] = []
+  const readFrom: typeof log.readFrom = (after, options) => {
+    asked.push(after)
+    return log.readFrom(after, options)
+  }
+  const order = { log: path, types: ['counted'], partition: ALL, batchSize: 100, position: 500, digest: 'd' }
+  const checked = checkAhead({ ...log, head: () => log.head(), readFrom }, order)
+  onTestFinished(() => checked.close())
+  let [position, digest] = [500, 'd']
+  for (let page = await checked.readFrom(position, { limit: 100 }); page.events.length > 0; ) {
+    const expected = await log.readFrom(position, { limit: 100 })
+    expect(page).toEqual(expected)
+    const extended = checked.digestAfter(digest, page)
+    expect(extended).toBe(extendDigest(digest, page.events))
+    ;[position, digest] = [page.through, extended]
+    page = await checked.readFrom(position, { limit: 100 })
+  }
+  expect(position).toBe(3_000)
+  // Only at the head, where the thread has ended.
+  expect(asked).toEqual([3_000])
+})
+
+test('the thread that is ahead leaves a damaged event to the build, which is told of it', async () => {
+  const { path, log } = await logOf(counted(1_000))
+  damage(path, 555)
+  const order = {
+    log: path,
+    types: ['counted'],
+    partition: ALL,
+    batchSize: 100,
+    position: 0,
+    digest: EMPTY_DIGEST,
+  }
+  const checked = checkAhead(log, order)
+  onTestFinished(() => checked.close())
+  for (let after = 0; after < 500; after += 100) {
+    expect((await checked.readFrom(after, { limit: 100 })).through).toBe(after + 100)
+  }
+  await expect(checked.readFrom(500, { limit: 100 })).rejects.toMatchObject({
+    code: 'CQRS_STORE_CORRUPT',
+    details: { position: 555 },
+  })
+})
