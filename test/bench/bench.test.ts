@@ -14,6 +14,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   queue: ['enqueued/s', 'worked/s', 'of SDK'],
   projection: ['events/s'],
   growth: ['p50 ms'],
+  query: ['one document', 'last events of an item'],
   rebuild: ['rebuild, events/s', 'scan, events/s'],
   recovery: ['no lag after s'],
   flood: ['503'],

@@ -3,11 +3,14 @@ import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { pino } from 'pino'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { checksum } from '../../src/log/sqlite/row.ts'
-import { startBuildThread } from '../../src/workers/start-build.ts'
+import { buildView } from './lab/build-view.ts'
+import { inFolder } from './lab/folder.ts'
+import { repeated } from './lab/spread.ts'
 import { defineScenario, type Row } from './scenario.ts'
+
+const APP = new URL('./rebuild-app.ts', import.meta.url)
 
 export interface RebuildBenchOptions {
   readonly events: number
@@ -109,30 +112,8 @@ async function build(log: string, view: string, { events, cachedDocuments = 250_
   const watching = setInterval(() => {
     memory = Math.max(memory, process.memoryUsage.rss())
   }, 50)
-  const done = Promise.withResolvers<number>()
   const started = performance.now()
-  startBuildThread({
-    order: {
-      app: new URL('./rebuild-app.ts', import.meta.url).pathname,
-      projection: 'sales',
-      partition: { index: 0, count: 1 },
-      log,
-      view,
-      until: 'head',
-      owing: [],
-      policy: { maxAttempts: 5, baseMs: 200, capMs: 60_000 },
-      batchSize: 1_000,
-      cachedDocuments,
-    },
-    events: {
-      onProgress: ({ error }) => error && done.reject(new Error(error)),
-      onDone: done.resolve,
-    },
-    hangMs: 60_000,
-    isLiveBehind: () => false,
-    log: pino({ level: 'silent' }),
-  })
-  const position = await done.promise
+  const position = await buildView({ app: APP, projection: 'sales', log, view, cachedDocuments })
   const rate = (events / (performance.now() - started)) * 1_000
   clearInterval(watching)
   if (position !== events || statSync(view).size === 0) throw new Error(`the view ends at ${position}`)
@@ -148,21 +129,24 @@ export const rebuild = defineScenario({
     events: { help: 'events in the log', default: 1_000_000, tiny: 2_000 },
     documents: { help: 'documents that they make', default: [2_000, 200_000], tiny: [20] },
   },
-  async run({ options, say }) {
+  async run({ options, rounds, folder, say }) {
     const rows: Row[] = []
     for (const documents of options.documents) {
-      say(`${options.events} events into ${documents} documents`)
-      const result = await benchRebuild({ events: options.events, documents })
-      rows.push({
-        of: { documents },
-        is: {
-          'rebuild, events/s': Math.round(result.rebuild),
-          'scan, events/s': Math.round(result.scan),
-          'scan with metadata, events/s': Math.round(result.fullScan),
-          'of the scan': result.rebuild / result.scan,
-          'resident, MB': Math.round(result.memory / 1e6),
-        },
-      })
+      const is = await inFolder(folder, (at) =>
+        repeated(rounds, async (round) => {
+          say(`${options.events} events into ${documents} documents, round ${round + 1}`)
+          const log = join(at, 'filled.db')
+          const result = await benchRebuild({ events: options.events, documents, log })
+          return {
+            'rebuild, events/s': Math.round(result.rebuild),
+            'scan, events/s': Math.round(result.scan),
+            'scan with metadata, events/s': Math.round(result.fullScan),
+            'of the scan': result.rebuild / result.scan,
+            'resident, MB': Math.round(result.memory / 1e6),
+          }
+        }),
+      )
+      rows.push({ of: { documents }, is })
     }
     return rows
   },

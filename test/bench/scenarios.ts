@@ -4,6 +4,7 @@ import { flood } from './flood.ts'
 import { growth } from './growth.ts'
 import { peers } from './peers.ts'
 import { projection } from './projection.ts'
+import { query } from './query.ts'
 import { queue } from './queue.ts'
 import { rebuild } from './rebuild.ts'
 import { recovery } from './recovery.ts'
@@ -17,6 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   queue,
   projection,
   growth,
+  query,
   rebuild,
   recovery,
   flood,
