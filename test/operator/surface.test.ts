@@ -153,3 +153,57 @@ test('a log is exported over HTTP and by the program, byte by byte alike, and im
   ])
   await second.end('SIGTERM')
 })
+
+/** Every command that prints something for a program, with an answer that is there on a fresh system. */
+const FOR_PROGRAMS = [
+  ['status', '--json'],
+  ['workers', '--json'],
+  ['actions', '--json'],
+  ['queues', 'list', '--json'],
+  ['queues', 'show', 'default', '--json'],
+  ['dlq', 'list', '--json'],
+  ['dlq', 'groups', '--json'],
+  ['dlq', 'redrive', '--json', '--all', '--dry-run'],
+  ['events', 'tail', '--json'],
+  ['events', 'show', '1', '--json'],
+  ['projections', '--json'],
+  ['projections', 'list', '--json'],
+  ['projections', '--json', 'list'],
+  ['projections', 'show', 'inventory-list', '--json'],
+  ['projections', 'pause', 'inventory-list', '--json'],
+  ['projections', 'resume', 'inventory-list', '--json'],
+  ['rebuild', 'inventory-list', '--json'],
+  ['rollback', 'inventory-list', '--json'],
+  ['prune', 'inventory-list', '--json'],
+  ['verify', 'inventory-list', '--json'],
+  ['audit', '--json'],
+  ['doctor', '--json'],
+]
+
+test('what is printed for a program is JSON alone: one value, or one on each line', async () => {
+  const site = await newSite()
+  const up = await startSystem(site)
+  await fetch(`${site.http}/inventory`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ sku: 'mug', name: 'Mug', priceCents: 100, quantity: 1 }),
+  })
+  const { cli } = operator(site)
+  for (const args of FOR_PROGRAMS) {
+    const { stdout, stderr } = await cli(...args)
+    expect(
+      isJson(stdout) || stdout.trimEnd().split('\n').every(isJson),
+      `${args.join(' ')}: ${stdout}${stderr}`,
+    ).toBe(true)
+  }
+  await up.end('SIGTERM')
+})
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -62,6 +62,7 @@ function showCommand(context: CliContext): Command {
   return new Command('show')
     .description('Show one event with everything that is stored of it, as JSON.')
     .argument('<position>', 'its position', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--json', 'print it as JSON, which it is anyway')
     .addHelpText('after', '\nExample:\n  cqrs events show 42')
     .action(async (position: number) => {
       const event = await withOperations(context, (call) => call('ops::event', { position }))

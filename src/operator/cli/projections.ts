@@ -29,10 +29,11 @@ export function projectionsCommand(context: CliContext): Command {
     new Command(name)
       .description(description)
       .argument('<projection>', 'its name')
-      .action((projection: string) =>
+      .option('--json', 'print the answer as JSON')
+      .action((projection: string, _options: object, command: Command) =>
         withOperations(context, async (call) => {
-          await call(operation, { projection })
-          context.print(`${projection}: ${DONE[operation]}`)
+          const answer = await call(operation, { projection })
+          context.print(isJson(command) ? JSON.stringify(answer) : `${projection}: ${DONE[operation]}`)
         }),
       )
   return new Command('projections')
