@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inFolder } from './lab/folder.ts'
 import { saturation, startHttpLoad, startWatch, untilVisible } from './lab/load.ts'
-import { type BenchSystem, memoryOf, openFilesOf, ROLES, startSystem } from './lab/system.ts'
+import { type BenchSystem, memoryOf, openOf, ROLES, startSystem } from './lab/system.ts'
 import { defineScenario, type Row } from './scenario.ts'
 
 /** What may grow between the second and the last quarter of a soak before it counts as growth. */
@@ -11,6 +11,7 @@ const TOLERANCE = { share: 1.25, memoryMiB: 24, files: 4 }
 
 interface Sample {
   readonly memory: Readonly<Record<string, number>>
+  /** Open files; the load's own connections are none of the system's doing. */
   readonly files: number
   /** Write-ahead logs, in MiB. */
   readonly wal: number
@@ -31,6 +32,7 @@ export const soak = defineScenario({
       try {
         const rate = options.rate || Math.floor((await saturation(system, 4)) / 2)
         const seconds = options.minutes * 60
+        const socketsBefore = sockets(system)
         const watch = startWatch(system.data, 10)
         await watch.ready
         const load = startHttpLoad(system.http, { pace: { open: rate }, seconds, record: true })
@@ -44,6 +46,7 @@ export const soak = defineScenario({
         const { latency, answers, statuses } = await load.result
         await delay(1_500)
         const moves = await watch.stop()
+        const socketsAfter = sockets(system)
         const early = quarter(samples, 1)
         const late = quarter(samples, 3)
         const lag = [1, 3].map((nth) => untilVisible(quarterOf(answers, nth), moves))
@@ -53,6 +56,10 @@ export const soak = defineScenario({
         }))
         rows.push(
           line('open files, all processes', early.files, late.files),
+          {
+            of: { what: 'sockets, all processes' },
+            is: { 'before the load': socketsBefore, 'after it': socketsAfter },
+          },
           line('write-ahead logs, MiB', early.wal, late.wal),
           line('from answer to every view, p99 ms', lag[0]?.p99 ?? 0, lag[1]?.p99 ?? 0),
           line('answers, p99 ms', latency.p99, latency.p99),
@@ -61,6 +68,8 @@ export const soak = defineScenario({
           `${rate} commands per second for ${options.minutes} minutes; answers: ${JSON.stringify(statuses)}.`,
         )
         const grown = growth(early, late)
+        if (socketsAfter > socketsBefore + TOLERANCE.files)
+          grown.push(`of the sockets ${socketsAfter - socketsBefore} were left open`)
         if (grown.length > 0 && options.flat === 1) throw new Error(`Not flat: ${grown.join('; ')}.`)
         for (const each of grown) note(`Not flat: ${each}.`)
         return rows
@@ -71,14 +80,22 @@ export const soak = defineScenario({
   },
 })
 
-function sample(system: BenchSystem): Sample {
-  const pids = ROLES.flatMap((role) => {
+function pidsOf(system: BenchSystem) {
+  return ROLES.flatMap((role) => {
     const pid = system.pidOf(role)
     return pid === undefined ? [] : [[role, pid] as const]
   })
+}
+
+function sockets(system: BenchSystem): number {
+  return pidsOf(system).reduce((sum, [, pid]) => sum + openOf(pid).sockets, 0)
+}
+
+function sample(system: BenchSystem): Sample {
+  const pids = pidsOf(system)
   return {
     memory: Object.fromEntries(pids.map(([role, pid]) => [role, memoryOf(pid) / 2 ** 20])),
-    files: pids.reduce((sum, [, pid]) => sum + openFilesOf(pid), 0),
+    files: pids.reduce((sum, [, pid]) => sum + openOf(pid).files, 0),
     wal: walMiB(system.data),
   }
 }

@@ -36,7 +36,7 @@ export class HttpClient {
     path: string,
     { body, headers = '' }: { body?: string; headers?: string } = {},
   ): Promise<HttpAnswer> {
-    const connection = this.#idle.pop() ?? this.#open()
+    const connection = this.#free() ?? this.#open()
     const head = `${method} ${path} HTTP/1.1\r\nHost: ${this.#host}:${this.#port}\r\n${headers}`
     const rest =
       body === undefined
@@ -54,6 +54,12 @@ export class HttpClient {
 
   close(): void {
     for (const connection of this.#all) connection.destroy()
+  }
+
+  /** One that is idle, unless the server has closed it meanwhile. */
+  #free(): Connection | undefined {
+    for (let free = this.#idle.pop(); free; free = this.#idle.pop()) if (free.alive) return free
+    return undefined
   }
 
   #open(): Connection {

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { dataPaths } from '../../../src/config/paths.ts'
@@ -126,12 +126,26 @@ export function cpuOf(pid: number): number {
   return 10_000 * (Number(fields[11] ?? 0) + Number(fields[12] ?? 0))
 }
 
-/** Open files of a process; 0 once it is gone. */
-export function openFilesOf(pid: number): number {
+/** What a process has open; nothing once it is gone. */
+export function openOf(pid: number): { readonly files: number; readonly sockets: number } {
+  const targets = list(`/proc/${pid}/fd`).map((fd) => linkOrEmpty(`/proc/${pid}/fd/${fd}`))
+  const sockets = targets.filter((target) => target.startsWith('socket:')).length
+  return { files: targets.length - sockets, sockets }
+}
+
+function list(folder: string): string[] {
   try {
-    return readdirSync(`/proc/${pid}/fd`).length
+    return readdirSync(folder)
   } catch {
-    return 0
+    return []
+  }
+}
+
+function linkOrEmpty(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
   }
 }
 
