@@ -71,7 +71,7 @@ test('what is read ahead is what the log gives, for whatever it may hold', async
         const { events, through } = await log.readFrom(1, { limit: 10, types, partition })
         await log.close()
         if (!page) {
-          expect(written.some(({ stream }) => /[\n\0]/.test(stream))).toBe(true)
+          expect(written.some(({ stream }) => stream.includes('\n'))).toBe(true)
           return
         }
         expect(page.through).toBe(through)

@@ -18,18 +18,18 @@ import type {
 import { COMMAND_COLUMNS } from './idempotency-keys.ts'
 import {
   assertWhole,
+  assertWholeColumns,
   brokenStream,
-  COLUMN,
   type CommandRow,
   checkedStream,
   type EventColumns,
   type EventRow,
   eventOfColumns,
   missingEvent,
+  PAGE_COLUMNS,
   type StreamRow,
   toRecordedCommand,
   toRecordedEvent,
-  toRow,
 } from './row.ts'
 import { eventLogSchema } from './schema.ts'
 import type { StoredAppend, StoredEvent, StoredOutcome, WriterOptions } from './writer.ts'
@@ -153,9 +153,10 @@ class SqliteEventLog implements EventLog {
       const events: RecordedEvent[] = []
       for (const columns of rows) {
         // All of them, before any is left out: what changed may be what it is chosen by.
-        assertWhole(toRow(columns))
-        if (types && !types.has(columns[COLUMN.type])) continue
-        if (partition && !isIn(columns[COLUMN.stream], partition)) continue
+        assertWholeColumns(columns)
+        const [, , stream, , type] = columns
+        if (types && !types.has(type)) continue
+        if (partition && !isIn(stream, partition)) continue
         events.push(eventOfColumns(columns))
       }
       return { events, through, head }
@@ -219,10 +220,9 @@ function firstGap(rows: readonly EventColumns[], after: Position): Position {
   return after + (index < 0 ? rows.length : index) + 1
 }
 
-/** Columns of a run of events, as arrays: they take a third of the time that objects take. */
 function preparePage(db: DatabaseSync): StatementSync {
   const page = db.prepare(
-    `SELECT ${Object.keys(COLUMN).join(', ')} FROM events WHERE position > ? AND position <= ? ORDER BY position`,
+    `SELECT ${PAGE_COLUMNS.join(', ')} FROM events WHERE position > ? AND position <= ? ORDER BY position`,
   )
   page.setReturnArrays(true)
   return page

@@ -22,68 +22,39 @@ export interface EventRow {
   checksum: number
 }
 
-/** The columns of the table `events` where a row is an array. */
-export const COLUMN = {
-  position: 0,
-  id: 1,
-  stream: 2,
-  version: 3,
-  previous: 4,
-  type: 5,
-  schema_version: 6,
-  data: 7,
-  metadata: 8,
-  recorded_at: 9,
-  checksum: 10,
-} as const
+/** In SQL, the text that {@link checksumOfColumns} is taken of. */
+export const CHECKED_TEXT =
+  'concat_ws(char(10), position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at)'
 
-/** A row as an array, in the order of {@link COLUMN}. */
+/** What is read of an event where a row is an array: it takes a third of the time that an object takes. */
+export const PAGE_COLUMNS = [
+  'position',
+  'id',
+  'stream',
+  'version',
+  'type',
+  'schema_version',
+  'data',
+  'metadata',
+  'recorded_at',
+  CHECKED_TEXT,
+  'checksum',
+]
+
+/** A row as an array, in the order of {@link PAGE_COLUMNS}. */
 export type EventColumns = [
   position: number,
   id: string,
   stream: string,
   version: number,
-  previous: number,
   type: string,
   schemaVersion: number,
   data: string,
   metadata: string,
   recordedAt: number,
+  text: string,
   checksum: number,
 ]
-
-export function toRow(columns: EventColumns): EventRow {
-  const [
-    position,
-    id,
-    stream,
-    version,
-    previous,
-    type,
-    schema_version,
-    data,
-    metadata,
-    recorded_at,
-    checksum,
-  ] = columns
-  return {
-    position,
-    id,
-    stream,
-    version,
-    previous,
-    type,
-    schema_version,
-    data,
-    metadata,
-    recorded_at,
-    checksum,
-  }
-}
-
-/** In SQL, the text that {@link checksumOfColumns} is taken of. */
-export const CHECKED_TEXT =
-  'concat_ws(char(10), position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at)'
 
 /** CRC-32 over every column, so that a byte that changed on the disk is found when the event is read. */
 export function checksumOfColumns(
@@ -122,12 +93,15 @@ export function checksum(row: Omit<EventRow, 'checksum'>): number {
 
 /** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written */
 export function assertWhole(row: EventRow): void {
-  if (checksum(row) === row.checksum) return
-  throw new CqrsError(
+  if (checksum(row) !== row.checksum) throw damagedEvent(row.position)
+}
+
+function damagedEvent(position: Position): CqrsError {
+  return new CqrsError(
     'CQRS_STORE_CORRUPT',
-    `The event at position ${row.position} is not what was written: its checksum differs. ` +
+    `The event at position ${position} is not what was written: its checksum differs. ` +
       'Restore the event log from a backup; nothing reads past this position.',
-    { details: { position: row.position } },
+    { details: { position } },
   )
 }
 
@@ -146,18 +120,24 @@ export function toRecordedEvent(row: EventRow): RecordedEvent {
   }
 }
 
+/** {@link assertWhole} for a row that is an array; its text is put together by SQLite in half the time. */
+export function assertWholeColumns([position, , , , , , , , , text, sum]: EventColumns): void {
+  if (crc32(text) !== sum) throw damagedEvent(position)
+}
+
 /** {@link toRecordedEvent} of a row that is an array. */
 export function eventOfColumns(columns: EventColumns): RecordedEvent {
+  const [position, id, stream, version, type, schemaVersion, data, metadata, recordedAt] = columns
   return {
-    position: columns[COLUMN.position],
-    id: columns[COLUMN.id],
-    stream: columns[COLUMN.stream],
-    version: columns[COLUMN.version],
-    type: columns[COLUMN.type],
-    schemaVersion: columns[COLUMN.schema_version],
-    data: JSON.parse(columns[COLUMN.data]),
-    metadata: JSON.parse(columns[COLUMN.metadata]),
-    recordedAt: isoTime(columns[COLUMN.recorded_at]),
+    position,
+    id,
+    stream,
+    version,
+    type,
+    schemaVersion,
+    data: JSON.parse(data),
+    metadata: JSON.parse(metadata),
+    recordedAt: isoTime(recordedAt),
   }
 }
 
