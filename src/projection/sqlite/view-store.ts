@@ -258,10 +258,13 @@ class SqliteViewStore implements ViewStore {
   }
 
   async duty(): Promise<Duty> {
-    return this.#run(() => {
-      this.#transaction(true, () => this.#handover.touch())
-      return this.#handover.duty()
-    })
+    // Read within the transaction: what is said to be settled here, and may be dropped elsewhere, is what was synced.
+    return this.#run(() =>
+      this.#transaction(true, () => {
+        this.#handover.touch()
+        return this.#handover.duty()
+      }),
+    )
   }
 
   async estate(): Promise<Estate> {
