@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import type { ControlStore, PartProgress } from '../../src/control/contract.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
@@ -41,7 +42,7 @@ async function control(partitions = 1) {
     }
     expect(await store.move('list', generation, 'ready')).toBe(true)
   }
-  return { store, open, states, request, makeReady }
+  return { store, path, open, states, request, makeReady }
 }
 
 test('what lies in the data folder is adopted once, and serves', async () => {
@@ -165,3 +166,34 @@ test('a generation that falls behind is built on, and is not swapped in before i
   await store.fallBehind('list', 2, [0])
   expect(await states()).toEqual({ 1: 'previous', 2: 'active' })
 })
+
+test('what is read of a projection is of one moment, whoever writes meanwhile', async () => {
+  const { store, path, request, makeReady } = await control()
+  await request()
+  await makeReady(2)
+  await store.swap('list', 2)
+  await store.tookOver('list', 0, 1)
+  const flag = new Int32Array(new SharedArrayBuffer(4))
+  const thread = new Worker(new URL('../support/swapping-thread.ts', import.meta.url), {
+    workerData: { path, flag },
+  })
+  const swapped = new Promise<number>((resolve, reject) => {
+    thread.once('message', resolve)
+    thread.once('error', reject)
+  })
+  const torn: unknown[] = []
+  const seen = new Set<number>()
+  while (seen.size < 1_000) {
+    const read = await store.projection('list')
+    if (!read) continue
+    seen.add(read.swaps)
+    const before = read.generations.find(({ state }) => state !== 'active')
+    const isWhole =
+      before?.generation === read.outgoing &&
+      [...read.takenOver.values()].every((swap) => swap === read.swaps)
+    if (!isWhole) torn.push(read)
+  }
+  Atomics.store(flag, 0, 1)
+  expect(await swapped).toBeGreaterThanOrEqual(999)
+  expect(torn).toEqual([])
+}, 30_000)

@@ -47,7 +47,12 @@ class SqliteControlStore implements ControlStore {
       const version = this.#sql.dataVersion.get()?.data_version
       if (version !== this.#dataVersion) this.#known.clear()
       this.#dataVersion = version
-      if (!this.#known.has(name)) this.#known.set(name, this.#readProjection(name))
+      if (!this.#known.has(name)) {
+        this.#known.set(
+          name,
+          this.#atOneMoment(() => this.#readProjection(name)),
+        )
+      }
       return this.#known.get(name)
     })
   }
@@ -238,19 +243,30 @@ class SqliteControlStore implements ControlStore {
 
   #write<Result>(work: () => Result): Result {
     return this.#run(() => {
-      this.#db.exec('BEGIN IMMEDIATE')
       try {
-        const result = work()
-        this.#db.exec('COMMIT')
-        return result
-      } catch (error) {
-        if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-        throw error
+        return this.#transaction('BEGIN IMMEDIATE', work)
       } finally {
         // The data version tells of other connections only.
         this.#known.clear()
       }
     })
+  }
+
+  /** Reads from several tables what another process may change between two statements. */
+  #atOneMoment<Result>(work: () => Result): Result {
+    return this.#transaction('BEGIN', work)
+  }
+
+  #transaction<Result>(begin: string, work: () => Result): Result {
+    this.#db.exec(begin)
+    try {
+      const result = work()
+      this.#db.exec('COMMIT')
+      return result
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      throw error
+    }
   }
 
   #run<Result>(work: () => Result): Result {
