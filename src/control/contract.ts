@@ -115,7 +115,7 @@ export interface ControlStore {
   progress(projection: string, generation: number, partition: number, progress: PartProgress): Promise<void>
   /**
    * A part is as far as the same streams of the active generation `beside`, and stays so. No-op if that is not
-   * active any more.
+   * active any more, or the part's generation is not to take its place (any more).
    */
   lead(projection: string, generation: number, partition: number, beside: number): Promise<void>
   /**
@@ -125,7 +125,7 @@ export interface ControlStore {
   fallBehind(projection: string, generation: number, partitions: readonly number[]): Promise<void>
   /**
    * Moves a generation to another state. `ready` needs all its parts to lead, `side` all to be at its end,
-   * and `pruning` that every part of the active generation has taken over what this one leaves.
+   * and `pruning` that every part of the active generation has taken over what this one leaves. In `previous` no part leads.
    *
    * @returns false if it is in no state from which it may be moved there
    */

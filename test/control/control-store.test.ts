@@ -197,3 +197,20 @@ test('what is read of a projection is of one moment, whoever writes meanwhile', 
   expect(await swapped).toBeGreaterThanOrEqual(999)
   expect(torn).toEqual([])
 }, 30_000)
+
+test('a rollback that was cancelled has to lead anew when it is wished again', async () => {
+  const { store, request, makeReady } = await control()
+  await request()
+  await makeReady(2)
+  await store.swap('list', 2)
+  await store.tookOver('list', 0, 1)
+  await store.move('list', 1, 'returning')
+  await store.lead('list', 1, 0, 2)
+  await store.move('list', 1, 'previous')
+  // Too late: it has been moved behind the active one since.
+  await store.lead('list', 1, 0, 2)
+  await store.move('list', 1, 'returning')
+  expect(await store.swap('list', 1)).toEqual({ kind: 'not-yet' })
+  await store.lead('list', 1, 0, 2)
+  expect(await store.swap('list', 1)).toEqual({ kind: 'swapped' })
+})

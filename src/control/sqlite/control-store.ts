@@ -126,7 +126,7 @@ class SqliteControlStore implements ControlStore {
   }
 
   async lead(projection: string, generation: number, partition: number, beside: number) {
-    this.#write(() => this.#sql.lead.run(projection, generation, partition, projection, beside))
+    this.#write(() => this.#sql.lead.run(projection, generation, partition, beside))
   }
 
   async fallBehind(projection: string, generation: number, partitions: readonly number[]) {
@@ -147,6 +147,8 @@ class SqliteControlStore implements ControlStore {
       if (to === 'side' && !this.#allAtTheirEnd(projection, generation)) return false
       if (to === 'pruning' && this.#leavesEffects(projection, generation)) return false
       if (!this.#moveTo(to, projection, generation)) return false
+      // It is moved behind the active one from now on.
+      if (to === 'previous') this.#sql.follow.run(projection, generation)
       this.#sql.explain.run(error ?? null, Number(forced), projection, generation)
       return true
     })
@@ -303,14 +305,17 @@ function statements(db: DatabaseSync) {
     progress:
       db.prepare(`UPDATE parts SET phase = ?, position = ?, target = ?, events_per_second = ?, error = ?,
       updated_at = ? WHERE projection = ? AND generation = ? AND partition = ? AND phase <> 'gone'`),
-    lead: db.prepare(`UPDATE parts SET leading = 1 WHERE projection = ? AND generation = ? AND partition = ? AND EXISTS
-      (SELECT 1 FROM generations WHERE projection = ? AND generation = ? AND state = 'active')`),
+    lead: db.prepare(`UPDATE parts SET leading = 1 WHERE projection = ?1 AND generation = ?2 AND partition = ?3
+      AND EXISTS (SELECT 1 FROM generations WHERE projection = ?1 AND generation = ?4 AND state = 'active')
+      AND EXISTS (SELECT 1 FROM generations WHERE projection = ?1 AND generation = ?2
+        AND state IN ('building', 'ready', 'returning'))`),
     buildOn: db.prepare(`UPDATE generations SET state = 'building', report = NULL,
       changed_at = CASE state WHEN 'building' THEN changed_at ELSE ? END
       WHERE projection = ? AND generation = ? AND state IN ('building', 'ready')`),
     fallBehind: db.prepare(`UPDATE parts SET leading = 0,
       phase = CASE phase WHEN 'following' THEN 'waiting' ELSE phase END
       WHERE projection = ? AND generation = ? AND partition = ?`),
+    follow: db.prepare('UPDATE parts SET leading = 0 WHERE projection = ? AND generation = ?'),
     stopLeading: db.prepare('UPDATE parts SET leading = 0 WHERE projection = ?'),
     notLeading: db.prepare(`SELECT count(*) AS parts FROM parts
       WHERE projection = ? AND generation = ? AND leading = 0`),
