@@ -26,6 +26,9 @@ const WORK_PER_WRITING = 8
  * together, and is made again from the log.
  *
  * A batch that parks, settles or gives up an event, or tries a single one, is committed at once with all before it.
+ *
+ * What could not be committed is held back no longer: only part of it is here (what it parks and settles is not), so that
+ * committing the rest later would be another change than the one that failed. The reader begins anew from the view below.
  */
 export class BufferedView extends ViewDecorator {
   readonly #options: BufferOptions
@@ -71,8 +74,9 @@ export class BufferedView extends ViewDecorator {
   }
 
   override async commit(change: ViewChange): Promise<CommitOutcome> {
-    const before = await this.checkpoint()
-    if (before.revision !== change.expectedRevision) return { kind: 'superseded' }
+    const before = this.#checkpoint
+    // Nobody has read it since a commit failed: the change was computed from what is gone.
+    if (before?.revision !== change.expectedRevision) return { kind: 'superseded' }
     this.#since ??= this.#options.now()
     const revision = before.revision + 1
     const after = { ...before, ...change.advanceTo, revision }
@@ -111,29 +115,41 @@ export class BufferedView extends ViewDecorator {
   }
 
   async #flush(parking: Pick<ViewChange, 'parked' | 'settled' | 'discarded'>): Promise<CommitOutcome> {
-    const { position, processed, digest, revision } = this.#checkpoint as Checkpoint
+    const checkpoint = this.#checkpoint as Checkpoint
+    const { position, processed, digest, revision } = checkpoint
+    const asked = this.#asked
     const began = this.#options.now()
-    const outcome = await this.view.commit({
-      ...parking,
-      expectedRevision: (this.#below as Checkpoint).revision,
-      advanceTo: { position, processed, digest },
-      // In the order of the keys neighbours are written together.
-      documents: [...this.#documents].sort(([one], [other]) => (one < other ? -1 : 1)),
-      effects: this.#effects,
-      withheld: this.#withheld,
-      marks: this.#marks,
-    })
+    let outcome: CommitOutcome
+    try {
+      outcome = await this.view.commit({
+        ...parking,
+        expectedRevision: (this.#below as Checkpoint).revision,
+        advanceTo: { position, processed, digest },
+        // In the order of the keys neighbours are written together.
+        documents: [...this.#documents].sort(([one], [other]) => (one < other ? -1 : 1)),
+        effects: this.#effects,
+        withheld: this.#withheld,
+        marks: this.#marks,
+      })
+    } finally {
+      this.#letGo()
+    }
+    this.#writingMs = this.#options.now() - began
+    if (outcome.kind === 'superseded') return outcome
+    this.#below = { position, processed, digest, revision: outcome.revision }
+    this.#checkpoint = checkpoint
+    this.#asked = asked
+    return { kind: 'committed', revision }
+  }
+
+  /** Forgets all that was held back, and what it rests on. */
+  #letGo(): void {
     this.#documents.clear()
     this.#effects.length = 0
     this.#withheld.length = 0
     this.#marks.length = 0
     this.#since = undefined
-    this.#writingMs = this.#options.now() - began
-    if (outcome.kind === 'superseded') {
-      this.#checkpoint = this.#below = undefined
-      return outcome
-    }
-    this.#below = { position, processed, digest, revision: outcome.revision }
-    return { kind: 'committed', revision }
+    this.#checkpoint = this.#below = undefined
+    this.#asked = undefined
   }
 }
