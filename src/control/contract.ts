@@ -115,12 +115,12 @@ export interface ControlStore {
   progress(projection: string, generation: number, partition: number, progress: PartProgress): Promise<void>
   /**
    * A part is as far as the same streams of the active generation `beside`, and stays so. No-op if that is not
-   * active any more, or the part's generation is not to take its place (any more).
+   * active any more, the part is not `following`, or its generation is not to take that one's place (any more).
    */
   lead(projection: string, generation: number, partition: number, beside: number): Promise<void>
   /**
-   * Parts of a generation that is being made are passed by the active one, and have to be built further; it is not swapped
-   * in from now on, until they lead again. No-op if the generation is not being made (any more).
+   * Parts of a generation that is to take the active one's place are passed by that one; it is not swapped in from now on,
+   * until they lead again. Those of one that is being made have to be built further. No-op for any other generation.
    */
   fallBehind(projection: string, generation: number, partitions: readonly number[]): Promise<void>
   /**

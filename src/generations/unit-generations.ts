@@ -43,6 +43,9 @@ interface Member {
  * The order of each step is what keeps a swap invisible to readers: who **leads** moves first, and the active
  * generation never goes beyond it. So whenever the swap is committed, by whichever process, the generation
  * that readers find afterwards is at least as far as the one they had.
+ *
+ * What the active generation does depends on no other one: one that cannot be opened or moved, e.g. because a document
+ * of it is damaged, is left where it is, and leads no more.
  */
 export class UnitGenerations implements Followed {
   readonly #options: UnitGenerationsOptions
@@ -53,6 +56,8 @@ export class UnitGenerations implements Followed {
   /** As it was last read; what it says of who is followed holds from the next {@link reconcile} on. */
   #state: ProjectionControl | undefined
   #reconciled: ProjectionControl | undefined
+  /** Generations that do not serve and could not be moved when that was tried last. */
+  readonly #failing = new Set<number>()
 
   constructor(options: UnitGenerationsOptions) {
     this.#options = options
@@ -69,6 +74,7 @@ export class UnitGenerations implements Followed {
     const active = state.generations.find((one) => one.state === 'active')
     this.view.pause(state.paused)
     await this.#activate(state, active)
+    this.#state = state
     for (const generation of state.generations) await this.#keep(generation, active)
     for (const member of [...this.#members.values()]) {
       if (
@@ -80,7 +86,6 @@ export class UnitGenerations implements Followed {
       }
     }
     await this.#builds.reconcile(state, active)
-    this.#state = state
     // Last, so that what failed is tried again.
     this.#reconciled = state
   }
@@ -110,8 +115,18 @@ export class UnitGenerations implements Followed {
       // It leads, and is not open yet: nobody may pass it.
       if (leads && !member) return 'at-head'
       if (!member) continue
-      outcomes.push(await member.projector.step())
-      const position = await member.projector.position()
+      const moved = await this.#aside(generation.generation, async () => ({
+        outcome: await member.projector.step(),
+        position: await member.projector.position(),
+      }))
+      if (!moved) {
+        if (leads) await this.#fallBehind(generation)
+        // It was swapped in meanwhile: then it is the active one that fails.
+        if (this.#active() !== active) return 'at-head'
+        continue
+      }
+      const { outcome, position } = moved
+      outcomes.push(outcome)
       if (leads) bound = Math.min(bound, position)
       else if (position >= (await active.projector.position())) {
         await this.#lead(generation.generation)
@@ -121,16 +136,20 @@ export class UnitGenerations implements Followed {
     outcomes.push(await active.projector.step(bound))
     const upTo = await active.projector.position()
     for (const { generation, state: kept } of state.generations) {
-      if (kept === 'previous')
-        outcomes.push((await this.#members.get(generation)?.projector.step(upTo)) ?? 'at-head')
+      const member = kept === 'previous' ? this.#members.get(generation) : undefined
+      if (member)
+        outcomes.push((await this.#aside(generation, () => member.projector.step(upTo))) ?? 'at-head')
     }
     return outcomes.find((outcome) => outcome !== 'at-head') ?? 'at-head'
   }
 
   async retryDue(limit?: number): Promise<number> {
     if (this.#state?.paused) return 0
-    let applied = 0
-    for (const member of this.#members.values()) applied += await member.projector.retryDue(limit)
+    const active = this.#active()
+    const applied = (await active?.projector.retryDue(limit)) ?? 0
+    for (const member of this.#members.values()) {
+      if (member !== active) await this.#aside(member.generation, () => member.projector.retryDue(limit))
+    }
     return applied
   }
 
@@ -149,7 +168,7 @@ export class UnitGenerations implements Followed {
     for (const member of this.#members.values()) {
       if (member === active) continue
       member.givenUp = await this.#givenUp(active.store)
-      await member.projector.discard(position, by, reason)
+      await this.#aside(member.generation, () => member.projector.discard(position, by, reason))
     }
     return true
   }
@@ -229,10 +248,10 @@ export class UnitGenerations implements Followed {
     if (this.#members.has(generation.generation) || !this.#isFollowed(generation, active)) return
     const { projection, partition } = this.#options.unit
     const place = { projection, generation: generation.generation, version: generation.version, partition }
-    const member = this.#enter(place)
+    const member = await this.#aside(generation.generation, async () => this.#enter(place))
     const owing = this.#members.get((active as Generation).generation)?.store
-    if (!owing) return
-    member.givenUp = await this.#givenUp(owing)
+    if (member && owing) member.givenUp = await this.#givenUp(owing)
+    if (!member && generation.parts[partition.index]?.leading) await this.#fallBehind(generation)
   }
 
   /** Whether a generation, besides the active one, moves with it in this process. */
@@ -276,6 +295,34 @@ export class UnitGenerations implements Followed {
 
   async #givenUp(active: ViewStore): Promise<Map<Position, Discarded>> {
     return new Map((await active.discarded()).map((discarded) => [discarded.event.position, discarded]))
+  }
+
+  /**
+   * Does something with a generation that does not serve. That it fails is said once, until it succeeds.
+   *
+   * @returns undefined if it failed
+   */
+  async #aside<Result>(generation: number, act: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      const result = await act()
+      this.#failing.delete(generation)
+      return result
+    } catch (error) {
+      const message = 'A generation that does not serve could not be brought up to date; what serves goes on'
+      if (!this.#failing.has(generation)) this.#options.log.error({ err: error, generation }, message)
+      this.#failing.add(generation)
+      return undefined
+    }
+  }
+
+  /** A generation cannot be moved before the active one at the moment; once that is noted it may be passed. */
+  async #fallBehind({ generation, state }: Generation): Promise<void> {
+    const { unit, control } = this.#options
+    await control.fallBehind(unit.projection.name, generation, [unit.partition.index])
+    this.#state = await control.projection(unit.projection.name)
+    const member = this.#members.get(generation)
+    // It is built further, by a thread of its own.
+    if (member && isUnderWay(state) && member !== this.#active()) await this.#leave(member)
   }
 
   async #lead(generation: number): Promise<void> {

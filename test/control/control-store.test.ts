@@ -38,6 +38,7 @@ async function control(partitions = 1) {
   /** Brings a generation to where it can be swapped in. */
   const makeReady = async (generation: number) => {
     for (let partition = 0; partition < partitions; partition += 1) {
+      await store.progress('list', generation, partition, AT_END)
       await store.lead('list', generation, partition, await active())
     }
     expect(await store.move('list', generation, 'ready')).toBe(true)
@@ -140,6 +141,9 @@ test('a part leads beside the generation that it was measured against, and no ot
   await makeReady(2)
   await store.swap('list', 2)
   await request()
+  await store.lead('list', 3, 0, 2)
+  expect(await store.move('list', 3, 'ready'), 'it is not built yet').toBe(false)
+  await store.progress('list', 3, 0, AT_END)
   await store.lead('list', 3, 0, 1)
   expect(await store.move('list', 3, 'ready')).toBe(false)
   await store.lead('list', 3, 0, 2)

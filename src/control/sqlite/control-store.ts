@@ -131,7 +131,7 @@ class SqliteControlStore implements ControlStore {
 
   async fallBehind(projection: string, generation: number, partitions: readonly number[]) {
     this.#write(() => {
-      if (this.#sql.buildOn.run(this.#timestamp(), projection, generation).changes === 0) return
+      this.#sql.buildOn.run(this.#timestamp(), projection, generation)
       for (const partition of partitions) this.#sql.fallBehind.run(projection, generation, partition)
     })
   }
@@ -306,6 +306,7 @@ function statements(db: DatabaseSync) {
       db.prepare(`UPDATE parts SET phase = ?, position = ?, target = ?, events_per_second = ?, error = ?,
       updated_at = ? WHERE projection = ? AND generation = ? AND partition = ? AND phase <> 'gone'`),
     lead: db.prepare(`UPDATE parts SET leading = 1 WHERE projection = ?1 AND generation = ?2 AND partition = ?3
+      AND phase = 'following'
       AND EXISTS (SELECT 1 FROM generations WHERE projection = ?1 AND generation = ?4 AND state = 'active')
       AND EXISTS (SELECT 1 FROM generations WHERE projection = ?1 AND generation = ?2
         AND state IN ('building', 'ready', 'returning'))`),
@@ -313,8 +314,10 @@ function statements(db: DatabaseSync) {
       changed_at = CASE state WHEN 'building' THEN changed_at ELSE ? END
       WHERE projection = ? AND generation = ? AND state IN ('building', 'ready')`),
     fallBehind: db.prepare(`UPDATE parts SET leading = 0,
-      phase = CASE phase WHEN 'following' THEN 'waiting' ELSE phase END
-      WHERE projection = ? AND generation = ? AND partition = ?`),
+      phase = iif(phase = 'following' AND generations.state = 'building', 'waiting', phase)
+      FROM generations WHERE parts.projection = ? AND parts.generation = ? AND partition = ?
+      AND generations.projection = parts.projection AND generations.generation = parts.generation
+      AND generations.state IN ('building', 'returning')`),
     follow: db.prepare('UPDATE parts SET leading = 0 WHERE projection = ? AND generation = ?'),
     stopLeading: db.prepare('UPDATE parts SET leading = 0 WHERE projection = ?'),
     notLeading: db.prepare(`SELECT count(*) AS parts FROM parts

@@ -1,0 +1,111 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, test } from 'vitest'
+import { generations, type Worker } from '../support/generations.ts'
+import { balances } from '../support/ledger-app.ts'
+
+/** Moves all units once, without anything being decided for the view as a whole. */
+async function move(worker: Worker) {
+  for (const { generations } of worker.units) {
+    await generations.reconcile()
+    while ((await generations.step()) !== 'at-head');
+    await generations.retryDue()
+  }
+  await new Promise(setImmediate)
+}
+
+/** A view with a rebuild that has gone so far; its process has ended. */
+async function rebuilt(until: 'it leads' | 'it serves') {
+  const world = generations()
+  const accounts = new Set<string>()
+  const fold = balances({ fails: (account) => accounts.has(account) })
+  for (const account of ['ada', 'bob', 'eve']) await world.move(account, -1)
+  const worker = await world.work(fold)
+  await worker.settle()
+  await worker.send()
+  await worker.request()
+  if (until === 'it leads') for (let index = 0; index < 3; index += 1) await move(worker)
+  else await worker.settle()
+  await worker.stop()
+  const path = (generation: number) => join(world.data, 'views', `balances.${generation}.db`)
+  return { ...world, accounts, path, next: () => world.work(fold) }
+}
+
+/** Changes a byte of a document. */
+function damage(path: string): void {
+  const db = new DatabaseSync(path)
+  db.exec(`UPDATE documents SET document = replace(document, 'ada', 'bad') WHERE key = 'ada'`)
+  db.close()
+}
+
+test('a damaged generation that is kept for a rollback holds up neither events nor retries nor effects', async () => {
+  const { move, next, accounts, clock, path } = await rebuilt('it serves')
+  damage(path(1))
+  const worker = await next()
+  accounts.add('eve')
+  await move('eve', -1)
+  await move('ada', -1)
+  await worker.settle()
+  expect([await worker.position(), await worker.send()]).toEqual([5, ['balances:5:1']])
+  accounts.clear()
+  clock.now += 10_000
+  await worker.settle()
+  expect(await worker.send()).toEqual(['balances:4:1'])
+  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+})
+
+test('a rollback to a damaged generation waits, and what serves goes on', async () => {
+  const { move, next, path } = await rebuilt('it serves')
+  damage(path(1))
+  const worker = await next()
+  await worker.control.move('balances', 1, 'returning')
+  await move('ada', -1)
+  await worker.settle()
+  expect([await worker.position(), await worker.send()]).toEqual([4, ['balances:4:1']])
+  expect(await worker.states()).toEqual({ 1: 'returning', 2: 'active' })
+  await worker.control.move('balances', 1, 'previous')
+  await worker.settle()
+  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+})
+
+test('a damaged generation that leads falls behind, and what serves goes on', async () => {
+  const { move, next, path } = await rebuilt('it leads')
+  damage(path(2))
+  const worker = await next()
+  expect((await worker.control.projection('balances'))?.generations[1]?.parts[0]?.leading).toBe(true)
+  await move('ada', -1)
+  for (const { generations } of worker.units) {
+    await generations.reconcile()
+    while ((await generations.step()) !== 'at-head');
+  }
+  expect([await worker.position(), await worker.send()]).toEqual([4, ['balances:4:1']])
+  expect((await worker.control.projection('balances'))?.generations[1]).toMatchObject({
+    state: 'building',
+    parts: [{ leading: false, phase: 'waiting' }],
+  })
+})
+
+test('a generation that leads and cannot even be opened falls behind, and what serves goes on', async () => {
+  const { move, next, path } = await rebuilt('it leads')
+  writeFileSync(path(2), 'not what it was'.repeat(1_000))
+  const worker = await next()
+  await move('ada', -1)
+  for (const { generations } of worker.units) {
+    await generations.reconcile()
+    while ((await generations.step()) !== 'at-head');
+  }
+  expect([await worker.position(), await worker.send()]).toEqual([4, ['balances:4:1']])
+})
+
+test('a process begins although the generation that is kept for a rollback cannot be opened', async () => {
+  const { move, next, path } = await rebuilt('it serves')
+  writeFileSync(path(1), 'not what it was'.repeat(1_000))
+  const worker = await next()
+  await move('ada', -1)
+  await worker.settle()
+  expect([await worker.position(), await worker.send()]).toEqual([4, ['balances:4:1']])
+  await worker.request()
+  await worker.settle()
+  expect(await worker.states()).toEqual({ 1: 'retired', 2: 'previous', 3: 'active' })
+})
