@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
+import { isCqrsError } from '../kernel/errors.ts'
 import type { Position } from '../kernel/position.ts'
 
 /** Documents that are named in a report; the counts go on. */
@@ -24,6 +25,7 @@ export interface ViewSnapshot {
 export interface ParityExample {
   readonly key: string
   readonly kind: 'added' | 'changed' | 'removed'
+  /** What is no JSON any more is shown as it stands. */
   readonly before?: unknown
   readonly after?: unknown
 }
@@ -32,6 +34,8 @@ export interface ParityExample {
 export interface ParityReport {
   /** Both stood at the same position, so that every difference is one of the folds, or of the files. */
   readonly samePosition: boolean
+  /** Why documents of the one that serves could not be read; those behind were not compared. */
+  readonly unreadable?: string
   readonly before: Side
   readonly after: Side
   readonly added: number
@@ -50,13 +54,15 @@ interface Side {
 }
 
 /** Whether every document is the same and both stand at the same position. */
-export function isParity({ samePosition, added, changed, removed }: ParityReport): boolean {
-  return samePosition && added + changed + removed === 0
+export function isParity(report: ParityReport): boolean {
+  const { samePosition, unreadable, added, changed, removed } = report
+  return samePosition && unreadable === undefined && added + changed + removed === 0
 }
 
 /**
  * Compares two states of a view document by document, holding two documents at a time. Documents are the
- * same if they are the same JSON, whatever the order of their fields.
+ * same if they are the same JSON, whatever the order of their fields. That the one that serves is damaged is what it may be
+ * built anew for, and ends nothing.
  */
 export function compareViews(before: ViewSnapshot, after: ViewSnapshot): ParityReport {
   const counts = { added: 0, changed: 0, removed: 0 }
@@ -68,22 +74,27 @@ export function compareViews(before: ViewSnapshot, after: ViewSnapshot): ParityR
     examples.push({
       key,
       kind,
-      ...(one && { before: JSON.parse(one.document) }),
-      ...(other && { after: JSON.parse(other.document) }),
+      ...(one && { before: parsed(one.document) }),
+      ...(other && { after: parsed(other.document) }),
     })
   }
-  const [left, right] = [new Walk(before), new Walk(after)]
+  let unreadable: string | undefined
+  const documents = upToDamage(before.documents, (message) => {
+    unreadable = message
+  })
+  const [left, right] = [new Walk({ ...before, documents }), new Walk(after)]
   while (left.current || right.current) {
     const order = compareKeys(left.current, right.current)
     if (order === 0 && !isSame(left.current as StoredDocument, right.current as StoredDocument)) {
       note('changed', left.current, right.current)
     } else if (order < 0) note('removed', left.current)
-    else if (order > 0) note('added', undefined, right.current)
+    else if (order > 0 && unreadable === undefined) note('added', undefined, right.current)
     if (order <= 0) left.next()
     if (order >= 0) right.next()
   }
   return {
     samePosition: areAtOnePosition(before.positions, after.positions),
+    ...(unreadable !== undefined && { unreadable }),
     before: left.side(),
     after: right.side(),
     ...counts,
@@ -147,14 +158,30 @@ class Walk {
   }
 }
 
+function* upToDamage(documents: Iterable<StoredDocument>, found: (message: string) => void) {
+  try {
+    yield* documents
+  } catch (error) {
+    if (!isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
+    found(error.message)
+  }
+}
+
 function isSame(one: StoredDocument, other: StoredDocument): boolean {
-  return (
-    one.document === other.document || isDeepStrictEqual(JSON.parse(one.document), JSON.parse(other.document))
-  )
+  return one.document === other.document || isDeepStrictEqual(parsed(one.document), parsed(other.document))
+}
+
+/** What a document says; the text itself if that is no JSON any more. */
+function parsed(document: string): unknown {
+  try {
+    return JSON.parse(document)
+  } catch {
+    return document
+  }
 }
 
 function sorted(document: string): string {
-  return JSON.stringify(JSON.parse(document), (_, value) =>
+  return JSON.stringify(parsed(document), (_, value) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
       : value,

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
@@ -108,4 +108,32 @@ test('a process begins although the generation that is kept for a rollback canno
   await worker.request()
   await worker.settle()
   expect(await worker.states()).toEqual({ 1: 'retired', 2: 'previous', 3: 'active' })
+})
+
+test.for([
+  ['a document that is no JSON any more', 1, { changed: 1, removed: 0, added: 0 }],
+  ['a page of documents that is gone', 4_096, { unreadable: expect.stringMatching(/its file is damaged/) }],
+] as const)('a rebuild takes the place of a view with %s', async ([, length, report]) => {
+  const world = generations()
+  for (let index = 0; index < 300; index += 1) await world.move(`account-${index}`, -1)
+  const fold = balances()
+  const first = await world.work(fold)
+  await first.settle()
+  await first.send()
+  await first.stop()
+  const path = join(world.data, 'views', 'balances.1.db')
+  const bytes = readFileSync(path)
+  const place = bytes.indexOf('{"account":"account-150"')
+  expect(place).toBeGreaterThan(0)
+  const start = length === 1 ? place : place - (place % length)
+  writeFileSync(path, bytes.fill(length === 1 ? 0x78 : 0xff, start, start + length))
+
+  const worker = await world.work(fold)
+  await worker.settle()
+  await worker.request()
+  await worker.settle()
+  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+  expect((await worker.control.projection('balances'))?.generations[1]?.report).toMatchObject(report)
+  expect(await worker.read('account-150')).toMatchObject({ balance: -1 })
+  expect(await worker.send()).toEqual([])
 })

@@ -134,16 +134,20 @@ export function conclusion(projection: string, generation: GenerationDetails | u
 }
 
 function isSame({ report }: GenerationDetails): boolean {
-  return report?.samePosition === true && report.added + report.changed + report.removed === 0
+  if (report?.samePosition !== true || report.unreadable !== undefined) return false
+  return report.added + report.changed + report.removed === 0
 }
 
 function differences(report: NonNullable<GenerationDetails['report']>): string[] {
-  const { added, changed, removed, examples, samePosition, before, after } = report
+  const { added, changed, removed, examples, samePosition, unreadable, before, after } = report
   const lines = [`  ${count(added)} documents added, ${count(changed)} changed, ${count(removed)} removed`]
   if (!samePosition) {
     lines.push(
       `  They were compared at different positions: ${count(before.position)} and ${count(after.position)}.`,
     )
+  }
+  if (unreadable) {
+    lines.push(`  Not all was compared, for what served before is damaged: ${printable(unreadable)}`)
   }
   const text = (value: unknown) => (value === undefined ? '-' : printable(JSON.stringify(value)))
   for (const { key, kind, before, after } of examples) {

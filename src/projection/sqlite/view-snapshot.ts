@@ -1,4 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
+import { toStoreError } from '../../sqlite/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import {
   areAtOnePosition,
@@ -21,7 +23,7 @@ const PAUSE_MS = 5
  * meanwhile by their owners: of each the state of one moment is read, if possible one at which both stand at the
  * same position. Blocks the thread.
  *
- * @throws CqrsError CQRS_STORE_…
+ * @throws CqrsError CQRS_STORE_…, but not because those before are damaged
  */
 export function compareSqliteViews(before: readonly string[], after: readonly string[]): ParityReport {
   const opened: DatabaseSync[] = []
@@ -30,14 +32,18 @@ export function compareSqliteViews(before: readonly string[], after: readonly st
     opened.push(db)
     return db
   }
-  const sides = [before.map(open), after.map(open)] as const
   try {
+    const right = after.map(open)
+    const left = unlessDamaged(() => before.map(open))
+    if (left instanceof CqrsError) return compareViews(lost(before.length, left), snapshot(right, at(right)))
     const pause = new Int32Array(new SharedArrayBuffer(4))
     for (let look = 1; ; look += 1) {
       for (const db of opened) db.exec('BEGIN')
-      const [one, other] = sides.map((dbs) => dbs.map(positionOf)) as [number[], number[]]
+      const one = unlessDamaged(() => at(left))
+      const other = at(right)
+      if (one instanceof CqrsError) return compareViews(lost(before.length, one), snapshot(right, other))
       if (look === LOOKS || areAtOnePosition(one, other)) {
-        return compareViews(snapshot(sides[0], one), snapshot(sides[1], other))
+        return compareViews(snapshot(left, one), snapshot(right, other))
       }
       for (const db of opened) db.exec('ROLLBACK')
       Atomics.wait(pause, 0, 0, PAUSE_MS)
@@ -47,15 +53,49 @@ export function compareSqliteViews(before: readonly string[], after: readonly st
   }
 }
 
+/** What `read` gives; the error if the file is damaged. */
+function unlessDamaged<Result>(read: () => Result): Result | CqrsError {
+  try {
+    return read()
+  } catch (error) {
+    if (isCqrsError(error, 'CQRS_STORE_CORRUPT')) return error
+    throw error
+  }
+}
+
+/** A view of which nothing can be read. */
+function lost(parts: number, error: CqrsError): ViewSnapshot {
+  const documents = {
+    [Symbol.iterator]: () => ({
+      next: () => {
+        throw error
+      },
+    }),
+  }
+  return { positions: Array.from({ length: parts }, () => 0), documents }
+}
+
 function snapshot(dbs: readonly DatabaseSync[], positions: readonly number[]): ViewSnapshot {
   return { positions, documents: mergeDocuments(dbs.map(documentsOf)) }
 }
 
-function documentsOf(db: DatabaseSync): Iterable<StoredDocument> {
-  const rows = db.prepare('SELECT key, document FROM documents ORDER BY key').iterate()
-  return rows as unknown as Iterable<StoredDocument>
+function* documentsOf(db: DatabaseSync): Generator<StoredDocument> {
+  try {
+    const rows = db.prepare('SELECT key, document FROM documents ORDER BY key').iterate()
+    yield* rows as Iterable<unknown> as Iterable<StoredDocument>
+  } catch (error) {
+    throw toStoreError(error, db.location() ?? '')
+  }
+}
+
+function at(dbs: readonly DatabaseSync[]): number[] {
+  return dbs.map(positionOf)
 }
 
 function positionOf(db: DatabaseSync): number {
-  return Number(db.prepare('SELECT position FROM checkpoint').get()?.position ?? 0)
+  try {
+    return Number(db.prepare('SELECT position FROM checkpoint').get()?.position ?? 0)
+  } catch (error) {
+    throw toStoreError(error, db.location() ?? '')
+  }
 }
