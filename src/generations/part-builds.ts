@@ -27,6 +27,8 @@ const UNWANTED = ['cancelling', 'pruning', 'verified']
 export class PartBuilds {
   readonly #options: PartBuildsOptions
   readonly #running = new Map<number, { readonly build: Build; readonly active: number | undefined }>()
+  /** Builds that have ended where they were to end, which could not be noted yet: what notes it. */
+  readonly #unnoted = new Map<number, () => Promise<void>>()
 
   constructor(options: PartBuildsOptions) {
     this.#options = options
@@ -41,12 +43,20 @@ export class PartBuilds {
       this.#running.delete(generation)
       await build.stop()
     }
+    const unnoted = [...this.#unnoted.values()]
+    this.#unnoted.clear()
+    for (const note of unnoted) await note()
     for (const generation of state.generations) {
       if (generation.partitions !== this.#options.unit.partition.count) continue
       if (UNWANTED.includes(generation.state)) await this.#remove(generation)
-      else if (this.#isToBeBuilt(generation)) this.#begin(generation, active)
+      else if (await this.#isStillToBeBuilt(generation)) this.#begin(generation, active)
       else if (active && this.#hasLostTheLead(generation, active)) await this.#leadAgain(generation, active)
     }
+  }
+
+  /** Whether {@link reconcile} has something to do although the control store says the same as before. */
+  get isUnnoted(): boolean {
+    return this.#unnoted.size > 0
   }
 
   async close(): Promise<void> {
@@ -58,6 +68,15 @@ export class PartBuilds {
     const { projection, partition } = this.#options.unit
     const phase = generation.parts[partition.index]?.phase
     return generation.state === 'building' && fits(generation, projection) && phase !== 'following'
+  }
+
+  /** What was read may be old by now: a build of it can have ended since. */
+  async #isStillToBeBuilt(generation: Generation): Promise<boolean> {
+    const { unit, control } = this.#options
+    if (!this.#isToBeBuilt(generation)) return false
+    const now = await control.projection(unit.projection.name)
+    const found = now?.generations.find((one) => one.generation === generation.generation)
+    return found !== undefined && this.#isToBeBuilt(found) && !this.#unnoted.has(found.generation)
   }
 
   /**
@@ -108,14 +127,29 @@ export class PartBuilds {
   }
 
   async #finish(generation: Generation, position: number, frozen: Generation | undefined): Promise<void> {
-    const { unit, control } = this.#options
-    const done = { position, target: position, eventsPerSecond: 0, error: undefined }
-    await this.#note(generation, 'following', done)
-    this.#running.delete(generation.generation)
-    // What has reached a generation that nobody moves leads.
-    if (!frozen || generation.purpose === 'inspect') return
+    const { unit, control, log } = this.#options
     const { projection, partition } = unit
-    await control.lead(projection.name, generation.generation, partition.index, frozen.generation)
+    const name = projection.name
+    const done = {
+      phase: 'following',
+      position,
+      target: position,
+      eventsPerSecond: 0,
+      error: undefined,
+    } as const
+    this.#running.delete(generation.generation)
+    try {
+      await control.progress(name, generation.generation, partition.index, done)
+      // What has reached a generation that nobody moves leads.
+      if (!frozen || generation.purpose === 'inspect') return
+      await control.lead(name, generation.generation, partition.index, frozen.generation)
+    } catch (error) {
+      log.warn(
+        { err: error, generation: generation.generation },
+        'The end of a build could not be noted; it is tried again',
+      )
+      this.#unnoted.set(generation.generation, () => this.#finish(generation, position, frozen))
+    }
   }
 
   async #note(

@@ -67,8 +67,7 @@ export class UnitGenerations implements Followed {
 
   /** Brings what this process does in step with what the control store says. */
   async reconcile(): Promise<void> {
-    const { unit, control } = this.#options
-    if ((await control.projection(unit.projection.name)) === this.#reconciled) return
+    if (!(await this.isStale())) return
     const state = await this.#takeTheLead()
     if (!state) return
     const active = state.generations.find((one) => one.state === 'active')
@@ -93,7 +92,7 @@ export class UnitGenerations implements Followed {
   /** Whether {@link reconcile} has something to do. */
   async isStale(): Promise<boolean> {
     const { unit, control } = this.#options
-    return (await control.projection(unit.projection.name)) !== this.#reconciled
+    return this.#builds.isUnnoted || (await control.projection(unit.projection.name)) !== this.#reconciled
   }
 
   async position(): Promise<Position> {

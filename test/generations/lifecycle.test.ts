@@ -273,6 +273,22 @@ test('a paused projection stands still, and goes on where it stood', async () =>
   expect([await worker.position(), await worker.send()]).toEqual([2, ['balances:1:1']])
 })
 
+test('a build whose end could not be noted is noted when that is possible again, without another build', async () => {
+  const { move, work } = generations()
+  const worker = await work(balances())
+  for (let index = 0; index < 25; index += 1) await move('ada', 1)
+  await worker.settle()
+  const { progress } = worker.control
+  let failures = 2
+  worker.control.progress = async (...given) => {
+    if (given[3].phase === 'following' && failures-- > 0) throw new Error('The disk is full.')
+    return progress.apply(worker.control, given)
+  }
+  await worker.request()
+  for (let index = 0; index < 10; index += 1) await worker.tick()
+  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+})
+
 function edit(data: string, sql: string): void {
   const db = new DatabaseSync(join(data, 'views', 'balances.1.db'))
   db.exec(sql)
