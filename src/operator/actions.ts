@@ -18,7 +18,7 @@ export interface Action {
   readonly from: string
   /** ISO 8601. */
   readonly begunAt: string
-  /** ISO 8601; null: it runs, or the process ended before it did. */
+  /** ISO 8601; null: it runs, or the process ended before it did, or its end could not be stored. */
   readonly endedAt: string | null
   readonly outcome: 'begun' | 'done' | 'failed'
   /** What it answered, or the message of its error. */
@@ -70,7 +70,8 @@ export async function perform(
 
 /**
  * Does something that is recorded before it begins and when it has ended: what was not recorded is not done, and
- * a crash in between shows as an action that never ended.
+ * a crash in between shows as an action that never ended. So does an end that cannot be stored, e.g. because the disk
+ * became full: the action has taken place, or failed, all the same, and the caller is told how.
  */
 export async function recorded<Result>(
   { actions, now }: Pick<System, 'actions' | 'now'>,
@@ -79,13 +80,19 @@ export async function recorded<Result>(
 ): Promise<Result> {
   const time = () => now().toISOString()
   const id = actions.begin({ ...action, input: kept(action.input), begunAt: time() })
+  const ended = (outcome: 'done' | 'failed', result: unknown) => {
+    try {
+      actions.end(id, { outcome, result: kept(result), endedAt: time() })
+    } catch {
+      // It stays as begun.
+    }
+  }
   try {
     const result = await act()
-    actions.end(id, { outcome: 'done', result: kept(result), endedAt: time() })
+    ended('done', result)
     return result
   } catch (error) {
-    const result = error instanceof CqrsError ? `${error.code}: ${error.message}` : String(error)
-    actions.end(id, { outcome: 'failed', result: kept(result), endedAt: time() })
+    ended('failed', error instanceof CqrsError ? `${error.code}: ${error.message}` : String(error))
     throw error
   }
 }

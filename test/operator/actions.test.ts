@@ -68,6 +68,32 @@ test('what cannot be recorded is not done', async () => {
   expect(done).toBe(false)
 })
 
+test('an action whose end cannot be recorded has the outcome that it had, for the caller too', async () => {
+  const system = systemWith()
+  const { end } = system.actions
+  let failures = 1
+  system.actions.end = (...given) => {
+    if (failures-- > 0) throw new CqrsError('CQRS_STORE_FULL', 'The disk is full.')
+    end(...given)
+  }
+  expect(
+    await perform(
+      system,
+      change(async () => ({ discarded: 1 })),
+      {},
+      ada,
+    ),
+  ).toEqual({ discarded: 1 })
+  failures = 1
+  const fails = change(() => Promise.reject(new CqrsError('CQRS_NOT_FOUND', 'It is gone.')))
+  await expect(perform(system, fails, {}, ada)).rejects.toThrow('It is gone.')
+  const { actions } = await listActions(system, {})
+  expect(actions.map(({ outcome, endedAt }) => [outcome, endedAt])).toEqual([
+    ['begun', null],
+    ['begun', null],
+  ])
+})
+
 test('actions are listed page by page, newest first, also those of one operation', async () => {
   const system = systemWith()
   for (let n = 1; n <= 5; n += 1)
