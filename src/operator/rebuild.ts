@@ -31,7 +31,8 @@ const inputs = {
  * Wishes a rebuild, or a generation for inspection; the projections worker makes it. One that is under way for the
  * same purpose is joined.
  *
- * @throws CqrsError CQRS_UNKNOWN_PROJECTION; CQRS_VALIDATION if `until` is not in the log
+ * @throws CqrsError CQRS_UNKNOWN_PROJECTION; CQRS_VALIDATION if `until` is not in the log, or what is under way is
+ *   of other options or of other code
  */
 export async function startRebuild(
   system: System,
@@ -39,7 +40,8 @@ export async function startRebuild(
   { by }: Operator,
 ): Promise<RebuildStarted> {
   const { projection: name, force, until, requireParity } = parseRequest(inputs.rebuild, input)
-  const { version, partitions } = findProjection(system.app, name)
+  const definition = findProjection(system.app, name)
+  const { version, partitions } = definition
   await known(system, name)
   const end = until === undefined ? undefined : await positionAt(system, until)
   const { kind, generation } = await system.control.request({
@@ -57,6 +59,13 @@ export async function startRebuild(
     throw new CqrsError(
       'CQRS_VALIDATION',
       `Generation ${generation} of ${name} is being built with other options; wait for it, or take --force to begin anew.`,
+    )
+  }
+  if (kind === 'joined' && joined && !fits(joined, definition)) {
+    throw new CqrsError(
+      'CQRS_VALIDATION',
+      `Generation ${generation} of ${name} is being built by code of version ${joined.version} in ${joined.partitions} parts, and ` +
+        `this app has version ${version} in ${partitions}. Run that code and wait for it, or take --force to give it up and begin anew.`,
     )
   }
   return { projection: name, generation, joined: kind === 'joined', until: end }
