@@ -45,6 +45,8 @@ export class BufferedView extends ViewDecorator {
   /** Documents that were asked for since the view was opened empty; undefined if it was not empty. */
   #asked: number | undefined
   #single = false
+  /** The revision of the view below at which the last trial began. */
+  #triedAt: number | undefined
 
   constructor(view: ViewStore, options: BufferOptions) {
     super(view)
@@ -92,10 +94,16 @@ export class BufferedView extends ViewDecorator {
   }
 
   /** Remembers the trial of a whole batch only; that of a single event begins after all before it is stored. */
-  override async beginTrial(trial: Trial): Promise<void> {
+  override async beginTrial(trial: Trial, revision: number): Promise<void> {
     this.#single = trial.from === trial.to
     if (this.#single) await this.flush()
-    await this.view.beginTrial(trial)
+    if (!this.#below || this.#checkpoint?.revision !== revision) return
+    this.#triedAt = this.#below.revision
+    await this.view.beginTrial(trial, this.#triedAt)
+  }
+
+  override async endTrial(): Promise<void> {
+    if (this.#triedAt !== undefined) await this.view.endTrial(this.#triedAt)
   }
 
   /** Commits what is held back. */

@@ -158,9 +158,13 @@ export interface ViewStore {
   load(keys: Iterable<string>): Promise<Map<string, unknown>>
   /** Also ends the trial, if one was begun. */
   commit(change: ViewChange): Promise<CommitOutcome>
-  beginTrial(trial: Trial): Promise<void>
-  /** Ends the trial of a change that was not committed, though its process goes on. */
-  endTrial(): Promise<void>
+  /**
+   * Begins the trial of what is read at a revision. No-op if the view has another one by now: then the change will be refused,
+   * and a trial that is there is that of whoever was faster.
+   */
+  beginTrial(trial: Trial, revision: number): Promise<void>
+  /** Ends the trial of a change that was not committed, though its process goes on. No-op at another revision. */
+  endTrial(revision: number): Promise<void>
   /** The trial that was begun and not ended. */
   trial(): Promise<Trial | undefined>
   /** Sequences that have parked events. */

@@ -107,7 +107,9 @@ export class Projector {
     if (page.through === checkpoint.position) return 'at-head'
     reached('batch-read', this.#options.projection.name)
     return turns.run(async () => {
-      if (page.events.length > 0) await this.#beginTrial(checkpoint.position + 1, page.through)
+      if (page.events.length > 0) {
+        await this.#beginTrial(checkpoint.position + 1, page.through, checkpoint.revision)
+      }
       const change = await this.#foldPage(page.events)
       reached('batch-folded', this.#options.projection.name)
       const advanceTo = {
@@ -240,9 +242,9 @@ export class Projector {
     return next < from ? from - next : 1
   }
 
-  async #beginTrial(from: Position, to: Position): Promise<void> {
+  async #beginTrial(from: Position, to: Position, revision: number): Promise<void> {
     const ends = from === to && this.#ended?.position === from ? this.#ended.times : 0
-    await this.#options.view.beginTrial({ from, to, ends })
+    await this.#options.view.beginTrial({ from, to, ends }, revision)
     reached('trial-begun', this.#options.projection.name)
   }
 
@@ -280,7 +282,7 @@ export class Projector {
     const prepared = prepare(projection, catalog, recorded)
     const applied = this.#options.applying?.()
     const documents = await this.#documents.of(keysOf([prepared]))
-    await this.#beginTrial(parked.position, parked.position)
+    await this.#beginTrial(parked.position, parked.position, revision)
     const outcome = this.#tryOn(parked.position, prepared, documents, 1)
     if (!outcome.ok) {
       const again = parkFailed(parked, outcome.error, this.#parkingContext())
@@ -336,7 +338,6 @@ export class Projector {
       const outcome = await this.#options.view.commit(change)
       if (outcome.kind === 'superseded') {
         this.#forget()
-        await this.#options.view.endTrial()
         return 'superseded'
       }
       for (const boundary of boundaries) reached(boundary, this.#options.projection.name)
@@ -346,7 +347,7 @@ export class Projector {
     } catch (error) {
       this.#forget()
       // If this fails as well, the next process blames the event once, which is not enough to park it.
-      await this.#options.view.endTrial().catch(() => undefined)
+      await this.#options.view.endTrial(change.expectedRevision).catch(() => undefined)
       throw error
     }
   }

@@ -34,11 +34,11 @@ export abstract class ViewDecorator implements ViewStore {
   commit(change: ViewChange): Promise<CommitOutcome> {
     return this.view.commit(change)
   }
-  beginTrial(trial: Trial): Promise<void> {
-    return this.view.beginTrial(trial)
+  beginTrial(trial: Trial, revision: number): Promise<void> {
+    return this.view.beginTrial(trial, revision)
   }
-  endTrial(): Promise<void> {
-    return this.view.endTrial()
+  endTrial(revision: number): Promise<void> {
+    return this.view.endTrial(revision)
   }
   trial(): Promise<Trial | undefined> {
     return this.view.trial()

@@ -34,8 +34,8 @@ const post = (message: BuildMessage) => parentPort?.postMessage(message)
 
 /** Says when handlers run, so that one that never returns is noticed. */
 class WatchedView extends ViewDecorator {
-  override async beginTrial(trial: Trial): Promise<void> {
-    await super.beginTrial(trial)
+  override async beginTrial(trial: Trial, revision: number): Promise<void> {
+    await super.beginTrial(trial, revision)
     Atomics.add(signals, BEAT, 1)
     Atomics.store(signals, FOLDING, 1)
   }

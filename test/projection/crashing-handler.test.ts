@@ -51,7 +51,7 @@ test('an event whose handler kills the process is parked and dead in the end; th
 test('a process that is killed once while an event is applied costs the event nothing', async () => {
   const { move, projector, view, document } = ledger()
   await move('ada', 5)
-  await view.beginTrial({ from: 1, to: 1, ends: 0 })
+  await view.beginTrial({ from: 1, to: 1, ends: 0 }, 0)
   await toHead(projector())
   expect(await document('ada')).toMatchObject({ balance: 5 })
   expect(await view.parkedCounts()).toEqual({ retrying: 0, dead: 0, waiting: 0 })
@@ -66,6 +66,21 @@ test('a step that another writer superseded leaves no trial behind', async () =>
   await projector({ view: openView(), batchSize: 1 }).step()
   expect(await slow.step()).toBe('superseded')
   expect(await view.trial()).toBeUndefined()
+})
+
+test('a writer that is overtaken leaves the trial of the one that was faster alone', async () => {
+  const { move, projector, view, openView } = ledger()
+  await move('ada', 1)
+  const slow = projector()
+  await slow.step()
+  for (const amount of [2, 3]) await move('ada', amount)
+  const other = openView()
+  await projector({ view: other, batchSize: 1 }).step()
+  const { revision } = await other.checkpoint()
+  const trial = { from: 3, to: 3, ends: 1 }
+  await other.beginTrial(trial, revision)
+  expect(await slow.step()).toBe('superseded')
+  expect(await view.trial()).toEqual(trial)
 })
 
 test('of the projections of one process only one has an open trial, so no other is blamed for its end', async () => {

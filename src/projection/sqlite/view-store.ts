@@ -110,7 +110,7 @@ class SqliteViewStore implements ViewStore {
         if (checkpoint.revision !== change.expectedRevision) return { kind: 'superseded' }
         const revision = checkpoint.revision + 1
         this.#write(change)
-        this.#sql.endTrial.run()
+        this.#sql.endTrial.run(checkpoint.revision)
         const { position, processed, digest } = change.advanceTo ?? checkpoint
         this.#sql.advance.run(position, processed, digest, revision)
         for (const mark of change.marks ?? []) this.#sql.mark.run(mark.position, mark.processed, mark.digest)
@@ -137,12 +137,12 @@ class SqliteViewStore implements ViewStore {
     }
   }
 
-  async beginTrial({ from, to, ends }: Trial): Promise<void> {
-    this.#run(() => this.#sql.beginTrial.run(from, to, ends))
+  async beginTrial({ from, to, ends }: Trial, revision: number): Promise<void> {
+    this.#run(() => this.#sql.beginTrial.run(from, to, ends, revision))
   }
 
-  async endTrial(): Promise<void> {
-    this.#run(() => this.#sql.endTrial.run())
+  async endTrial(revision: number): Promise<void> {
+    this.#run(() => this.#sql.endTrial.run(revision))
   }
 
   async trial(): Promise<Trial | undefined> {
@@ -309,9 +309,10 @@ function statements(db: DatabaseSync) {
     checkpoint: db.prepare('SELECT position, processed, digest, revision FROM checkpoint'),
     advance: db.prepare('UPDATE checkpoint SET position = ?, processed = ?, digest = ?, revision = ?'),
     mark: db.prepare('INSERT OR REPLACE INTO digest_marks VALUES (?, ?, ?)'),
-    beginTrial: db.prepare('INSERT OR REPLACE INTO trial VALUES (1, ?, ?, ?)'),
+    beginTrial: db.prepare(`INSERT OR REPLACE INTO trial (id, from_position, to_position, ends)
+      SELECT 1, ?, ?, ? FROM checkpoint WHERE revision = ?`),
     trial: db.prepare('SELECT from_position, to_position, ends FROM trial'),
-    endTrial: db.prepare('DELETE FROM trial'),
+    endTrial: db.prepare('DELETE FROM trial WHERE ? = (SELECT revision FROM checkpoint)'),
     document: db.prepare('SELECT key, document, checksum FROM documents WHERE key = ?'),
     putDocument: db.prepare(`INSERT INTO documents (key, document, checksum) VALUES (?, ?, ?)
       ON CONFLICT (key) DO UPDATE SET document = excluded.document, checksum = excluded.checksum`),
