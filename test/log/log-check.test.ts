@@ -140,3 +140,59 @@ test('the thread that is ahead leaves a damaged event to the build, which is tol
     details: { position: 555 },
   })
 })
+
+test('events that are larger than what the thread may be ahead go through it all the same, one run at a time', async () => {
+  const text = 'x'.repeat(4_000_000)
+  const written = Array.from({ length: 10 }, (_, index) => ({
+    stream: `s-${index % 2}`,
+    type: 'counted',
+    data: { index, text: index === 5 ? text.repeat(5) : text },
+  }))
+  const { path, log } = await logOf(written)
+  const order = {
+    log: path,
+    types: ['counted'],
+    partition: ALL,
+    batchSize: 2,
+    position: 0,
+    digest: EMPTY_DIGEST,
+  }
+  const asked: number[] = []
+  const readFrom: typeof log.readFrom = (after, options) => {
+    asked.push(after)
+    return log.readFrom(after, options)
+  }
+  const checked = checkAhead({ ...log, head: () => log.head(), readFrom }, order)
+  onTestFinished(() => checked.close())
+  const indexes: unknown[] = []
+  for (let after = 0; after < 10; ) {
+    const { events, through } = await checked.readFrom(after, { limit: 2 })
+    indexes.push(...events.map(({ data }) => (data as { index: number }).index))
+    after = through
+  }
+  expect(indexes).toEqual(written.map(({ data }) => data.index))
+  expect(asked).toEqual([])
+}, 30_000)
+
+test('a build goes on by itself, and ends, while the thread that should be ahead hangs', async () => {
+  const { log } = await logOf(counted(300))
+  const path = join(tempFolder(), 'locked.db')
+  const lock = new DatabaseSync(path)
+  onTestFinished(() => lock.close())
+  lock.exec('BEGIN EXCLUSIVE')
+  const order = {
+    log: path,
+    types: ['counted'],
+    partition: ALL,
+    batchSize: 100,
+    position: 0,
+    digest: EMPTY_DIGEST,
+  }
+  const checked = checkAhead(log, order)
+  const began = performance.now()
+  for (let after = 0; after < 300; after += 100) {
+    expect((await checked.readFrom(after, { limit: 100 })).through).toBe(after + 100)
+  }
+  expect(performance.now() - began, 'it waited for the thread, once').toBeGreaterThan(1_000)
+  await checked.close()
+}, 30_000)
