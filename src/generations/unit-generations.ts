@@ -198,8 +198,10 @@ export class UnitGenerations implements Followed {
     const place = { projection, generation: active.generation, version: active.version, partition }
     const member = known ?? this.#enter(place)
     await this.view.become(member.store, async () => {
-      if (!settled) await this.#takeOver(state, active, partition, member.store)
+      if (!settled) await this.#takeOver(state, partition, member.store)
     })
+    // It holds the effects now, so that they are sent from there, whether or not this can be noted yet.
+    if (!settled) await this.#noteTakeOver(state, active, partition)
     member.givenUp = await this.#givenUp(member.store)
   }
 
@@ -215,17 +217,13 @@ export class UnitGenerations implements Followed {
       const isOwn = isSplitAlike ? index === unit.partition.index : unit.partition.index === 0
       if (!isOwn || hasTakenOver(state, index)) continue
       const store = house.open(place)
-      await this.#takeOver(state, active, place.partition, store).finally(() => store.close())
+      await this.#takeOver(state, place.partition, store).finally(() => store.close())
+      await this.#noteTakeOver(state, active, place.partition)
     }
   }
 
-  async #takeOver(
-    state: ProjectionControl,
-    active: Generation,
-    partition: Partition,
-    store: ViewStore,
-  ): Promise<void> {
-    const { unit, control, house, events, now, log } = this.#options
+  async #takeOver(state: ProjectionControl, partition: Partition, store: ViewStore): Promise<void> {
+    const { unit, house, events, now } = this.#options
     const { projection } = unit
     const outgoing = state.generations.find(({ generation }) => generation === state.outgoing)
     if (!outgoing) return
@@ -238,9 +236,18 @@ export class UnitGenerations implements Followed {
       for (const [index, { member }] of opened.entries()) if (!member) await parts[index]?.close()
     }
     reached('effects-taken-over', projection.name)
-    await control.tookOver(projection.name, partition.index, state.swaps)
-    reached('takeover-noted', projection.name)
-    log.info({ generation: active.generation, from: outgoing.generation }, 'another generation is active')
+  }
+
+  async #noteTakeOver(
+    { swaps, outgoing: from }: ProjectionControl,
+    active: Generation,
+    partition: Partition,
+  ) {
+    const { unit, control, log } = this.#options
+    const { name } = unit.projection
+    await control.tookOver(name, partition.index, swaps)
+    reached('takeover-noted', name)
+    log.info({ generation: active.generation, from }, 'another generation is active')
   }
 
   async #keep(generation: Generation, active: Generation | undefined): Promise<void> {

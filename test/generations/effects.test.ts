@@ -124,6 +124,29 @@ test('effects that are recorded and not sent, or dead, go over to the generation
   expect(await worker.send()).toEqual(['balances:1:1'])
 })
 
+test('effects that were taken over are sent once, though the control store could not note it at first', async () => {
+  const { move, work } = generations()
+  const worker = await work(balances())
+  for (let index = 0; index < 3; index += 1) await move('ada', -1)
+  await worker.settle()
+  await worker.request()
+  const { tookOver } = worker.control
+  worker.control.tookOver = () => Promise.reject(new Error('The disk is full.'))
+  const full = async () => {
+    for (;;) await worker.tick()
+  }
+  await expect(full()).rejects.toThrow('The disk is full.')
+  const sent = await worker.send()
+  await move('ada', -1)
+  for (const { generations } of worker.units) while ((await generations.step()) !== 'at-head');
+  sent.push(...(await worker.send()))
+  worker.control.tookOver = tookOver
+  await worker.settle()
+  sent.push(...(await worker.send()))
+  expect(sent).toEqual([1, 2, 3, 4].map((position) => `balances:${position}:1`))
+  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+})
+
 test('what an operator gave up stays given up in every generation, with the record of it', async () => {
   const { move, work, clock } = generations()
   const { accounts, fold } = poison()
