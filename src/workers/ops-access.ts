@@ -93,7 +93,7 @@ export function openOpsAccess({ data, ops, secrets }: Config, log: Logger): OpsA
     readToken: secrets.opsReadToken ?? tokenOf(paths.opsReadToken, log),
     failuresPerMinute: ops.failuresPerMinute,
     log,
-    now: Date.now,
+    now: () => performance.now(),
   })
 }
 
