@@ -28,8 +28,14 @@ import { diskUse } from './view-house.ts'
 /** How long another worker may take to answer an operator's question, in milliseconds. */
 const CALL_TIMEOUT_MS = 10_000
 
-/** What a caller over the engine says of itself, besides its token. */
-const callerMetadata = z.object({ by: z.string().max(100), from: z.string().max(200) }).partial()
+/**
+ * What a caller over the engine says of itself, besides its token, and how it wants its answer. An engine may
+ * write JSON anew on the way: iii 0.22 sorts keys, and changes the last digit of some numbers with 16 or more. A text
+ * arrives as it was sent, so one with the JSON in it does, too.
+ */
+const callerMetadata = z
+  .object({ by: z.string().max(100), from: z.string().max(200), answer: z.literal('text') })
+  .partial()
 
 /**
  * The operator's worker: a function and an HTTP route for every row of {@link OPERATIONS}, each of which asks
@@ -99,9 +105,11 @@ function operationFunction(
           act(bearerToken(payload), input, operatorOf(payload)),
         )
       }
-      const { by = 'operator', from = workerName(payload) } = callerMetadata.safeParse(metadata).data ?? {}
+      const caller = callerMetadata.safeParse(metadata).data ?? {}
+      const { by = 'operator', from = workerName(payload), answer } = caller
       try {
-        return await act(tokenIn(metadata), directInput(payload), { by, from })
+        const result = await act(tokenIn(metadata), directInput(payload), { by, from })
+        return answer === 'text' ? JSON.stringify(result) : result
       } catch (error) {
         throw toRemote(error)
       }

@@ -10,7 +10,7 @@ import { until } from '../support/until.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
-type Operations = Record<string, (input: never) => unknown>
+type Operations = Record<string, (input: never, metadata: unknown) => unknown>
 
 /** An engine with a worker that answers as the operator role would. @returns runs the program against it */
 async function operatorAnswers(operations: Operations) {
@@ -18,7 +18,7 @@ async function operatorAnswers(operations: Operations) {
   onTestFinished(() => engine.close())
   const worker = await sdkWorker(engine.url)
   for (const [id, answer] of Object.entries(operations)) {
-    worker.registerFunction(id, async (input: unknown) => answer(input as never))
+    worker.registerFunction(id, async (input: unknown, metadata: unknown) => answer(input as never, metadata))
     await functionKnown(worker, id)
   }
   const env = { III_URL: engine.url }
@@ -48,6 +48,20 @@ const positions = (stdout: string) =>
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line).position)
+
+test('answers are asked for as text, so that no engine on the way can write their numbers and keys anew', async () => {
+  const event = '{"position":1,"type":"t","data":{"b":948.8194787570415,"a":1}}'
+  const { run } = await operatorAnswers({
+    'ops::events': (_input, metadata) => {
+      expect(metadata).toMatchObject({ answer: 'text' })
+      return `{"events":[${event}],"head":1,"next":1}`
+    },
+    'ops::status': () => '{"app":"shop","head":1,"projections":[]}',
+  })
+  expect((await run('events', 'tail', '--from', '1', '--json')).stdout).toBe(`${event}\n`)
+  const exported = await run('events', 'export', '-')
+  expect(exported.stdout.split('\n')[1]).toBe(event)
+})
 
 test('events tail shows the last events, or those from a position on, one JSON object per line', async () => {
   const { run } = await operatorAnswers({ 'ops::events': logOf(() => 1_200) })

@@ -163,7 +163,9 @@ async function call<Name extends keyof Operations>(
   input: Operations[Name]['input'],
 ): Promise<Operations[Name]['result']> {
   try {
-    return await iii.trigger({ function_id, payload: input, metadata, timeoutMs: OPERATION_TIMEOUT_MS })
+    const call = { function_id, payload: input, metadata, timeoutMs: OPERATION_TIMEOUT_MS }
+    const answer = await iii.trigger<unknown, Operations[Name]['result'] | string>(call)
+    return typeof answer === 'string' ? JSON.parse(answer) : answer
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
     const text = message.replace(/^[A-Za-z_]+: /, '')
@@ -191,7 +193,7 @@ async function call<Name extends keyof Operations>(
 
 /**
  * What a call says of whoever makes it: the token that the environment gives, or that this machine's data
- * folder holds, and for the record who it is.
+ * folder holds, for the record who it is, and that it wants its answer as it was written.
  */
 function credentials({ process, config }: CliContext): object {
   const { data, secrets } = config()
@@ -201,7 +203,7 @@ function credentials({ process, config }: CliContext): object {
     secrets.opsReadToken ??
     readSecretFile(opsToken)?.secret ??
     readSecretFile(opsReadToken)?.secret
-  return { token, by: process.env.USER || 'operator', from: `cli on ${hostname()}` }
+  return { token, by: process.env.USER || 'operator', from: `cli on ${hostname()}`, answer: 'text' }
 }
 
 function unreachable({ engine }: Config, why: string, cause?: unknown): CqrsError {
