@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { connect } from '../workers/connect.ts'
-import { connected } from '../workers/link.ts'
+import { answersOverLink, connected } from '../workers/link.ts'
 import { watchLink } from '../workers/link-watch.ts'
 import { loadApp } from '../workers/load-app.ts'
 import { Metrics } from '../workers/metrics.ts'
@@ -75,10 +75,17 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
       ),
     )
   // Otherwise a supervisor would kill it over and over for as long as the engine is away.
+  const patienceMs = config.supervisor.readyTimeoutMs / 3
   const isReachable = () =>
     roles.every((name) => WITHOUT_ENGINE.includes(name))
-      ? Promise.race([linked, delay(config.supervisor.readyTimeoutMs / 3, undefined, { ref: false })])
+      ? Promise.race([linked, delay(patienceMs, undefined, { ref: false })])
       : linked
+  // A request that comes as soon as this process says that it is ready must find its routes.
+  const isServing = async (started: readonly Promise<void>[]) => {
+    await Promise.all([isReachable(), ...started])
+    if (isLinked) await answersOverLink(iii, patienceMs)
+  }
+  let isLinked = false
   let endLinkWatch = () => {}
   let stopWithinMs = ORPHAN_STOP_MS
   try {
@@ -87,10 +94,11 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
       if (!stopping.signal.aborted) await startOne(name)
     })
     void linked.then(() => {
+      isLinked = true
       if (stopping.signal.aborted) return
       endLinkWatch = watchLink({ iii, url: config.engine.url, limitMs: config.linkMs, onDead: deadLink })
     })
-    await Promise.race([Promise.all([isReachable(), ...started]), stop, failure.promise])
+    await Promise.race([isServing(started), stop, failure.promise])
     if (!stopping.signal.aborted) {
       log.info({ roles, engine: config.engine.url }, 'ready')
       reportReady(host)

@@ -2,6 +2,7 @@ import { get as getHttp } from 'node:http'
 import { get as getHttps } from 'node:https'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { IIIClient } from 'iii-sdk'
+import { answersOverLink } from './link.ts'
 
 /** Calls in a row without an answer that make a link dead; each may take its share of the limit. */
 const LOOKS = 3
@@ -46,17 +47,6 @@ export function watchLink({ iii, url, limitMs, onDead }: LinkWatchOptions): () =
     if (!signal.aborted) throw error
   })
   return () => ending.abort()
-}
-
-/** Any answer will do, also that there is no such function. */
-async function answersOverLink(iii: LinkWatchOptions['iii'], timeoutMs: number): Promise<boolean> {
-  const payload = { function_id: 'engine::functions::info' }
-  try {
-    await iii.trigger({ function_id: 'engine::functions::info', payload, timeoutMs })
-    return true
-  } catch (error) {
-    return (error as { code?: unknown }).code !== 'TIMEOUT'
-  }
 }
 
 /** Whether somebody speaks HTTP at the engine's address, on a connection of its own; what it says is all the same. */

@@ -17,3 +17,17 @@ export function connected(iii: IIIClient): Promise<void> {
   type.registerTrigger(id, {})
   return promise
 }
+
+/**
+ * Whether the engine answers on the link in time; any answer will do, also that there is no such function. It takes
+ * what a worker sends in the order in which it was sent: once it answers, all that was registered before is in force.
+ */
+export async function answersOverLink(iii: Pick<IIIClient, 'trigger'>, timeoutMs: number): Promise<boolean> {
+  const payload = { function_id: 'engine::functions::info' }
+  try {
+    await iii.trigger({ function_id: 'engine::functions::info', payload, timeoutMs })
+    return true
+  } catch (error) {
+    return (error as { code?: unknown }).code !== 'TIMEOUT'
+  }
+}
