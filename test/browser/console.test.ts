@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { newSite, type Site, startSystem } from '../support/system.ts'
+import { onEachEngine, type Site, startSystem } from '../support/system.ts'
 import { until } from '../support/until.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
@@ -40,102 +40,106 @@ async function signIn(page: Page, token: string): Promise<void> {
   await page.getByRole('button', { name: 'Sign in' }).click()
 }
 
-test.skipIf(!BROWSER)(
-  'an operator signs in, sees the system, and deals with a letter; events are text whatever they hold',
-  async () => {
-    violations = []
-    const site = await newSite({ CQRS_APP: APP, CQRS_PROJECTIONS_MAX_ATTEMPTS: '1' })
-    const up = await startSystem(site)
-    for (const [sku, name] of [
-      ['mug-1', 'Mug'],
-      ['bad-1', `Broken ${EVIL}`],
-      ['bad-2', 'Broken'],
-    ]) {
-      const body = JSON.stringify({ sku, name, priceCents: 100, quantity: 9 })
-      await fetch(`${site.http}/inventory`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body,
+onEachEngine((newSite) => {
+  test.skipIf(!BROWSER)(
+    'an operator signs in, sees the system, and deals with a letter; events are text whatever they hold',
+    async () => {
+      violations = []
+      const site = await newSite({ CQRS_APP: APP, CQRS_PROJECTIONS_MAX_ATTEMPTS: '1' })
+      const up = await startSystem(site)
+      for (const [sku, name] of [
+        ['mug-1', 'Mug'],
+        ['bad-1', `Broken ${EVIL}`],
+        ['bad-2', 'Broken'],
+      ]) {
+        const body = JSON.stringify({ sku, name, priceCents: 100, quantity: 9 })
+        await fetch(`${site.http}/inventory`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body,
+        })
+      }
+      const page = await open(site)
+      await signIn(page, 'x'.repeat(43))
+      await page.getByText('This is not the token of operators').waitFor()
+      expect(violations.filter((each) => !each.includes('401'))).toEqual([])
+      await signIn(page, read(site, 'ops.token'))
+      await page.getByRole('row', { name: /inventory-list parked 3/ }).waitFor()
+      await page.getByRole('row', { name: /projections at work .*inventory-list/ }).waitFor()
+      expect(page.url()).toBe(`${site.http}/console`)
+      expect(await page.context().cookies()).toEqual([])
+
+      await page.getByRole('button', { name: 'Open parked:inventory-list:2' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByText(EVIL).first().waitFor()
+      expect(await page.locator('img, main script').count()).toBe(0)
+      expect(await page.title()).toBe('cqrs console')
+      if (PICTURES) await page.screenshot({ path: join(PICTURES, 'letter.png') })
+
+      await dialog.getByRole('button', { name: 'Give up' }).click()
+      await dialog.getByText('Say why').waitFor()
+      await dialog.getByLabel('Reason, to give it up').fill('a test <b>of markup</b>')
+      await dialog.getByRole('button', { name: 'Give up' }).click()
+      await dialog.waitFor({ state: 'hidden' })
+      await page.getByRole('row', { name: /ops::dlq-discard .*a test <b>of markup<\/b>/ }).waitFor()
+      await until('the letter is gone', async () => {
+        return (await page.getByRole('button', { name: 'Open parked:inventory-list:2' }).count()) === 0
       })
-    }
-    const page = await open(site)
-    await signIn(page, 'x'.repeat(43))
-    await page.getByText('This is not the token of operators').waitFor()
-    expect(violations.filter((each) => !each.includes('401'))).toEqual([])
-    await signIn(page, read(site, 'ops.token'))
-    await page.getByRole('row', { name: /inventory-list parked 3/ }).waitFor()
-    await page.getByRole('row', { name: /projections at work .*inventory-list/ }).waitFor()
-    expect(page.url()).toBe(`${site.http}/console`)
-    expect(await page.context().cookies()).toEqual([])
+      await page.getByRole('button', { name: 'Open parked:inventory-list:3' }).click()
+      await dialog.getByRole('button', { name: 'Try again' }).click()
+      await page.getByRole('row', { name: /ops::dlq-redrive/ }).waitFor()
 
-    await page.getByRole('button', { name: 'Open parked:inventory-list:2' }).click()
-    const dialog = page.getByRole('dialog')
-    await dialog.getByText(EVIL).first().waitFor()
-    expect(await page.locator('img, main script').count()).toBe(0)
-    expect(await page.title()).toBe('cqrs console')
-    if (PICTURES) await page.screenshot({ path: join(PICTURES, 'letter.png') })
+      await page.getByRole('button', { name: 'pause the queue default' }).click()
+      await page.getByRole('row', { name: /default paused/ }).waitFor()
+      await page.getByRole('button', { name: 'resume the queue default' }).click()
+      await page.getByRole('row', { name: /default open/ }).waitFor()
 
-    await dialog.getByRole('button', { name: 'Give up' }).click()
-    await dialog.getByText('Say why').waitFor()
-    await dialog.getByLabel('Reason, to give it up').fill('a test <b>of markup</b>')
-    await dialog.getByRole('button', { name: 'Give up' }).click()
-    await dialog.waitFor({ state: 'hidden' })
-    await page.getByRole('row', { name: /ops::dlq-discard .*a test <b>of markup<\/b>/ }).waitFor()
-    await until('the letter is gone', async () => {
-      return (await page.getByRole('button', { name: 'Open parked:inventory-list:2' }).count()) === 0
-    })
-    await page.getByRole('button', { name: 'Open parked:inventory-list:3' }).click()
-    await dialog.getByRole('button', { name: 'Try again' }).click()
-    await page.getByRole('row', { name: /ops::dlq-redrive/ }).waitFor()
-
-    await page.getByRole('button', { name: 'pause the queue default' }).click()
-    await page.getByRole('row', { name: /default paused/ }).waitFor()
-    await page.getByRole('button', { name: 'resume the queue default' }).click()
-    await page.getByRole('row', { name: /default open/ }).waitFor()
-
-    if (PICTURES) {
-      for (const scheme of ['light', 'dark'] as const) {
-        for (const [name, width] of [
-          ['wide', 1_400],
-          ['narrow', 380],
-        ] as const) {
-          await page.emulateMedia({ colorScheme: scheme })
-          await page.setViewportSize({ width, height: 900 })
-          await page.screenshot({ path: join(PICTURES, `${scheme}-${name}.png`), fullPage: true })
+      if (PICTURES) {
+        for (const scheme of ['light', 'dark'] as const) {
+          for (const [name, width] of [
+            ['wide', 1_400],
+            ['narrow', 380],
+          ] as const) {
+            await page.emulateMedia({ colorScheme: scheme })
+            await page.setViewportSize({ width, height: 900 })
+            await page.screenshot({ path: join(PICTURES, `${scheme}-${name}.png`), fullPage: true })
+          }
         }
       }
+      await page.setViewportSize({ width: 360, height: 800 })
+      expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
+
+      await page.getByRole('button', { name: 'Sign out' }).click()
+      await page.getByLabel('Token').waitFor()
+      expect(await page.evaluate('sessionStorage.length')).toBe(0)
+      expect(await page.locator('#letters').textContent()).toBe('')
+      await signIn(page, read(site, 'ops-read.token'))
+      await page.getByRole('button', { name: 'pause the queue default' }).click()
+      await page.getByText('This token is for looking only').waitFor()
+      const unexpected = violations.filter((each) => !/status of 40[13]/.test(each))
+      expect(unexpected).toEqual([])
+      await up.end('SIGTERM')
+    },
+  )
+
+  test('the files of the console come with a policy that lets nothing else in', async () => {
+    const site = await newSite()
+    const up = await startSystem(site)
+    for (const [path, type] of [
+      ['/console', 'text/html'],
+      ['/console/console.js', 'text/javascript'],
+      ['/console/style.css', 'text/css'],
+    ]) {
+      const response = await fetch(site.http + path)
+      expect([response.status, response.headers.get('content-type')]).toEqual([200, `${type}; charset=utf-8`])
+      expect(response.headers.get('content-security-policy')).toMatch(
+        /^default-src 'none'; script-src 'self';/,
+      )
+      expect(response.headers.get('x-frame-options')).toBe('DENY')
+      expect(await response.text()).not.toContain('innerHTML')
     }
-    await page.setViewportSize({ width: 360, height: 800 })
-    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
-
-    await page.getByRole('button', { name: 'Sign out' }).click()
-    await page.getByLabel('Token').waitFor()
-    expect(await page.evaluate('sessionStorage.length')).toBe(0)
-    expect(await page.locator('#letters').textContent()).toBe('')
-    await signIn(page, read(site, 'ops-read.token'))
-    await page.getByRole('button', { name: 'pause the queue default' }).click()
-    await page.getByText('This token is for looking only').waitFor()
-    const unexpected = violations.filter((each) => !/status of 40[13]/.test(each))
-    expect(unexpected).toEqual([])
+    const slash = await fetch(`${site.http}/console/`)
+    expect([slash.status, slash.url, slash.redirected]).toEqual([200, `${site.http}/console`, true])
     await up.end('SIGTERM')
-  },
-)
-
-test('the files of the console come with a policy that lets nothing else in', async () => {
-  const site = await newSite()
-  const up = await startSystem(site)
-  for (const [path, type] of [
-    ['/console', 'text/html'],
-    ['/console/console.js', 'text/javascript'],
-    ['/console/style.css', 'text/css'],
-  ]) {
-    const response = await fetch(site.http + path)
-    expect([response.status, response.headers.get('content-type')]).toEqual([200, `${type}; charset=utf-8`])
-    expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self';/)
-    expect(response.headers.get('x-frame-options')).toBe('DENY')
-    expect(await response.text()).not.toContain('innerHTML')
-  }
-  const slash = await fetch(`${site.http}/console/`)
-  expect([slash.status, slash.url, slash.redirected]).toEqual([200, `${site.http}/console`, true])
-  await up.end('SIGTERM')
+  })
 })

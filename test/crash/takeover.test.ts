@@ -7,8 +7,10 @@ import { settledMore, startLoad } from '../support/load.ts'
 import { opsToken } from '../support/ops-token.ts'
 import partitioned from '../support/partitioned-inventory.ts'
 import { between, seededRandom, testSeed } from '../support/random.ts'
+import { REAL_ENGINE } from '../support/real-engine.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
-import { newSite, startPart, startParts } from '../support/system.ts'
+import { newSite, onEachEngine, type Site, startPart, startParts } from '../support/system.ts'
+import { tempFolder } from '../support/temp-folder.ts'
 import { expectTruth } from '../support/truth.ts'
 import { until } from '../support/until.ts'
 
@@ -28,17 +30,35 @@ const PROBES: Readonly<
   queue: { functionIds: ['query::inventory-stats'], queue: 'default' },
 }
 
-test.each(['last', 'first'] as const)(
-  'two workers of every role run at once, and what a killed one did moves to the other within 2 s, where the %s registration wins',
+/** The engines that workers have to get along with, by who keeps a function that two of them register. */
+const ENGINES: Readonly<Record<string, () => Promise<Site>>> = {
+  'the last registration wins': () => siteWhere('last'),
+  'the first registration wins': () => siteWhere('first'),
+  ...(REAL_ENGINE && {
+    'the real engine routes': async () => {
+      const site = await newSite({}, tempFolder(), 'real')
+      await startPart(site, 'engine')
+      return site
+    },
+  }),
+}
+
+async function siteWhere(ownership: 'first' | 'last'): Promise<Site> {
+  const site = await newSite()
+  const engine = await startEngine({
+    port: Number(new URL(site.engine).port),
+    http: { port: Number(new URL(site.http).port) },
+    ownership,
+  })
+  onTestFinished(() => engine.close())
+  return site
+}
+
+test.each(Object.keys(ENGINES))(
+  'two workers of every role run at once, and what a killed one did moves to the other within 2 s, where %s',
   { timeout: TEST_MS },
-  async (ownership) => {
-    const site = await newSite()
-    const engine = await startEngine({
-      port: Number(new URL(site.engine).port),
-      http: { port: Number(new URL(site.http).port) },
-      ownership,
-    })
-    onTestFinished(() => engine.close())
+  async (where) => {
+    const site = (await ENGINES[where]?.()) as Site
     const roles = ['queue', 'projections', 'commands', 'queries'] as const
     const start = async () =>
       Object.fromEntries(
@@ -70,49 +90,51 @@ test.each(['last', 'first'] as const)(
   },
 )
 
-test(`partitions move between workers that come, die and leave; nothing is missed or doubled (CQRS_TEST_SEED=${seed})`, {
-  timeout: TEST_MS,
-}, async () => {
-  const app = fileURLToPath(new URL('../support/partitioned-inventory.ts', import.meta.url))
-  const site = await newSite({ CQRS_APP: app })
-  const { projections } = await startParts(site)
-  const load = await startLoad({ http: site.http, seed, items: 40 })
-  const random = seededRandom(seed)
-  let workers = [projections]
-  for (let change = 0; change < 6; change += 1) {
-    await settledMore(load, between(random, 20, 150))
-    if (change % 2 === 0)
-      workers.push(await startPart(site, 'projections'), await startPart(site, 'projections'))
-    else {
-      const [leaving, ...staying] = workers
-      await leaving?.end(random() < 0.7 ? 'SIGKILL' : 'SIGTERM')
-      workers = staying
+onEachEngine((newSiteOn) => {
+  test(`partitions move between workers that come, die and leave; nothing is missed or doubled (CQRS_TEST_SEED=${seed})`, {
+    timeout: TEST_MS,
+  }, async () => {
+    const app = fileURLToPath(new URL('../support/partitioned-inventory.ts', import.meta.url))
+    const site = await newSiteOn({ CQRS_APP: app })
+    const { projections } = await startParts(site)
+    const load = await startLoad({ http: site.http, seed, items: 40 })
+    const random = seededRandom(seed)
+    let workers = [projections]
+    for (let change = 0; change < 6; change += 1) {
+      await settledMore(load, between(random, 20, 150))
+      if (change % 2 === 0)
+        workers.push(await startPart(site, 'projections'), await startPart(site, 'projections'))
+      else {
+        const [leaving, ...staying] = workers
+        await leaving?.end(random() < 0.7 ? 'SIGKILL' : 'SIGTERM')
+        workers = staying
+      }
     }
-  }
-  await load.finish()
-  await expectTruth(site, load.settled, partitioned)
+    await load.finish()
+    await expectTruth(site, load.settled, partitioned)
 
-  const outside = await sdkWorker(site.engine)
-  await startPart(site, 'operator')
-  const status = await outside.trigger<object, SystemStatus>({
-    function_id: 'ops::status',
-    payload: {},
-    metadata: opsToken(site.data),
+    const outside = await sdkWorker(site.engine)
+    await startPart(site, 'operator')
+    const status = await outside.trigger<object, SystemStatus>({
+      function_id: 'ops::status',
+      payload: {},
+      metadata: opsToken(site.data),
+    })
+    expect(status.projections.map(({ name, owned, lag }) => ({ name, owned, lag }))).toEqual(
+      ['list.0', 'list.1', 'list.2', 'list.3', 'stats', 'alert.0', 'alert.1'].map((name) => ({
+        name: `inventory-${name}`,
+        owned: true,
+        lag: 0,
+      })),
+    )
+    const at = workers.map(({ output }) =>
+      output
+        .split('\n')
+        .filter((line) => line.includes('are live'))
+        .at(-1),
+    )
+    const shares = at.map((line) => (JSON.parse(line ?? '{}').projections as string[]).length)
+    expect(shares.reduce((sum, share) => sum + share)).toBe(7)
+    expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(1)
   })
-  expect(status.projections.map(({ name, owned, lag }) => ({ name, owned, lag }))).toEqual(
-    ['list.0', 'list.1', 'list.2', 'list.3', 'stats', 'alert.0', 'alert.1'].map((name) => ({
-      name: `inventory-${name}`,
-      owned: true,
-      lag: 0,
-    })),
-  )
-  const at = workers.map(({ output }) =>
-    output
-      .split('\n')
-      .filter((line) => line.includes('are live'))
-      .at(-1),
-  )
-  const shares = at.map((line) => (JSON.parse(line ?? '{}').projections as string[]).length)
-  expect(shares.reduce((sum, share) => sum + share)).toBe(7)
-  expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(1)
 })

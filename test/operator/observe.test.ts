@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { CqrsProcess } from '../support/cqrs-process.ts'
 import { runProgram } from '../support/program.ts'
-import { newSite, type Site, startPart } from '../support/system.ts'
+import { onEachEngine, type Site, startPart } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
@@ -58,104 +58,113 @@ async function metrics(site: Site) {
   }
 }
 
-test('health, metrics and workers tell what is there, what is away, and what is behind', async () => {
-  const site = await newSite({ CQRS_OPS_MAX_LAG_MS: '500' })
-  await startPart(site, 'engine')
-  await startWorker(site, 'operator')
-  expect((await fetch(`${site.http}/health/live`)).status).toBe(200)
-  const alone = await ready(site)
-  expect([alone.code, alone.status]).toEqual([503, 'not ready'])
-  expect(reasonOf(alone, 'commands')).toContain('no worker has cmd::')
-  expect(reasonOf(alone, 'queries')).toContain('no worker has query::')
-  expect(reasonOf(alone, 'projection inventory-list')).toContain('no worker owns it')
-  expect(alone.parts.find(({ part }) => part === 'queue')).toMatchObject({ state: 'degraded' })
-  expect(alone.parts.find(({ part }) => part === 'log')).toEqual({ part: 'log', state: 'ok' })
+onEachEngine((newSite) => {
+  test('health, metrics and workers tell what is there, what is away, and what is behind', async () => {
+    const site = await newSite({ CQRS_OPS_MAX_LAG_MS: '500' })
+    await startPart(site, 'engine')
+    await startWorker(site, 'operator')
+    expect((await fetch(`${site.http}/health/live`)).status).toBe(200)
+    const alone = await ready(site)
+    expect([alone.code, alone.status]).toEqual([503, 'not ready'])
+    expect(reasonOf(alone, 'commands')).toContain('no worker has cmd::')
+    expect(reasonOf(alone, 'queries')).toContain('no worker has query::')
+    expect(reasonOf(alone, 'projection inventory-list')).toContain('no worker owns it')
+    expect(alone.parts.find(({ part }) => part === 'queue')).toMatchObject({ state: 'degraded' })
+    expect(alone.parts.find(({ part }) => part === 'log')).toEqual({ part: 'log', state: 'ok' })
 
-  const commands = await startWorker(site, 'commands', 'queries')
-  await startWorker(site, 'queue')
-  expect(
-    (await post(site, '/inventory', { sku: 'mug-1', name: 'Mug', priceCents: 100, quantity: 10 })).status,
-  ).toBe(201)
-  const unowned = await metrics(site)
-  expect(unowned.value('cqrs_log_head_position')).toBe(1)
-  expect(unowned.value('cqrs_projection_lag_events', 'projection="inventory-list"')).toBe(1)
-  expect(unowned.value('cqrs_projection_owned', 'projection="inventory-list"')).toBe(0)
-  await until('messages wait for the projection', async () => {
-    const { value } = await metrics(site)
-    return (
-      value('cqrs_queue_depth', 'queue="inventory-list"') === 1 &&
-      Number(value('cqrs_queue_oldest_message_age_seconds', 'queue="inventory-list"')) > 0.2 &&
-      Number(value('cqrs_projection_lag_seconds', 'projection="inventory-list"')) > 0.5
+    const commands = await startWorker(site, 'commands', 'queries')
+    await startWorker(site, 'queue')
+    expect(
+      (await post(site, '/inventory', { sku: 'mug-1', name: 'Mug', priceCents: 100, quantity: 10 })).status,
+    ).toBe(201)
+    const unowned = await metrics(site)
+    expect(unowned.value('cqrs_log_head_position')).toBe(1)
+    expect(unowned.value('cqrs_projection_lag_events', 'projection="inventory-list"')).toBe(1)
+    expect(unowned.value('cqrs_projection_owned', 'projection="inventory-list"')).toBe(0)
+    await until('messages wait for the projection', async () => {
+      const { value } = await metrics(site)
+      return (
+        value('cqrs_queue_depth', 'queue="inventory-list"') === 1 &&
+        Number(value('cqrs_queue_oldest_message_age_seconds', 'queue="inventory-list"')) > 0.2 &&
+        Number(value('cqrs_projection_lag_seconds', 'projection="inventory-list"')) > 0.5
+      )
+    })
+
+    const projections = await startWorker(site, 'projections')
+    const standby = await startWorker(site, 'commands')
+    await until('everything is ready', async () => (await ready(site)).status === 'ready', 30_000)
+    expect((await ready(site)).code).toBe(200)
+    for (let n = 0; n < 5; n += 1) await post(site, '/inventory/mug-1/sell', { quantity: n < 4 ? 1 : 100 })
+    await until('the projection has applied them', async () => {
+      const { value } = await metrics(site)
+      return value('cqrs_projection_position', 'projection="inventory-list"') === 5
+    })
+    const { text, value } = await metrics(site)
+    const by = `pid="${commands.pid}"`
+    expect(value('cqrs_commands_total', 'command="sell-item"', 'outcome="accepted"', by)).toBe(4)
+    expect(value('cqrs_commands_total', 'command="sell-item"', 'outcome="rejected"', by)).toBe(1)
+    expect(value('cqrs_events_appended_total', 'command="sell-item"')).toBe(4)
+    expect(value('cqrs_command_duration_seconds_count', 'command="sell-item"')).toBe(5)
+    expect(value('cqrs_append_conflicts_total', by)).toBe(0)
+    expect(value('cqrs_fan_out_total', 'projection="inventory-list"', 'outcome="sent"')).toBeGreaterThan(0)
+    expect(value('cqrs_projection_lag_events', 'projection="inventory-list"')).toBe(0)
+    expect(value('cqrs_projection_owned', 'projection="inventory-list"')).toBe(1)
+    expect(value('cqrs_apply_batch_events_sum', 'projection="inventory-list"', 'process="projections"')).toBe(
+      5,
     )
+    expect(value('cqrs_projection_advances_total', 'projection="inventory-list"')).toBeGreaterThan(0)
+    expect(value('cqrs_queue_deliveries_total', 'queue="inventory-list"', 'outcome="done"')).toBeGreaterThan(
+      0,
+    )
+    expect(value('cqrs_queue_enqueued_total', 'queue="inventory-list"')).toBeGreaterThan(0)
+    expect(value('cqrs_queue_oldest_message_age_seconds', 'queue="default"')).toBe(0)
+    expect(value('cqrs_queue_provider_up')).toBe(1)
+    expect(value('cqrs_worker_role', 'role="commands"', `pid="${standby.pid}"`)).toBe(0)
+    expect(value('cqrs_worker_role', 'role="commands"', by)).toBe(1)
+    expect(value('cqrs_disk_free_bytes')).toBeGreaterThan(0)
+    expect(value('process_resident_memory_bytes', by)).toBeGreaterThan(1_000_000)
+    expect(text.match(/^# TYPE cqrs_command_duration_seconds histogram$/gm)).toHaveLength(1)
+    expect(text.match(/^# TYPE process_cpu_seconds_total counter$/gm)).toHaveLength(1)
+
+    const shown = await runProgram(['workers'], tempFolder(), { ...site.env, III_URL: site.engine })
+    expect(shown.stdout).toMatch(new RegExp(`commands +standing by +${standby.pid} `))
+    expect(shown.stdout).toMatch(new RegExp(`projections +at work +${projections.pid} .*inventory-list`))
+
+    await projections.end('SIGKILL')
+    await post(site, '/inventory/mug-1/sell', { quantity: 1 })
+    const rebuild = await fetch(`${site.http}/ops/projections/inventory-list/rebuild`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${readFileSync(join(site.data, 'ops.token'), 'utf8').trim()}` },
+    })
+    expect(rebuild.status).toBe(200)
+    const building = ['projection="inventory-list"', 'generation="2"', 'state="building"']
+    expect((await metrics(site)).value('cqrs_generation_position', ...building)).toBe(0)
+    await until('the projection shows as nobody’s', async () => {
+      return reasonOf(await ready(site), 'projection inventory-list')?.includes('no worker owns it')
+    })
+    await commands.end('SIGKILL')
+    await until('the standby has taken over', async () => {
+      const { value: now } = await metrics(site)
+      return now('cqrs_worker_role', 'role="commands"', `pid="${standby.pid}"`) === 1
+    })
   })
 
-  const projections = await startWorker(site, 'projections')
-  const standby = await startWorker(site, 'commands')
-  await until('everything is ready', async () => (await ready(site)).status === 'ready', 30_000)
-  expect((await ready(site)).code).toBe(200)
-  for (let n = 0; n < 5; n += 1) await post(site, '/inventory/mug-1/sell', { quantity: n < 4 ? 1 : 100 })
-  await until('the projection has applied them', async () => {
-    const { value } = await metrics(site)
-    return value('cqrs_projection_position', 'projection="inventory-list"') === 5
+  test('metrics and processes ask for a token, health does not', async () => {
+    const site = await newSite()
+    await startPart(site, 'engine')
+    await startWorker(site, 'operator')
+    const refused = await fetch(`${site.http}/metrics`)
+    expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
+      401,
+      'Bearer realm="operators"',
+    ])
+    expect((await fetch(`${site.http}/health/live`)).headers.get('x-content-type-options')).toBe('nosniff')
   })
-  const { text, value } = await metrics(site)
-  const by = `pid="${commands.pid}"`
-  expect(value('cqrs_commands_total', 'command="sell-item"', 'outcome="accepted"', by)).toBe(4)
-  expect(value('cqrs_commands_total', 'command="sell-item"', 'outcome="rejected"', by)).toBe(1)
-  expect(value('cqrs_events_appended_total', 'command="sell-item"')).toBe(4)
-  expect(value('cqrs_command_duration_seconds_count', 'command="sell-item"')).toBe(5)
-  expect(value('cqrs_append_conflicts_total', by)).toBe(0)
-  expect(value('cqrs_fan_out_total', 'projection="inventory-list"', 'outcome="sent"')).toBeGreaterThan(0)
-  expect(value('cqrs_projection_lag_events', 'projection="inventory-list"')).toBe(0)
-  expect(value('cqrs_projection_owned', 'projection="inventory-list"')).toBe(1)
-  expect(value('cqrs_apply_batch_events_sum', 'projection="inventory-list"', 'process="projections"')).toBe(5)
-  expect(value('cqrs_projection_advances_total', 'projection="inventory-list"')).toBeGreaterThan(0)
-  expect(value('cqrs_queue_deliveries_total', 'queue="inventory-list"', 'outcome="done"')).toBeGreaterThan(0)
-  expect(value('cqrs_queue_enqueued_total', 'queue="inventory-list"')).toBeGreaterThan(0)
-  expect(value('cqrs_queue_oldest_message_age_seconds', 'queue="default"')).toBe(0)
-  expect(value('cqrs_queue_provider_up')).toBe(1)
-  expect(value('cqrs_worker_role', 'role="commands"', `pid="${standby.pid}"`)).toBe(0)
-  expect(value('cqrs_worker_role', 'role="commands"', by)).toBe(1)
-  expect(value('cqrs_disk_free_bytes')).toBeGreaterThan(0)
-  expect(value('process_resident_memory_bytes', by)).toBeGreaterThan(1_000_000)
-  expect(text.match(/^# TYPE cqrs_command_duration_seconds histogram$/gm)).toHaveLength(1)
-  expect(text.match(/^# TYPE process_cpu_seconds_total counter$/gm)).toHaveLength(1)
 
-  const shown = await runProgram(['workers'], tempFolder(), { ...site.env, III_URL: site.engine })
-  expect(shown.stdout).toMatch(new RegExp(`commands +standing by +${standby.pid} `))
-  expect(shown.stdout).toMatch(new RegExp(`projections +at work +${projections.pid} .*inventory-list`))
-
-  await projections.end('SIGKILL')
-  await post(site, '/inventory/mug-1/sell', { quantity: 1 })
-  const rebuild = await fetch(`${site.http}/ops/projections/inventory-list/rebuild`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${readFileSync(join(site.data, 'ops.token'), 'utf8').trim()}` },
+  test('a disk with too little room is no reason to take more', async () => {
+    const site = await newSite({ CQRS_OPS_MIN_FREE_BYTES: String(Number.MAX_SAFE_INTEGER) })
+    await startPart(site, 'engine')
+    await startWorker(site, 'operator')
+    expect(reasonOf(await ready(site), 'disk')).toContain('MiB are free, fewer than')
   })
-  expect(rebuild.status).toBe(200)
-  const building = ['projection="inventory-list"', 'generation="2"', 'state="building"']
-  expect((await metrics(site)).value('cqrs_generation_position', ...building)).toBe(0)
-  await until('the projection shows as nobody’s', async () => {
-    return reasonOf(await ready(site), 'projection inventory-list')?.includes('no worker owns it')
-  })
-  await commands.end('SIGKILL')
-  await until('the standby has taken over', async () => {
-    const { value: now } = await metrics(site)
-    return now('cqrs_worker_role', 'role="commands"', `pid="${standby.pid}"`) === 1
-  })
-})
-
-test('metrics and processes ask for a token, health does not', async () => {
-  const site = await newSite()
-  await startPart(site, 'engine')
-  await startWorker(site, 'operator')
-  const refused = await fetch(`${site.http}/metrics`)
-  expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="operators"'])
-  expect((await fetch(`${site.http}/health/live`)).headers.get('x-content-type-options')).toBe('nosniff')
-})
-
-test('a disk with too little room is no reason to take more', async () => {
-  const site = await newSite({ CQRS_OPS_MIN_FREE_BYTES: String(Number.MAX_SAFE_INTEGER) })
-  await startPart(site, 'engine')
-  await startWorker(site, 'operator')
-  expect(reasonOf(await ready(site), 'disk')).toContain('MiB are free, fewer than')
 })

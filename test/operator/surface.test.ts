@@ -4,11 +4,11 @@ import { TriggerAction } from 'iii-sdk'
 import { expect, test, vi } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { runProgram } from '../support/program.ts'
-import { newSite, type Site, startSystem } from '../support/system.ts'
+import { onEachEngine, type Site, startSystem } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
-vi.setConfig({ testTimeout: 90_000 })
+vi.setConfig({ testTimeout: 150_000 })
 
 /** The parts of answers that are looked into. */
 interface Body {
@@ -34,125 +34,6 @@ function operator(site: Site) {
     cli,
   }
 }
-
-test('an operator pauses, looks at, purges and resumes a queue, and it is recorded', async () => {
-  const site = await newSite()
-  const up = await startSystem(site)
-  const { get, post, cli } = operator(site)
-  const worker = connect(site.engine)
-  const ran: unknown[] = []
-  worker.registerFunction('test::job', async (payload: unknown) => void ran.push(payload))
-  expect(await post('/ops/queues/default/pause')).toMatchObject({ status: 200, body: { paused: true } })
-  for (let n = 1; n <= 3; n += 1) {
-    await worker.trigger({
-      function_id: 'test::job',
-      payload: { n },
-      action: TriggerAction.Enqueue({ queue: 'default' }),
-    })
-  }
-  expect((await get('/ops/queues/default')).body).toMatchObject({ queue: 'default', depth: 3, paused: true })
-  expect((await get('/ops/queues?limit=1')).body).toMatchObject({
-    queues: [{ queue: 'default' }],
-    next: 'default',
-  })
-  expect((await cli('queues', 'list')).stdout).toMatch(/default +paused +3 /)
-  const unconfirmed = await post('/ops/queues/default/purge', { confirm: 'other' })
-  expect(unconfirmed).toMatchObject({
-    status: 400,
-    body: { error: { message: expect.stringContaining('the 3 messages') } },
-  })
-  expect((await cli('queues', 'purge', 'default', '--confirm', 'default')).stdout).toBe(
-    '3 messages deleted.\n',
-  )
-  expect((await cli('queues', 'resume', 'default', '--json')).stdout).toContain('"paused": false')
-  await worker.trigger({
-    function_id: 'test::job',
-    payload: { n: 4 },
-    action: TriggerAction.Enqueue({ queue: 'default' }),
-  })
-  await until('the queue delivers again', () => ran.length > 0)
-  expect(ran).toMatchObject([{ n: 4 }])
-  expect(await get('/ops/queues/nothing')).toMatchObject({
-    status: 404,
-    body: { error: { code: 'CQRS_NOT_FOUND' } },
-  })
-
-  const { actions } = (await get('/ops/actions')).body
-  expect(actions.map(({ operation, outcome }) => `${operation} ${outcome}`)).toEqual([
-    'ops::queue-resume done',
-    'ops::queue-purge done',
-    'ops::queue-purge failed',
-    'ops::queue-pause done',
-  ])
-  expect(actions[1]).toMatchObject({
-    from: expect.stringMatching(/^cli on /),
-    result: { queue: 'default', purged: 3 },
-  })
-  expect(actions[3]).toMatchObject({
-    by: 'ada',
-    from: expect.stringMatching(/^http with /),
-    input: { queue: 'default' },
-  })
-  expect((await cli('actions')).stdout).toContain('ops::queue-purge')
-  await up.end('SIGTERM')
-})
-
-test('a log is exported over HTTP and by the program, byte by byte alike, and imported while the system is stopped', async () => {
-  const site = await newSite()
-  const up = await startSystem(site)
-  const { get, cli, token } = operator(site)
-  for (let n = 1; n <= 30; n += 1) {
-    const body = JSON.stringify({ sku: `mug-${n}`, name: 'M\u2028g', priceCents: 100, quantity: n })
-    await fetch(`${site.http}/inventory`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body,
-    })
-  }
-  expect((await get('/ops/events/7')).body).toMatchObject({ position: 7, data: { sku: 'mug-7' } })
-  expect((await get('/ops/events/31')).status).toBe(404)
-  expect((await get('/ops/events?types=no-such-type&limit=5')).body).toMatchObject({ events: [], next: 30 })
-
-  const file = join(tempFolder(), 'events.ndjson')
-  expect(await cli('events', 'export', file)).toMatchObject({
-    stdout: '',
-    stderr: `30 events exported to ${file}.\n`,
-  })
-  const exported = readFileSync(file, 'utf8')
-  const download = await fetch(`${site.http}/ops/events/export`, {
-    headers: { authorization: `Bearer ${token}` },
-  })
-  expect([
-    download.status,
-    download.headers.get('content-type'),
-    download.headers.get('cache-control'),
-  ]).toEqual([200, 'application/x-ndjson', 'no-store'])
-  expect(await download.text()).toBe(exported)
-  expect((await cli('events', 'export', '--from', '29', '-')).stdout.split('\n')).toHaveLength(5)
-  expect((await get('/ops/events/export?from=99')).status).toBe(400)
-  expect((await fetch(`${site.http}/ops/events/export`)).status).toBe(401)
-
-  const running = await cli('events', 'import', file)
-  expect(running).toMatchObject({ exitCode: 4, stderr: expect.stringContaining('Stop the system, import') })
-  await up.end('SIGTERM')
-
-  const other = await newSite()
-  const imported = await runProgram(['events', 'import', file], tempFolder(), other.env)
-  expect(imported.stdout).toBe('30 events imported; the log ends at 30 now.\n')
-  const again = await runProgram(['events', 'import', file], tempFolder(), other.env)
-  expect(again.stderr).toContain('If it was imported already there is nothing to do')
-  const missing = await runProgram(['events', 'import', '/nowhere'], tempFolder(), other.env)
-  expect(missing.stderr).toContain('CQRS_IMPORT_INVALID: /nowhere cannot be read')
-  const second = await startSystem(other)
-  const list = await fetch(`${other.http}/inventory/mug-30?after=30`)
-  expect(await list.json()).toMatchObject({ sku: 'mug-30', stock: 30 })
-  const { actions } = (await operator(other).get('/ops/actions')).body
-  expect(actions).toMatchObject([
-    { operation: 'events import', outcome: 'failed' },
-    { operation: 'events import', outcome: 'done', result: { imported: 30, head: 30 } },
-  ])
-  await second.end('SIGTERM')
-})
 
 /** Every command that prints something for a program, with an answer that is there on a fresh system. */
 const FOR_PROGRAMS = [
@@ -180,23 +61,154 @@ const FOR_PROGRAMS = [
   ['doctor', '--json'],
 ]
 
-test('what is printed for a program is JSON alone: one value, or one on each line', async () => {
-  const site = await newSite()
-  const up = await startSystem(site)
-  await fetch(`${site.http}/inventory`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ sku: 'mug', name: 'Mug', priceCents: 100, quantity: 1 }),
+onEachEngine((newSite) => {
+  test('an operator pauses, looks at, purges and resumes a queue, and it is recorded', async () => {
+    const site = await newSite()
+    const up = await startSystem(site)
+    const { get, post, cli } = operator(site)
+    const worker = connect(site.engine)
+    const ran: unknown[] = []
+    worker.registerFunction('test::job', async (payload: unknown) => void ran.push(payload))
+    expect(await post('/ops/queues/default/pause')).toMatchObject({ status: 200, body: { paused: true } })
+    for (let n = 1; n <= 3; n += 1) {
+      await worker.trigger({
+        function_id: 'test::job',
+        payload: { n },
+        action: TriggerAction.Enqueue({ queue: 'default' }),
+      })
+    }
+    expect((await get('/ops/queues/default')).body).toMatchObject({
+      queue: 'default',
+      depth: 3,
+      paused: true,
+    })
+    expect((await get('/ops/queues?limit=1')).body).toMatchObject({
+      queues: [{ queue: 'default' }],
+      next: 'default',
+    })
+    expect((await cli('queues', 'list')).stdout).toMatch(/default +paused +3 /)
+    const unconfirmed = await post('/ops/queues/default/purge', { confirm: 'other' })
+    expect(unconfirmed).toMatchObject({
+      status: 400,
+      body: { error: { message: expect.stringContaining('the 3 messages') } },
+    })
+    expect((await cli('queues', 'purge', 'default', '--confirm', 'default')).stdout).toBe(
+      '3 messages deleted.\n',
+    )
+    expect((await cli('queues', 'resume', 'default', '--json')).stdout).toContain('"paused": false')
+    await worker.trigger({
+      function_id: 'test::job',
+      payload: { n: 4 },
+      action: TriggerAction.Enqueue({ queue: 'default' }),
+    })
+    await until('the queue delivers again', () => ran.length > 0)
+    expect(ran).toMatchObject([{ n: 4 }])
+    expect(await get('/ops/queues/nothing')).toMatchObject({
+      status: 404,
+      body: { error: { code: 'CQRS_NOT_FOUND' } },
+    })
+
+    const { actions } = (await get('/ops/actions')).body
+    expect(actions.map(({ operation, outcome }) => `${operation} ${outcome}`)).toEqual([
+      'ops::queue-resume done',
+      'ops::queue-purge done',
+      'ops::queue-purge failed',
+      'ops::queue-pause done',
+    ])
+    expect(actions[1]).toMatchObject({
+      from: expect.stringMatching(/^cli on /),
+      result: { queue: 'default', purged: 3 },
+    })
+    expect(actions[3]).toMatchObject({
+      by: 'ada',
+      from: expect.stringMatching(/^http with /),
+      input: { queue: 'default' },
+    })
+    expect((await cli('actions')).stdout).toContain('ops::queue-purge')
+    await up.end('SIGTERM')
   })
-  const { cli } = operator(site)
-  for (const args of FOR_PROGRAMS) {
-    const { stdout, stderr } = await cli(...args)
-    expect(
-      isJson(stdout) || stdout.trimEnd().split('\n').every(isJson),
-      `${args.join(' ')}: ${stdout}${stderr}`,
-    ).toBe(true)
-  }
-  await up.end('SIGTERM')
+
+  test('a log is exported over HTTP and by the program, byte by byte alike, and imported while the system is stopped', async () => {
+    const site = await newSite()
+    const up = await startSystem(site)
+    const { get, cli, token } = operator(site)
+    for (let n = 1; n <= 30; n += 1) {
+      const body = JSON.stringify({ sku: `mug-${n}`, name: 'M\u2028g', priceCents: 100, quantity: n })
+      await fetch(`${site.http}/inventory`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body,
+      })
+    }
+    const stored = await connect(site.engine).trigger({
+      function_id: 'ops::event',
+      payload: { position: 7 },
+      metadata: { token, answer: 'text' },
+    })
+    expect(stored).toMatch(/^{"position":7,"id":".*"data":{"sku":"mug-7","name":"M\u2028g",/)
+    expect((await get('/ops/events/7')).body).toMatchObject({ position: 7, data: { sku: 'mug-7' } })
+    expect((await get('/ops/events/31')).status).toBe(404)
+    expect((await get('/ops/events?types=no-such-type&limit=5')).body).toMatchObject({ events: [], next: 30 })
+
+    const file = join(tempFolder(), 'events.ndjson')
+    expect(await cli('events', 'export', file)).toMatchObject({
+      stdout: '',
+      stderr: `30 events exported to ${file}.\n`,
+    })
+    const exported = readFileSync(file, 'utf8')
+    const download = await fetch(`${site.http}/ops/events/export`, {
+      headers: { authorization: `Bearer ${token}` },
+    })
+    expect([
+      download.status,
+      download.headers.get('content-type'),
+      download.headers.get('cache-control'),
+    ]).toEqual([200, 'application/x-ndjson', 'no-store'])
+    expect(await download.text()).toBe(exported)
+    expect((await cli('events', 'export', '--from', '29', '-')).stdout.split('\n')).toHaveLength(5)
+    expect((await get('/ops/events/export?from=99')).status).toBe(400)
+    expect((await fetch(`${site.http}/ops/events/export`)).status).toBe(401)
+
+    const running = await cli('events', 'import', file)
+    expect(running).toMatchObject({ exitCode: 4, stderr: expect.stringContaining('Stop the system, import') })
+    await up.end('SIGTERM')
+
+    const other = await newSite()
+    const imported = await runProgram(['events', 'import', file], tempFolder(), other.env)
+    expect(imported.stdout).toBe('30 events imported; the log ends at 30 now.\n')
+    const again = await runProgram(['events', 'import', file], tempFolder(), other.env)
+    expect(again.stderr).toContain('If it was imported already there is nothing to do')
+    const missing = await runProgram(['events', 'import', '/nowhere'], tempFolder(), other.env)
+    expect(missing.stderr).toContain('CQRS_IMPORT_INVALID: /nowhere cannot be read')
+    const second = await startSystem(other)
+    const list = await fetch(`${other.http}/inventory/mug-30?after=30`)
+    expect(await list.json()).toMatchObject({ sku: 'mug-30', stock: 30 })
+    const { actions } = (await operator(other).get('/ops/actions')).body
+    expect(actions).toMatchObject([
+      { operation: 'events import', outcome: 'failed' },
+      { operation: 'events import', outcome: 'done', result: { imported: 30, head: 30 } },
+    ])
+    await second.end('SIGTERM')
+  })
+
+  test('what is printed for a program is JSON alone: one value, or one on each line', async () => {
+    const site = await newSite()
+    const up = await startSystem(site)
+    await fetch(`${site.http}/inventory`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ sku: 'mug', name: 'Mug', priceCents: 100, quantity: 1 }),
+    })
+    const { cli } = operator(site)
+    for (const args of FOR_PROGRAMS) {
+      const { stdout, stderr } = await cli(...args)
+      expect(
+        isJson(stdout) || stdout.trimEnd().split('\n').every(isJson),
+        `${args.join(' ')}: ${stdout}${stderr}`,
+      ).toBe(true)
+    }
+    await up.end('SIGTERM')
+  })
 })
 
 function isJson(text: string): boolean {

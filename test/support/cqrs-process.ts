@@ -24,11 +24,22 @@ export interface Lifetime {
   onFinished(end: () => Promise<void>): void
 }
 
-const OF_ONE_TEST: Lifetime = { onFailed: onTestFailed, onFinished: onTestFinished }
+export const OF_ONE_TEST: Lifetime = { onFailed: onTestFailed, onFinished: onTestFinished }
+
+/** Starts a program with its output piped. */
+export type Spawn = (args: readonly string[], env: Readonly<Record<string, string>>) => ChildProcess
+
+// The channel makes it end by itself should this process be killed.
+const spawnCqrs: Spawn = (args, env) =>
+  spawn(process.execPath, [CLI, ...args], {
+    cwd: ROOT,
+    env: { ...withoutSettings(process.env), ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
 
 /**
  * The program `cqrs` as a real process, for one test: its output is kept and shown if the test fails, and
- * it is killed with all its children when the test ends.
+ * it is killed with all its children when the test ends. Another program can take its place.
  */
 export class CqrsProcess {
   readonly name: string
@@ -44,14 +55,10 @@ export class CqrsProcess {
     args: readonly string[],
     env: Readonly<Record<string, string>>,
     lifetime: Lifetime = OF_ONE_TEST,
+    spawnProgram: Spawn = spawnCqrs,
   ) {
     this.name = args.join(' ')
-    // The channel makes it end by itself should this process be killed.
-    this.#child = spawn(process.execPath, [CLI, ...args], {
-      cwd: ROOT,
-      env: { ...withoutSettings(process.env), ...env },
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    })
+    this.#child = spawnProgram(args, env)
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => this.#heard(text))
     }

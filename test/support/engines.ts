@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { startEngine } from '../../src/engine/engine.ts'
 import { RawWorker } from './raw-worker.ts'
+import { NO_REAL_ENGINE, REAL_ENGINE } from './real-engine.ts'
 import { until } from './until.ts'
 
 /** How long an HTTP request may take on the engines of the tests, in ms. */
@@ -25,15 +26,13 @@ export interface EngineKind {
   start(): Promise<EngineUnderTest>
 }
 
-const program = process.env.III_ENGINE_BIN
-
 /** The engines that behave alike: ours, and the real one where `III_ENGINE_BIN` names its program. */
 export const ENGINE_KINDS: readonly EngineKind[] = [
   { name: 'the embedded engine', missing: undefined, start: startEmbedded },
   {
     name: 'the real engine',
-    missing: program === undefined ? 'III_ENGINE_BIN does not name the program of an iii engine' : undefined,
-    start: () => startReal(program ?? ''),
+    missing: REAL_ENGINE === undefined ? NO_REAL_ENGINE : undefined,
+    start: () => startReal(REAL_ENGINE ?? ''),
   },
 ]
 

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
+import { describe, test } from 'vitest'
 import { freePort } from '../../src/supervisor/ports.ts'
 import { CqrsProcess } from './cqrs-process.ts'
 import { childrenOf } from './process-tree.ts'
+import { NO_REAL_ENGINE, REAL_ENGINE, startRealEngine } from './real-engine.ts'
 import { tempFolder } from './temp-folder.ts'
 import { until } from './until.ts'
 
@@ -17,6 +19,19 @@ export interface Site {
   readonly engine: string
   /** The settings of all its processes. */
   readonly env: Readonly<Record<string, string>>
+  /** Which engine it runs on. */
+  readonly on: 'embedded' | 'real'
+}
+
+/** Describes what holds for a system whichever engine it runs on; its sites are made by what it is given. */
+export function onEachEngine(
+  describeOn: (newSiteOn: (settings?: Site['env']) => Promise<Site>) => void,
+): void {
+  describe('on the embedded engine', () => describeOn((settings) => newSite(settings)))
+  if (REAL_ENGINE === undefined) {
+    describe.skip('on the real engine', () => test(`skipped: ${NO_REAL_ENGINE}`, () => {}))
+  } else
+    describe('on the real engine', () => describeOn((settings) => newSite(settings, tempFolder(), 'real')))
 }
 
 /**
@@ -24,10 +39,12 @@ export interface Site {
  *
  * @param settings environment variables besides folder and ports
  * @param folder where its data folder is made; one of the test's own if left out
+ * @param on the engine that it runs on; a real one has to be there
  */
 export async function newSite(
   settings: Readonly<Record<string, string>> = {},
   folder: string = tempFolder(),
+  on: Site['on'] = 'embedded',
 ): Promise<Site> {
   const data = join(folder, 'data')
   const enginePort = await freePort('127.0.0.1')
@@ -36,6 +53,7 @@ export async function newSite(
     data,
     http: `http://127.0.0.1:${httpPort}`,
     engine: `ws://127.0.0.1:${enginePort}`,
+    on,
     env: {
       CQRS_DATA: data,
       III_PORT: String(enginePort),
@@ -46,9 +64,11 @@ export async function newSite(
   }
 }
 
-/** Starts the whole system under its supervisor; resolves when it says that it is up. */
+/** Starts the whole system under its supervisor, after the real engine if it runs on one; resolves when it says that it is up. */
 export async function startSystem(site: Site): Promise<CqrsProcess> {
-  const up = new CqrsProcess(['up'], site.env)
+  const isReal = site.on === 'real'
+  if (isReal) await startRealEngine(site)
+  const up = new CqrsProcess(['up'], { ...site.env, ...(isReal && { III_URL: site.engine }) })
   await up.ready
   return up
 }
@@ -63,6 +83,7 @@ export async function startPart(
   part: Part,
   env: Readonly<Record<string, string>> = {},
 ): Promise<CqrsProcess> {
+  if (part === 'engine' && site.on === 'real') return startRealEngine(site, env)
   const worker =
     part === 'engine'
       ? new CqrsProcess(['engine'], { ...site.env, ...env })
