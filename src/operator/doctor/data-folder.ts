@@ -69,7 +69,10 @@ async function checkStore(path: string, name: string): Promise<Check> {
     if (mode & 0o077) return warn(name, `${found}, readable by others`, `chmod 600 ${path}`)
     return ok(name, found)
   } catch (error) {
-    return fail(name, (error as Error).message, 'See docs/errors.md, CQRS_STORE_CORRUPT; restore a backup.')
+    const advice = name.startsWith('views/')
+      ? 'Stop the system and move it away: it is built anew from the log, but a reactor sends its effects again.'
+      : 'Restore a backup.'
+    return fail(name, (error as Error).message, `${advice} See docs/errors.md, CQRS_STORE_CORRUPT.`)
   } finally {
     db?.close()
   }
