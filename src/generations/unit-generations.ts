@@ -27,6 +27,9 @@ export interface UnitGenerationsOptions {
   readonly log: Logger
 }
 
+/** How long a generation that could not be moved is left alone, in milliseconds. */
+const REST_MS = 1_000
+
 /** A generation of the unit that this process keeps up to date. */
 interface Member {
   readonly generation: number
@@ -56,8 +59,10 @@ export class UnitGenerations implements Followed {
   /** As it was last read; what it says of who is followed holds from the next {@link reconcile} on. */
   #state: ProjectionControl | undefined
   #reconciled: ProjectionControl | undefined
-  /** Generations that do not serve and could not be moved when that was tried last. */
-  readonly #failing = new Set<number>()
+  /** Generations that do not serve and could not be moved when that was tried last: when it is tried again. */
+  readonly #failing = new Map<number, number>()
+  /** Those that could not be opened. */
+  readonly #unopened = new Set<number>()
 
   constructor(options: UnitGenerationsOptions) {
     this.#options = options
@@ -74,6 +79,7 @@ export class UnitGenerations implements Followed {
     this.view.pause(state.paused)
     await this.#activate(state, active)
     this.#state = state
+    this.#unopened.clear()
     for (const generation of state.generations) await this.#keep(generation, active)
     for (const member of [...this.#members.values()]) {
       if (
@@ -91,8 +97,10 @@ export class UnitGenerations implements Followed {
 
   /** Whether {@link reconcile} has something to do. */
   async isStale(): Promise<boolean> {
-    const { unit, control } = this.#options
-    return this.#builds.isUnnoted || (await control.projection(unit.projection.name)) !== this.#reconciled
+    const { unit, control, now } = this.#options
+    if (this.#builds.isUnnoted) return true
+    if ([...this.#unopened].some((generation) => (this.#failing.get(generation) ?? 0) <= now())) return true
+    return (await control.projection(unit.projection.name)) !== this.#reconciled
   }
 
   async position(): Promise<Position> {
@@ -257,7 +265,9 @@ export class UnitGenerations implements Followed {
     const member = await this.#aside(generation.generation, async () => this.#enter(place))
     const owing = this.#members.get((active as Generation).generation)?.store
     if (member && owing) member.givenUp = await this.#givenUp(owing)
-    if (!member && generation.parts[partition.index]?.leading) await this.#fallBehind(generation)
+    if (member) return
+    this.#unopened.add(generation.generation)
+    if (generation.parts[partition.index]?.leading) await this.#fallBehind(generation)
   }
 
   /** Whether a generation, besides the active one, moves with it in this process. */
@@ -304,19 +314,23 @@ export class UnitGenerations implements Followed {
   }
 
   /**
-   * Does something with a generation that does not serve. That it fails is said once, until it succeeds.
+   * Does something with a generation that does not serve. That it fails is said once, until it succeeds, and what has failed is
+   * left alone for a while, so that it takes little from what serves.
    *
    * @returns undefined if it failed
    */
   async #aside<Result>(generation: number, act: () => Promise<Result>): Promise<Result | undefined> {
+    const { now, log } = this.#options
+    const againAt = this.#failing.get(generation)
+    if (againAt !== undefined && now() < againAt) return undefined
     try {
       const result = await act()
       this.#failing.delete(generation)
       return result
     } catch (error) {
       const message = 'A generation that does not serve could not be brought up to date; what serves goes on'
-      if (!this.#failing.has(generation)) this.#options.log.error({ err: error, generation }, message)
-      this.#failing.add(generation)
+      if (againAt === undefined) log.error({ err: error, generation }, message)
+      this.#failing.set(generation, now() + REST_MS)
       return undefined
     }
   }

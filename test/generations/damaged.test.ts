@@ -69,6 +69,25 @@ test('a rollback to a damaged generation waits, and what serves goes on', async 
   expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
 })
 
+test.for(['opened', 'moved'] as const)(
+  'a generation that could not be %s once goes on a little later',
+  { timeout: 20_000 },
+  async (what) => {
+    const { move, next, path, clock } = await rebuilt('it serves')
+    const worker = await next()
+    if (what === 'moved') await worker.settle()
+    const lock = new DatabaseSync(path(1))
+    lock.exec('BEGIN IMMEDIATE')
+    await move('bob', -1)
+    await worker.settle()
+    lock.close()
+    expect([await worker.position(), await worker.send()]).toEqual([4, ['balances:4:1']])
+    clock.now += 1_000
+    await worker.settle()
+    expect(await worker.read('bob', 1)).toMatchObject({ balance: -2 })
+  },
+)
+
 test('a damaged generation that leads falls behind, and what serves goes on', async () => {
   const { move, next, path } = await rebuilt('it leads')
   damage(path(2))
