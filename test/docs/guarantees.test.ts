@@ -31,6 +31,15 @@ test.each(pages)('every block that $path takes from a file stands there, letter 
   for (const [, file, block] of blocks) expect(read(String(file))).toContain(block)
 })
 
+test('the pieces of the guide are the whole of its app', () => {
+  const pieces = [...read('docs/write-your-own.md').matchAll(/^```ts\n([\s\S]*?)\n```$/gm)].map(
+    ([, piece]) => piece,
+  )
+  const guide = new Set(pieces.join('\n').split('\n'))
+  const lines = read('test/docs/example-app.ts').split('\n')
+  expect(lines.filter((line) => !/^\s*(?:\/?\*|\/\/|$)/.test(line) && !guide.has(line))).toEqual([])
+})
+
 test.each(QUOTING)('all TypeScript in %s is taken from a file', (path) => {
   const text = read(path)
   const all = text.match(/^```ts$/gm)?.length ?? 0
