@@ -90,7 +90,7 @@ test('a file of another app is refused unless that is meant', async () => {
   const file = await exported((await filled(4)).log)
   const { path } = open()
   await expect(importFile(path, file, 'inventory')).rejects.toThrow(
-    'events of the app counter, and this is inventory',
+    'events of the app counter, and this is inventory. Set CQRS_APP to the module of counter',
   )
   expect(await importEvents({ path, bytes: createReadStream(file), app: undefined })).toMatchObject({
     imported: 4,

@@ -71,7 +71,8 @@ function assertContinues(
 ): void {
   if (app !== undefined && file.app !== app) {
     throw refused(
-      `The file holds events of the app ${file.app}, and this is ${app}. If that is right, say --other-app.`,
+      `The file holds events of the app ${file.app}, and this is ${app}. Set CQRS_APP to the module of ${file.app}; ` +
+        `if its events really belong into this one, say --other-app.`,
     )
   }
   if (file.from === head + 1) return
