@@ -208,5 +208,9 @@ async function positionAt({ log }: System, until: Position | string): Promise<Po
     else after = middle
   }
   if (before > 0) return before
-  throw new CqrsError('CQRS_VALIDATION', `until: no event was stored by ${time}.`)
+  const [first] = (await log.readFrom(0, { limit: 1 })).events
+  const hint = first
+    ? `The first one is of ${first.recordedAt}; name a later time, or a position.`
+    : 'The log is empty.'
+  throw new CqrsError('CQRS_VALIDATION', `until: no event was stored by ${time}. ${hint}`)
 }

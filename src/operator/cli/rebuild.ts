@@ -34,7 +34,7 @@ Ctrl-C ends the watching, not the rebuild: "cqrs projections cancel" does that. 
 Examples:
   cqrs rebuild inventory-list
   cqrs rebuild inventory-list --require-parity --detach
-  cqrs rebuild inventory-list --until 2026-01-31T12:00:00Z
+  cqrs rebuild inventory-list --until 2026-01-31T12:00:00Z   (or a position: --until 1)
   cqrs view get inventory-list mug-1 --generation 3`,
     )
     .action(async (projection: string, options: RebuildOptions) => {
