@@ -40,14 +40,14 @@ test('the runbook of a full disk leads out of it, without a restart', async (con
   const doctor = await cqrs('doctor')
   expect(doctor.exitCode).toBe(1)
   expect(doctor.stdout).toMatch(/FAIL +disk/)
-  expect(doctor.stdout).toMatch(/views\/inventory-list\.1\.db .*MiB/)
+  expect(doctor.stdout).toMatch(/views\/inventory-list\.1\.db .*[KM]iB/)
   // What an operator does is recorded first, and there is no room for it.
   expect(await cqrs('prune')).toMatchObject({
     exitCode: 1,
     stderr: expect.stringContaining('CQRS_STORE_FULL'),
   })
   truncateSync(ballast, 48 * MIB)
-  const prune = { exitCode: 0, stdout: 'Removing inventory-list 1.\n', stderr: '' }
+  const prune = { exitCode: 0, stdout: 'Removing inventory-list generation 1.\n', stderr: '' }
   expect(await cqrs('prune')).toEqual(prune)
   await until('the files are gone', () => !existsSync(viewPath(site.data, 'inventory-list')))
   expect((await add('after')).status).toBeLessThan(300)

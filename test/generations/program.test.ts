@@ -88,7 +88,7 @@ test('an operator rebuilds, looks back, verifies, goes back and tidies up', asyn
   expect(back.stdout).toMatch(/generation 1 serves now\.\n$/)
   expect((await states())[1]).toBe('active')
   expect((await request(`${http}/inventory/seeded-3`)).status).toBe(200)
-  expect((await cqrs('prune')).stdout).toMatch(/Removing inventory-list 2/)
+  expect((await cqrs('prune')).stdout).toMatch(/Removing inventory-list generation 2/)
   await becomes(2, undefined)
   expect((await cqrs('rollback', 'inventory-list')).stderr).toMatch(/has no previous generation/)
 

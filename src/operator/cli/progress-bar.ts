@@ -13,8 +13,8 @@ export function bar(part: number, whole: number): string {
 export function progressLine(name: string, one: GenerationDetails): string {
   const { generation, state, phase, position, target, eventsPerSecond, secondsLeft, error } = one
   const doing = state === 'building' ? phase : state
-  // Until a worker has looked at the log nobody knows how far it is to go.
-  const far = state === 'building' && target === 0 ? '' : `, ${count(position)} of ${count(target)}`
+  // Until a worker has looked at the log nobody knows how far it is to go; what a rollback brings back never had to.
+  const far = target === 0 ? '' : `, ${count(position)} of ${count(target)}`
   const speed = eventsPerSecond > 0 ? `, ${count(Math.round(eventsPerSecond))} events/s` : ''
   const left = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`
   const trouble = error === null ? '' : `: ${error}`
@@ -28,9 +28,9 @@ export function duration(seconds: number): string {
   return `${Math.floor(seconds / 3_600)} h ${Math.floor((seconds % 3_600) / 60)} min`
 }
 
-/** 1536 as `1.5 KB`. */
+/** 1536 as `1.5 KiB`. */
 export function bytes(value: number): string {
-  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   let [amount, unit] = [value, 0]
   while (amount >= 1_024 && unit < units.length - 1) [amount, unit] = [amount / 1_024, unit + 1]
   return `${unit === 0 ? amount : amount.toFixed(1)} ${units[unit]}`

@@ -68,7 +68,9 @@ export function projectionsCommand(context: CliContext): Command {
 Examples:
   cqrs projections
   cqrs projections show inventory-list
-  cqrs projections pause inventory-alert`,
+  cqrs projections pause inventory-alert
+  cqrs projections resume inventory-alert
+  cqrs projections cancel inventory-list`,
     )
 }
 
@@ -153,7 +155,7 @@ export function pruneCommand(context: CliContext): Command {
 
 function pruned({ generations }: GenerationsChanged): string {
   if (generations.length === 0) return 'Nothing to remove.'
-  return `Removing ${generations.map(({ projection, generation }) => `${projection} ${generation}`).join(', ')}.`
+  return `Removing ${generations.map(({ projection, generation }) => `${projection} generation ${generation}`).join(', ')}.`
 }
 
 function print(context: CliContext, list: ProjectionsList, json: boolean | undefined): void {

@@ -29,7 +29,8 @@ State of a projection:
   live      it has everything
   behind    it is catching up
   paused    an operator stopped it: "cqrs projections resume" lets it go on
-  frozen    what serves is of another version of the code; a rebuild takes its place
+  frozen    what serves is of another version of the code; a rebuild takes its place (after a rollback, when you say
+            "cqrs rebuild")
   parked    events failed: "cqrs dlq list" shows them
   waits     a worker whose code splits it otherwise works on it, until it is stopped; its process id is shown
   no owner  no worker has its function, so nothing moves it

@@ -30,7 +30,7 @@ const COLUMNS: readonly Column<Row>[] = [
   {
     title: 'MEMORY',
     align: 'right',
-    cell: ({ memoryBytes }) => `${count(Math.round(memoryBytes / 1_048_576))} MB`,
+    cell: ({ memoryBytes }) => `${count(Math.round(memoryBytes / 1_048_576))} MiB`,
   },
   { title: 'OWNS', cell: ({ owns }) => cut(owns.join(', '), 80) },
 ]

@@ -55,6 +55,12 @@ async function checkSpace(folder: string): Promise<Check> {
   return ok('disk', found)
 }
 
+/** 28672 as `28 KiB`, and what is larger in MiB: most stores are small. */
+function sizeOf(bytes: number): string {
+  const mib = 1024 ** 2
+  return bytes < mib ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / mib).toFixed(1)} MiB`
+}
+
 async function checkStore(path: string, name: string): Promise<Check> {
   let db: DatabaseSync | undefined
   try {
@@ -62,7 +68,7 @@ async function checkStore(path: string, name: string): Promise<Check> {
     const pragma = (key: string) => Object.values(db?.prepare(`PRAGMA ${key}`).get() ?? {})[0]
     const journal = String(pragma('journal_mode'))
     const { size, mode } = await stat(path)
-    const found = `schema ${pragma('user_version')}, ${journal}, ${(size / 1024 ** 2).toFixed(1)} MiB`
+    const found = `schema ${pragma('user_version')}, ${journal}, ${sizeOf(size)}`
     if (journal !== 'wal') {
       return warn(name, found, 'It is not in WAL mode; the next start of its worker switches it back.')
     }
