@@ -14,12 +14,12 @@ import { parseInput } from '../kernel/input.ts'
 import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import {
+  bodyIssue,
   directInput,
   failed,
   failure,
   type HttpRequest,
   type HttpResponse,
-  hasUndeclaredBody,
   invalidInput,
   isHttpRequest,
   rejected,
@@ -158,11 +158,8 @@ async function overHttp(
   if (!parsedKey.ok) {
     return invalidInput(parsedKey.issues.map(({ problem }) => ({ field: 'Idempotency-Key', problem })))
   }
-  if (hasUndeclaredBody(request)) {
-    return invalidInput([
-      { field: 'Content-Type', problem: 'must be application/json for the body to be read' },
-    ])
-  }
+  const issue = bodyIssue(request)
+  if (issue) return invalidInput([issue])
   const merged = requestInput(request.body, request.path_params)
   if (!merged.ok) return invalidInput(merged.issues)
   try {

@@ -22,6 +22,8 @@ export interface HttpResponse {
 /** Seconds that a client is asked to wait when something is down or behind, if the error does not say. */
 const RETRY_AFTER_SECONDS = 1
 
+const NO_OBJECT: InputIssue = { field: '(input)', problem: 'must be a JSON object' }
+
 /** Whether a function was called by an HTTP request rather than by another worker. */
 export function isHttpRequest(payload: unknown): payload is HttpRequest {
   if (typeof payload !== 'object' || payload === null) return false
@@ -53,12 +55,16 @@ export function invalidInput(issues: readonly InputIssue[]): HttpResponse {
 }
 
 /**
- * Whether the engine has dropped the body of a request because it is not declared as JSON. Without a word
- * about that the caller would be told that every field is missing.
+ * What is wrong with a body that was sent and of which the engine hands over nothing: it is not declared as JSON, or,
+ * as the real engine has it, it is none. Without a word about that the caller would be told that every field is
+ * missing, or, where none is needed, would be obeyed as if nothing had been said.
  */
-export function hasUndeclaredBody({ body, headers }: HttpRequest): boolean {
+export function bodyIssue({ body, headers }: HttpRequest): InputIssue | undefined {
   const isSent = Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined
-  return body === null && isSent && !headers['content-type']?.includes('application/json')
+  if (body !== null || !isSent) return undefined
+  return headers['content-type']?.includes('application/json')
+    ? NO_OBJECT
+    : { field: 'Content-Type', problem: 'must be application/json for the body to be read' }
 }
 
 /** 404 or 409, with the reason. */
@@ -89,7 +95,7 @@ export function requestInput(
 ): { ok: true; input: unknown } | { ok: false; issues: InputIssue[] } {
   const given = fields ?? {}
   if (typeof given !== 'object' || Array.isArray(given)) {
-    return { ok: false, issues: [{ field: '(input)', problem: 'must be a JSON object' }] }
+    return { ok: false, issues: [NO_OBJECT] }
   }
   const params: Record<string, string> = {}
   const issues: InputIssue[] = []

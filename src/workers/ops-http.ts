@@ -1,10 +1,10 @@
 import type { HttpRoute } from '../kernel/http-route.ts'
 import type { Operation, Operator } from '../operator/operations.ts'
 import {
+  bodyIssue,
   failed,
   type HttpRequest,
   type HttpResponse,
-  hasUndeclaredBody,
   invalidInput,
   requestInput,
   success,
@@ -51,11 +51,8 @@ export async function overHttp(
   perform: (input: unknown) => Promise<unknown>,
 ): Promise<HttpResponse> {
   return secured(async () => {
-    if (hasUndeclaredBody(request)) {
-      return invalidInput([
-        { field: 'Content-Type', problem: 'must be application/json for the body to be read' },
-      ])
-    }
+    const issue = bodyIssue(request)
+    if (issue) return invalidInput([issue])
     const merged = requestInput(method === 'GET' ? request.query_params : request.body, request.path_params)
     if (!merged.ok) return invalidInput(merged.issues)
     return success(await perform(merged.input))

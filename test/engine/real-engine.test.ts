@@ -9,7 +9,7 @@ import { hammer } from '../support/hammer.ts'
 import { settledMore, startLoad } from '../support/load.ts'
 import { runProgram } from '../support/program.ts'
 import { testSeed } from '../support/random.ts'
-import { RawWorker } from '../support/raw-worker.ts'
+import { type Frame, RawWorker } from '../support/raw-worker.ts'
 import { NO_REAL_ENGINE, REAL_ENGINE, startRealEngine } from '../support/real-engine.ts'
 import { TAKE_RECEIPT } from '../support/receipts-app.ts'
 import { seedInventory } from '../support/seed-inventory.ts'
@@ -73,6 +73,7 @@ function onTheRealEngine(): void {
   test('with telemetry on it keeps one trace from the request over the projections to the effect', async () => {
     const site = await newSiteOnReal({ CQRS_TELEMETRY: 'true' })
     await startParts(site)
+    const alerts = await subscriber(await RawWorker.connect(site.engine))
     const traceId = await sellOut(site)
     const asker = await RawWorker.connect(site.engine)
     const spans = async (): Promise<readonly Span[]> => {
@@ -99,6 +100,8 @@ function onTheRealEngine(): void {
       'POST /inventory/:sku/sell',
     )
     expect(found.find(({ name }) => name === 'apply inventory-list')?.parent_span_id).toBe(command?.span_id)
+    await eventually(() => alerts().length > 0)
+    expect(String(alerts()[0]?.traceparent)).not.toContain(traceId)
   })
 
   test('with telemetry off whoever an effect calls gets the trace of its request, and subscribers of a topic do not', async () => {
@@ -107,14 +110,31 @@ function onTheRealEngine(): void {
     await startParts(site)
     const taker = await RawWorker.connect(site.engine)
     await taker.offer(TAKE_RECEIPT, () => null)
-    await taker.offer('test::alert', () => null)
-    const trigger = { id: 't', trigger_type: 'subscribe', function_id: 'test::alert' }
-    taker.send({ type: 'registertrigger', ...trigger, config: { topic: LOW_STOCK_TOPIC } })
-    const calls = (id: string) => taker.frames.filter(({ function_id }) => function_id === id)
+    const receipts = () => taker.frames.filter(({ function_id }) => function_id === TAKE_RECEIPT)
+    const alerts = await subscriber(taker)
     const traceId = await sellOut(site)
-    await eventually(() => calls(TAKE_RECEIPT).length > 0 && calls('test::alert').length > 0)
-    expect(calls(TAKE_RECEIPT)[0]?.traceparent).toContain(traceId)
-    expect(calls('test::alert')[0]?.traceparent).not.toBeDefined()
+    await eventually(() => receipts().length > 0 && alerts().length > 0)
+    expect(receipts()[0]?.traceparent).toContain(traceId)
+    expect(String(alerts()[0]?.traceparent)).not.toContain(traceId)
+  })
+
+  test('a body that is no JSON changes nothing, though the engine takes it for none', async () => {
+    const site = await newSiteOnReal()
+    await startParts(site, { without: ['queries', 'queue'] })
+    await startPart(site, 'operator')
+    const token = readFileSync(join(site.data, 'ops.token'), 'utf8').trim()
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
+    await post(site, '/inventory', { sku: 'mug', name: 'Mug', priceCents: 100, quantity: 9 })
+    const bodies = ['{"until":1', `{"a":${'['.repeat(127)}${']'.repeat(127)}}`, '{"a":"\\ud800"}']
+    for (const path of ['/inventory/mug/discontinue', '/ops/projections/inventory-list/rebuild']) {
+      for (const body of bodies) {
+        const response = await fetch(site.http + path, { method: 'POST', headers, body })
+        expect([path, body, response.status]).toEqual([path, body, 400])
+        expect(await response.json()).toMatchObject({
+          error: { code: 'CQRS_VALIDATION', message: '(input): must be a JSON object' },
+        })
+      }
+    }
   })
 
   test('a number with 16 digits may be changed before a command sees it, and is not changed by an export', async () => {
@@ -160,6 +180,14 @@ async function post(
     body: JSON.stringify(body),
   })
   expect(response.status).toBeLessThan(300)
+}
+
+/** Lets a worker take alerts. @returns the frames of the calls */
+async function subscriber(worker: RawWorker): Promise<() => readonly Frame[]> {
+  await worker.offer('test::alert', () => null)
+  const trigger = { id: 't', trigger_type: 'subscribe', function_id: 'test::alert' }
+  worker.send({ type: 'registertrigger', ...trigger, config: { topic: LOW_STOCK_TOPIC } })
+  return () => worker.frames.filter(({ function_id }) => function_id === 'test::alert')
 }
 
 /** Sells so much of an item that an alert goes out. @returns the id of the trace of the sale */

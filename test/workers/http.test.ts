@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import { conflict, notFound } from '../../src/kernel/rejection.ts'
 import {
+  bodyIssue,
   directInput,
   failed,
   invalidInput,
@@ -42,6 +43,17 @@ test('a parameter that stands in the body as well must say the same', () => {
 
 test.each([[[1, 2]], ['text'], [7]])('a body that is no object (%j) is refused', (body) => {
   expect(requestInput(body, {})).toMatchObject({ ok: false, issues: [{ field: '(input)' }] })
+})
+
+test('a body that was sent and of which the engine hands over nothing is not taken for none', () => {
+  const issue = (headers: Record<string, string>) => bodyIssue({ ...request, headers })?.field
+  const json = { 'content-type': 'application/json; charset=utf-8' }
+  expect(issue({})).toBe(undefined)
+  expect(issue({ ...json, 'content-length': '0' })).toBe(undefined)
+  expect(issue({ ...json, 'content-length': '3' })).toBe('(input)')
+  expect(issue({ ...json, 'transfer-encoding': 'chunked' })).toBe('(input)')
+  expect(issue({ 'content-length': '3' })).toBe('Content-Type')
+  expect(bodyIssue({ ...request, headers: { 'content-length': '2' }, body: {} })).toBe(undefined)
 })
 
 test('a parameter that is not valid percent-encoding is refused by name', () => {
