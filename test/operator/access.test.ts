@@ -6,7 +6,7 @@ import { OPERATIONS } from '../../src/operator/operations.ts'
 import { connect } from '../support/connect.ts'
 import { runProgram } from '../support/program.ts'
 import { failureOf } from '../support/sdk-worker.ts'
-import { newSite, startSystem } from '../support/system.ts'
+import { newSite, onEachEngine, startPart, startSystem } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 vi.setConfig({ testTimeout: 90_000 })
@@ -25,74 +25,92 @@ const requests = OPERATIONS.map(({ id, http, scope }) => {
   }
 })
 
-test('every operation asks for its token, over HTTP and over the socket, and tokens stay secret', async () => {
-  const site = await newSite({ CQRS_LOG_LEVEL: 'trace', CQRS_OPS_FAILURES_PER_MINUTE: '10000' })
-  const up = await startSystem(site)
-  const token = tokenIn(site.data, 'ops.token')
-  const readToken = tokenIn(site.data, 'ops-read.token')
-  for (const file of ['ops.token', 'ops-read.token']) {
-    expect(statSync(join(site.data, file)).mode & 0o777).toBe(0o600)
-  }
-  const send = ({ method, path, body }: (typeof requests)[number], given?: string, query = '') =>
-    fetch(site.http + path + query, {
-      method,
-      ...(body === undefined ? {} : { body }),
-      headers: { 'content-type': 'application/json', ...(given && { authorization: `Bearer ${given}` }) },
-    })
-
-  for (const request of requests) {
-    const refusals = [
-      await send(request),
-      await send(request, 'x'.repeat(43)),
-      await send(request, undefined, `?token=${token}`),
-    ]
-    expect([request.id, ...refusals.map(({ status }) => status)]).toEqual([request.id, 401, 401, 401])
-    for (const [name, value] of [
-      ['www-authenticate', 'Bearer realm="operators"'],
-      ['cache-control', 'no-store'],
-      ['x-content-type-options', 'nosniff'],
-      ['x-frame-options', 'DENY'],
-      ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
-      ['access-control-allow-origin', null],
-    ] as const) {
-      expect([request.id, name, refusals[0]?.headers.get(name)]).toEqual([request.id, name, value])
+onEachEngine((newSiteOn) => {
+  test('every operation asks for its token, over HTTP and over the socket, and tokens stay secret', async () => {
+    const site = await newSiteOn({ CQRS_LOG_LEVEL: 'trace', CQRS_OPS_FAILURES_PER_MINUTE: '10000' })
+    const up = await startSystem(site)
+    const token = tokenIn(site.data, 'ops.token')
+    const readToken = tokenIn(site.data, 'ops-read.token')
+    for (const file of ['ops.token', 'ops-read.token']) {
+      expect(statSync(join(site.data, file)).mode & 0o777).toBe(0o600)
     }
-    const looked = await send(request, readToken)
-    expect([request.id, looked.status === 403]).toEqual([request.id, request.scope === 'change'])
-    expect([request.id, [401, 403].includes((await send(request, token)).status)]).toEqual([
-      request.id,
-      false,
-    ])
-  }
+    const send = ({ method, path, body }: (typeof requests)[number], given?: string, query = '') =>
+      fetch(site.http + path + query, {
+        method,
+        ...(body === undefined ? {} : { body }),
+        headers: { 'content-type': 'application/json', ...(given && { authorization: `Bearer ${given}` }) },
+      })
 
-  const worker = connect(site.engine)
-  const call = (function_id: string, metadata?: object) =>
-    failureOf(worker.trigger({ function_id, payload: {}, ...(metadata && { metadata }), timeoutMs: 5_000 }))
-  const { functions } = await worker.trigger<object, { functions: { function_id: string }[] }>({
-    function_id: 'engine::functions::list',
-    payload: { prefix: 'ops::' },
+    for (const request of requests) {
+      const refusals = [
+        await send(request),
+        await send(request, 'x'.repeat(43)),
+        await send(request, undefined, `?token=${token}`),
+      ]
+      expect([request.id, ...refusals.map(({ status }) => status)]).toEqual([request.id, 401, 401, 401])
+      for (const [name, value] of [
+        ['www-authenticate', 'Bearer realm="operators"'],
+        ['cache-control', 'no-store'],
+        ['x-content-type-options', 'nosniff'],
+        ['x-frame-options', 'DENY'],
+        ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+        ['access-control-allow-origin', null],
+      ] as const) {
+        expect([request.id, name, refusals[0]?.headers.get(name)]).toEqual([request.id, name, value])
+      }
+      const looked = await send(request, readToken)
+      expect([request.id, looked.status === 403]).toEqual([request.id, request.scope === 'change'])
+      expect([request.id, [401, 403].includes((await send(request, token)).status)]).toEqual([
+        request.id,
+        false,
+      ])
+    }
+
+    const worker = connect(site.engine)
+    const call = (function_id: string, metadata?: object) =>
+      failureOf(worker.trigger({ function_id, payload: {}, ...(metadata && { metadata }), timeoutMs: 5_000 }))
+    const { functions } = await worker.trigger<object, { functions: { function_id: string }[] }>({
+      function_id: 'engine::functions::list',
+      payload: { prefix: 'ops::' },
+    })
+    expect(functions.length).toBeGreaterThan(OPERATIONS.length)
+    for (const { function_id } of functions) {
+      expect([function_id, (await call(function_id))?.message]).toEqual([
+        function_id,
+        expect.stringContaining('CQRS_UNAUTHORIZED: '),
+      ])
+    }
+    expect((await call('ops::dlq-redrive', { token: readToken }))?.message).toContain('CQRS_FORBIDDEN: ')
+    expect(await call('ops::status', { token: readToken })).toBeUndefined()
+
+    const elsewhere = { III_URL: site.engine, CQRS_DATA: join(tempFolder(), 'none') }
+    const refused = await runProgram(['status'], tempFolder(), elsewhere)
+    expect(refused.stderr).toContain('CQRS_UNAUTHORIZED: This needs the token of operators')
+    const given = await runProgram(['status'], tempFolder(), { ...elsewhere, CQRS_OPS_TOKEN: token })
+    expect(given.stdout).toContain('inventory-list')
+    const wrong = { ...elsewhere, CQRS_OPS_TOKEN: randomBytes(32).toString('hex') }
+    expect((await runProgram(['status'], tempFolder(), wrong)).exitCode).toBe(1)
+
+    await up.end('SIGTERM')
+    expect(up.output).toContain('an operation was refused')
+    expect(up.output.includes(token) || up.output.includes(readToken)).toBe(false)
   })
-  expect(functions.length).toBeGreaterThan(OPERATIONS.length)
-  for (const { function_id } of functions) {
-    expect([function_id, (await call(function_id))?.message]).toEqual([
-      function_id,
-      expect.stringContaining('CQRS_UNAUTHORIZED: '),
-    ])
-  }
-  expect((await call('ops::dlq-redrive', { token: readToken }))?.message).toContain('CQRS_FORBIDDEN: ')
-  expect(await call('ops::status', { token: readToken })).toBeUndefined()
 
-  const elsewhere = { III_URL: site.engine, CQRS_DATA: join(tempFolder(), 'none') }
-  const refused = await runProgram(['status'], tempFolder(), elsewhere)
-  expect(refused.stderr).toContain('CQRS_UNAUTHORIZED: This needs the token of operators')
-  const given = await runProgram(['status'], tempFolder(), { ...elsewhere, CQRS_OPS_TOKEN: token })
-  expect(given.stdout).toContain('inventory-list')
-  const wrong = { ...elsewhere, CQRS_OPS_TOKEN: randomBytes(32).toString('hex') }
-  expect((await runProgram(['status'], tempFolder(), wrong)).exitCode).toBe(1)
-
-  await up.end('SIGTERM')
-  expect(up.output).toContain('an operation was refused')
-  expect(up.output.includes(token) || up.output.includes(readToken)).toBe(false)
+  test('too many wrong tokens are told to wait, and the right one is taken meanwhile', async () => {
+    const site = await newSiteOn({ CQRS_OPS_FAILURES_PER_MINUTE: '3' })
+    await startPart(site, 'engine')
+    await startPart(site, 'operator')
+    const ask = (token: string) =>
+      fetch(`${site.http}/ops/status`, { headers: { authorization: `Bearer ${token}` } })
+    const answers = []
+    for (let n = 0; n < 5; n += 1) answers.push(await ask('x'.repeat(43)))
+    expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 429, 429])
+    expect(Number(answers.at(-1)?.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(await answers.at(-1)?.json()).toMatchObject({ error: { code: 'CQRS_TOO_MANY_FAILURES' } })
+    for (const file of ['ops.token', 'ops-read.token']) {
+      expect((await ask(tokenIn(site.data, file))).status).toBe(200)
+    }
+  })
 })
 
 test('an engine that is open to others asks workers for the secret, and tells one without it what to do', async () => {
