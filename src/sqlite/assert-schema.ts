@@ -22,9 +22,11 @@ export function assertSchema(db: DatabaseSync, schema: StoreSchema, path: string
   for (const [table, { columns, indexes }] of wanted) {
     const other = found.get(table)
     if (other?.columns === columns && [...indexes].every((index) => other.indexes.has(index))) continue
+    const cause = new Error(`the definition of the table ${table} is not what was written`)
     throw new CqrsError(
       'CQRS_STORE_CORRUPT',
       `The definition of the table ${table} in the ${schema.name} ${path} is not what was written; restore it from a backup.`,
+      { cause },
     )
   }
 }

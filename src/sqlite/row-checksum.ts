@@ -18,13 +18,21 @@ export function offerRowChecksum(db: DatabaseSync): void {
 /**
  * @param what names the row in the message, e.g. `The document "mug-1"`
  * @param advice what to do, as a sentence
+ * @param details of the error
  * @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written
  */
-export function assertChecksum(found: unknown, expected: number, what: string, advice: string): void {
+export function assertChecksum(
+  found: unknown,
+  expected: number,
+  what: string,
+  advice: string,
+  details: Record<string, unknown> = {},
+): void {
   if (found === expected) return
   throw new CqrsError(
     'CQRS_STORE_CORRUPT',
     `${what} is not what was written: its checksum differs. ${advice}`,
+    { details },
   )
 }
 

@@ -4,6 +4,7 @@ import type { ControlStore } from '../control/contract.ts'
 import { assertNotOlder } from '../generations/coordinator.ts'
 import type { App } from '../kernel/app.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
+import { unlessDamaged } from '../projection/damage.ts'
 import { readViewVersion } from '../projection/sqlite/view-version.ts'
 
 /**
@@ -13,7 +14,7 @@ import { readViewVersion } from '../projection/sqlite/view-version.ts'
 export async function adoptViews(app: App, data: string, control: ControlStore): Promise<void> {
   for (const projection of app.projections.values()) {
     if (!(await control.projection(projection.name))) {
-      await control.adopt({ projection: projection.name, generation: 1, ...found(data, projection) })
+      await control.adopt({ projection: projection.name, generation: 1, ...(await found(data, projection)) })
     }
   }
 }
@@ -27,12 +28,17 @@ export async function assertCodeIsNotOlder(app: App, control: ControlStore): Pro
 }
 
 /** What generation 1 is: as its files say, or as the app says if there are none. */
-function found(data: string, { name, version, partitions }: ProjectionDefinition) {
+async function found(data: string, { name, version, partitions }: ProjectionDefinition) {
   for (const count of [partitions, ...countsOnDisk(data, name)]) {
     const path = viewPath(data, name, { generation: 1, partition: { index: 0, count } })
-    if (existsSync(path)) return { version: readViewVersion(path) ?? version, partitions: count }
+    if (existsSync(path)) return { version: (await versionOf(path, name)) ?? version, partitions: count }
   }
   return { version, partitions }
+}
+
+/** The version of a view; undefined if nobody has written it yet, or if it is damaged. */
+async function versionOf(path: string, projection: string): Promise<number | undefined> {
+  return (await unlessDamaged(() => readViewVersion(path, projection))).result
 }
 
 function countsOnDisk(data: string, name: string): number[] {

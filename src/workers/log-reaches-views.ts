@@ -4,7 +4,10 @@ import { openSqliteControl } from '../control/sqlite/control-store.ts'
 import { type Place, placesOf } from '../generations/place.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
+import type { Position } from '../kernel/position.ts'
+import type { ProjectionDefinition } from '../kernel/projection.ts'
 import type { EventLog } from '../log/contract.ts'
+import { unlessDamaged } from '../projection/damage.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { markPath, readHighWater } from '../sqlite/high-water.ts'
 import { adoptViews } from './adopt.ts'
@@ -16,7 +19,7 @@ import { placePath } from './view-house.ts'
  * would get positions that the views have passed.
  *
  * Both who appends and who applies ask, each at its start, so that the log cannot grow past the views
- * before anybody has looked.
+ * before anybody has looked. A view that is damaged tells nothing of the log, and keeps nobody from working.
  *
  * @param data the data folder
  * @throws CqrsError CQRS_LOG_TOO_SHORT that names the mark and each such view
@@ -30,14 +33,10 @@ export async function assertLogReachesViews(app: App, data: string, events: Even
   for (const place of await placesInUse(app, data)) {
     const path = placePath(data, place)
     if (!existsSync(path)) continue
-    const view = openSqliteViewReader(path, place.projection)
-    try {
-      // In this order: a view that is at work meanwhile is never ahead of a head read afterwards.
-      const position = await view.position()
-      if (position > (await events.head())) ahead.push(`${path} has applied up to ${position}`)
-    } finally {
-      view.close()
-    }
+    // In this order: a view that is at work meanwhile is never ahead of a head read afterwards.
+    const { result: position } = await unlessDamaged(() => positionOf(path, place.projection))
+    if (position !== undefined && position > (await events.head()))
+      ahead.push(`${path} has applied up to ${position}`)
   }
   if (ahead.length === 0) return
   throw new CqrsError(
@@ -45,6 +44,15 @@ export async function assertLogReachesViews(app: App, data: string, events: Even
     `The event log ends at ${await events.head()}, but ${ahead.join(', ')}. Put back the newest copy of the ` +
       'log; or, if what came after is really lost, move these files away: views are built anew.',
   )
+}
+
+async function positionOf(path: string, projection: ProjectionDefinition): Promise<Position> {
+  const view = openSqliteViewReader(path, projection)
+  try {
+    return await view.position()
+  } finally {
+    view.close()
+  }
 }
 
 /** The parts of all generations that serve, or may come to. */

@@ -65,6 +65,10 @@ export function toDocument({ key, document, checksum }: DocumentRow, path: strin
   const advice =
     `Build the view anew from the log with "cqrs rebuild", which needs no stop and sends no effect again; then remove ${path} ` +
     'with "cqrs prune".'
-  assertChecksum(checksum, documentChecksum(key, document), `The document ${JSON.stringify(key)}`, advice)
+  const what = `The document ${JSON.stringify(key)}`
+  assertChecksum(checksum, documentChecksum(key, document), what, advice, {
+    file: path,
+    reason: `the checksum of the document ${JSON.stringify(key)} differs`,
+  })
   return JSON.parse(document)
 }

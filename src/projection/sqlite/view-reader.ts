@@ -3,15 +3,14 @@ import { CqrsError } from '../../kernel/errors.ts'
 import type { Position } from '../../kernel/position.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
 import type { FindOptions, Page } from '../../kernel/query.ts'
-import { toStoreError } from '../../sqlite/errors.ts'
-import { openDatabase } from '../../sqlite/open.ts'
 import type { DigestMark } from '../audit.ts'
 import type { ReadableView, ViewStanding } from '../contract.ts'
 import { type FoundDocument, findPage, type IndexValue, type Search } from '../find.ts'
 import { fieldExpression } from './indexes.ts'
+import { openView } from './open-view.ts'
 import { type DocumentRow, toDocument } from './rows.ts'
-import { viewSchema } from './schema.ts'
 import { searchQuery } from './search-query.ts'
+import { toViewError } from './view-error.ts'
 
 /** Opens a view for reading; a view that nobody has written yet is empty. @throws CqrsError CQRS_STORE_… */
 export function openSqliteViewReader(path: string, projection: ProjectionDefinition): ReadableView {
@@ -28,7 +27,7 @@ class SqliteViewReader implements ReadableView {
   constructor(path: string, projection: ProjectionDefinition) {
     this.#path = path
     this.#projection = projection
-    this.#db = openDatabase({ path, schema: viewSchema, durability: 'normal', readOnly: true })
+    this.#db = openView(path, projection.name, { readOnly: true })
     this.#sql = {
       position: this.#db.prepare('SELECT position FROM checkpoint'),
       get: this.#db.prepare('SELECT key, document, checksum FROM documents WHERE key = ?'),
@@ -110,7 +109,7 @@ class SqliteViewReader implements ReadableView {
     try {
       return read()
     } catch (error) {
-      throw toStoreError(error, this.#path)
+      throw toViewError(error, this.#path, this.#projection.name)
     }
   }
 }

@@ -1,9 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { reached } from '../../boundaries.ts'
-import { CqrsError } from '../../kernel/errors.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
-import { toStoreError } from '../../sqlite/errors.ts'
-import { openDatabase } from '../../sqlite/open.ts'
 import type {
   Checkpoint,
   CommitOutcome,
@@ -22,8 +19,9 @@ import { freezeJson } from '../plain-json.ts'
 import { EffectTable } from './effect-table.ts'
 import { HandoverTables } from './handover-tables.ts'
 import { createIndexes } from './indexes.ts'
+import { openView } from './open-view.ts'
 import { type DocumentRow, documentChecksum, type ParkedRow, toDocument, toParked } from './rows.ts'
-import { viewSchema } from './schema.ts'
+import { foreignView, toViewError } from './view-error.ts'
 
 export interface OpenViewOptions {
   /** Bring its indexes in step with the definition. Default true. */
@@ -39,21 +37,22 @@ export interface OpenViewOptions {
  * together, and they are applied again from the log. Only what the log does not hold, an operator's
  * discard, is synced.
  *
- * @throws CqrsError CQRS_STORE_FOREIGN if the file holds another view or another version of it
+ * @throws CqrsError CQRS_STORE_CORRUPT if the file is damaged; CQRS_STORE_FOREIGN if it holds another view or another
+ *   version of it; another CQRS_STORE_… if it cannot be opened
  */
 export function openSqliteView(
   path: string,
   projection: ProjectionDefinition,
   { indexes = true, version = projection.version }: OpenViewOptions = {},
 ): ViewStore {
-  const db = openDatabase({ path, schema: viewSchema, durability: 'normal' })
+  const db = openView(path, projection.name)
   try {
     claim(db, path, projection.name, version)
     if (indexes) createIndexes(db, projection.indexes)
     return new SqliteViewStore(db, path, projection.name)
   } catch (error) {
     db.close()
-    throw toStoreError(error, path)
+    throw toViewError(error, path, projection.name)
   }
 }
 
@@ -62,10 +61,11 @@ function claim(db: DatabaseSync, path: string, name: string, version: number): v
     VALUES (1, ?, ?, 0, 0, ?, 0)`).run(name, version, EMPTY_DIGEST)
   const found = db.prepare('SELECT projection, version FROM checkpoint').get()
   if (found?.projection === name && found.version === version) return
-  throw new CqrsError(
-    'CQRS_STORE_FOREIGN',
+  throw foreignView(
     `${path} should hold version ${version} of the view ${name}, but holds version ${found?.version} of ` +
-      `${found?.projection}. Put back the file, or the control store, of the same moment.`,
+      `${found?.projection}. Put back the file, or the control store, of the same moment; or have the view built anew with ` +
+      `"cqrs rebuild ${name}".`,
+    path,
   )
 }
 
@@ -299,7 +299,7 @@ class SqliteViewStore implements ViewStore {
     try {
       return work()
     } catch (error) {
-      throw toStoreError(error, this.#path)
+      throw toViewError(error, this.#path, this.#projection)
     }
   }
 }

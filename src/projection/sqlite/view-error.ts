@@ -1,0 +1,35 @@
+import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
+import { isSqliteError, toStoreError } from '../../sqlite/errors.ts'
+
+/**
+ * What a store of a view failed with. One that is damaged says how to get a whole one: nothing has to be restored, since
+ * a view is made from the log. Any other error is returned as it is.
+ */
+export function toViewError(error: unknown, path: string, projection: string): unknown {
+  // Has its code and advice already.
+  if (error instanceof CqrsError) return error
+  const failure = toStoreError(error, path)
+  return isCqrsError(failure, 'CQRS_STORE_CORRUPT') || isBrokenJson(error)
+    ? damagedView(error as Error, path, projection)
+    : failure
+}
+
+/** Parked events and effects are stored as JSON without checksums; and SQLite reads that of documents when it indexes them. */
+function isBrokenJson(error: unknown): boolean {
+  return error instanceof SyntaxError || (isSqliteError(error) && error.message.includes('malformed JSON'))
+}
+
+/** The error that a view is damaged; see ../damage.ts. */
+export function damagedView(cause: Error, path: string, projection: string): CqrsError {
+  return new CqrsError(
+    'CQRS_STORE_CORRUPT',
+    `The view ${projection} is damaged in ${path}: ${cause.message}. "cqrs rebuild ${projection}" builds it anew from the ` +
+      'log, while the system runs.',
+    { cause, details: { file: path, reason: cause.message } },
+  )
+}
+
+/** The error that the file of a view is that of something else. */
+export function foreignView(message: string, path: string): CqrsError {
+  return new CqrsError('CQRS_STORE_FOREIGN', message, { details: { file: path, reason: message } })
+}
