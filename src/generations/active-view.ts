@@ -7,13 +7,14 @@ import { ViewDecorator } from '../projection/view-decorator.ts'
  * never learns of a swap. What changes effects waits while a swap is under way, so that it changes
  * them where they are afterwards.
  *
- * While the active generation is of another version of the fold it is not touched: there is nothing to send
- * and nothing to decide.
+ * While the active generation is of another version of the fold, or its file cannot be opened, it is not touched: there is
+ * nothing to send and nothing to decide.
  */
 export class ActiveView extends ViewDecorator {
   readonly #projection: string
   #swap: Promise<unknown> = Promise.resolve()
   #current: ViewStore | undefined
+  #damage: unknown
   #paused = false
 
   constructor(projection: string) {
@@ -21,9 +22,10 @@ export class ActiveView extends ViewDecorator {
     this.#projection = projection
   }
 
-  /** @throws CqrsError CQRS_VIEW_BEHIND while the active generation is of another version */
+  /** @throws CqrsError CQRS_STORE_CORRUPT if it is damaged; CQRS_VIEW_BEHIND while it is of another version */
   protected override get view(): ViewStore {
     if (this.#current) return this.#current
+    if (this.#damage) throw this.#damage
     throw new CqrsError(
       'CQRS_VIEW_BEHIND',
       `The view ${this.#projection} of this version of the app is not active yet; wait for its rebuild (cqrs projections).`,
@@ -35,9 +37,16 @@ export class ActiveView extends ViewDecorator {
     const swap = (async () => {
       await prepare()
       this.#current = view
+      this.#damage = undefined
     })()
     this.#swap = swap.catch(() => undefined)
     await swap
+  }
+
+  /** There is no current one: its file is damaged, as `error` says. */
+  becomeDamaged(error: unknown): void {
+    this.#current = undefined
+    this.#damage = error
   }
 
   /** Whether effects stay where they are. */

@@ -4,8 +4,9 @@ import type { ControlStore, Generation, ProjectionControl } from '../control/con
 import { isUnderWay } from '../control/machine.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
-import { isParity, type ParityReport } from '../projection/parity.ts'
+import type { ParityReport } from '../projection/parity.ts'
 import { fits, type Place, placesOf, type ViewHouse } from './place.ts'
+import { verdictOn } from './verdict.ts'
 
 export interface CoordinatorOptions {
   readonly projection: ProjectionDefinition
@@ -72,7 +73,8 @@ export class Coordinator {
   /** @returns true if it waits for something that the control store will not tell of */
   async #advance(generation: Generation, active: Generation): Promise<boolean> {
     const { projection, control, log } = this.#options
-    const { state, purpose, parts } = generation
+    const { state, purpose, parts, report } = generation
+    const verdict = state === 'ready' && report ? verdictOn(generation, report, projection) : undefined
     const move = (to: 'ready' | 'side' | 'verified' | 'failed', error?: string) =>
       control.move(projection.name, generation.generation, to, error === undefined ? {} : { error })
     if (state === 'building' && purpose === 'inspect') {
@@ -81,16 +83,10 @@ export class Coordinator {
       if (parts.every(({ leading }) => leading) && (await move('ready'))) {
         reached('generation-ready', projection.name)
       }
-    } else if (state === 'ready' && !generation.report) {
+    } else if (state === 'ready' && !report) {
       this.#compare(generation, active)
-    } else if (state === 'ready' && purpose === 'verify') {
-      await move('verified')
-    } else if (
-      state === 'ready' &&
-      generation.requireParity &&
-      !isParity(generation.report as ParityReport)
-    ) {
-      await move('failed', 'It differs from the active generation, and parity was required.')
+    } else if (verdict && verdict.kind !== 'swap') {
+      await move(verdict.kind, verdict.kind === 'failed' ? verdict.error : undefined)
     } else if (state === 'ready' || state === 'returning') {
       const { kind } = await control.swap(projection.name, generation.generation)
       if (kind === 'not-yet') return true

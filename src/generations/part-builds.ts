@@ -2,6 +2,8 @@ import type { Logger } from 'pino'
 import type { ControlStore, Generation, PartPhase, ProjectionControl } from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
+import { unlessDamaged, type ViewDamage } from '../projection/damage.ts'
+import type { Damages } from './damages.ts'
 import {
   type Build,
   type BuildProgress,
@@ -26,12 +28,14 @@ const UNWANTED = ['cancelling', 'pruning', 'verified']
 /** The parts of generations that this process builds for one unit, and those that it takes away. */
 export class PartBuilds {
   readonly #options: PartBuildsOptions
+  readonly #damages: Damages
   readonly #running = new Map<number, { readonly build: Build; readonly active: number | undefined }>()
   /** Builds that have ended where they were to end, which could not be noted yet: what notes it. */
   readonly #unnoted = new Map<number, () => Promise<void>>()
 
-  constructor(options: PartBuildsOptions) {
+  constructor(options: PartBuildsOptions, damages: Damages) {
     this.#options = options
+    this.#damages = damages
   }
 
   /** Begins what is to be built, ends what is not, and removes what is unwanted. */
@@ -96,9 +100,12 @@ export class PartBuilds {
     const { projection, partition } = unit
     const position = generation.parts[partition.index]?.position ?? 0
     for (const place of placesOfStreams(active, projection, partition).places) {
-      const view = house.open(place)
-      const served = await view.checkpoint().finally(() => view.close())
-      if (served.position > position)
+      const { result: served } = await unlessDamaged(async () => {
+        const view = house.open(place)
+        return view.checkpoint().finally(() => view.close())
+      })
+      // Nobody reads one that is damaged, so nobody sees a position that goes back.
+      if (served && served.position > position)
         return control.fallBehind(projection.name, generation.generation, [partition.index])
     }
     await control.lead(projection.name, generation.generation, partition.index, active.generation)
@@ -122,6 +129,7 @@ export class PartBuilds {
     const build = startBuild(order, {
       onProgress: (progress) => void this.#note(generation, progress.phase, progress),
       onDone: (position) => void this.#finish(generation, position, frozen),
+      onDamage: (damage) => void this.#giveUp(generation, damage),
     })
     this.#running.set(generation.generation, { build, active: active?.generation })
   }
@@ -149,6 +157,18 @@ export class PartBuilds {
         'The end of a build could not be noted; it is tried again',
       )
       this.#unnoted.set(generation.generation, () => this.#finish(generation, position, frozen))
+    }
+  }
+
+  async #giveUp(generation: Generation, damage: ViewDamage): Promise<void> {
+    const { log } = this.#options
+    this.#running.delete(generation.generation)
+    try {
+      await this.#damages.giveUp(generation, this.#place(generation), damage)
+    } catch (error) {
+      const about = { err: error, generation: generation.generation }
+      log.warn(about, 'The damage of a build could not be noted; it is tried again')
+      this.#unnoted.set(generation.generation, () => this.#giveUp(generation, damage))
     }
   }
 

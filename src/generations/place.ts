@@ -3,6 +3,7 @@ import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
 import type { ViewStore } from '../projection/contract.ts'
+import type { ViewDamage } from '../projection/damage.ts'
 
 /** One part of one generation of a view. */
 export interface Place {
@@ -15,7 +16,10 @@ export interface Place {
 
 /** Where parts of views lie; each of them is written by the process that owns the unit. */
 export interface ViewHouse {
+  /** @throws CqrsError CQRS_STORE_…; of one that is damaged, see ../projection/damage.ts */
   open(place: Place): ViewStore
+  /** Where a part lies, as damage tells of it. */
+  file(place: Place): string
   /** Removes a part for good. No-op if there is none. */
   remove(place: Place): Promise<void>
 }
@@ -39,6 +43,8 @@ export interface BuildEvents {
   onProgress(progress: BuildProgress): void
   /** The part is where it was to be; it is closed. */
   onDone(position: Position): void
+  /** It cannot go on, ever: its own file is damaged, or that of a part whose effects it is to take over. */
+  onDamage(damage: ViewDamage): void
 }
 
 export interface BuildProgress {

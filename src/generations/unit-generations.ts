@@ -1,19 +1,20 @@
 import type { Logger } from 'pino'
-import { reached } from '../boundaries.ts'
 import type { ControlStore, Generation, ProjectionControl } from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
-import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
 import type { Discarded, ViewStore } from '../projection/contract.ts'
-import { owedAmong, takeOver } from '../projection/duty.ts'
+import { damageOf, unlessDamaged, type ViewDamage } from '../projection/damage.ts'
+import { owedAmong } from '../projection/duty.ts'
 import type { Projector, StepOutcome } from '../projection/projector.ts'
 import type { Followed } from '../projection/runner.ts'
 import { WithholdingView } from '../projection/withholding-view.ts'
 import { ActiveView } from './active-view.ts'
+import { Damages } from './damages.ts'
+import { Handover, hasTakenOver } from './handover.ts'
 import { PartBuilds } from './part-builds.ts'
-import { fits, type Place, placesOf, placesOfStreams, type StartBuild, type ViewHouse } from './place.ts'
+import { fits, type Place, type StartBuild, type ViewHouse } from './place.ts'
 
 export interface UnitGenerationsOptions {
   readonly unit: ProjectionUnit
@@ -47,13 +48,16 @@ interface Member {
  * generation never goes beyond it. So whenever the swap is committed, by whichever process, the generation
  * that readers find afterwards is at least as far as the one they had.
  *
- * What the active generation does depends on no other one: one that cannot be opened or moved, e.g. because a document
- * of it is damaged, is left where it is, and leads no more.
+ * What the active generation does depends on no other one: one that cannot be opened or moved is left where it is, and
+ * leads no more; if it is damaged, it is given up. And if the active one is damaged it stands still by itself, until
+ * another one takes its place.
  */
 export class UnitGenerations implements Followed {
   readonly #options: UnitGenerationsOptions
   readonly #members = new Map<number, Member>()
   readonly #builds: PartBuilds
+  readonly #handover: Handover
+  readonly #damages: Damages
   /** Of the active generation, for those who send and decide. */
   readonly view: ActiveView
   /** As it was last read; what it says of who is followed holds from the next {@link reconcile} on. */
@@ -67,7 +71,9 @@ export class UnitGenerations implements Followed {
   constructor(options: UnitGenerationsOptions) {
     this.#options = options
     this.view = new ActiveView(options.unit.name)
-    this.#builds = new PartBuilds(options)
+    this.#damages = new Damages(options)
+    this.#builds = new PartBuilds(options, this.#damages)
+    this.#handover = new Handover(options)
   }
 
   /** Brings what this process does in step with what the control store says. */
@@ -104,13 +110,16 @@ export class UnitGenerations implements Followed {
   }
 
   async position(): Promise<Position> {
-    return (await this.#active()?.projector.position()) ?? 0
+    return (await this.#served()) ?? 0
   }
 
   async step(): Promise<StepOutcome> {
     const state = this.#state
-    const active = this.#active()
+    const active = state?.generations.find((one) => one.state === 'active')
+    const serving = this.#active()
     if (!state || !active || state.paused) return 'at-head'
+    // It is of another version, and nobody moves it.
+    if (!serving && !this.#damages.isKnown(active.generation)) return 'at-head'
     const outcomes: StepOutcome[] = []
     let bound = Number.MAX_SAFE_INTEGER
     for (const generation of state.generations) {
@@ -129,19 +138,22 @@ export class UnitGenerations implements Followed {
       if (!moved) {
         if (leads) await this.#fallBehind(generation)
         // It was swapped in meanwhile: then it is the active one that fails.
-        if (this.#active() !== active) return 'at-head'
+        if (this.#active() !== serving) return 'at-head'
         continue
       }
       const { outcome, position } = moved
       outcomes.push(outcome)
+      const served = await this.#served()
       if (leads) bound = Math.min(bound, position)
-      else if (position >= (await active.projector.position())) {
-        await this.#lead(generation.generation)
+      else if (served === undefined ? outcome === 'at-head' : position >= served) {
+        await this.#lead(generation.generation, active.generation)
         bound = Math.min(bound, position)
       }
     }
-    outcomes.push(await active.projector.step(bound))
-    const upTo = await active.projector.position()
+    if (serving) {
+      outcomes.push((await this.#unlessDamaged(serving, () => serving.projector.step(bound))) ?? 'at-head')
+    }
+    const upTo = (await this.#served()) ?? 0
     for (const { generation, state: kept } of state.generations) {
       const member = kept === 'previous' ? this.#members.get(generation) : undefined
       if (member)
@@ -152,12 +164,12 @@ export class UnitGenerations implements Followed {
 
   async retryDue(limit?: number): Promise<number> {
     if (this.#state?.paused) return 0
-    const active = this.#active()
-    const applied = (await active?.projector.retryDue(limit)) ?? 0
+    const serving = this.#active()
+    const applied = serving && (await this.#unlessDamaged(serving, () => serving.projector.retryDue(limit)))
     for (const member of this.#members.values()) {
-      if (member !== active) await this.#aside(member.generation, () => member.projector.retryDue(limit))
+      if (member !== serving) await this.#aside(member.generation, () => member.projector.retryDue(limit))
     }
-    return applied
+    return applied ?? 0
   }
 
   async redrive(position: Position): Promise<boolean> {
@@ -192,77 +204,57 @@ export class UnitGenerations implements Followed {
     return active && this.#members.get(active.generation)
   }
 
+  /** Where the active generation is; undefined if that cannot be read. */
+  async #served(): Promise<Position | undefined> {
+    const serving = this.#active()
+    return serving && this.#unlessDamaged(serving, () => serving.projector.position())
+  }
+
+  /**
+   * Does something with the active generation. That it is damaged is nobody's fault who asks: it is said once, and it stands
+   * still.
+   *
+   * @returns undefined if it is damaged
+   */
+  async #unlessDamaged<Result>(serving: Member, act: () => Promise<Result>): Promise<Result | undefined> {
+    const { damage, error, result } = await unlessDamaged(act)
+    if (damage) await this.#damages.note(serving.generation, error)
+    return result
+  }
+
   /** Sees to it that the active generation owes; this happens once for each swap, however often it is begun. */
   async #activate(state: ProjectionControl, active: Generation | undefined): Promise<void> {
     const { projection, partition } = this.#options.unit
     const settled = hasTakenOver(state, partition.index)
     if (!active || !fits(active, projection)) {
       await this.view.become(undefined)
-      if (active) await this.#takeOverFrozen(state, active)
+      if (active) await this.#handover.takeOverFrozen(state, active)
       return
     }
     const known = this.#members.get(active.generation)
     if (known && this.view.current === known.store && settled) return
-    const place = { projection, generation: active.generation, version: active.version, partition }
-    const member = known ?? this.#enter(place)
-    await this.view.become(member.store, async () => {
-      if (!settled) await this.#takeOver(state, partition, member.store)
+    const opened = await unlessDamaged(() => known ?? this.#enter(this.#place(active)))
+    if (opened.damage) {
+      this.view.becomeDamaged(opened.error)
+      await this.#damages.note(active.generation, opened.error)
+      return this.#handover.passOver(state, active, partition)
+    }
+    const { store } = opened.result
+    await this.#damages.forget(active.generation)
+    await this.view.become(store, async () => {
+      if (!settled) await this.#handover.takeOver(state, partition, store, (place) => this.#openAt(place))
     })
     // It holds the effects now, so that they are sent from there, whether or not this can be noted yet.
-    if (!settled) await this.#noteTakeOver(state, active, partition)
-    member.givenUp = await this.#givenUp(member.store)
-  }
-
-  /**
-   * This code cannot move the active generation, but has to see to it that another one can take its place. If that is split
-   * otherwise none of its parts is anybody's, and the first unit does it for all.
-   */
-  async #takeOverFrozen(state: ProjectionControl, active: Generation): Promise<void> {
-    const { unit, house } = this.#options
-    const isSplitAlike = active.partitions === unit.partition.count
-    for (const place of placesOf(active, unit.projection)) {
-      const { index } = place.partition
-      const isOwn = isSplitAlike ? index === unit.partition.index : unit.partition.index === 0
-      if (!isOwn || hasTakenOver(state, index)) continue
-      const store = house.open(place)
-      await this.#takeOver(state, place.partition, store).finally(() => store.close())
-      await this.#noteTakeOver(state, active, place.partition)
-    }
-  }
-
-  async #takeOver(state: ProjectionControl, partition: Partition, store: ViewStore): Promise<void> {
-    const { unit, house, events, now } = this.#options
-    const { projection } = unit
-    const outgoing = state.generations.find(({ generation }) => generation === state.outgoing)
-    if (!outgoing) return
-    const { places, aligned } = placesOfStreams(outgoing, projection, partition)
-    const opened = places.map((one) => ({ one, member: this.#memberAt(one) }))
-    const parts = opened.map(({ one, member }) => member?.store ?? house.open(one))
-    try {
-      await takeOver(store, { parts, aligned, partition, log: events, swap: state.swaps, now: now() })
-    } finally {
-      for (const [index, { member }] of opened.entries()) if (!member) await parts[index]?.close()
-    }
-    reached('effects-taken-over', projection.name)
-  }
-
-  async #noteTakeOver(
-    { swaps, outgoing: from }: ProjectionControl,
-    active: Generation,
-    partition: Partition,
-  ) {
-    const { unit, control, log } = this.#options
-    const { name } = unit.projection
-    await control.tookOver(name, partition.index, swaps)
-    reached('takeover-noted', name)
-    log.info({ generation: active.generation, from }, 'another generation is active')
+    if (!settled) await this.#handover.note(state, active, partition)
+    opened.result.givenUp = await this.#givenUp(store)
   }
 
   async #keep(generation: Generation, active: Generation | undefined): Promise<void> {
     if (this.#members.has(generation.generation) || !this.#isFollowed(generation, active)) return
-    const { projection, partition } = this.#options.unit
-    const place = { projection, generation: generation.generation, version: generation.version, partition }
-    const member = await this.#aside(generation.generation, async () => this.#enter(place))
+    // Who serves and is not a member is damaged, which was said.
+    if (generation.generation === active?.generation) return
+    const { partition } = this.#options.unit
+    const member = await this.#aside(generation.generation, async () => this.#enter(this.#place(generation)))
     const owing = this.#members.get((active as Generation).generation)?.store
     if (member && owing) member.givenUp = await this.#givenUp(owing)
     if (member) return
@@ -303,19 +295,25 @@ export class UnitGenerations implements Followed {
     await member.store.close()
   }
 
-  #memberAt({ generation, partition }: Place): Member | undefined {
+  #openAt({ generation, partition }: Place): ViewStore | undefined {
     const own = this.#options.unit.partition
     const isOwn = partition.count === own.count && partition.index === own.index
-    return isOwn ? this.#members.get(generation) : undefined
+    return isOwn ? this.#members.get(generation)?.store : undefined
   }
 
-  async #givenUp(active: ViewStore): Promise<Map<Position, Discarded>> {
-    return new Map((await active.discarded()).map((discarded) => [discarded.event.position, discarded]))
+  #place({ generation, version }: Generation): Place {
+    const { projection, partition } = this.#options.unit
+    return { projection, generation, version, partition }
+  }
+
+  async #givenUp(active: ViewStore): Promise<ReadonlyMap<Position, Discarded>> {
+    const { result = [] } = await unlessDamaged(() => active.discarded())
+    return new Map(result.map((discarded) => [discarded.event.position, discarded]))
   }
 
   /**
    * Does something with a generation that does not serve. That it fails is said once, until it succeeds, and what has failed is
-   * left alone for a while, so that it takes little from what serves.
+   * left alone for a while, so that it takes little from what serves. One that is damaged is given up.
    *
    * @returns undefined if it failed
    */
@@ -328,11 +326,21 @@ export class UnitGenerations implements Followed {
       this.#failing.delete(generation)
       return result
     } catch (error) {
+      const damage = damageOf(error)
       const message = 'A generation that does not serve could not be brought up to date; what serves goes on'
-      if (againAt === undefined) log.error({ err: error, generation }, message)
+      if (damage) await this.#giveUp(generation, damage)
+      else if (againAt === undefined) log.error({ err: error, generation }, message)
       this.#failing.set(generation, now() + REST_MS)
       return undefined
     }
+  }
+
+  async #giveUp(generation: number, damage: ViewDamage): Promise<void> {
+    const { unit, control } = this.#options
+    const found = this.#state?.generations.find((one) => one.generation === generation)
+    if (!found) return
+    await this.#damages.giveUp(found, this.#place(found), damage)
+    this.#state = await control.projection(unit.projection.name)
   }
 
   /** A generation cannot be moved before the active one at the moment; once that is noted it may be passed. */
@@ -345,10 +353,8 @@ export class UnitGenerations implements Followed {
     if (member && isUnderWay(state) && member !== this.#active()) await this.#leave(member)
   }
 
-  async #lead(generation: number): Promise<void> {
+  async #lead(generation: number, beside: number): Promise<void> {
     const { unit, control } = this.#options
-    const beside = this.#active()?.generation
-    if (beside === undefined) return
     await control.lead(unit.projection.name, generation, unit.partition.index, beside)
     this.#state = await control.projection(unit.projection.name)
   }
@@ -377,9 +383,4 @@ export class UnitGenerations implements Followed {
     }
     return control.projection(projection.name)
   }
-}
-
-/** Whether a part of the active generation has taken over what the one before it owed. */
-function hasTakenOver({ swaps, takenOver }: ProjectionControl, partition: number): boolean {
-  return swaps === 0 || takenOver.get(partition) === swaps
 }

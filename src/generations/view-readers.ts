@@ -76,10 +76,21 @@ export class ViewReaders {
     this.#opened.set(definition.name, ofProjection)
     const known = ofProjection.get(generation.generation)
     if (known) return known
-    const parts = placesOf(generation, definition).map((place) => this.#options.open(place))
+    const parts = this.#openAll(placesOf(generation, definition))
     const opened = { generation, view: wholeView(parts), parts, readers: 0 }
     ofProjection.set(generation.generation, opened)
     return opened
+  }
+
+  #openAll(places: readonly Place[]): ReadableView[] {
+    const parts: ReadableView[] = []
+    try {
+      for (const place of places) parts.push(this.#options.open(place))
+      return parts
+    } catch (error) {
+      for (const part of parts) part.close()
+      throw error
+    }
   }
 
   #closeOthers(projection: string, current: number): void {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { isCqrsError } from '../kernel/errors.ts'
 import type { Position } from '../kernel/position.ts'
+import type { ViewDamage } from './damage.ts'
 
 /** Documents that are named in a report; the counts go on. */
 const EXAMPLES = 20
@@ -9,8 +9,10 @@ const EXAMPLES = 20
 /** A document as its store holds it. */
 export interface StoredDocument {
   readonly key: string
-  /** JSON. */
+  /** JSON; of a damaged document whatever is there. */
   readonly document: string
+  /** It is not what was written. */
+  readonly damaged: boolean
 }
 
 /** One state of a view, all its partitions together. */
@@ -25,25 +27,48 @@ export interface ViewSnapshot {
 export interface ParityExample {
   readonly key: string
   readonly kind: 'added' | 'changed' | 'removed'
-  /** What is no JSON any more is shown as it stands. */
   readonly before?: unknown
   readonly after?: unknown
+  /** What was there before is not what was written: its checksum differs. */
+  readonly damaged?: true
 }
 
-/** How a generation differs from the one that serves. */
-export interface ParityReport {
+/** How a generation compares with the one that serves. */
+export type ParityReport = Comparison | DamageReport
+
+/** Both could be read from beginning to end. */
+export interface Comparison {
+  readonly kind: 'compared'
   /** Both stood at the same position, so that every difference is one of the folds, or of the files. */
   readonly samePosition: boolean
-  /** Why documents of the one that serves could not be read; those behind were not compared. */
-  readonly unreadable?: string
   readonly before: Side
   readonly after: Side
   readonly added: number
   readonly changed: number
   readonly removed: number
+  /** Documents of the one that serves that are not what was written; they count as changed, or removed. */
+  readonly damaged: number
   /** The first {@link EXAMPLES} in the order of keys. */
   readonly examples: readonly ParityExample[]
 }
+
+/** Which of two generations: the one that serves, or the one that is to take its place. */
+export type SideName = 'before' | 'after'
+
+/**
+ * A file of one of them is damaged, so that there is nothing to compare. Nobody need look again: it is damaged for good.
+ * If both are, it tells of the side `after`.
+ */
+export type DamageReport = ViewDamage & {
+  readonly kind: 'damaged'
+} & (
+    | { readonly side: 'after' }
+    | {
+        readonly side: 'before'
+        /** What no log has can be read nevertheless: effects that are not sent yet, and what operators gave up. */
+        readonly estateIsWhole: boolean
+      }
+  )
 
 interface Side {
   /** Of the partition that is least far. */
@@ -53,48 +78,50 @@ interface Side {
   readonly hash: string
 }
 
-/** Whether every document is the same and both stand at the same position. */
+/** Whether every document is the same, and whole, and both stand at the same position. */
 export function isParity(report: ParityReport): boolean {
-  const { samePosition, unreadable, added, changed, removed } = report
-  return samePosition && unreadable === undefined && added + changed + removed === 0
+  if (report.kind === 'damaged') return false
+  return report.samePosition && report.added + report.changed + report.removed === 0
+}
+
+/** A report as it was stored. Earlier versions of this program knew no damage. */
+export function toParityReport(stored: unknown): ParityReport {
+  return { kind: 'compared', damaged: 0, ...(stored as Partial<ParityReport>) } as ParityReport
 }
 
 /**
  * Compares two states of a view document by document, holding two documents at a time. Documents are the
- * same if they are the same JSON, whatever the order of their fields. That the one that serves is damaged is what it may be
- * built anew for, and ends nothing.
+ * same if they are the same JSON, whatever the order of their fields, and both are what was written.
  */
-export function compareViews(before: ViewSnapshot, after: ViewSnapshot): ParityReport {
-  const counts = { added: 0, changed: 0, removed: 0 }
+export function compareViews(before: ViewSnapshot, after: ViewSnapshot): Comparison {
+  const counts = { added: 0, changed: 0, removed: 0, damaged: 0 }
   const examples: ParityExample[] = []
   const note = (kind: ParityExample['kind'], one?: StoredDocument, other?: StoredDocument) => {
     counts[kind] += 1
+    if (one?.damaged) counts.damaged += 1
     if (examples.length === EXAMPLES) return
     const key = (one ?? other)?.key as string
     examples.push({
       key,
       kind,
-      ...(one && { before: parsed(one.document) }),
-      ...(other && { after: parsed(other.document) }),
+      ...(one && { before: parsed(one) }),
+      ...(other && { after: parsed(other) }),
+      ...(one?.damaged && { damaged: true }),
     })
   }
-  let unreadable: string | undefined
-  const documents = upToDamage(before.documents, (message) => {
-    unreadable = message
-  })
-  const [left, right] = [new Walk({ ...before, documents }), new Walk(after)]
+  const [left, right] = [new Walk(before), new Walk(after)]
   while (left.current || right.current) {
     const order = compareKeys(left.current, right.current)
     if (order === 0 && !isSame(left.current as StoredDocument, right.current as StoredDocument)) {
       note('changed', left.current, right.current)
     } else if (order < 0) note('removed', left.current)
-    else if (order > 0 && unreadable === undefined) note('added', undefined, right.current)
+    else if (order > 0) note('added', undefined, right.current)
     if (order <= 0) left.next()
     if (order >= 0) right.next()
   }
   return {
+    kind: 'compared',
     samePosition: areAtOnePosition(before.positions, after.positions),
-    ...(unreadable !== undefined && { unreadable }),
     before: left.side(),
     after: right.side(),
     ...counts,
@@ -142,7 +169,7 @@ class Walk {
     this.current = this.#iterator.next().value as StoredDocument | undefined
     if (!this.current) return
     this.#documents += 1
-    this.#pending += `${JSON.stringify(this.current.key)}:${sorted(this.current.document)}\n`
+    this.#pending += `${JSON.stringify(this.current.key)}:${sorted(this.current)}\n`
     if (this.#pending.length > 65_536) this.#fold()
   }
 
@@ -158,29 +185,22 @@ class Walk {
   }
 }
 
-function* upToDamage(documents: Iterable<StoredDocument>, found: (message: string) => void) {
-  try {
-    yield* documents
-  } catch (error) {
-    if (!isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
-    found(error.message)
-  }
-}
-
 function isSame(one: StoredDocument, other: StoredDocument): boolean {
-  return one.document === other.document || isDeepStrictEqual(parsed(one.document), parsed(other.document))
+  if (one.damaged) return false
+  return one.document === other.document || isDeepStrictEqual(parsed(one), parsed(other))
 }
 
-/** What a document says; the text itself if that is no JSON any more. */
-function parsed(document: string): unknown {
+/** A damaged document may be no JSON any more; then it is the text that it is. */
+function parsed({ document, damaged }: StoredDocument): unknown {
   try {
     return JSON.parse(document)
-  } catch {
-    return document
+  } catch (error) {
+    if (damaged) return document
+    throw error
   }
 }
 
-function sorted(document: string): string {
+function sorted(document: StoredDocument): string {
   return JSON.stringify(parsed(document), (_, value) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))

@@ -1,6 +1,7 @@
 import type { BuildOrder } from '../generations/place.ts'
 import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
+import type { ViewDamage } from '../projection/damage.ts'
 import type { RetryPolicy } from '../projection/retry-policy.ts'
 
 /** What a build thread is to do; everything in it can be sent to a thread. */
@@ -45,3 +46,5 @@ export type BuildMessage =
   | { readonly kind: 'done'; readonly position: Position }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'failed'; readonly error: string }
+  /** A view is damaged, so that another thread would fail with the same. */
+  | { readonly kind: 'damaged'; readonly damage: ViewDamage }

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Position } from '../kernel/position.ts'
-import { handledTypes } from '../kernel/projection.ts'
+import { handledTypes, type ProjectionDefinition } from '../kernel/projection.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { BufferedView } from '../projection/buffered-view.ts'
 import type { CommitOutcome, Trial, ViewChange, ViewStore } from '../projection/contract.ts'
+import { damageOf, readLegacy } from '../projection/damage.ts'
 import { owedAmong } from '../projection/duty.ts'
 import { Projector } from '../projection/projector.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
@@ -67,7 +68,9 @@ class Rate {
 try {
   await build()
 } catch (error) {
-  post({ kind: 'failed', error: error instanceof Error ? error.message : String(error) })
+  const damage = damageOf(error)
+  if (damage) post({ kind: 'damaged', damage })
+  else post({ kind: 'failed', error: error instanceof Error ? error.message : String(error) })
 }
 
 /**
@@ -80,10 +83,8 @@ async function build(): Promise<void> {
   const projection = app.projections.get(order.projection)
   if (!projection) throw new Error(`The app has no projection ${order.projection}.`)
   const log = openSqliteEventLog({ path: order.log })
-  const owing = order.owing.map(({ path, version }) =>
-    openSqliteView(path, projection, { version, indexes: false }),
-  )
-  const end = await whereToEnd(owing)
+  const owing = await openOwing(projection)
+  const end = await whereToEnd(projection, owing)
   const head = async () => end ?? (await log.head())
 
   /** Folds until nearly nothing is left. @returns whether it got there */
@@ -103,7 +104,7 @@ async function build(): Promise<void> {
         : buffered,
     )
     const givenUp = new Map(
-      (await Promise.all(owing.map((view) => view.discarded())))
+      (await Promise.all(owing.map((view) => readLegacy(projection.kind, () => view.discarded(), []))))
         .flat()
         .map((discarded) => [discarded.event.position, discarded]),
     )
@@ -174,9 +175,29 @@ async function build(): Promise<void> {
   post(round.finished ? { kind: 'done', position: round.position } : { kind: 'stopped' })
 }
 
-async function whereToEnd(owing: readonly ViewStore[]): Promise<Position | undefined> {
+async function openOwing(projection: ProjectionDefinition): Promise<ViewStore[]> {
+  const opened = order.owing.map(({ path, version }) =>
+    readLegacy(
+      projection.kind,
+      () => openSqliteView(path, projection, { version, indexes: false }),
+      undefined,
+    ),
+  )
+  return (await Promise.all(opened)).filter((view) => view !== undefined)
+}
+
+/** The position to end at; undefined for the head of the log, also if it cannot be read where that one stands. */
+async function whereToEnd(
+  projection: ProjectionDefinition,
+  owing: readonly ViewStore[],
+): Promise<Position | undefined> {
   if (order.until === 'head') return undefined
   if (order.until !== 'owing') return order.until
-  const checkpoints = await Promise.all(owing.map((view) => view.checkpoint()))
-  return Math.max(...checkpoints.map(({ position }) => position))
+  const positions = await Promise.all(
+    owing.map((view) =>
+      readLegacy(projection.kind, async () => (await view.checkpoint()).position, undefined),
+    ),
+  )
+  const isWhole = owing.length === order.owing.length && positions.every((position) => position !== undefined)
+  return isWhole ? Math.max(...positions) : undefined
 }

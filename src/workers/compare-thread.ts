@@ -2,6 +2,6 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { compareSqliteViews } from '../projection/sqlite/view-snapshot.ts'
 
 /** Compares the views that it was given the files of; see compareSqliteViews. */
-const { before, after } = workerData as { before: string[]; after: string[] }
+const { projection, before, after } = workerData as { projection: string; before: string[]; after: string[] }
 
-parentPort?.postMessage(compareSqliteViews(before, after))
+parentPort?.postMessage(compareSqliteViews(projection, before, after))

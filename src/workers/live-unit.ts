@@ -123,7 +123,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
           projection,
           control,
           house: sqliteViewHouse(config.data),
-          compare: (before, after) => compareInThread(config.data, before, after),
+          compare: (before, after) => compareInThread(config.data, projection.name, before, after),
           log,
         })
       : undefined

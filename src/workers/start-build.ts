@@ -22,7 +22,7 @@ const AGAIN = { baseMs: 200, capMs: 10_000 }
 /**
  * Builds a part in a thread, and begins another one when it ends before it is done. A handler that ends the thread, or
  * hangs until the thread is ended, is blamed by the next one as it would be for a live view: its event is parked
- * after it did so twice.
+ * after it did so twice. A damaged view is the end of the build: no other thread would get further.
  */
 export function startBuildThread({ order, events, hangMs, isLiveBehind, log }: BuildThreadOptions): Build {
   const signals = new SharedArrayBuffer(16)
@@ -69,6 +69,9 @@ export function startBuildThread({ order, events, hangMs, isLiveBehind, log }: B
         if (outcome?.kind === 'done') {
           clearInterval(watch)
           events.onDone(outcome.position)
+        } else if (outcome?.kind === 'damaged') {
+          clearInterval(watch)
+          events.onDamage(outcome.damage)
         } else if (outcome?.kind === 'failed') fail(outcome.error)
         else fail(thrown?.message ?? `The thread ended with code ${code}.`)
       })

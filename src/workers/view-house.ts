@@ -22,6 +22,7 @@ export function sqliteViewHouse(data: string): ViewHouse {
       const indexes = version === projection.version
       return openSqliteView(placePath(data, place), projection, { version, indexes })
     },
+    file: (place) => placePath(data, place),
     async remove(place) {
       const path = placePath(data, place)
       for (const suffix of SUFFIXES) await rm(path + suffix, { force: true })
@@ -39,12 +40,13 @@ export function diskUse(data: string, place: Place): number {
 /** Compares two generations in a thread of its own. */
 export function compareInThread(
   data: string,
+  projection: string,
   before: readonly Place[],
   after: readonly Place[],
 ): Promise<ParityReport> {
   const paths = (places: readonly Place[]) => places.map((place) => placePath(data, place))
   const worker = new Worker(new URL('./compare-thread.ts', import.meta.url), {
-    workerData: { before: paths(before), after: paths(after) },
+    workerData: { projection, before: paths(before), after: paths(after) },
   })
   return new Promise((resolve, reject) => {
     worker.once('message', resolve)

@@ -1,7 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { damageView } from '../support/damage-view.ts'
+import { generationOf, plainBalances, SEVENTH, stoppedView } from '../support/damaged-generations.ts'
 import { generations, type Worker } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
 
@@ -55,7 +57,7 @@ test('a damaged generation that is kept for a rollback holds up neither events n
   expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
 })
 
-test('a rollback to a damaged generation waits, and what serves goes on', async () => {
+test('a rollback to a damaged generation is called off, and what serves goes on', async () => {
   const { move, next, path } = await rebuilt('it serves')
   damage(path(1))
   const worker = await next()
@@ -63,10 +65,8 @@ test('a rollback to a damaged generation waits, and what serves goes on', async 
   await move('ada', -1)
   await worker.settle()
   expect([await worker.position(), await worker.send()]).toEqual([4, ['balances:4:1']])
-  expect(await worker.states()).toEqual({ 1: 'returning', 2: 'active' })
-  await worker.control.move('balances', 1, 'previous')
-  await worker.settle()
   expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+  expect((await generationOf(worker, 1))?.error).toMatch(/Its own file .*balances\.1\.db is damaged/)
 })
 
 test.for(['opened', 'moved'] as const)(
@@ -88,7 +88,7 @@ test.for(['opened', 'moved'] as const)(
   },
 )
 
-test('a damaged generation that leads falls behind, and what serves goes on', async () => {
+test('a damaged generation that leads fails, and what serves goes on', async () => {
   const { move, next, path } = await rebuilt('it leads')
   damage(path(2))
   const worker = await next()
@@ -99,15 +99,16 @@ test('a damaged generation that leads falls behind, and what serves goes on', as
     while ((await generations.step()) !== 'at-head');
   }
   expect([await worker.position(), await worker.send()]).toEqual([4, ['balances:4:1']])
-  expect((await worker.control.projection('balances'))?.generations[1]).toMatchObject({
-    state: 'building',
-    parts: [{ leading: false, phase: 'waiting' }],
+  expect(await generationOf(worker, 2)).toMatchObject({
+    state: 'failed',
+    error: expect.stringContaining('balances.2.db is damaged'),
   })
 })
 
-test('a generation that leads and cannot even be opened falls behind, and what serves goes on', async () => {
+test('a generation that leads and cannot be opened at the moment falls behind, and what serves goes on', async () => {
   const { move, next, path } = await rebuilt('it leads')
-  writeFileSync(path(2), 'not what it was'.repeat(1_000))
+  rmSync(path(2))
+  mkdirSync(path(2))
   const worker = await next()
   await move('ada', -1)
   for (const { generations } of worker.units) {
@@ -115,6 +116,10 @@ test('a generation that leads and cannot even be opened falls behind, and what s
     while ((await generations.step()) !== 'at-head');
   }
   expect([await worker.position(), await worker.send()]).toEqual([4, ['balances:4:1']])
+  expect(await generationOf(worker, 2)).toMatchObject({
+    state: 'building',
+    parts: [{ leading: false, phase: 'waiting' }],
+  })
 })
 
 test('a process begins although the generation that is kept for a rollback cannot be opened', async () => {
@@ -131,7 +136,7 @@ test('a process begins although the generation that is kept for a rollback canno
 
 test.for([
   ['a document that is no JSON any more', 1, { changed: 1, removed: 0, added: 0 }],
-  ['a page of documents that is gone', 4_096, { unreadable: expect.stringMatching(/its file is damaged/) }],
+  ['a page of documents that is gone', 4_096, { kind: 'damaged', side: 'before' }],
 ] as const)('a rebuild takes the place of a view with %s', async ([, length, report]) => {
   const world = generations()
   for (let index = 0; index < 300; index += 1) await world.move(`account-${index}`, -1)
@@ -156,3 +161,71 @@ test.for([
   expect(await worker.read('account-150')).toMatchObject({ balance: -1 })
   expect(await worker.send()).toEqual([])
 })
+
+test.each(['document', 'index page', 'header page'] as const)(
+  'a generation with a damaged %s fails before it serves, and holds up nothing',
+  async (kind) => {
+    const { work, move, file } = await stoppedView(plainBalances())
+    const builder = await work(plainBalances())
+    await builder.settle()
+    await builder.request()
+    // It leads, so that the one that serves waits for it; and is not compared yet.
+    const [unit] = builder.units
+    for (let step = 0; step < 4; step += 1) {
+      await unit?.generations.reconcile()
+      await unit?.generations.step()
+      await new Promise(setImmediate)
+      await builder.building()
+    }
+    expect((await generationOf(builder, 2))?.parts[0]).toMatchObject({ phase: 'following', leading: true })
+    await builder.stop()
+    damageView(file(2), kind, SEVENTH)
+
+    const worker = await work(plainBalances())
+    // Nobody needs what is damaged: every page and every document is looked at nevertheless.
+    await worker.settle()
+    expect(await worker.states()).toEqual({ 1: 'active', 2: 'failed' })
+    expect((await generationOf(worker, 2))?.error).toMatch(/Its own file .*balances\.2\.db is damaged/)
+    await move('account-7', 5)
+    await worker.settle()
+    expect(await worker.read('account-7')).toMatchObject({ balance: 6 })
+    await worker.request()
+    await worker.settle()
+    expect(await worker.states()).toEqual({ 1: 'previous', 2: 'failed', 3: 'active' })
+  },
+)
+
+test('a build whose own file is damaged fails, and is not begun again and again', async () => {
+  const { work, file } = await stoppedView(plainBalances())
+  const builder = await work(plainBalances(), { buildSteps: 8 })
+  await builder.settle()
+  await builder.request()
+  await builder.settle()
+  await builder.stop()
+  damageView(file(2), 'header page')
+  const worker = await work(plainBalances())
+  await worker.settle()
+  expect(await worker.states()).toEqual({ 1: 'active', 2: 'failed' })
+  expect((await generationOf(worker, 2))?.error).toMatch(/Its own file .* is damaged/)
+})
+
+test.each(['document page', 'header page'] as const)(
+  'a previous generation with a damaged %s holds up neither the active one nor its effects',
+  async (kind) => {
+    const { work, move, file } = await stoppedView(balances())
+    const before = await work(balances())
+    await before.settle()
+    await before.request()
+    await before.settle()
+    expect(await before.states()).toEqual({ 1: 'previous', 2: 'active' })
+    await before.stop()
+    damageView(file(1), kind, SEVENTH)
+
+    const worker = await work(balances())
+    await Promise.all(Array.from({ length: 200 }, (_, index) => move(`account-${index}`, -2)))
+    await worker.settle()
+    expect(await worker.position()).toBe(400)
+    expect(await worker.send()).toHaveLength(200)
+    expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+  },
+)

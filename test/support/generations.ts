@@ -14,6 +14,7 @@ import { unitsOf } from '../../src/kernel/unit.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { BufferedView } from '../../src/projection/buffered-view.ts'
 import type { ViewStore } from '../../src/projection/contract.ts'
+import { readLegacy, unlessDamaged } from '../../src/projection/damage.ts'
 import { owedAmong } from '../../src/projection/duty.ts'
 import { Projector, type ProjectorOptions } from '../../src/projection/projector.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
@@ -53,6 +54,7 @@ export function generations() {
           version: place.version,
           indexes: place.version === projection.version,
         }),
+      file: path,
       async remove(place) {
         const { rm } = await import('node:fs/promises')
         for (const suffix of ['', '-wal', '-shm']) await rm(path(place) + suffix, { force: true })
@@ -89,12 +91,19 @@ export function generations() {
         },
       }
     }
-    async function build(
+    async function build(order: BuildOrder, events: BuildEvents, stop: Promise<void>) {
+      const { damage } = await unlessDamaged(() => fold(order, events, stop))
+      if (damage) events.onDamage(damage)
+    }
+    async function fold(
       { place, until, owing: places }: BuildOrder,
       events: BuildEvents,
       stop: Promise<void>,
     ) {
-      const owing = places.map((one) => house.open(one))
+      const legacy = async <Result>(read: () => Result | Promise<Result>) =>
+        readLegacy(projection.kind, read, undefined)
+      const opened = await Promise.all(places.map((one) => legacy(() => house.open(one))))
+      const owing = opened.filter((one) => one !== undefined)
       const store = new BufferedView(house.open(place), {
         maxDocuments: 1_000,
         minMs: 1e9,
@@ -105,28 +114,34 @@ export function generations() {
         owing.length > 0 ? owedAmong(positions, owing, log) : new Set(),
       )
       const givenUp = new Map(
-        (await Promise.all(owing.map((one) => one.discarded())))
-          .flat()
+        (await Promise.all(owing.map((one) => legacy(() => one.discarded()))))
+          .flatMap((discarded) => discarded ?? [])
           .map((one) => [one.event.position, one]),
       )
       const one = projector(view, place.partition, (position) => givenUp.get(position))
+      const positions = await Promise.all(
+        owing.map((o) => legacy(async () => (await o.checkpoint()).position)),
+      )
+      const isWhole = owing.length === places.length && positions.every((position) => position !== undefined)
       const end =
-        until === 'owing'
-          ? Math.max(...(await Promise.all(owing.map(async (o) => (await o.checkpoint()).position))))
-          : until === 'head'
-            ? Number.MAX_SAFE_INTEGER
-            : until
-      const isStopped = await Promise.race([gate.then(() => false), stop.then(() => true)])
-      for (let step = 0; !isStopped && step < buildSteps; step += 1) {
-        if ((await one.step(end)) !== 'at-head') continue
-        const position = await one.position()
+        until === 'owing' && isWhole
+          ? Math.max(...positions)
+          : typeof until === 'number'
+            ? until
+            : Number.MAX_SAFE_INTEGER
+      try {
+        const isStopped = await Promise.race([gate.then(() => false), stop.then(() => true)])
+        for (let step = 0; !isStopped && step < buildSteps; step += 1) {
+          if ((await one.step(end)) !== 'at-head') continue
+          const position = await one.position()
+          await view.close()
+          events.onDone(position)
+          return
+        }
+      } finally {
         await view.close()
         for (const view of owing) await view.close()
-        events.onDone(position)
-        return
       }
-      await view.close()
-      for (const view of owing) await view.close()
     }
     const readers = new ViewReaders({
       app: { projections: new Map([[name, projection]]) } as unknown as App,
@@ -150,7 +165,7 @@ export function generations() {
       projection,
       control,
       house,
-      compare: async (before, after) => compareSqliteViews(before.map(path), after.map(path)),
+      compare: async (before, after) => compareSqliteViews(name, before.map(path), after.map(path)),
       log: pino({ level: 'silent' }),
     })
     /** Everything that there is to do at the moment. */
@@ -183,6 +198,8 @@ export function generations() {
       units,
       coordinator,
       readers,
+      /** Until what is being built at the moment is. */
+      building: async () => void (await Promise.all(building)),
       tick,
       states,
       stop,

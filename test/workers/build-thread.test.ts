@@ -7,6 +7,7 @@ import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { AUDIT_START, auditStep } from '../../src/projection/audit.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { startBuildThread } from '../../src/workers/start-build.ts'
+import { damageView } from '../support/damage-view.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import app from '../support/troubled-app.ts'
 import { until } from '../support/until.ts'
@@ -46,7 +47,11 @@ async function site(accounts: readonly string[]) {
         batchSize: 50,
         cachedDocuments: 1_000,
       },
-      events: { onProgress: (progress) => void seen.push(progress), onDone: done.resolve },
+      events: {
+        onProgress: (progress) => void seen.push(progress),
+        onDone: done.resolve,
+        onDamage: (damage) => done.reject(new Error(damage.reason, { cause: damage })),
+      },
       hangMs,
       isLiveBehind: () => false,
       log: pino({ level: 'silent' }),
@@ -116,6 +121,22 @@ test('a handler that never returns is ended and blamed, while this thread is fre
   expect(await view().get('bob')).toMatchObject({ balance: 1 })
   expect(turns, 'turns of this event loop meanwhile').toBeGreaterThan(50)
 }, 30_000)
+
+test.each(['header page', 'document'] as const)(
+  'a build that meets a damaged %s of its own ends for good, and says which file it is',
+  async (kind) => {
+    const { start, paths } = await site(Array.from({ length: 40 }, (_, index) => `account-${index}`))
+    await start().done
+    const db = new DatabaseSync(paths.view)
+    // As if it had died before it was indexed.
+    db.exec('DROP INDEX documents_by_balance')
+    db.close()
+    damageView(paths.view, kind, '{"account":"account-7"')
+    const { done, seen } = start()
+    await expect(done).rejects.toMatchObject({ cause: { file: paths.view } })
+    expect(seen.filter(({ error }) => error !== undefined)).toEqual([])
+  },
+)
 
 test('a build that is stopped keeps what it has, and another one goes on from there', async () => {
   const { start, view } = await site(Array.from({ length: 400 }, (_, index) => `account-${index % 40}`))

@@ -1,3 +1,4 @@
+import { toParityReport } from '../../projection/parity.ts'
 import type { Generation, GenerationPart, PartPhase, ProjectionControl } from '../contract.ts'
 import type { GenerationState, Purpose } from '../machine.ts'
 
@@ -40,7 +41,7 @@ function toGeneration(row: Row, parts: readonly Row[]): Generation {
     requestedAt: String(row.requested_at),
     changedAt: String(row.changed_at),
     error: (row.error ?? undefined) as string | undefined,
-    report: row.report === null ? undefined : JSON.parse(String(row.report)),
+    report: row.report === null ? undefined : toParityReport(JSON.parse(String(row.report))),
     parts: parts.map(toPart),
   }
 }

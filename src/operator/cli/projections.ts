@@ -119,7 +119,8 @@ Examples:
         const serves = watched.generation?.state === 'active'
         if (!serves) context.exit(EXIT.failed.code)
         if (json) return
-        const how = serves ? 'serves now.' : 'does not return: somebody has called it off.'
+        const why = watched.generation?.error ?? 'Somebody has called it off.'
+        const how = serves ? 'serves now.' : `does not return. ${why}`
         context.print(`${projection}: generation ${returning.generation} ${how}`)
       }),
     )

@@ -115,6 +115,7 @@ export function conclusion(projection: string, generation: GenerationDetails | u
   if (!generation) return [`${projection}: it was given up.`]
   const { state, report, error } = generation
   const number = `generation ${generation.generation}`
+  const after = report?.kind === 'compared' ? report.after : undefined
   const lines: string[] = []
   if (state === 'active') lines.push(`${projection}: ${number} serves now.`)
   else if (state === 'side') {
@@ -125,33 +126,52 @@ export function conclusion(projection: string, generation: GenerationDetails | u
   else if (state === 'verified') {
     lines.push(
       isSame(generation)
-        ? `${projection}: verified at position ${count(report?.after.position ?? 0)}: ${count(report?.after.documents ?? 0)} documents, all as the log says`
+        ? `${projection}: verified at position ${count(after?.position ?? 0)}: ${count(after?.documents ?? 0)} documents, all as the log says`
         : `${projection}: NOT as the log says.`,
     )
   }
-  if (report && !isSame(generation)) lines.push(...differences(report))
+  if (report && !isSame(generation)) lines.push(...differences(projection, state, report))
   return lines
 }
 
 function isSame({ report }: GenerationDetails): boolean {
-  if (report?.samePosition !== true || report.unreadable !== undefined) return false
-  return report.added + report.changed + report.removed === 0
+  if (report?.kind !== 'compared') return false
+  return report.samePosition && report.added + report.changed + report.removed === 0
 }
 
-function differences(report: NonNullable<GenerationDetails['report']>): string[] {
-  const { added, changed, removed, examples, samePosition, unreadable, before, after } = report
+type State = GenerationDetails['state']
+
+function differences(
+  projection: string,
+  state: State,
+  report: NonNullable<GenerationDetails['report']>,
+): string[] {
+  // What failed for it has said so.
+  if (report.kind === 'damaged')
+    return state === 'failed' ? [] : damage(projection, state, `${report.file}: ${report.reason}`)
+  const { added, changed, removed, damaged, examples, samePosition, before, after } = report
   const lines = [`  ${count(added)} documents added, ${count(changed)} changed, ${count(removed)} removed`]
   if (!samePosition) {
     lines.push(
       `  They were compared at different positions: ${count(before.position)} and ${count(after.position)}.`,
     )
   }
-  if (unreadable) {
-    lines.push(`  Not all was compared, for what served before is damaged: ${printable(unreadable)}`)
-  }
   const text = (value: unknown) => (value === undefined ? '-' : printable(JSON.stringify(value)))
-  for (const { key, kind, before, after } of examples) {
-    lines.push(`  ${kind} ${printable(key)}: ${text(before)} -> ${text(after)}`)
+  for (const { key, kind, damaged, before, after } of examples) {
+    const how = damaged ? ' (what was there is damaged)' : ''
+    lines.push(`  ${kind} ${printable(key)}: ${text(before)} -> ${text(after)}${how}`)
   }
+  if (damaged > 0)
+    lines.push(...damage(projection, state, `${count(damaged)} of its documents are not what was written`))
   return lines
+}
+
+/** What to do about a generation that is damaged. */
+function damage(projection: string, state: State, error: string): string[] {
+  return state === 'active'
+    ? [`  The generation before is damaged: ${printable(error)}`, '  "cqrs prune" removes it.']
+    : [
+        `  The generation that serves is damaged: ${printable(error)}`,
+        `  "cqrs rebuild ${projection}", without --require-parity, puts a whole one in its place.`,
+      ]
 }

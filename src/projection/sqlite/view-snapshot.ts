@@ -1,16 +1,20 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
-import { toStoreError } from '../../sqlite/errors.ts'
-import { openDatabase } from '../../sqlite/open.ts'
+import { quickCheck } from '../../sqlite/quick-check.ts'
+import { damageOf, type ViewDamage } from '../damage.ts'
 import {
   areAtOnePosition,
   compareViews,
   mergeDocuments,
   type ParityReport,
+  type SideName,
   type StoredDocument,
   type ViewSnapshot,
 } from '../parity.ts'
-import { viewSchema } from './schema.ts'
+import { EffectTable } from './effect-table.ts'
+import { HandoverTables } from './handover-tables.ts'
+import { openView } from './open-view.ts'
+import { type DocumentRow, documentChecksum } from './rows.ts'
+import { damagedView, toViewError } from './view-error.ts'
 
 /** Looks at two views that move, until both are found at the same position, at the most. */
 const LOOKS = 400
@@ -18,84 +22,205 @@ const LOOKS = 400
 /** Between two looks, in milliseconds. */
 const PAUSE_MS = 5
 
+/** One of the two, as it was given. */
+interface ViewFiles {
+  readonly side: SideName
+  readonly projection: string
+  readonly paths: readonly string[]
+}
+
 /**
  * Compares two generations of a view, each given by the files of its partitions in order. Both may be moved
  * meanwhile by their owners: of each the state of one moment is read, if possible one at which both stand at the
- * same position. Blocks the thread.
+ * same position. Of both every page is read. A file that is damaged is a report, not an error: it would be so the next
+ * time. Blocks the thread.
  *
- * @throws CqrsError CQRS_STORE_…, but not because those before are damaged
+ * @param projection its name
+ * @throws CqrsError CQRS_STORE_… if a file cannot be read at the moment
  */
-export function compareSqliteViews(before: readonly string[], after: readonly string[]): ParityReport {
-  const opened: DatabaseSync[] = []
-  const open = (path: string) => {
-    const db = openDatabase({ path, schema: viewSchema, durability: 'normal', readOnly: true })
-    opened.push(db)
-    return db
-  }
+export function compareSqliteViews(
+  projection: string,
+  before: readonly string[],
+  after: readonly string[],
+): ParityReport {
   try {
-    const right = after.map(open)
-    const left = unlessDamaged(() => before.map(open))
-    if (left instanceof CqrsError) return compareViews(lost(before.length, left), snapshot(right, at(right)))
-    const pause = new Int32Array(new SharedArrayBuffer(4))
-    for (let look = 1; ; look += 1) {
-      for (const db of opened) db.exec('BEGIN')
-      const one = unlessDamaged(() => at(left))
-      const other = at(right)
-      if (one instanceof CqrsError) return compareViews(lost(before.length, one), snapshot(right, other))
-      if (look === LOOKS || areAtOnePosition(one, other)) {
-        return compareViews(snapshot(left, one), snapshot(right, other))
-      }
-      for (const db of opened) db.exec('ROLLBACK')
-      Atomics.wait(pause, 0, 0, PAUSE_MS)
-    }
+    return opened(projection, { before, after }, (serving, incoming) => {
+      incoming.check()
+      serving.check()
+      const [one, other] = atOnePosition(serving, incoming)
+      return compareViews(serving.snapshot(one), incoming.snapshot(other))
+    })
+  } catch (error) {
+    if (!(error instanceof Damage)) throw error
+    return reportOf(error, projection, before, after)
+  }
+}
+
+/** What is to serve is not compared with anything then, and has to be whole all the same. */
+function reportOf(
+  { side, damage }: Damage,
+  projection: string,
+  before: readonly string[],
+  after: readonly string[],
+): ParityReport {
+  if (side === 'after') return { kind: 'damaged', side, ...damage }
+  try {
+    opened(projection, { before: [], after }, (_, incoming) => {
+      incoming.check()
+      for (const _ of incoming.snapshot([]).documents);
+    })
+  } catch (error) {
+    if (!(error instanceof Damage)) throw error
+    return { kind: 'damaged', side: 'after', ...error.damage }
+  }
+  return { kind: 'damaged', side, ...damage, estateIsWhole: hasWholeEstate(projection, before) }
+}
+
+function opened<Result>(
+  projection: string,
+  paths: { readonly before: readonly string[]; readonly after: readonly string[] },
+  read: (serving: SideView, incoming: SideView) => Result,
+): Result {
+  const serving = new SideView({ side: 'before', projection, paths: paths.before })
+  const incoming = new SideView({ side: 'after', projection, paths: paths.after })
+  try {
+    incoming.open()
+    serving.open()
+    return read(serving, incoming)
   } finally {
-    for (const db of opened) db.close()
+    serving.close()
+    incoming.close()
   }
 }
 
-/** What `read` gives; the error if the file is damaged. */
-function unlessDamaged<Result>(read: () => Result): Result | CqrsError {
-  try {
-    return read()
-  } catch (error) {
-    if (isCqrsError(error, 'CQRS_STORE_CORRUPT')) return error
-    throw error
+/** Begins to read both, at one moment each. @returns their positions */
+function atOnePosition(before: SideView, after: SideView): readonly [number[], number[]] {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (let look = 1; ; look += 1) {
+    const positions = [before.begin(), after.begin()] as const
+    if (look === LOOKS || areAtOnePosition(...positions)) return positions
+    before.end()
+    after.end()
+    Atomics.wait(pause, 0, 0, PAUSE_MS)
   }
 }
 
-/** A view of which nothing can be read. */
-function lost(parts: number, error: CqrsError): ViewSnapshot {
-  const documents = {
-    [Symbol.iterator]: () => ({
-      next: () => {
-        throw error
-      },
-    }),
-  }
-  return { positions: Array.from({ length: parts }, () => 0), documents }
-}
+/** A file of one side is damaged. */
+class Damage extends Error {
+  readonly side: SideName
+  readonly damage: ViewDamage
 
-function snapshot(dbs: readonly DatabaseSync[], positions: readonly number[]): ViewSnapshot {
-  return { positions, documents: mergeDocuments(dbs.map(documentsOf)) }
-}
-
-function* documentsOf(db: DatabaseSync): Generator<StoredDocument> {
-  try {
-    const rows = db.prepare('SELECT key, document FROM documents ORDER BY key').iterate()
-    yield* rows as Iterable<unknown> as Iterable<StoredDocument>
-  } catch (error) {
-    throw toStoreError(error, db.location() ?? '')
+  constructor(side: SideName, damage: ViewDamage) {
+    super(damage.reason)
+    this.side = side
+    this.damage = damage
   }
 }
 
-function at(dbs: readonly DatabaseSync[]): number[] {
-  return dbs.map(positionOf)
+/** One of the two generations; what is damaged in it is told as {@link Damage}. */
+class SideView {
+  readonly #files: ViewFiles
+  readonly #parts: { readonly path: string; readonly db: DatabaseSync }[] = []
+
+  constructor(files: ViewFiles) {
+    this.#files = files
+  }
+
+  open(): void {
+    const { projection, paths } = this.#files
+    for (const path of paths) {
+      this.#read(path, () => this.#parts.push({ path, db: openView(path, projection, { readOnly: true }) }))
+    }
+  }
+
+  /** From here on one state of each part is read. @returns the positions of the parts */
+  begin(): number[] {
+    return this.#parts.map(({ path, db }) =>
+      this.#read(path, () => {
+        db.exec('BEGIN')
+        return Number(db.prepare('SELECT position FROM checkpoint').get()?.position ?? 0)
+      }),
+    )
+  }
+
+  end(): void {
+    for (const { db } of this.#parts) db.exec('ROLLBACK')
+  }
+
+  /**
+   * Reads every page, and what the generation that takes its place takes over. A page of an index, say, is not read with
+   * the documents.
+   */
+  check(): void {
+    for (const { path, db } of this.#parts) {
+      this.#read(path, () => {
+        const found = quickCheck(db)
+        if (found) throw damagedView(new Error(found), path, this.#files.projection)
+        readEstate(db)
+      })
+    }
+  }
+
+  snapshot(positions: readonly number[]): ViewSnapshot {
+    return {
+      positions,
+      documents: mergeDocuments(this.#parts.map(({ path, db }) => this.#documents(path, db))),
+    }
+  }
+
+  close(): void {
+    for (const { db } of this.#parts) db.close()
+  }
+
+  *#documents(path: string, db: DatabaseSync): Generator<StoredDocument> {
+    const rows = this.#read(path, () =>
+      db.prepare('SELECT key, document, checksum FROM documents ORDER BY key').iterate(),
+    )
+    for (;;) {
+      const { done, value } = this.#read(path, () => rows.next())
+      if (done) return
+      yield this.#read(path, () => this.#toStored(value as unknown as DocumentRow, path))
+    }
+  }
+
+  #toStored({ key, document, checksum }: DocumentRow, path: string): StoredDocument {
+    const damaged = checksum !== documentChecksum(key, document)
+    if (!damaged || this.#files.side === 'before') return { key, document, damaged }
+    const cause = new Error(`the checksum of the document ${JSON.stringify(key)} differs`)
+    throw damagedView(cause, path, this.#files.projection)
+  }
+
+  #read<Result>(path: string, read: () => Result): Result {
+    try {
+      return read()
+    } catch (error) {
+      const failure = toViewError(error, path, this.#files.projection)
+      const damage = damageOf(failure)
+      throw damage ? new Damage(this.#files.side, damage) : failure
+    }
+  }
 }
 
-function positionOf(db: DatabaseSync): number {
-  try {
-    return Number(db.prepare('SELECT position FROM checkpoint').get()?.position ?? 0)
-  } catch (error) {
-    throw toStoreError(error, db.location() ?? '')
-  }
+function hasWholeEstate(projection: string, paths: readonly string[]): boolean {
+  return paths.every((path) => {
+    let db: DatabaseSync | undefined
+    try {
+      db = openView(path, projection, { readOnly: true })
+      readEstate(db)
+      return true
+    } catch {
+      return false
+    } finally {
+      db?.close()
+    }
+  })
+}
+
+/** What a generation leaves; see ../duty.ts. */
+function readEstate(db: DatabaseSync): void {
+  const effects = new EffectTable(db)
+  const handover = new HandoverTables(db, effects)
+  effects.all()
+  handover.duty()
+  handover.discarded()
 }

@@ -37,6 +37,7 @@ export async function buildView({
     events: {
       onProgress: ({ error }) => error && done.reject(new Error(error)),
       onDone: done.resolve,
+      onDamage: ({ reason }) => done.reject(new Error(reason)),
     },
     hangMs: 60_000,
     isLiveBehind: () => false,

@@ -1,0 +1,73 @@
+import type { Logger } from 'pino'
+import type { ControlStore, Generation } from '../control/contract.ts'
+import type { ProjectionUnit } from '../kernel/unit.ts'
+import type { ViewDamage } from '../projection/damage.ts'
+import type { Place, ViewHouse } from './place.ts'
+import { lostEstate, ownDamage } from './verdict.ts'
+
+export interface DamagesOptions {
+  readonly unit: ProjectionUnit
+  readonly control: ControlStore
+  readonly house: ViewHouse
+  readonly log: Logger
+}
+
+/** The damaged generations of a unit: each is said once, in the log and where operators look. */
+export class Damages {
+  readonly #options: DamagesOptions
+  readonly #known = new Set<number>()
+  readonly #givenUp = new Set<number>()
+
+  constructor(options: DamagesOptions) {
+    this.#options = options
+  }
+
+  /** Whether the active generation was found damaged. */
+  isKnown(generation: number): boolean {
+    return this.#known.has(generation)
+  }
+
+  /** The active generation is damaged: it stands still until another one takes its place. */
+  async note(generation: number, error: Error): Promise<void> {
+    const { log } = this.#options
+    if (this.#known.has(generation)) return
+    this.#known.add(generation)
+    log.error({ err: error, generation }, 'The view is damaged; it goes on as far as it can')
+    await this.#explain(generation, error.message)
+  }
+
+  /** The file of a generation is open; whether it is damaged is found out again. */
+  async forget(generation: number): Promise<void> {
+    this.#known.delete(generation)
+    await this.#explain(generation, undefined)
+  }
+
+  /**
+   * A generation cannot go on that does not serve: one that is being made fails, one that was to return does not, and one
+   * that is kept for a rollback is left behind.
+   *
+   * @param place of this unit's part of it
+   * @param damage its own, or that of the active one, whose effects it is to take over
+   */
+  async giveUp({ generation, state }: Generation, place: Place, damage: ViewDamage): Promise<void> {
+    const { unit, control, house, log } = this.#options
+    const { name } = unit.projection
+    const error = damage.file === house.file(place) ? ownDamage(damage) : lostEstate(name, damage)
+    if (!this.#givenUp.has(generation))
+      log.error({ generation, was: state, error }, 'A generation cannot go on')
+    this.#givenUp.add(generation)
+    if (state === 'previous') return
+    await control.move(name, generation, state === 'returning' ? 'previous' : 'failed', { error })
+  }
+
+  /** Notes why this unit's part of a generation cannot go on, or that it can. */
+  async #explain(generation: number, error: string | undefined): Promise<void> {
+    const { unit, control } = this.#options
+    const { name } = unit.projection
+    const state = await control.projection(name)
+    const found = state?.generations.find((one) => one.generation === generation)
+    const part = found?.parts[unit.partition.index]
+    if (part && part.error !== error)
+      await control.progress(name, generation, part.partition, { ...part, error })
+  }
+}

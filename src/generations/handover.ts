@@ -1,0 +1,110 @@
+import type { Logger } from 'pino'
+import { reached } from '../boundaries.ts'
+import type { ControlStore, Generation, ProjectionControl } from '../control/contract.ts'
+import type { Partition } from '../kernel/partition.ts'
+import type { ProjectionUnit } from '../kernel/unit.ts'
+import type { EventLog } from '../log/contract.ts'
+import type { ViewStore } from '../projection/contract.ts'
+import { readLegacy } from '../projection/damage.ts'
+import { type Estate, takeOver } from '../projection/duty.ts'
+import { type Place, placesOf, placesOfStreams, type ViewHouse } from './place.ts'
+
+export interface HandoverOptions {
+  readonly unit: ProjectionUnit
+  readonly control: ControlStore
+  readonly events: EventLog
+  readonly house: ViewHouse
+  readonly now: () => number
+  readonly log: Logger
+}
+
+/** What a part leaves that cannot be read, of a view that has no effects. */
+const NOTHING: Estate = { position: 0, parked: new Set(), effects: [], discarded: [] }
+
+/** Brings the parts of a unit's active generation into the place of those that were active before; see ../projection/duty.ts. */
+export class Handover {
+  readonly #options: HandoverOptions
+
+  constructor(options: HandoverOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Lets a part take over what the generation before it owed; once for each swap, however often it is begun. That is
+   * {@link note}d afterwards.
+   *
+   * @param opened gives a part that is open already
+   */
+  async takeOver(
+    state: ProjectionControl,
+    partition: Partition,
+    store: ViewStore,
+    opened: (place: Place) => ViewStore | undefined = () => undefined,
+  ): Promise<void> {
+    const { unit, events, now } = this.#options
+    const { projection } = unit
+    const outgoing = state.generations.find(({ generation }) => generation === state.outgoing)
+    if (!outgoing) return
+    const { places, aligned } = placesOfStreams(outgoing, projection, partition)
+    const parts = places.map((place) => ({ estate: () => this.#estateOf(place, opened(place)) }))
+    const request = { parts, aligned, partition, log: events, swap: state.swaps, now: now() }
+    // A part that is damaged takes over nothing, and what takes its place need not wait for that.
+    await readLegacy(projection.kind, () => takeOver(store, request), undefined)
+    reached('effects-taken-over', projection.name)
+  }
+
+  async note({ swaps, outgoing: from }: ProjectionControl, active: Generation, partition: Partition) {
+    const { unit, control, log } = this.#options
+    const { name } = unit.projection
+    await control.tookOver(name, partition.index, swaps)
+    reached('takeover-noted', name)
+    log.info({ generation: active.generation, from }, 'another generation is active')
+  }
+
+  /**
+   * This code cannot move the active generation, but has to see to it that another one can take its place. If that is split
+   * otherwise none of its parts is anybody's, and the first unit does it for all.
+   */
+  async takeOverFrozen(state: ProjectionControl, active: Generation): Promise<void> {
+    const { unit, house } = this.#options
+    const isSplitAlike = active.partitions === unit.partition.count
+    for (const place of placesOf(active, unit.projection)) {
+      const { index } = place.partition
+      const isOwn = isSplitAlike ? index === unit.partition.index : unit.partition.index === 0
+      if (!isOwn || hasTakenOver(state, index)) continue
+      const frozen = await readLegacy(unit.projection.kind, () => house.open(place), undefined)
+      if (frozen) await this.takeOver(state, place.partition, frozen).finally(() => frozen.close())
+      await this.note(state, active, place.partition)
+    }
+  }
+
+  /**
+   * Notes that a part that cannot be opened has taken over: a view without effects owes none. A reactor's is not noted, for
+   * what it was to take over would be lost.
+   */
+  async passOver(state: ProjectionControl, active: Generation, partition: Partition): Promise<void> {
+    const { projection } = this.#options.unit
+    if (projection.kind === 'reactor' || hasTakenOver(state, partition.index)) return
+    await this.note(state, active, partition)
+  }
+
+  async #estateOf(place: Place, opened: ViewStore | undefined): Promise<Estate> {
+    const { unit, house, log } = this.#options
+    const read = async () => {
+      const store = opened ?? house.open(place)
+      return store.estate().finally(() => opened ?? store.close())
+    }
+    const estate = await readLegacy(unit.projection.kind, read, undefined)
+    if (estate) return estate
+    log.warn(
+      { generation: place.generation },
+      'What operators gave up cannot be read in the generation before; it is tried again',
+    )
+    return NOTHING
+  }
+}
+
+/** Whether a part of the active generation has taken over what the one before it owed. */
+export function hasTakenOver({ swaps, takenOver }: ProjectionControl, partition: number): boolean {
+  return swaps === 0 || takenOver.get(partition) === swaps
+}

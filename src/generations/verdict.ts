@@ -1,0 +1,55 @@
+import type { Generation } from '../control/contract.ts'
+import type { ProjectionDefinition } from '../kernel/projection.ts'
+import type { ViewDamage } from '../projection/damage.ts'
+import { isParity, type ParityReport } from '../projection/parity.ts'
+
+/** What becomes of a generation that was compared with the one that serves. */
+export type Verdict =
+  | { readonly kind: 'swap' }
+  /** It was made for the comparison only. */
+  | { readonly kind: 'verified' }
+  | { readonly kind: 'failed'; readonly error: string }
+
+/**
+ * What becomes of a generation. That the one that serves is damaged is a reason to take its place, not to wait: unless
+ * parity is required, or it owes effects that cannot be read.
+ */
+export function verdictOn(
+  { purpose, requireParity }: Pick<Generation, 'purpose' | 'requireParity'>,
+  report: ParityReport,
+  { name, kind }: Pick<ProjectionDefinition, 'name' | 'kind'>,
+): Verdict {
+  if (report.kind === 'damaged' && report.side === 'after')
+    return { kind: 'failed', error: ownDamage(report) }
+  if (purpose === 'verify') return { kind: 'verified' }
+  if (report.kind === 'damaged') {
+    if (kind === 'reactor' && !report.estateIsWhole)
+      return { kind: 'failed', error: lostEstate(name, report) }
+    if (!requireParity) return { kind: 'swap' }
+    const error =
+      `The generation that serves is damaged in ${report.file} (${report.reason}), so that nothing can be compared. ` +
+      `"cqrs rebuild ${name}", without --require-parity, puts a whole one in its place.`
+    return { kind: 'failed', error }
+  }
+  if (!requireParity || isParity(report)) return { kind: 'swap' }
+  const advice =
+    report.damaged === 0
+      ? ''
+      : ` ${report.damaged} documents of the active one are damaged: "cqrs rebuild ${name}", without --require-parity, ` +
+        'puts a whole one in its place.'
+  return { kind: 'failed', error: `It differs from the active generation, and parity was required.${advice}` }
+}
+
+/** Why a generation fails whose own files are damaged. */
+export function ownDamage({ file, reason }: ViewDamage): string {
+  return `Its own file ${file} is damaged (${reason}). Have it built again; if that happens again, check the disk.`
+}
+
+/** Why nothing can take the place of a reactor's generation whose effects cannot be read. */
+export function lostEstate(name: string, { file, reason }: ViewDamage): string {
+  return (
+    `The effects that ${name} has not sent yet cannot be read: ${file} is damaged (${reason}). Stop the system, move the file ` +
+    'away with those beside it (-wal, -shm), and start again: the view is then built anew from the log, and ALL its ' +
+    'effects are sent again, under the same keys.'
+  )
+}
