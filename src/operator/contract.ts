@@ -14,7 +14,9 @@ export interface SystemStatus {
 }
 
 /** One projection, or one partition of it, measured against the log's head. */
-export interface ProjectionStatus {
+export type ProjectionStatus = ProjectionFacts & (ViewStatus | UnreadableView)
+
+interface ProjectionFacts {
   /** The projection's name, followed by `.<index>` for a partition. */
   readonly name: string
   readonly projection: string
@@ -24,9 +26,24 @@ export interface ProjectionStatus {
   readonly generation: number
   /** What serves is of another version than the app defines, and stands still until it is rebuilt. */
   readonly frozen: boolean
+  /** How the file of what serves is damaged, and what to do; null if nothing is known of that. */
+  readonly damaged: string | null
   readonly paused: boolean
   /** Another generation is being built. */
   readonly building: boolean
+  /** Whether some worker owns the projection's function now. */
+  readonly owned: boolean
+  /**
+   * A worker whose code splits the projection otherwise works on it; this app's waits until that one has ended. Its
+   * process, 0 if that is not known; null if there is none.
+   */
+  readonly waitsFor: number | null
+  /** Its queue; null if no queue worker answers. */
+  readonly queue: { readonly depth: number; readonly deadLetters: number } | null
+}
+
+/** What stands in the view. */
+interface ViewStatus {
   readonly position: Position
   /** Positions between the view and the head of the log. */
   readonly lag: number
@@ -38,16 +55,10 @@ export interface ProjectionStatus {
   readonly parked: ParkedCounts
   /** Effects that are recorded and not sent, and those that could not be sent. */
   readonly effects: { readonly pending: number; readonly dead: number }
-  /** Whether some worker owns the projection's function now. */
-  readonly owned: boolean
-  /**
-   * A worker whose code splits the projection otherwise works on it; this app's waits until that one has ended. Its
-   * process, 0 if that is not known; null if there is none.
-   */
-  readonly waitsFor: number | null
-  /** Its queue; null if no queue worker answers. */
-  readonly queue: { readonly depth: number; readonly deadLetters: number } | null
 }
+
+/** The view is so damaged that nobody knows. */
+type UnreadableView = { readonly [Part in keyof ViewStatus]: null } & { readonly damaged: string }
 
 /** What `ops::events` takes. */
 export interface EventsRequest {
@@ -117,7 +128,7 @@ export interface GroupsPage {
   readonly groups: readonly LetterGroup[]
   /** There are more letters than were looked at. */
   readonly more: boolean
-  /** Sources that could not be asked, because their worker is away. */
+  /** Sources that could not be asked, because their worker is away or their store damaged. */
   readonly unavailable: readonly LetterSource[]
 }
 
@@ -148,7 +159,7 @@ export interface LettersPage {
   readonly letters: readonly Letter[]
   /** Give it as `after` for the next page, also if this one is short; null at the end. */
   readonly next: string | null
-  /** Sources of which some worker is away, so that letters are left out. */
+  /** Sources of which some worker is away, or some store damaged, so that letters are left out. */
   readonly unavailable: readonly LetterSource[]
 }
 
@@ -182,7 +193,7 @@ export interface BulkStep {
   /** Call again with it as `after` for the others; null when there are no more. */
   readonly next?: string | null
   readonly asOf?: string
-  /** Sources of which some worker is away, so that letters are left out. */
+  /** Sources of which some worker is away, or some store damaged, so that letters are left out. */
   readonly unavailable?: readonly LetterSource[]
 }
 

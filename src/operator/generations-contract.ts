@@ -83,7 +83,7 @@ export interface GenerationDetails {
   readonly purpose: Purpose
   /** What is done with it: that of the part that is least far. */
   readonly phase: PartPhase
-  /** Of the part that is least far. */
+  /** Of the part that is least far; as its builder last said, if it cannot be read. */
   readonly position: Position
   /** Where it has to get to. */
   readonly target: Position

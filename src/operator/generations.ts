@@ -4,6 +4,7 @@ import { fits, placesOf } from '../generations/place.ts'
 import { findProjection } from '../generations/view-readers.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
+import { type Attempt, unlessDamaged } from '../projection/damage.ts'
 import type {
   GenerationDetails,
   ProjectionDetails,
@@ -69,7 +70,7 @@ async function describe(
   const state: ProjectionControl | undefined = await system.control.projection(name)
   const active = state?.generations.find((one) => one.state === 'active')
   if (!state || !active) return undefined
-  const served = await system.views.use(name, ({ view }) => view.position())
+  const served = await unlessDamaged(() => system.views.use(name, ({ view }) => view.position()))
   return {
     name,
     kind,
@@ -86,13 +87,15 @@ function generationDetails(
   system: System,
   definition: ProjectionDefinition,
   generation: Generation,
-  served: Position,
+  served: Attempt<Position>,
 ): GenerationDetails {
   const { state, purpose, version, partitions, parts, error, report, by, requestedAt, changedAt } = generation
   const least = leastFar(parts)
   const eventsPerSecond = parts.reduce((sum, part) => sum + part.eventsPerSecond, 0)
-  const position = state === 'active' ? served : (least?.position ?? 0)
+  const isRead = state === 'active' && served.result !== undefined
+  const position = isRead ? served.result : (least?.position ?? 0)
   const left = Math.max(0, ...parts.map((part) => part.target - part.position))
+  const damage = state === 'active' ? served.error?.message : undefined
   const folding = state === 'building' && least?.phase === 'folding' && eventsPerSecond > 0
   return {
     generation: generation.generation,
@@ -105,7 +108,7 @@ function generationDetails(
     target: least?.target ?? 0,
     eventsPerSecond,
     secondsLeft: folding ? Math.ceil((left * parts.length) / eventsPerSecond) : null,
-    error: error ?? parts.find((part) => part.error !== undefined)?.error ?? null,
+    error: error ?? damage ?? parts.find((part) => part.error !== undefined)?.error ?? null,
     bytes: placesOf(generation, definition).reduce((sum, place) => sum + system.diskUse(place), 0),
     report: report ?? null,
     by,

@@ -97,12 +97,12 @@ async function projectionParts(system: System, limits: HealthLimits): Promise<Pr
   }
 }
 
-function judge(
-  { name, owned, lag, lagSeconds, parked, effects }: ProjectionStatus,
-  limits: HealthLimits,
-): PartHealth {
+function judge(projection: ProjectionStatus, limits: HealthLimits): PartHealth {
+  const { name, owned, damaged } = projection
   const part = `projection ${name}`
   if (!owned) return { part, state: 'down', reason: 'no worker owns it, so nothing moves it' }
+  if (damaged !== null) return { part, state: 'down', reason: damaged }
+  const { lag, lagSeconds, parked, effects } = projection
   if (lagSeconds === null) {
     return { part, state: 'down', reason: 'the next event cannot be read: cqrs audit names what is wrong' }
   }

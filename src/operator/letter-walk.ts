@@ -53,7 +53,7 @@ export interface LetterWalk {
   readonly letters: readonly ListedLetter[]
   /** Give it as `after` to go on; null at the end. */
   readonly next: string | null
-  /** Sources of which some worker is away, so that letters are left out. */
+  /** Sources of which some worker is away, or some store damaged, so that letters are left out. */
   readonly unavailable: readonly LetterSource[]
 }
 
@@ -107,7 +107,7 @@ export async function walkLetters(
   return { letters, next: null, unavailable: [...unavailable] }
 }
 
-/** What `ask` gives; nothing, and the source is noted, if its worker is away. */
+/** What `ask` gives; nothing, and the source is noted, if its worker is away, or what it asks is damaged. */
 export async function reached<Result>(
   { source }: LetterBox,
   unavailable: Set<LetterSource>,
@@ -116,7 +116,7 @@ export async function reached<Result>(
   try {
     return await ask()
   } catch (error) {
-    if (!isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE')) throw error
+    if (!isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE', 'CQRS_STORE_CORRUPT')) throw error
     unavailable.add(source)
     return undefined
   }

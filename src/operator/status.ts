@@ -3,6 +3,7 @@ import { isUnderWay } from '../control/machine.ts'
 import { fits } from '../generations/place.ts'
 import type { Position } from '../kernel/position.ts'
 import { allUnits, type ProjectionUnit } from '../kernel/unit.ts'
+import { unlessDamaged } from '../projection/damage.ts'
 import type { ProjectionStatus, SystemStatus } from './contract.ts'
 import type { System } from './system.ts'
 
@@ -24,16 +25,14 @@ export async function systemStatus(system: System): Promise<SystemStatus> {
 
 async function projectionStatus(
   system: System,
-  { name, functionId, projection }: ProjectionUnit,
+  { name, functionId, projection, partition }: ProjectionUnit,
   head: Position,
   owned: ReadonlySet<string>,
 ): Promise<ProjectionStatus> {
-  const { position, parked, effects } = await system.standing(name)
   const other = system.splitOtherwise(name)
-  const lag = Math.max(0, head - position)
   const state = await system.control.projection(projection.name)
   const active = state?.generations.find((one) => one.state === 'active')
-  return {
+  const facts = {
     name,
     projection: projection.name,
     kind: projection.kind,
@@ -42,15 +41,21 @@ async function projectionStatus(
     frozen: active !== undefined && !fits(active, projection),
     paused: state?.paused ?? false,
     building: state?.generations.some((one) => isUnderWay(one.state)) ?? false,
-    position,
-    lag,
-    lagSeconds: lag === 0 ? 0 : await ageOfNext(system, position),
-    parked,
-    effects,
     owned: owned.has(functionId),
     waitsFor: other ? (other.pid ?? 0) : null,
     queue: await queueStatus(system, name),
   }
+  const standing = await unlessDamaged(() => system.standing(name))
+  if (standing.damage) {
+    const { message: damaged } = standing.error
+    return { ...facts, damaged, position: null, lag: null, lagSeconds: null, parked: null, effects: null }
+  }
+  const { position, parked, effects } = standing.result
+  const lag = Math.max(0, head - position)
+  const lagSeconds = lag === 0 ? 0 : await ageOfNext(system, position)
+  // What its worker has met, though what is read here is whole.
+  const damaged = (facts.frozen ? undefined : active?.parts[partition.index]?.error) ?? null
+  return { ...facts, damaged, position, lag, lagSeconds, parked, effects }
 }
 
 /** How long ago the event behind a position was stored, in seconds; null if it cannot be read. */

@@ -53,6 +53,7 @@ async function systemGauges(system: System, processes: readonly ProcessMetrics[]
   const owned = gauge('cqrs_projection_owned', '1 if a worker owns the projection, 0 if nobody does.', [
     'projection',
   ])
+  const damaged = gauge('cqrs_projection_damaged', '1 if the file of the view is damaged.', ['projection'])
   const parked = gauge('cqrs_parked_events', 'Parked events by status.', ['projection', 'status'])
   const effects = gauge('cqrs_effects', 'Effects that are recorded and not sent, by status.', [
     'projection',
@@ -60,10 +61,13 @@ async function systemGauges(system: System, processes: readonly ProcessMetrics[]
   ])
   for (const each of status.projections) {
     const { name: projection } = each
+    owned.set({ projection }, each.owned ? 1 : 0)
+    damaged.set({ projection }, each.damaged === null ? 0 : 1)
+    // What nobody can read is not there.
+    if (each.position === null) continue
     position.set({ projection }, each.position)
     lag.set({ projection }, each.lag)
     seconds.set({ projection }, each.lagSeconds ?? Number.NaN)
-    owned.set({ projection }, each.owned ? 1 : 0)
     for (const state of ['retrying', 'dead', 'waiting'] as const) {
       parked.set({ projection, status: state }, each.parked[state])
     }

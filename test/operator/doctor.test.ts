@@ -81,6 +81,7 @@ test('a projection without an owner fails', () => {
     version: 1,
     generation: 1,
     frozen: false,
+    damaged: null,
     paused: false,
     building: false,
     position: 1,

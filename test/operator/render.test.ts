@@ -13,6 +13,7 @@ function status(...projections: Partial<ProjectionStatus>[]): SystemStatus {
     version: 1,
     generation: 1,
     frozen: false,
+    damaged: null,
     paused: false,
     building: false,
     position: 1_200,
@@ -28,7 +29,7 @@ function status(...projections: Partial<ProjectionStatus>[]): SystemStatus {
     app: 'inventory',
     head: 1_234,
     takenAt: '2026-01-01T00:00:00.000Z',
-    projections: projections.map((projection) => ({ ...calm, ...projection })),
+    projections: projections.map((projection) => ({ ...calm, ...projection }) as ProjectionStatus),
   }
 }
 

@@ -4,7 +4,7 @@ import type { ProjectionStatus, SystemStatus } from '../contract.ts'
 import { undecided } from '../undecided.ts'
 import type { CliContext } from './context.ts'
 import { patiently, withOperations } from './operations.ts'
-import { type Column, count, layOut } from './table.ts'
+import { type Column, count, layOut, printable } from './table.ts'
 import { wholeNumber } from './values.ts'
 
 const CLEAR_SCREEN = '\x1b[H\x1b[2J'
@@ -31,6 +31,7 @@ State of a projection:
   paused    an operator stopped it: "cqrs projections resume" lets it go on
   frozen    what serves is of another version of the code; a rebuild takes its place (after a rollback, when you say
             "cqrs rebuild")
+  damaged   the file of what serves is damaged: "cqrs rebuild" puts a whole one in its place, and the rest goes on
   parked    events failed: "cqrs dlq list" shows them
   waits     a worker whose code splits it otherwise works on it, until it is stopped; its process id is shown
   no owner  no worker has its function, so nothing moves it
@@ -62,13 +63,13 @@ Examples:
 const COLUMNS: readonly Column<ProjectionStatus>[] = [
   { title: 'PROJECTION', cell: ({ name, version }) => (version === 1 ? name : `${name} v${version}`) },
   { title: 'STATE', cell: stateOf },
-  { title: 'POSITION', align: 'right', cell: ({ position }) => count(position) },
-  { title: 'LAG', align: 'right', cell: ({ lag }) => count(lag) },
-  { title: 'PARKED', align: 'right', cell: ({ parked }) => count(total(parked)) },
-  { title: 'DEAD', align: 'right', cell: ({ parked }) => count(parked.dead) },
-  { title: 'EFFECTS', align: 'right', cell: ({ effects }) => count(effects.pending) },
-  { title: 'QUEUE', align: 'right', cell: ({ queue }) => (queue ? count(queue.depth) : '-') },
-  { title: 'DEAD LETTERS', align: 'right', cell: ({ queue }) => (queue ? count(queue.deadLetters) : '-') },
+  { title: 'POSITION', align: 'right', cell: ({ position }) => orNothing(position) },
+  { title: 'LAG', align: 'right', cell: ({ lag }) => orNothing(lag) },
+  { title: 'PARKED', align: 'right', cell: ({ parked }) => orNothing(parked && total(parked)) },
+  { title: 'DEAD', align: 'right', cell: ({ parked }) => orNothing(parked?.dead) },
+  { title: 'EFFECTS', align: 'right', cell: ({ effects }) => orNothing(effects?.pending) },
+  { title: 'QUEUE', align: 'right', cell: ({ queue }) => orNothing(queue?.depth) },
+  { title: 'DEAD LETTERS', align: 'right', cell: ({ queue }) => orNothing(queue?.deadLetters) },
 ]
 
 /** The status for people, line by line. */
@@ -77,20 +78,28 @@ export function renderStatus({ app, head, takenAt, projections }: SystemStatus):
   if (projections.some(({ queue }) => queue === null)) {
     lines.push('', 'No queue worker answers; projections go on from the log by their sweep.')
   }
+  for (const { damaged } of projections) if (damaged !== null) lines.push('', printable(damaged))
   const letters = undecided({ projections })
   if (letters > 0) lines.push('', `${count(letters)} wait for a decision of yours: cqrs dlq list`)
   return lines
 }
 
-function stateOf({ owned, waitsFor, lag, parked, paused, frozen, building }: ProjectionStatus): string {
+function stateOf(projection: ProjectionStatus): string {
+  const { owned, waitsFor, damaged, paused, frozen, building } = projection
   if (waitsFor !== null) return waitsFor > 0 ? `waits for ${waitsFor}` : 'waits'
   if (!owned) return 'no owner'
+  if (damaged !== null) return building ? 'damaged, rebuilding' : 'damaged'
   if (paused) return 'paused'
   if (frozen) return building ? 'frozen, rebuilding' : 'frozen'
-  if (lag > 0) return 'behind'
-  return total(parked) > 0 ? 'parked' : 'live'
+  if (projection.lag !== 0) return 'behind'
+  return total(projection.parked) > 0 ? 'parked' : 'live'
 }
 
-function total({ retrying, dead, waiting }: ProjectionStatus['parked']): number {
+/** A count, or that there is none. */
+function orNothing(value: number | null | undefined): string {
+  return value === null || value === undefined ? '-' : count(value)
+}
+
+function total({ retrying, dead, waiting }: NonNullable<ProjectionStatus['parked']>): number {
   return retrying + dead + waiting
 }

@@ -105,9 +105,15 @@ async function loadStatus() {
 }
 
 const stateOf = (projection, progress) => {
-  const { owned, waitsFor, lag, parked } = projection
+  const { owned, waitsFor, damaged, lag, parked } = projection
   if (waitsFor !== null) return { text: `waits for process ${waitsFor || '?'}`, className: 'bad' }
   if (!owned) return { text: 'no owner', className: 'bad' }
+  if (damaged !== null) {
+    const text = projection.building
+      ? `damaged, ${progress ?? 'being rebuilt'}`
+      : 'damaged: cqrs rebuild mends it'
+    return { text, title: damaged, className: 'bad' }
+  }
   if (projection.frozen) return { text: 'waits for a rebuild', className: 'bad' }
   if (projection.paused) return { text: 'paused', className: 'warn' }
   if (projection.building) return { text: progress ?? 'being rebuilt', className: 'warn' }
@@ -124,6 +130,7 @@ function showStatus(status, progress) {
   const seconds = before ? (Date.parse(status.takenAt) - Date.parse(before.takenAt)) / 1_000 : 0
   const rate = ({ name, position }) => {
     const last = before?.projections.find((each) => each.name === name)
+    if (position === null) return '-'
     return last && seconds > 0 ? Math.max(0, Math.round((position - last.position) / seconds)) : 0
   }
   fill(
@@ -143,13 +150,13 @@ function showStatus(status, progress) {
     status.projections.map((each) => [
       each.name,
       stateOf(each, progress.get(each.projection)),
-      each.position,
-      each.lag,
+      each.position ?? '-',
+      each.lag ?? '-',
       each.lagSeconds === null ? { text: 'unreadable', className: 'bad' } : Math.round(each.lagSeconds),
       rate(each),
-      each.parked.retrying + each.parked.dead + each.parked.waiting,
-      each.parked.dead + each.effects.dead,
-      each.effects.pending,
+      each.parked ? each.parked.retrying + each.parked.dead + each.parked.waiting : '-',
+      each.parked ? each.parked.dead + each.effects.dead : '-',
+      each.effects ? each.effects.pending : '-',
       each.queue ? each.queue.depth : { text: 'away', className: 'bad' },
     ]),
     'The app has no projections.',

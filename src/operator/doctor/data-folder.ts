@@ -1,6 +1,7 @@
 import { access, constants, readdir, stat, statfs } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { quickCheck } from '../../sqlite/quick-check.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
 /** Less free space than this is worth a look, in bytes. */
@@ -16,7 +17,7 @@ export async function checkDataFolder(data: string): Promise<Check[]> {
   return [await checkAccess(data, folder), await checkSpace(folder)]
 }
 
-/** Every store in the data folder, from outside and without writing. */
+/** Every store in the data folder, from outside and without writing; of views every page, for nothing else tells of those. */
 export async function checkStores(data: string): Promise<Check[]> {
   const files = await databases(data)
   return Promise.all(files.map((path) => checkStore(path, relative(data, path))))
@@ -68,6 +69,8 @@ async function checkStore(path: string, name: string): Promise<Check> {
     const pragma = (key: string) => Object.values(db?.prepare(`PRAGMA ${key}`).get() ?? {})[0]
     const journal = String(pragma('journal_mode'))
     const { size, mode } = await stat(path)
+    const damage = isView(name) ? quickCheck(db) : undefined
+    if (damage) return damaged(name, damage)
     const found = `schema ${pragma('user_version')}, ${journal}, ${sizeOf(size)}`
     if (journal !== 'wal') {
       return warn(name, found, 'It is not in WAL mode; the next start of its worker switches it back.')
@@ -75,13 +78,25 @@ async function checkStore(path: string, name: string): Promise<Check> {
     if (mode & 0o077) return warn(name, `${found}, readable by others`, `chmod 600 ${path}`)
     return ok(name, found)
   } catch (error) {
-    const advice = name.startsWith('views/')
-      ? 'Stop the system and move it away: it is built anew from the log, but a reactor sends its effects again.'
-      : 'Restore a backup.'
-    return fail(name, (error as Error).message, `${advice} See docs/errors.md, CQRS_STORE_CORRUPT.`)
+    return damaged(name, (error as Error).message)
   } finally {
     db?.close()
   }
+}
+
+function isView(name: string): boolean {
+  return name.startsWith('views')
+}
+
+function damaged(name: string, how: string): Check {
+  if (!isView(name)) return fail(name, how, 'See docs/errors.md, CQRS_STORE_CORRUPT; restore a backup.')
+  const projection = basename(name).replace(/\.\d+(?:\.\d+of\d+)?\.db$/, '')
+  return fail(
+    name,
+    how,
+    `A view is made from the log: "cqrs rebuild ${projection}" puts a whole one in its place, then "cqrs prune" removes this ` +
+      'one. See docs/errors.md, CQRS_STORE_CORRUPT.',
+  )
 }
 
 async function databases(data: string): Promise<string[]> {

@@ -30,12 +30,20 @@ export async function checkPorts(config: Config, running: boolean): Promise<Chec
 export function checkSystem(config: Config, status: SystemStatus | Error): Check[] {
   if (status instanceof Error) return [warn('system', 'does not answer', status.message)]
   const orphans = status.projections.filter(({ owned }) => !owned).map(({ name }) => name)
+  const damaged = status.projections.filter((each) => each.damaged !== null)
   const letters = undecided(status)
   return [
     ok('system', `${status.app} at ${config.engine.url}, head at ${status.head}`),
     orphans.length === 0
       ? ok('projections', `${status.projections.length} with an owner`)
       : fail('projections', `no owner: ${orphans.join(', ')}`, 'Start "cqrs worker projections".'),
+    ...damaged.map(({ name, projection, damaged: how }) =>
+      fail(
+        `view ${name}`,
+        how ?? '',
+        `"cqrs rebuild ${projection}" puts a whole one in its place; the others go on.`,
+      ),
+    ),
     status.projections.some(({ queue }) => queue === null)
       ? warn(
           'queue',
