@@ -115,7 +115,11 @@ onEachEngine((newSite) => {
       expect(await page.locator('#letters').textContent()).toBe('')
       await signIn(page, read(site, 'ops-read.token'))
       await page.getByRole('button', { name: 'pause the queue default' }).click()
-      await page.getByText('This token is for looking only').waitFor()
+      const refusal = page.getByText('This token is for looking only')
+      await refusal.waitFor()
+      // It stays while everything around it is read again.
+      for (let look = 0; look < 2; look += 1) await page.waitForResponse('**/ops/status')
+      expect(await refusal.isVisible()).toBe(true)
       const unexpected = violations.filter((each) => !/status of 40[13]/.test(each))
       expect(unexpected).toEqual([])
       await up.end('SIGTERM')

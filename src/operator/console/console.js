@@ -319,13 +319,16 @@ async function settle(operation, body, said) {
   }
 }
 
+/** Does what the operator asked for. Why that was refused stays to be read until they ask for something else. */
 async function change(path, body) {
+  find('refusal').textContent = ''
   try {
     await ask(path, body)
-    await refresh()
   } catch (error) {
-    report(error)
+    if (error instanceof SignedOut) return signOut(error.message)
+    find('refusal').textContent = error.message
   }
+  await refresh()
 }
 
 function report(error) {
@@ -369,7 +372,7 @@ function signOut(message = '') {
   sessionStorage.removeItem(TOKEN)
   if (find('letter').open) find('letter').close()
   for (const id of ['panels', 'sign-out', 'health', 'trouble']) find(id).hidden = true
-  for (const id of ['app', 'summary']) find(id).textContent = ''
+  for (const id of ['app', 'summary', 'refusal']) find(id).textContent = ''
   for (const id of ['projections', 'queues', 'letters', 'workers', 'actions']) find(id).replaceChildren()
   find('sign-in').hidden = false
   find('sign-in-error').textContent = message
