@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
+import { inTransaction } from '../../sqlite/transaction.ts'
 import type {
   ControlStore,
   GenerationRequest,
@@ -246,7 +247,7 @@ class SqliteControlStore implements ControlStore {
   #write<Result>(work: () => Result): Result {
     return this.#run(() => {
       try {
-        return this.#transaction('BEGIN IMMEDIATE', work)
+        return inTransaction(this.#db, work)
       } finally {
         // The data version tells of other connections only.
         this.#known.clear()
@@ -256,19 +257,7 @@ class SqliteControlStore implements ControlStore {
 
   /** Reads from several tables what another process may change between two statements. */
   #atOneMoment<Result>(work: () => Result): Result {
-    return this.#transaction('BEGIN', work)
-  }
-
-  #transaction<Result>(begin: string, work: () => Result): Result {
-    this.#db.exec(begin)
-    try {
-      const result = work()
-      this.#db.exec('COMMIT')
-      return result
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      throw error
-    }
+    return inTransaction(this.#db, work, 'BEGIN')
   }
 
   #run<Result>(work: () => Result): Result {

@@ -1,6 +1,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { openDatabase } from '../../sqlite/open.ts'
 import { assertChecksum, offerRowChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
+import { inTransaction } from '../../sqlite/transaction.ts'
 import type { RawJson } from '../raw-json.ts'
 
 // The row number keeps the order in which keys were first written, in which lists are given.
@@ -85,15 +86,7 @@ export class StateStore {
 
   /** Runs `work` as one transaction: all of it is stored, or, if it throws, none. */
   transaction<T>(work: () => T): T {
-    this.#db.exec('BEGIN IMMEDIATE')
-    try {
-      const result = work()
-      this.#db.exec('COMMIT')
-      return result
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      throw error
-    }
+    return inTransaction(this.#db, work)
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { reached } from '../../boundaries.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
+import { inTransaction } from '../../sqlite/transaction.ts'
 import type {
   Checkpoint,
   CommitOutcome,
@@ -125,13 +126,7 @@ class SqliteViewStore implements ViewStore {
   #transaction<Result>(durable: boolean, work: () => Result): Result {
     try {
       if (durable) this.#db.exec('PRAGMA synchronous = FULL')
-      this.#db.exec('BEGIN IMMEDIATE')
-      const result = work()
-      this.#db.exec('COMMIT')
-      return result
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      throw error
+      return inTransaction(this.#db, work)
     } finally {
       if (durable) this.#db.exec('PRAGMA synchronous = NORMAL')
     }
