@@ -11,11 +11,17 @@ const POLICY =
 const FILES = [
   { id: 'cqrs::console', path: '/console', file: 'index.html', type: 'text/html' },
   { id: 'cqrs::console-script', path: '/console/console.js', file: 'console.js', type: 'text/javascript' },
+  {
+    id: 'cqrs::console-elements',
+    path: '/console/elements.js',
+    file: 'elements.js',
+    type: 'text/javascript',
+  },
   { id: 'cqrs::console-style', path: '/console/style.css', file: 'style.css', type: 'text/css' },
 ] as const
 
 /**
- * The web console: three files that anybody may have. What they show they ask of `/ops`, with the token that the
+ * The web console: files that anybody may have. What they show they ask of `/ops`, with the token that the
  * operator gives them.
  */
 export function consoleFunctions(): OfferedFunction[] {

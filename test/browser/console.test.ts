@@ -132,6 +132,7 @@ onEachEngine((newSite) => {
     for (const [path, type] of [
       ['/console', 'text/html'],
       ['/console/console.js', 'text/javascript'],
+      ['/console/elements.js', 'text/javascript'],
       ['/console/style.css', 'text/css'],
     ]) {
       const response = await fetch(site.http + path)

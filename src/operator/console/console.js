@@ -1,14 +1,9 @@
-// The console: asks /ops for what it shows, with the token of this tab. Everything that comes from there is text: elements
-// are made one by one and filled through textContent, never from markup.
+// The console: asks /ops for what it shows, with the token of this tab.
+
+import { button, chart, element, fill, find, number, POINTS } from './elements.js'
 
 const TOKEN = 'cqrs-token'
 const REFRESH_MS = 2_000
-/** Points of a chart: two minutes. */
-const POINTS = 60
-
-const find = (id) => document.getElementById(id)
-const number = (value) => value.toLocaleString('en')
-
 let token = sessionStorage.getItem(TOKEN)
 let timer
 let before
@@ -29,64 +24,6 @@ async function ask(path, body) {
   if (response.status === 401 || response.status === 429) throw new SignedOut(answer.error?.message)
   if (!response.ok) throw new Error(answer.error?.message ?? `The system answers ${response.status}.`)
   return answer
-}
-
-function element(tag, { text, className, ...attributes } = {}, ...children) {
-  const made = document.createElement(tag)
-  if (text !== undefined) made.textContent = String(text)
-  if (className) made.className = className
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
-  made.append(...children)
-  return made
-}
-
-function button(text, act, label = text) {
-  const made = element('button', { type: 'button', text, 'aria-label': label })
-  made.addEventListener('click', act)
-  return made
-}
-
-/** Fills a table. A cell is a text, an element, or `{text, className, title}`; numbers are set to the right. */
-function fill(table, titles, rows, none) {
-  // Whoever is at a button there stays at it: the table is drawn again every two seconds.
-  const focused = table.contains(document.activeElement)
-    ? document.activeElement.getAttribute('aria-label')
-    : null
-  const head = element(
-    'tr',
-    {},
-    ...titles.map((text, column) => element('th', { scope: 'col', text, className: isNumber(rows, column) })),
-  )
-  const body = rows.map((cells) => element('tr', {}, ...cells.map(toCell)))
-  if (rows.length === 0)
-    body.push(element('tr', {}, element('td', { text: none, className: 'quiet', colspan: titles.length })))
-  table.replaceChildren(element('thead', {}, head), element('tbody', {}, ...body))
-  if (focused === null) return
-  for (const each of table.querySelectorAll('button'))
-    if (each.getAttribute('aria-label') === focused) each.focus()
-}
-
-const isNumber = (rows, column) => (rows.some((cells) => typeof cells[column] === 'number') ? 'number' : '')
-
-function toCell(cell) {
-  if (cell instanceof Node) return element('td', {}, cell)
-  if (typeof cell === 'number') return element('td', { text: number(cell), className: 'number' })
-  return element('td', typeof cell === 'object' && cell !== null ? cell : { text: cell ?? '' })
-}
-
-function chart(points, label) {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
-  svg.setAttribute('viewBox', '0 0 120 24')
-  svg.setAttribute('class', 'chart')
-  svg.setAttribute('role', 'img')
-  svg.setAttribute('aria-label', label)
-  const line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline')
-  const top = Math.max(1, ...points)
-  const place = (value, index) =>
-    `${120 - (points.length - 1 - index) * (120 / (POINTS - 1))},${22 - (20 * value) / top}`
-  line.setAttribute('points', points.map(place).join(' '))
-  svg.append(line)
-  return svg
 }
 
 /** How far a rebuild is, e.g. `being rebuilt: 4,000 of 12,000, 12 s left`. */
@@ -131,7 +68,9 @@ function showStatus(status, progress) {
   const rate = ({ name, position }) => {
     const last = before?.projections.find((each) => each.name === name)
     if (position === null) return '-'
-    return last && seconds > 0 ? Math.max(0, Math.round((position - last.position) / seconds)) : 0
+    return last?.position != null && seconds > 0
+      ? Math.max(0, Math.round((position - last.position) / seconds))
+      : 0
   }
   fill(
     find('projections'),
