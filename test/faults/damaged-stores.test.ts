@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
@@ -97,6 +98,30 @@ test(`no damage of the log lets out an event with changed bytes, or hides one wi
     }
   })
 }, 120_000)
+
+test('no bit of what says where the columns of an event lie, and what they are, lets out something else', async () => {
+  const { log, logPath, move } = ledger()
+  await move('ada', 1)
+  const [event] = (await log.readFrom(0, { limit: 1 })).events
+  await log.close()
+  const bytes = readFileSync(logPath)
+  const id = bytes.indexOf(String(event?.id))
+  expect(id, 'the id is the first column that is stored in the row').toBeGreaterThan(0)
+  let refused = 0
+  // The header of the row and the page's own bytes before it.
+  for (let bit = 8 * (id - 24); bit < 8 * id; bit += 1) {
+    const copy = join(tempFolder(), 'events.db')
+    const damaged = Buffer.from(bytes)
+    damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+    writeFileSync(copy, damaged)
+    const opened = openSqliteEventLog({ path: copy })
+    const read = await orRefused(() => opened.readFrom(0, { limit: 1 }))
+    await opened.close()
+    if (read && read.events.length > 0) expect(read.events, `bit ${bit}`).toEqual([event])
+    else refused += 1
+  }
+  expect(refused).toBeGreaterThan(0)
+})
 
 test('a link of a stream that leads round in a circle ends in an error', async () => {
   const { log, logPath, move } = ledger()

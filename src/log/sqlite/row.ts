@@ -120,9 +120,17 @@ export function toRecordedEvent(row: EventRow): RecordedEvent {
   }
 }
 
-/** {@link assertWhole} for a row that is an array; its text is put together by SQLite in half the time. */
-export function assertWholeColumns([position, , , , , , , , , text, sum]: EventColumns): void {
-  if (crc32(text) !== sum) throw damagedEvent(position)
+/**
+ * {@link assertWhole} for a row that is an array; its text is put together by SQLite in half the time. There bytes count
+ * as text: one bit of a row says which of the two a column is.
+ */
+export function assertWholeColumns(columns: EventColumns): void {
+  const [position, id, stream, , type, , data, metadata, , text, sum] = columns
+  if (crc32(text) !== sum || ![id, stream, type, data, metadata].every(isText)) throw damagedEvent(position)
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string'
 }
 
 /** {@link toRecordedEvent} of a row that is an array. */
