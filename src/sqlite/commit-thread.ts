@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { isCqrsError } from '../kernel/errors.ts'
+import { takeCheckpointsAside } from './checkpoints.ts'
 import { isStoreFailure, toStoreError } from './errors.ts'
 import type { FailedReply, FromThread, Reply, ToThread } from './group-commit.ts'
 
@@ -43,14 +44,14 @@ export function serveCommits<Options, Request, Result>(
     send({ kind: 'failed-to-open', error: describe(toStoreError(error, path)) })
     return
   }
+  const checkpoints = takeCheckpointsAside(handler.path)
   send({ kind: 'ready' })
   port.on('message', (message: ToThread<Request>) => {
-    if (message.kind === 'close') {
+    if (message.kind === 'batch') return send(commit(handler, message.requests))
+    checkpoints.stop().then(() => {
       handler.db.close()
       port.close()
-      return
-    }
-    send(commit(handler, message.requests))
+    })
   })
 }
 

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { reached } from '../../boundaries.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
+import { type Checkpoints, takeCheckpointsAside } from '../../sqlite/checkpoints.ts'
 import { inTransaction } from '../../sqlite/transaction.ts'
 import type {
   Checkpoint,
@@ -77,6 +78,7 @@ class SqliteViewStore implements ViewStore {
   readonly #sql: ReturnType<typeof statements>
   readonly #effects: EffectTable
   readonly #handover: HandoverTables
+  readonly #checkpoints: Checkpoints
 
   constructor(db: DatabaseSync, path: string, projection: string) {
     this.#db = db
@@ -85,6 +87,7 @@ class SqliteViewStore implements ViewStore {
     this.#sql = statements(db)
     this.#effects = new EffectTable(db)
     this.#handover = new HandoverTables(db, this.#effects)
+    this.#checkpoints = takeCheckpointsAside(path)
   }
 
   async checkpoint(): Promise<Checkpoint> {
@@ -287,6 +290,7 @@ class SqliteViewStore implements ViewStore {
   }
 
   async close(): Promise<void> {
+    await this.#checkpoints.stop()
     if (this.#db.isOpen) this.#db.close()
   }
 

@@ -1,0 +1,9 @@
+/** To the thread that takes checkpoints: look after the store at `path`, or leave it. */
+export type CheckpointOrder =
+  | { readonly kind: 'watch'; readonly id: number; readonly path: string }
+  | { readonly kind: 'leave'; readonly id: number }
+
+/** From it: that store is closed there. */
+export interface CheckpointAnswer {
+  readonly left: number
+}
