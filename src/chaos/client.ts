@@ -77,7 +77,7 @@ export async function settle(
 }
 
 /**
- * While the worker of a route is down the engine does not know the route: it answers 404 (or 405 where the
+ * While the worker of a route is down a real engine does not know the route: it answers 404 (or 405 where the
  * path has another method) with a code of its own. A command's own 404 and 409 are decisions.
  */
 function isSettled({ status, body }: HttpAnswer): boolean {

@@ -74,6 +74,14 @@ export const configSchema = z.object({
       env: 'CQRS_HTTP_REQUEST_TIMEOUT_MS',
       default: 30_000,
     }),
+    awayRouteMs: milliseconds(
+      'How long a route whose worker went answers 503 with Retry-After; then 404. 0: 404 at once.',
+      { env: 'CQRS_HTTP_AWAY_ROUTE_MS', default: 30_000, min: 0 },
+    ),
+    startingMs: milliseconds(
+      'How long after its start the embedded engine answers 503 for a route nobody has registered yet; then 404.',
+      { env: 'CQRS_HTTP_STARTING_MS', default: 5_000, min: 0 },
+    ),
   }),
   log: z.object({
     level: choice('What is logged, from this level up.', {

@@ -57,6 +57,13 @@ export interface HttpOptions {
   readonly requestTimeoutMs: number
   /** Time an idle connection is kept. Default 5,000 ms. */
   readonly keepAliveTimeoutMs: number
+  /**
+   * How long a route that went, with its trigger or its worker, answers 503 instead of 404. Default 0: at once 404, as in the
+   * real engine.
+   */
+  readonly awayRouteMs: number
+  /** How long after its start the engine answers 503 instead of 404: its workers are on their way. Default 0. */
+  readonly startingMs: number
   /** Functions that run before every route, lower priority first. Default none. */
   readonly middleware: readonly HttpMiddleware[]
   /** Default none: unlike the real engine this one lets no page of another origin read its answers. */
@@ -135,6 +142,8 @@ const HTTP: HttpOptions = {
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 5_000,
+  awayRouteMs: 0,
+  startingMs: 0,
   middleware: [],
   cors: undefined,
 }

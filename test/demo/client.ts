@@ -79,7 +79,7 @@ export class Client {
   }
 }
 
-/** The engine knows no route of a worker that is just being started again, and answers 404 in its own name. */
+/** A real engine knows no route of a worker that is just being started again, and answers 404 in its own name. */
 function asksToTryAgain({ status, headers }: Response, body: unknown): boolean {
   const isUnknownRoute = status === 404 && codeOf(body) === 'NOT_FOUND'
   return status >= 500 || isUnknownRoute || headers.has('Retry-After')

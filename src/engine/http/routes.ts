@@ -20,6 +20,8 @@ export type RouteMatch =
   | { readonly kind: 'route'; readonly route: Route; readonly pathParams: Map<string, string> }
   | { readonly kind: 'bad_path' }
   | { readonly kind: 'wrong_method'; readonly allowed: readonly string[] }
+  /** The route was there a moment ago. */
+  | { readonly kind: 'away' }
   | { readonly kind: 'unknown' }
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'] as const
@@ -27,14 +29,25 @@ const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'] as 
 /** Longer than any path that fits into the headers Node accepts. */
 const MAX_PARAM_LENGTH = 65_536
 
+type Router = ReturnType<typeof findMyWay>
+
 /** The routes of this engine: the provider of trigger type `http`. */
 export class RouteTable implements TriggerProvider {
   /** Built when a request comes: each removal builds it anew, and workers go with all their routes at once. */
-  #router: ReturnType<typeof findMyWay> | undefined
+  #router: Router | undefined
   /** Method and path → the route that answers there; the last registration wins. */
   readonly #routes = new Map<string, Route>()
+  readonly #away: AwayRoutes
   /** Method and pattern → key of the one route of this shape. */
   readonly #shapes = new Map<string, string>()
+
+  /**
+   * @param awayMs how long a route that went is remembered, in milliseconds
+   * @param monotonic a clock that never jumps, in milliseconds
+   */
+  constructor(awayMs: number, monotonic: () => number) {
+    this.#away = new AwayRoutes(awayMs, monotonic)
+  }
 
   register(trigger: Trigger): ErrorBody | undefined {
     const route = readRoute(trigger)
@@ -50,6 +63,7 @@ export class RouteTable implements TriggerProvider {
     if (!this.#routes.has(key)) this.#router = undefined
     this.#routes.set(key, route)
     this.#shapes.set(shape, key)
+    this.#away.isBack(key)
     return undefined
   }
 
@@ -65,6 +79,7 @@ export class RouteTable implements TriggerProvider {
     this.#routes.delete(key)
     this.#shapes.delete(`${route.method} ${patternOf(route)}`)
     this.#router = undefined
+    this.#away.left(key, route)
   }
 
   /** Finds the route of a request. `path` is the raw path: parameters keep their percent-encoding. */
@@ -74,32 +89,78 @@ export class RouteTable implements TriggerProvider {
     } catch {
       return { kind: 'bad_path' }
     }
-    const found = this.#find(method as HTTPMethod, path)
-    if (found !== undefined) return found
+    const routed = this.#find(method, path)
+    if (routed !== undefined) return routed
+    if (this.#away.has(method, path)) return { kind: 'away' }
     const allowed = METHODS.filter((other) => other !== method && this.#find(other, path) !== undefined)
     // The real engine answers HEAD on a GET route with 404, and everything else with 405.
     if (allowed.length === 0 || method === 'HEAD') return { kind: 'unknown' }
     return { kind: 'wrong_method', allowed }
   }
 
-  #find(method: HTTPMethod, path: string): RouteMatch | undefined {
+  #find(method: string, path: string): RouteMatch | undefined {
     this.#router ??= routerOf(this.#routes)
-    const found = this.#router.find(method, path)
-    const route = found === null ? undefined : this.#routes.get(found.store as string)
-    if (route === undefined) return undefined
-    const values = path.split('/').slice(1)
-    const pathParams = new Map<string, string>()
-    for (const [index, segment] of route.segments.entries()) {
-      if (!segment.startsWith(':')) continue
-      const value = values[index] ?? ''
-      if (value === '') return undefined
-      pathParams.set(segment.slice(1), value)
-    }
-    return { kind: 'route', route, pathParams }
+    return find(this.#router, this.#routes, method, path)
   }
 }
 
-function routerOf(routes: ReadonlyMap<string, Route>): ReturnType<typeof findMyWay> {
+/** Routes whose trigger went, or whose worker did: most come back in a moment, with a process that is started again. */
+class AwayRoutes {
+  readonly #forMs: number
+  readonly #monotonic: () => number
+  readonly #routes = new Map<string, Route & { readonly until: number }>()
+  #router: Router | undefined
+
+  constructor(forMs: number, monotonic: () => number) {
+    this.#forMs = forMs
+    this.#monotonic = monotonic
+  }
+
+  left(key: string, route: Route): void {
+    if (this.#forMs === 0) return
+    // Those that left last stand last.
+    this.#routes.delete(key)
+    this.#routes.set(key, { ...route, until: this.#monotonic() + this.#forMs })
+    this.#router = undefined
+  }
+
+  isBack(key: string): void {
+    if (this.#routes.delete(key)) this.#router = undefined
+  }
+
+  has(method: string, path: string): boolean {
+    const now = this.#monotonic()
+    for (const [key, { until }] of this.#routes) {
+      if (until > now) break
+      this.isBack(key)
+    }
+    if (this.#routes.size === 0) return false
+    this.#router ??= routerOf(this.#routes)
+    return find(this.#router, this.#routes, method, path) !== undefined
+  }
+}
+
+function find(
+  router: Router,
+  routes: ReadonlyMap<string, Route>,
+  method: string,
+  path: string,
+): RouteMatch | undefined {
+  const found = router.find(method as HTTPMethod, path)
+  const route = found === null ? undefined : routes.get(found.store as string)
+  if (route === undefined) return undefined
+  const values = path.split('/').slice(1)
+  const pathParams = new Map<string, string>()
+  for (const [index, segment] of route.segments.entries()) {
+    if (!segment.startsWith(':')) continue
+    const value = values[index] ?? ''
+    if (value === '') return undefined
+    pathParams.set(segment.slice(1), value)
+  }
+  return { kind: 'route', route, pathParams }
+}
+
+function routerOf(routes: ReadonlyMap<string, Route>): Router {
   const router = findMyWay({ caseSensitive: true, maxParamLength: MAX_PARAM_LENGTH })
   for (const [key, route] of routes) {
     const method = METHODS.find((name) => name === route.method)

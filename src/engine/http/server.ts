@@ -17,13 +17,15 @@ export class HttpWorker {
   readonly server: Server
   readonly #hub: Hub
   readonly #options: HttpOptions
-  readonly #routes = new RouteTable()
+  readonly #routes: RouteTable
+  readonly #startedAt = performance.now()
   readonly #middleware: readonly string[]
   #inFlight = 0
 
   constructor(hub: Hub, options: HttpOptions) {
     this.#hub = hub
     this.#options = options
+    this.#routes = new RouteTable(options.awayRouteMs, () => performance.now())
     this.#middleware = [...options.middleware]
       .sort((a, b) => a.priority - b.priority)
       .map((each) => each.functionId)
@@ -91,7 +93,8 @@ export class HttpWorker {
     if (permission !== undefined) return permission
     const { path, query } = splitTarget(request.url ?? '/')
     const match = this.#routes.match(request.method ?? 'GET', path)
-    if (match.kind === 'unknown') return NOT_FOUND
+    if (match.kind === 'away') return AWAY
+    if (match.kind === 'unknown') return this.#isStarting() ? AWAY : NOT_FOUND
     if (match.kind === 'bad_path') return BAD_PATH
     if (match.kind === 'wrong_method') return wrongMethod(match.allowed)
     const { maxBodyBytes, maxDepth } = this.#options
@@ -109,6 +112,11 @@ export class HttpWorker {
       exchange.settle(answer)
     }
     return answer
+  }
+
+  /** Workers that were there before may not have come back yet. */
+  #isStarting(): boolean {
+    return performance.now() - this.#startedAt < this.#options.startingMs
   }
 
   async #run(call: HttpCall, exchange: Exchange, deadline: Deadline): Promise<Answer> {
@@ -199,6 +207,11 @@ class Deadline {
 }
 
 const NOT_FOUND = errorAnswer(404, { code: 'NOT_FOUND', message: 'Not Found' })
+const AWAY = errorAnswer(
+  503,
+  { code: 'WORKER_AWAY', message: 'Nobody serves this path at the moment. Try again in a second.' },
+  [['retry-after', '1']],
+)
 const BAD_PATH = errorAnswer(400, {
   code: 'INVALID_PATH',
   message: 'The path has a percent sign that no two hexadecimal digits of UTF-8 follow.',

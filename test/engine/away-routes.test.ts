@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { until } from '../support/until.ts'
+import { engineForTest, route, workerForTest } from './start.ts'
+
+/** What clients go by: status, code and how long to wait. */
+async function ask(httpUrl: string, method: string, path: string): Promise<unknown[]> {
+  const response = await fetch(`${httpUrl}${path}`, { method })
+  const body = (await response.json()) as { error?: { code: string } }
+  return [response.status, body.error?.code, response.headers.get('retry-after')]
+}
+
+const OK = [200, undefined, null]
+const AWAY = [503, 'WORKER_AWAY', '1']
+const UNKNOWN = [404, 'NOT_FOUND', null]
+
+test('while a worker is away its routes say try again; those of others, and paths nobody had, answer as ever', async () => {
+  const engine = await engineForTest({ http: { awayRouteMs: 60_000 } })
+  const at = (method: string, path: string) => ask(engine.httpUrl, method, path)
+  const reader = await workerForTest(engine)
+  const writer = await workerForTest(engine)
+  await route(reader, { api_path: '/items/:id', http_method: 'GET' }, () => ({ body: {} }))
+  await route(writer, { api_path: '/items/:id', http_method: 'POST' }, () => ({ body: {} }))
+  expect(await at('POST', '/items/7')).toEqual(OK)
+
+  writer.terminate()
+  await until('the worker is seen to be gone', async () => (await at('POST', '/items/7'))[0] !== 200)
+  expect(await at('POST', '/items/7')).toEqual(AWAY)
+  expect(await at('GET', '/items/7')).toEqual(OK)
+  expect(await at('DELETE', '/items/7')).toEqual([405, 'METHOD_NOT_ALLOWED', null])
+  expect(await at('POST', '/others/7')).toEqual(UNKNOWN)
+
+  const again = await workerForTest(engine)
+  await route(again, { api_path: '/items/:id', http_method: 'POST' }, () => ({ body: {} }))
+  expect(await at('POST', '/items/7')).toEqual(OK)
+})
+
+test('a route that stays away is forgotten', async () => {
+  const engine = await engineForTest({ http: { awayRouteMs: 300 } })
+  const worker = await workerForTest(engine)
+  await route(worker, { api_path: '/items' }, () => ({ body: {} }))
+  worker.terminate()
+  await until('it is away', async () => (await ask(engine.httpUrl, 'GET', '/items'))[0] === 503)
+  await until('it is unknown', async () => (await ask(engine.httpUrl, 'GET', '/items'))[0] === 404)
+})
+
+test('an engine that has just started says try again for what its workers may be about to register', async () => {
+  const starting = await engineForTest({ http: { startingMs: 60_000 } })
+  expect(await ask(starting.httpUrl, 'GET', '/items')).toEqual(AWAY)
+  const worker = await workerForTest(starting)
+  await route(worker, { api_path: '/items' }, () => ({ body: {} }))
+  expect(await ask(starting.httpUrl, 'GET', '/items')).toEqual(OK)
+})
