@@ -131,10 +131,22 @@ export interface ViewStanding {
   readonly effects: { readonly pending: number; readonly dead: number }
 }
 
+/**
+ * How new a view is, of one moment. What is read afterwards holds every event up to `position`, but for `parked` ones at the
+ * most.
+ */
+export interface Freshness {
+  readonly position: Position
+  /** Events that are not applied yet: they wait for a retry, for an operator, or behind one that does. */
+  readonly parked: number
+}
+
 /** A view, or a partition of it, from its readers' side: in a process of its own or beside the writer. */
 export interface ReadableView extends ViewReader<unknown>, Searchable {
   /** Where the view is; what is read afterwards is at least as new. */
   position(): Promise<Position>
+  /** How new the view is. Cheap enough to be asked for with each query. */
+  freshness(): Promise<Freshness>
   /** Marks of the digest beyond a position, the checkpoint last, for an audit. */
   marks(after: Position): Promise<DigestMark[]>
   /** Where the view is and what has not gone through, for operators. */

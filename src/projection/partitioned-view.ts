@@ -1,12 +1,14 @@
 import type { Position } from '../kernel/position.ts'
 import type { ViewReader } from '../kernel/query.ts'
-import type { ReadableView } from './contract.ts'
+import type { Freshness, ReadableView } from './contract.ts'
 import { findPage, keyInTwoPartitions } from './find.ts'
 
 /** What queries see of a view. */
 export interface QueriedView extends ViewReader<unknown> {
   /** Where the view is; what is read afterwards is at least as new. */
   position(): Promise<Position>
+  /** How new the view is, and how many events it lacks. */
+  freshness(): Promise<Freshness>
 }
 
 /** The partitions of a view as one; it is as far as the slowest of them. */
@@ -15,6 +17,13 @@ export function wholeView(parts: readonly ReadableView[]): QueriedView {
   if (only && parts.length === 1) return only
   return {
     position: async () => Math.min(...(await Promise.all(parts.map((part) => part.position())))),
+    async freshness() {
+      const each = await Promise.all(parts.map((part) => part.freshness()))
+      return {
+        position: Math.min(...each.map(({ position }) => position)),
+        parked: each.reduce((sum, { parked }) => sum + parked, 0),
+      }
+    },
     async get(key) {
       const found = (await Promise.all(parts.map((part) => part.get(key)))).filter(
         (document) => document !== undefined,

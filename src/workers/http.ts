@@ -68,8 +68,11 @@ export function bodyIssue({ body, headers }: HttpRequest): InputIssue | undefine
 }
 
 /** 404 or 409, with the reason. */
-export function rejected({ reason, code, message, details }: Rejection): HttpResponse {
-  return failure(reason === 'not-found' ? 404 : 409, { code, message, details })
+export function rejected(
+  { reason, code, message, details }: Rejection,
+  headers: Record<string, string> = {},
+): HttpResponse {
+  return failure(reason === 'not-found' ? 404 : 409, { code, message, details }, headers)
 }
 
 /** The answer to an error that was thrown; one that is not ours is thrown on and becomes a 500. */

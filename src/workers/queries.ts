@@ -7,6 +7,7 @@ import type { QueryDefinition } from '../kernel/query.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
 import type { EventLog } from '../log/contract.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
+import type { Freshness } from '../projection/contract.ts'
 import { PositionWatch } from '../projection/position-watch.ts'
 import {
   directInput,
@@ -26,14 +27,14 @@ import type { StartRole } from './role.ts'
 /** Where a query reads, and how it waits for its view to get somewhere. */
 interface Source {
   /** Reads one state of the source, or one that grows; never one and then another. */
-  read<Result>(run: (reader: unknown, position: Position) => Promise<Result>): Promise<Result>
+  read<Result>(run: (reader: unknown, freshness: Freshness) => Promise<Result>): Promise<Result>
   reach(after: Position): Promise<void>
 }
 
-/** What a query answers: the result with the position it is at least as new as, or why there is none. */
+/** What a query answers: the result, or why there is none, with how new what was read is at the least. */
 type Answer =
-  | { readonly kind: 'answered'; readonly result: unknown; readonly position: Position }
-  | { readonly kind: 'rejected'; readonly rejection: Rejection }
+  | ({ readonly kind: 'answered'; readonly result: unknown } & Freshness)
+  | ({ readonly kind: 'rejected'; readonly rejection: Rejection } & Freshness)
   | { readonly kind: 'invalid'; readonly issues: readonly { field: string; problem: string }[] }
 
 /**
@@ -50,7 +51,7 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
     ]),
   )
   const logSource: Source = {
-    read: async (run) => run(events, await events.head()),
+    read: async (run) => run(events, { position: await events.head(), parked: 0 }),
     reach: async () => undefined,
   }
 
@@ -82,8 +83,8 @@ function viewSource(name: string, readers: ViewReaders, events: EventLog, waitMs
   const reached = () => readers.use(name, ({ view }) => view.position())
   const watch = new PositionWatch({ read: reached, pollMs: 5 })
   return {
-    // The position is read first: what is read afterwards is at least as new.
-    read: (run) => readers.use(name, async ({ view }) => run(view, await view.position())),
+    // Read first: what is read afterwards is at least as new, and lacks no more.
+    read: (run) => readers.use(name, async ({ view }) => run(view, await view.freshness())),
     async reach(after) {
       if ((await reached()) >= after) return
       const head = await events.head()
@@ -105,11 +106,11 @@ async function ask(query: QueryDefinition, source: Source, input: unknown, after
   const parsed = parseInput(query.input, input)
   if (!parsed.ok) return { kind: 'invalid', issues: parsed.issues }
   if (after !== undefined) await source.reach(toPosition(after))
-  return source.read(async (reader, position): Promise<Answer> => {
+  return source.read(async (reader, freshness): Promise<Answer> => {
     const result = await query.run(reader, parsed.value)
     return isRejection(result)
-      ? { kind: 'rejected', rejection: result }
-      : { kind: 'answered', result, position }
+      ? { kind: 'rejected', rejection: result, ...freshness }
+      : { kind: 'answered', result, ...freshness }
   })
 }
 
@@ -120,9 +121,17 @@ async function overHttp(query: QueryDefinition, source: Source, request: HttpReq
   try {
     const answer = await ask(query, source, merged.input, after)
     if (answer.kind === 'invalid') return invalidInput(answer.issues)
-    if (answer.kind === 'rejected') return rejected(answer.rejection)
-    return success(answer.result, query.http?.status, { 'X-Projection-Position': String(answer.position) })
+    const headers = freshnessHeaders(answer)
+    if (answer.kind === 'rejected') return rejected(answer.rejection, headers)
+    return success(answer.result, query.http?.status, headers)
   } catch (error) {
     return failed(error)
+  }
+}
+
+function freshnessHeaders({ position, parked }: Freshness): Record<string, string> {
+  return {
+    'X-Projection-Position': String(position),
+    ...(parked > 0 && { 'X-Projection-Parked': String(parked) }),
   }
 }

@@ -4,7 +4,7 @@ import type { Position } from '../../kernel/position.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
 import type { FindOptions, Page } from '../../kernel/query.ts'
 import type { DigestMark } from '../audit.ts'
-import type { ReadableView, ViewStanding } from '../contract.ts'
+import type { Freshness, ReadableView, ViewStanding } from '../contract.ts'
 import { type FoundDocument, findPage, type IndexValue, type Search } from '../find.ts'
 import { fieldExpression } from './indexes.ts'
 import { openView } from './open-view.ts'
@@ -17,11 +17,16 @@ export function openSqliteViewReader(path: string, projection: ProjectionDefinit
   return new SqliteViewReader(path, projection)
 }
 
+/** The one row of the checkpoint at a revision, with how many events were parked then. */
+type Counted = Freshness & { readonly revision: number }
+
 class SqliteViewReader implements ReadableView {
   readonly #path: string
   readonly #projection: ProjectionDefinition
   readonly #db: DatabaseSync
-  readonly #sql: Readonly<Record<'position' | 'get', ReturnType<DatabaseSync['prepare']>>>
+  readonly #sql: Readonly<Record<'checkpoint' | 'counted' | 'get', ReturnType<DatabaseSync['prepare']>>>
+  /** As it was counted last; whatever is parked or settled makes another revision. */
+  #counted: Counted | undefined
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
 
   constructor(path: string, projection: ProjectionDefinition) {
@@ -29,13 +34,27 @@ class SqliteViewReader implements ReadableView {
     this.#projection = projection
     this.#db = openView(path, projection.name, { readOnly: true })
     this.#sql = {
-      position: this.#db.prepare('SELECT position FROM checkpoint'),
+      checkpoint: this.#db.prepare('SELECT position, revision FROM checkpoint'),
+      // One statement, so that both are of one moment.
+      counted: this.#db.prepare(
+        'SELECT position, revision, (SELECT count(*) FROM parked) AS parked FROM checkpoint',
+      ),
       get: this.#db.prepare('SELECT key, document, checksum FROM documents WHERE key = ?'),
     }
   }
 
   async position(): Promise<Position> {
-    return this.#read(() => Number(this.#sql.position.get()?.position ?? 0))
+    return this.#read(() => this.#position())
+  }
+
+  async freshness(): Promise<Freshness> {
+    return this.#read(() => {
+      if (this.#sql.checkpoint.get()?.revision !== this.#counted?.revision) {
+        this.#counted = { ...this.#sql.counted.get() } as unknown as Counted
+      }
+      const { position, parked } = this.#counted ?? { position: 0, parked: 0 }
+      return { position, parked }
+    })
   }
 
   async marks(after: Position): Promise<DigestMark[]> {
@@ -52,7 +71,7 @@ class SqliteViewReader implements ReadableView {
     return this.#read(() => {
       const parked = { retrying: 0, dead: 0, waiting: 0, ...this.#counts('parked') }
       const effects = { pending: 0, dead: 0, ...this.#counts('effects') }
-      return { position: Number(this.#sql.position.get()?.position ?? 0), parked, effects }
+      return { position: this.#position(), parked, effects }
     })
   }
 
@@ -82,6 +101,10 @@ class SqliteViewReader implements ReadableView {
 
   close(): void {
     if (this.#db.isOpen) this.#db.close()
+  }
+
+  #position(): Position {
+    return Number(this.#sql.checkpoint.get()?.position ?? 0)
   }
 
   #counts(table: 'parked' | 'effects'): Record<string, number> {
