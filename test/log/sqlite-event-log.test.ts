@@ -31,6 +31,29 @@ test('an event whose bytes changed on the disk is refused, by name', async () =>
   })
 })
 
+test.each(['type', 'stream', 'data'])(
+  'an event whose %s is of another kind of value, by one bit, is refused though its bytes are the same',
+  async (column) => {
+    const path = join(tempFolder(), 'events.db')
+    const log = openSqliteEventLog({ path })
+    onTestFinished(() => log.close())
+    await log.append(append('s', 0))
+    const vandal = new DatabaseSync(path, { defensive: false })
+    const setStrict = (from: string, to: string) =>
+      vandal.exec(`PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, ') ${from}', ') ${to}') WHERE name = 'events';
+        PRAGMA writable_schema = RESET`)
+    setStrict('STRICT', '/**/')
+    vandal.exec(`UPDATE events SET ${column} = CAST(${column} AS BLOB)`)
+    setStrict('/**/', 'STRICT')
+    vandal.close()
+    await expect(log.readFrom(0, { limit: 1, types: new Set(['happened']) })).rejects.toMatchObject({
+      code: 'CQRS_STORE_CORRUPT',
+      details: { position: 1 },
+    })
+  },
+)
+
 test('a log of a newer program is refused', async () => {
   const path = join(tempFolder(), 'events.db')
   await openSqliteEventLog({ path }).close()
