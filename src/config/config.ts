@@ -162,6 +162,10 @@ export const configSchema = z.object({
       min: 1,
       max: 100_000,
     }),
+    batchBytes: wholeNumber(
+      'Data of the events that are folded in one transaction, in bytes; one more event may go beyond.',
+      { env: 'CQRS_PROJECTIONS_BATCH_BYTES', default: 8_388_608, min: 1_024, max: 1_073_741_824 },
+    ),
     sweepIntervalMs: milliseconds('How often a projection looks at the log itself.', {
       env: 'CQRS_PROJECTIONS_SWEEP_INTERVAL_MS',
       default: 1_000,

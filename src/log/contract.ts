@@ -65,10 +65,18 @@ export interface LogPage {
   readonly head: Position
 }
 
+/** How much data a read looks at, unless it says otherwise, in bytes; see {@link ReadOptions.bytes}. */
+export const PAGE_BYTES = 8_388_608
+
 /** What of the log is read. */
 export interface ReadOptions {
   /** Positions looked at, whether they are wanted or not. */
   readonly limit: number
+  /**
+   * Data of the events looked at, in bytes of its JSON: the page ends with the event that passes them, so that it has one at
+   * least, however large. Default {@link PAGE_BYTES}.
+   */
+  readonly bytes?: number
   /** Only events of these types; all if left out. */
   readonly types?: ReadonlySet<string>
   /** Only events of streams in this partition; all if left out. */
@@ -86,11 +94,11 @@ export interface EventLog {
   append(request: AppendRequest): Promise<AppendOutcome>
   /** The command that used an idempotency key, if any did. */
   findCommand(key: string): Promise<RecordedCommand | undefined>
-  /** The events of a stream above version `after` (default 0), oldest first, in batches. */
+  /** The events of a stream above version `after` (default 0), oldest first, in batches of at most about {@link PAGE_BYTES}. */
   readStream(stream: string, options?: { after?: number }): AsyncIterable<readonly RecordedEvent[]>
   /** The last events of a stream, newest first, below version `before` if given. */
   history(stream: string, options: { limit: number; before?: number }): Promise<readonly RecordedEvent[]>
-  /** The next at most `limit` positions after `after`; only events of the wanted types and streams. */
+  /** The next positions after `after`, within `limit` and `bytes`; only events of the wanted types and streams. */
   readFrom(after: Position, options: ReadOptions): Promise<LogPage>
   /** The last position; 0 if the log is empty. */
   head(): Promise<Position>

@@ -29,8 +29,11 @@ export async function readEvents({ log }: System, input: unknown): Promise<Event
     const room = limit - events.length
     events.push(...wanted.slice(0, room))
     if (wanted.length > room) return { events, head: page.head, next: events.at(-1)?.position ?? next }
+    // Large events: what follows would not fit into the answer.
+    const isCut = page.through < Math.min(next + Math.min(limit, 1_000), page.head)
     next = page.through
-    if (page.through >= page.head || events.length === limit) return { events, head: page.head, next }
+    if (page.through >= page.head || events.length === limit || (isCut && events.length > 0))
+      return { events, head: page.head, next }
   }
   return { events, head: await log.head(), next }
 }

@@ -1,4 +1,5 @@
 import { isCqrsError } from '../kernel/errors.ts'
+import type { RecordedEvent } from '../kernel/event.ts'
 import { isIn, type Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import type { EventLog } from '../log/contract.ts'
@@ -49,6 +50,9 @@ export interface AuditRequest {
   readonly limit: number
 }
 
+/** Positions that are read at once. */
+const PAGE = 1_000
+
 /**
  * Recomputes a stretch of a view's digest from the log and compares it with the view's marks. It finds a
  * position that the log lacks, an event whose bytes changed, and any event that the view has left out,
@@ -62,25 +66,26 @@ export async function auditStep(request: AuditRequest): Promise<AuditStep> {
   let { position, processed, digest, agreed } = progress
   let pending = marks
   try {
-    const { events } = await log.readFrom(position, { limit: last - position })
-    for (const event of events) {
-      if (event.position !== position + 1) break
-      position = event.position
-      if (types.has(event.type) && isIn(event.stream, partition)) {
-        digest = extendDigest(digest, [event])
-        processed += 1
+    for await (const events of pages(log, position, last)) {
+      for (const event of events) {
+        if (event.position !== position + 1) break
+        position = event.position
+        if (types.has(event.type) && isIn(event.stream, partition)) {
+          digest = extendDigest(digest, [event])
+          processed += 1
+        }
+        const [mark] = pending
+        if (mark?.position !== position) continue
+        const finding = compare({ position, processed, digest }, mark, agreed)
+        if (finding) return { kind: 'found', finding }
+        pending = pending.slice(1)
+        agreed = position
       }
-      const [mark] = pending
-      if (mark?.position !== position) continue
-      const finding = compare({ position, processed, digest }, mark, agreed)
-      if (finding) return { kind: 'found', finding }
-      pending = pending.slice(1)
-      agreed = position
     }
   } catch (error) {
     if (!isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
     const at = Number(error.details.position ?? position + 1)
-    // What lies before it in the page was not compared yet.
+    // What lies before it in its page was not compared yet.
     if (at - 1 > progress.position) {
       const before = await auditStep({ ...request, limit: at - 1 - progress.position })
       if (before.kind === 'found') return before
@@ -97,6 +102,20 @@ export async function auditStep(request: AuditRequest): Promise<AuditStep> {
     )
   }
   return { kind: 'agrees', progress: { position, processed, digest, agreed } }
+}
+
+/** The events behind `after` up to `last`; ends where one is missing. */
+async function* pages(
+  log: EventLog,
+  after: Position,
+  last: Position,
+): AsyncGenerator<readonly RecordedEvent[]> {
+  for (let position = after; position < last; ) {
+    const { events, through } = await log.readFrom(position, { limit: Math.min(PAGE, last - position) })
+    yield events
+    if (through === position || events.length < through - position) return
+    position = through
+  }
 }
 
 function compare(own: DigestMark, mark: DigestMark, agreed: Position): AuditFinding | undefined {

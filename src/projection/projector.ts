@@ -24,6 +24,8 @@ export interface ProjectorOptions {
   turns: Turns
   /** Positions read, folded and committed at once. */
   batchSize: number
+  /** Data of the events read at once, in bytes; see {@link ReadOptions.bytes}. Default that of the log. */
+  batchBytes?: number
   /** Documents kept in memory between batches; 0 keeps none. */
   documentCacheSize: number
   /** The wall clock, in milliseconds. */
@@ -93,7 +95,7 @@ export class Projector {
 
   /** Applies the next batch of the log, up to a position if one is given. */
   async step(upTo: Position = Number.MAX_SAFE_INTEGER): Promise<StepOutcome> {
-    const { log, batchSize, turns, partition } = this.#options
+    const { log, batchSize, batchBytes, turns, partition } = this.#options
     const committed = this.#options.batchBegins?.()
     const applied = this.#options.applying?.()
     const checkpoint = await this.#state()
@@ -101,6 +103,7 @@ export class Projector {
     if (limit <= 0) return 'at-head'
     const page = await log.readFrom(checkpoint.position, {
       limit,
+      ...(batchBytes !== undefined && { bytes: batchBytes }),
       types: this.#types,
       ...(partition && { partition }),
     })

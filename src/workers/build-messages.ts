@@ -18,6 +18,7 @@ export interface BuildThreadOrder {
   readonly owing: readonly { readonly path: string; readonly version: number }[]
   readonly policy: RetryPolicy
   readonly batchSize: number
+  readonly batchBytes: number
   /** Documents that are kept in memory. */
   readonly cachedDocuments: number
   /** Shared: {@link STOP}, {@link YIELD} to the thread; {@link FOLDING}, {@link BEAT} from it. */

@@ -116,6 +116,7 @@ async function build(): Promise<void> {
             types: [...handledTypes(projection)],
             partition: order.partition,
             batchSize: order.batchSize,
+            batchBytes: order.batchBytes,
             position: start,
             digest,
           })
@@ -129,6 +130,7 @@ async function build(): Promise<void> {
       policy: order.policy,
       turns: new Turns(),
       batchSize: order.batchSize,
+      batchBytes: order.batchBytes,
       documentCacheSize: order.cachedDocuments,
       now: () => Date.now(),
       random: Math.random,

@@ -18,7 +18,7 @@ function give(message: CheckedRun | 'end'): void {
 }
 
 function checkAll(): void {
-  const { log, types, partition, batchSize } = order
+  const { log, types, partition, batchSize, batchBytes } = order
   const check = openSqliteLogCheck(log, { types: new Set(types), partition })
   let { position, digest } = order
   try {
@@ -26,7 +26,7 @@ function checkAll(): void {
       for (let held = Atomics.load(counts, HELD); held >= MAX_HELD_KIB; held = Atomics.load(counts, HELD)) {
         Atomics.wait(counts, HELD, held, 1_000)
       }
-      const page = check.next(position, batchSize)
+      const page = check.next(position, batchSize, batchBytes)
       if (!page || page.through === position) return
       const { ids, events, through } = page
       const after = extendDigest(digest, ids)

@@ -12,6 +12,7 @@ export interface CheckOrder {
   readonly types: readonly string[]
   readonly partition: Partition
   readonly batchSize: number
+  readonly batchBytes: number
   /** Where the build stands. */
   readonly position: Position
   readonly digest: string

@@ -48,6 +48,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
   const { app, config, iii, metrics, tracing, stopping } = context
   const {
     batchSize,
+    batchBytes,
     maxAttempts,
     retryBaseMs: baseMs,
     retryCapMs: capMs,
@@ -75,6 +76,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
         policy: { maxAttempts, baseMs, capMs },
         turns,
         batchSize,
+        batchBytes,
         documentCacheSize: DOCUMENT_CACHE,
         now,
         steady,
@@ -156,6 +158,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
 function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean): StartBuild {
   const {
     batchSize,
+    batchBytes,
     maxAttempts,
     retryBaseMs: baseMs,
     retryCapMs: capMs,
@@ -173,6 +176,7 @@ function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean
         owing: owing.map((one) => ({ path: placePath(config.data, one), version: one.version })),
         policy: { maxAttempts, baseMs, capMs },
         batchSize,
+        batchBytes,
         cachedDocuments: buildDocuments,
       },
       events,

@@ -152,6 +152,49 @@ export function eventLogContract(newFolder: () => string, open: OpenLog): void {
     expect(await log.readFrom(9, { limit: 3 })).toEqual({ events: [], through: 9, head: 5 })
   })
 
+  test('a page ends with the event that passes its bytes, and has one event at least', async () => {
+    const log = await openLog()
+    const sizes = [10, 20, 900, 10, 5_000, 10, 300, 300, 300, 300, 10]
+    for (const [index, size] of sizes.entries()) await log.append(large(`s-${index}`, size))
+    const walk = async (bytes: number, limit = 100) => {
+      const ends: number[] = []
+      const positions: number[] = []
+      for (let after = 0; after < sizes.length; ) {
+        const { events, through, head } = await log.readFrom(after, { limit, bytes })
+        expect(head).toBe(sizes.length)
+        positions.push(...events.map(({ position }) => position))
+        ends.push(through)
+        after = through
+      }
+      expect(positions, 'each event once, in order').toEqual(sizes.map((_, index) => index + 1))
+      return ends
+    }
+    expect(await walk(1_000)).toEqual([5, 10, 11])
+    expect(await walk(1_000, 4)).toEqual([4, 5, 9, 11])
+    expect(await walk(1)).toEqual(sizes.map((_, index) => index + 1))
+    expect(await walk(100_000)).toEqual([11])
+    // What is not wanted is looked at all the same.
+    const none = { types: new Set(['other']), limit: 100, bytes: 1_000 }
+    expect(await log.readFrom(0, none)).toEqual({ events: [], through: 5, head: 11 })
+  })
+
+  test('a stream of large events is read in batches that stay small', async () => {
+    const log = await openLog()
+    const text = 'x'.repeat(3_000_000)
+    const events = Array.from({ length: 8 }, (_, index) => ({
+      type: 'large',
+      schemaVersion: 1,
+      data: { index, text: index === 3 ? 'small' : text },
+    }))
+    await log.append({ ...append('s', 0, []), events })
+    const batches = await Array.fromAsync(log.readStream('s'))
+    expect(batches.map((batch) => batch.map(({ version }) => version))).toEqual([
+      [1, 2, 3],
+      [4, 5, 6, 7],
+      [8],
+    ])
+  })
+
   test('a filter by partition gives each event to one of them', async () => {
     const log = await openLog()
     for (let item = 0; item < 20; item += 1) await log.append(append(`item-${item}`, 0, ['a']))
@@ -224,6 +267,12 @@ function append(stream: string, expectedVersion: number, types: string[]): Appen
     events: types.map((type) => ({ type, schemaVersion: 1, data: { type } })),
     metadata: { commandId: 'c', correlationId: 'c' },
   }
+}
+
+/** An event whose data has about so many bytes. */
+function large(stream: string, bytes: number): AppendRequest {
+  const data = { text: 'x'.repeat(bytes) }
+  return { ...append(stream, 0, []), events: [{ type: 'large', schemaVersion: 1, data }] }
 }
 
 async function stream(log: EventLog, name: string, after?: number): Promise<RecordedEvent[]> {

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
+import { PAGE_BYTES } from '../../src/log/contract.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { openSqliteLogCheck } from '../../src/log/sqlite/log-check.ts'
 import { unpackEvents } from '../../src/log/sqlite/packed-events.ts'
@@ -95,6 +96,28 @@ test('nobody vouches for a run with a damaged or a missing event', async () => {
   expect(runs.map((run) => run?.through)).toEqual([10, undefined, undefined])
 })
 
+test('what is read ahead is bounded in bytes as well, and the build takes what it is given', async () => {
+  const written = [10, 4_000, 10, 10, 9_000, 10].map((size, index) => ({
+    stream: `s-${index}`,
+    type: 'counted',
+    data: { index, text: 'x'.repeat(size) },
+  }))
+  const { path, log } = await logOf(written)
+  const check = openSqliteLogCheck(path, { types: new Set(['counted']), partition: ALL })
+  const runs = [0, 2, 5].map((after) => check.next(after, 100, 4_000))
+  check.close()
+  expect(runs.map((run) => run?.through)).toEqual([2, 5, 6])
+  expect(runs.flatMap((run) => run?.ids ?? []).map(({ position }) => position)).toEqual([1, 2, 3, 4, 5, 6])
+
+  const order = { log: path, types: ['counted'], partition: ALL, batchSize: 100, batchBytes: 4_000 }
+  const checked = checkAhead(log, { ...order, position: 0, digest: EMPTY_DIGEST })
+  onTestFinished(() => checked.close())
+  const pages = []
+  for (const after of [0, 2, 5]) pages.push(await checked.readFrom(after, { limit: 100 }))
+  expect(pages.map(({ through }) => through)).toEqual([2, 5, 6])
+  expect(pages.flatMap(({ events }) => events)).toEqual((await log.readFrom(0, { limit: 100 })).events)
+})
+
 test('a build reads every event from the thread that is ahead, and the digest with them', async () => {
   const { path, log } = await logOf(counted(3_000))
   const asked: number[] = []
@@ -102,7 +125,15 @@ test('a build reads every event from the thread that is ahead, and the digest wi
     asked.push(after)
     return log.readFrom(after, options)
   }
-  const order = { log: path, types: ['counted'], partition: ALL, batchSize: 100, position: 500, digest: 'd' }
+  const order = {
+    log: path,
+    types: ['counted'],
+    partition: ALL,
+    batchSize: 100,
+    batchBytes: PAGE_BYTES,
+    position: 500,
+    digest: 'd',
+  }
   const checked = checkAhead({ ...log, head: () => log.head(), readFrom }, order)
   onTestFinished(() => checked.close())
   let [position, digest] = [500, 'd']
@@ -127,6 +158,7 @@ test('the thread that is ahead leaves a damaged event to the build, which is tol
     types: ['counted'],
     partition: ALL,
     batchSize: 100,
+    batchBytes: PAGE_BYTES,
     position: 0,
     digest: EMPTY_DIGEST,
   }
@@ -154,6 +186,7 @@ test('events that are larger than what the thread may be ahead go through it all
     types: ['counted'],
     partition: ALL,
     batchSize: 2,
+    batchBytes: PAGE_BYTES,
     position: 0,
     digest: EMPTY_DIGEST,
   }
@@ -185,6 +218,7 @@ test('a build goes on by itself, and ends, while the thread that should be ahead
     types: ['counted'],
     partition: ALL,
     batchSize: 100,
+    batchBytes: PAGE_BYTES,
     position: 0,
     digest: EMPTY_DIGEST,
   }

@@ -47,6 +47,18 @@ test('the digest says which events were processed, whatever the size of the batc
   expect(await view.checkpoint()).toMatchObject({ position: 8, processed: 7, digest: small.digest })
 })
 
+test('a batch is bounded in bytes as well, and large events are applied one by one', async () => {
+  const { appendRaw, projector, view } = ledger()
+  const sizes = [1, 1, 5_000, 1, 5_000, 5_000, 1]
+  for (const [index, size] of sizes.entries())
+    await appendRaw(`s-${index}`, 0, 'moved', { account: 'a'.repeat(size), amount: 1 })
+  const live = projector({ batchBytes: 1_000 })
+  const ends: number[] = []
+  while ((await live.step()) === 'advanced') ends.push((await view.checkpoint()).position)
+  expect(ends).toEqual([3, 5, 6, 7])
+  expect(await view.checkpoint()).toMatchObject({ processed: 7 })
+})
+
 test('two projectors on one view apply every event once: the slower one is fenced off', async () => {
   const { move, projector, document, openView } = ledger()
   for (let index = 0; index < 50; index += 1) await move('ada', 1)

@@ -45,6 +45,7 @@ async function site(accounts: readonly string[]) {
         owing: [],
         policy: { maxAttempts: 1, baseMs: 10, capMs: 10 },
         batchSize: 50,
+        batchBytes: 1_000_000,
         cachedDocuments: 1_000,
       },
       events: {

@@ -1,32 +1,34 @@
 import { randomUUIDv7 } from 'node:crypto'
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import type { RecordedEvent } from '../../kernel/event.ts'
 import { isIn } from '../../kernel/partition.ts'
 import type { Position } from '../../kernel/position.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { GroupCommit } from '../../sqlite/group-commit.ts'
 import { type OpenOptions, openDatabase } from '../../sqlite/open.ts'
-import type {
-  AppendOutcome,
-  AppendRequest,
-  EventLog,
-  LogPage,
-  NewEvent,
-  ReadOptions,
-  RecordedCommand,
+import {
+  type AppendOutcome,
+  type AppendRequest,
+  type EventLog,
+  type LogPage,
+  type NewEvent,
+  PAGE_BYTES,
+  type ReadOptions,
+  type RecordedCommand,
 } from '../contract.ts'
 import { COMMAND_COLUMNS } from './idempotency-keys.ts'
+import { PageReader } from './page-reader.ts'
 import {
   assertWhole,
   assertWholeColumns,
   brokenStream,
   type CommandRow,
   checkedStream,
+  EVENT_SHAPE,
   type EventColumns,
   type EventRow,
   eventOfColumns,
   missingEvent,
-  PAGE_COLUMNS,
   type StreamRow,
   toRecordedCommand,
   toRecordedEvent,
@@ -34,7 +36,7 @@ import {
 import { eventLogSchema } from './schema.ts'
 import type { StoredAppend, StoredEvent, StoredOutcome, WriterOptions } from './writer.ts'
 
-/** Events in one batch of {@link EventLog.readStream}. */
+/** Events in one batch of {@link EventLog.readStream} at the most. */
 const STREAM_BATCH = 500
 
 export interface SqliteEventLogOptions {
@@ -67,6 +69,7 @@ class SqliteEventLog implements EventLog {
   readonly #db: DatabaseSync
   readonly #writer: GroupCommit<StoredAppend, StoredOutcome>
   readonly #statements: ReturnType<typeof statements>
+  readonly #pages: PageReader<EventColumns>
 
   constructor(options: SqliteEventLogOptions) {
     const { path, maxWaiting, maxBatch, keepKeysMs, checkpointPages, now = Date.now } = options
@@ -74,6 +77,7 @@ class SqliteEventLog implements EventLog {
     this.#now = now
     this.#db = openDatabase({ path, schema: eventLogSchema, readOnly: true })
     this.#statements = statements(this.#db)
+    this.#pages = new PageReader(this.#db, EVENT_SHAPE)
     this.#writer = new GroupCommit({
       module: new URL('./writer.ts', import.meta.url),
       workerData: {
@@ -114,14 +118,10 @@ class SqliteEventLog implements EventLog {
       this.#statements.chain.all(stream, after + 1, after + 1).map((row) => Number(row.position)),
     )
     positions.reverse()
-    for (let start = 0; start < positions.length; start += STREAM_BATCH) {
-      yield this.#read(() =>
-        positions.slice(start, start + STREAM_BATCH).map((position, index) => {
-          const event = this.#event(position)
-          if (event.stream === stream && event.version === after + start + index + 1) return event
-          throw brokenStream(stream, event)
-        }),
-      )
+    for (let start = 0; start < positions.length; ) {
+      const batch = this.#read(() => this.#streamBatch(stream, positions, start, after))
+      start += batch.length
+      yield batch
     }
   }
 
@@ -143,13 +143,16 @@ class SqliteEventLog implements EventLog {
     })
   }
 
-  async readFrom(after: Position, { limit, types, partition }: ReadOptions): Promise<LogPage> {
+  async readFrom(
+    after: Position,
+    { limit, bytes = PAGE_BYTES, types, partition }: ReadOptions,
+  ): Promise<LogPage> {
     return this.#read(() => {
       const head = this.#head()
-      const through = Math.min(after + limit, head)
-      if (through <= after) return { events: [], through: after, head }
-      const rows = this.#statements.page.all(after, through) as unknown as EventColumns[]
-      if (rows.length < through - after) throw missingEvent(firstGap(rows, after))
+      const last = Math.min(after + limit, head)
+      if (last <= after) return { events: [], through: after, head }
+      const { rows, missing } = this.#pages.read(after, last, bytes)
+      if (missing !== undefined) throw missingEvent(missing)
       const events: RecordedEvent[] = []
       for (const columns of rows) {
         // All of them, before any is left out: what changed may be what it is chosen by.
@@ -159,7 +162,7 @@ class SqliteEventLog implements EventLog {
         if (partition && !isIn(stream, partition)) continue
         events.push(eventOfColumns(columns))
       }
-      return { events, through, head }
+      return { events, through: after + rows.length, head }
     })
   }
 
@@ -189,8 +192,23 @@ class SqliteEventLog implements EventLog {
     return row
   }
 
-  #event(position: Position): RecordedEvent {
-    return toRecordedEvent(this.#row(position))
+  /** One batch of a stream's events, from the one at `positions[start]` on; those of version `after + 1` on are there. */
+  #streamBatch(
+    stream: string,
+    positions: readonly Position[],
+    start: number,
+    after: number,
+  ): RecordedEvent[] {
+    const events: RecordedEvent[] = []
+    const end = Math.min(start + STREAM_BATCH, positions.length)
+    for (let at = start, bytes = 0; at < end && bytes <= PAGE_BYTES; at += 1) {
+      const row = this.#row(positions[at] as Position)
+      const event = toRecordedEvent(row)
+      if (event.stream !== stream || event.version !== after + at + 1) throw brokenStream(stream, event)
+      events.push(event)
+      bytes += Buffer.byteLength(row.data)
+    }
+    return events
   }
 
   #read<Result>(read: () => Result): Result {
@@ -214,26 +232,11 @@ function toOutcome(stored: StoredOutcome): AppendOutcome {
     : { kind: 'appended', position: first, version }
 }
 
-/** The first position after `after` that `rows` lack. */
-function firstGap(rows: readonly EventColumns[], after: Position): Position {
-  const index = rows.findIndex(([position], at) => position !== after + at + 1)
-  return after + (index < 0 ? rows.length : index) + 1
-}
-
-function preparePage(db: DatabaseSync): StatementSync {
-  const page = db.prepare(
-    `SELECT ${PAGE_COLUMNS.join(', ')} FROM events WHERE position > ? AND position <= ? ORDER BY position`,
-  )
-  page.setReturnArrays(true)
-  return page
-}
-
 function statements(db: DatabaseSync) {
   return {
     head: db.prepare('SELECT max(position) AS position FROM events'),
     last: db.prepare('SELECT version, position, checksum FROM streams WHERE stream = ?'),
     event: db.prepare('SELECT * FROM events WHERE position = ?'),
-    page: preparePage(db),
     command: db.prepare(`SELECT ${COMMAND_COLUMNS} FROM commands WHERE key = ?`),
     /**
      * Positions of a stream's events from the newest down to the wanted version. A link that was damaged may

@@ -4,7 +4,9 @@ import { isIn, type Partition } from '../../kernel/partition.ts'
 import type { Position } from '../../kernel/position.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
+import { PAGE_BYTES } from '../contract.ts'
 import { LINE, LINES, type PackedEvents, packEvents, type RowLines } from './packed-events.ts'
+import { PageReader, type RowShape } from './page-reader.ts'
 import { CHECKED_TEXT } from './row.ts'
 import { eventLogSchema } from './schema.ts'
 
@@ -18,13 +20,22 @@ export interface CheckedPage {
 /** Reads the log ahead of another thread, and checks it. */
 export interface LogCheck {
   /**
-   * The next at most `limit` positions. Undefined if some of them are missing, are not what was written, or cannot be
+   * The next positions, within `limit` and `bytes` as a page of the log. Undefined if some of them are missing, are not what was written, or cannot be
    * packed: who reads them one by one is told.
    *
    * @throws CqrsError CQRS_STORE_… if the file cannot be read
    */
-  next(after: Position, limit: number): CheckedPage | undefined
+  next(after: Position, limit: number, bytes?: number): CheckedPage | undefined
   close(): void
+}
+
+type CheckedRow = [text: string, checksum: number]
+
+/** To have the text put together by SQLite and to get it as one column takes half the time of doing so here. */
+const CHECKED_SHAPE: RowShape<CheckedRow> = {
+  columns: [CHECKED_TEXT, 'checksum'],
+  position: ([text]) => Number(text.slice(0, text.indexOf('\n'))),
+  bytes: ([text]) => Buffer.byteLength(text),
 }
 
 /** @param wanted which events the reader will look at */
@@ -34,16 +45,12 @@ export function openSqliteLogCheck(
 ): LogCheck {
   const db: DatabaseSync = openDatabase({ path, schema: eventLogSchema, readOnly: true })
   const head = db.prepare('SELECT max(position) AS position FROM events')
-  // To have the text put together there and to get it as one column takes half the time of doing so here.
-  const page = db.prepare(
-    `SELECT ${CHECKED_TEXT}, checksum FROM events WHERE position > ? AND position <= ? ORDER BY position`,
-  )
-  page.setReturnArrays(true)
+  const pages = new PageReader(db, CHECKED_SHAPE)
 
-  const read = (after: Position, limit: number): CheckedPage | undefined => {
-    const through = Math.max(after, Math.min(after + limit, Number(head.get()?.position ?? 0)))
-    const rows = page.all(after, through) as unknown as [text: string, checksum: number][]
-    if (rows.length < through - after) return undefined
+  const read = (after: Position, limit: number, bytes: number): CheckedPage | undefined => {
+    const last = Math.min(after + limit, Number(head.get()?.position ?? 0))
+    const { rows, missing } = last > after ? pages.read(after, last, bytes) : { rows: [] }
+    if (missing !== undefined) return undefined
     const ids: { position: Position; id: string }[] = []
     const events: RowLines[] = []
     for (const [text, checksum] of rows) {
@@ -55,12 +62,12 @@ export function openSqliteLogCheck(
       events.push(lines)
       ids.push({ position: Number(lines[LINE.position]), id: lines[LINE.id] as string })
     }
-    return { ids, events: packEvents(events), through }
+    return { ids, events: packEvents(events), through: after + rows.length }
   }
   return {
-    next(after, limit) {
+    next(after, limit, bytes = PAGE_BYTES) {
       try {
-        return read(after, limit)
+        return read(after, limit, bytes)
       } catch (error) {
         throw toStoreError(error, path)
       }

@@ -5,6 +5,7 @@ import type { Position } from '../../kernel/position.ts'
 import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
 import type { RecordedCommand } from '../contract.ts'
 import { isoTime } from './iso-time.ts'
+import type { RowShape } from './page-reader.ts'
 
 /** A row of the table `events`. */
 export interface EventRow {
@@ -27,7 +28,7 @@ export const CHECKED_TEXT =
   'concat_ws(char(10), position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at)'
 
 /** What is read of an event where a row is an array: it takes a third of the time that an object takes. */
-export const PAGE_COLUMNS = [
+const EVENT_COLUMNS = [
   'position',
   'id',
   'stream',
@@ -41,7 +42,7 @@ export const PAGE_COLUMNS = [
   'checksum',
 ]
 
-/** A row as an array, in the order of {@link PAGE_COLUMNS}. */
+/** A row as an array, in the order of {@link EVENT_COLUMNS}. */
 export type EventColumns = [
   position: number,
   id: string,
@@ -55,6 +56,14 @@ export type EventColumns = [
   text: string,
   checksum: number,
 ]
+
+/** Events that are read page by page. */
+export const EVENT_SHAPE: RowShape<EventColumns> = {
+  columns: EVENT_COLUMNS,
+  position: ([position]) => position,
+  // One that is no text is damaged, and will be refused.
+  bytes: ([, , , , , , data]) => (isText(data) ? Buffer.byteLength(data) : 0),
+}
 
 /** CRC-32 over every column, so that a byte that changed on the disk is found when the event is read. */
 export function checksumOfColumns(
@@ -130,7 +139,7 @@ export function assertWholeColumns(columns: EventColumns): void {
   if (!isWhole || crc32(text) !== sum) throw damagedEvent(position)
 }
 
-function isText(column: unknown): boolean {
+function isText(column: unknown): column is string {
   return typeof column === 'string'
 }
 

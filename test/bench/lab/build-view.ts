@@ -32,6 +32,7 @@ export async function buildView({
       owing: [],
       policy: { maxAttempts: 5, baseMs: 200, capMs: 60_000 },
       batchSize: 1_000,
+      batchBytes: 8_388_608,
       cachedDocuments,
     },
     events: {

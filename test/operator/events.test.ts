@@ -1,0 +1,35 @@
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { readEvents } from '../../src/operator/events.ts'
+import type { System } from '../../src/operator/system.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+
+test('an answer of large events holds some of them, and says where to go on', async () => {
+  const log = openSqliteEventLog({ path: join(tempFolder(), 'events.db') })
+  onTestFinished(() => log.close())
+  const text = 'x'.repeat(2_000_000)
+  for (let version = 0; version < 12; version += 1) {
+    await log.append({
+      stream: version % 2 === 0 ? 'even' : 'odd',
+      expectedVersion: Math.floor(version / 2),
+      events: [{ type: 'large', schemaVersion: 1, data: { text } }],
+      metadata: { commandId: 'c', correlationId: 'c' },
+    })
+  }
+  const pages = async (filter: object) => {
+    const found: number[][] = []
+    for (let [after, head] = [0, 1]; after < head; ) {
+      const page = await readEvents({ log } as unknown as System, { after, limit: 1_000, ...filter })
+      found.push(page.events.map(({ position }) => position))
+      ;[after, head] = [page.next, page.head]
+    }
+    return found
+  }
+  expect(await pages({})).toEqual([
+    [1, 2, 3, 4, 5],
+    [6, 7, 8, 9, 10],
+    [11, 12],
+  ])
+  expect(await pages({ stream: 'odd' })).toEqual([[2, 4], [6, 8, 10], [12]])
+})
