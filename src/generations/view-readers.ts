@@ -48,15 +48,7 @@ export class ViewReaders {
     read: (generation: ReadableGeneration) => Promise<Result>,
     generation?: number,
   ): Promise<Result> {
-    const definition = findProjection(this.#options.app, projection)
-    const state = await this.#options.control.projection(projection)
-    const wanted = state?.generations.find((one) =>
-      generation === undefined ? one.state === 'active' : one.generation === generation,
-    )
-    if (!wanted || !isReadable(wanted)) throw notThere(projection, generation)
-    const opened = this.#open(wanted, definition)
-    this.#closeOthers(projection, wanted.generation)
-    opened.readers += 1
+    const opened = await this.#enter(findProjection(this.#options.app, projection), generation)
     try {
       return await read(opened)
     } finally {
@@ -69,6 +61,33 @@ export class ViewReaders {
       for (const { parts } of generations.values()) for (const part of parts) part.close()
     }
     this.#opened.clear()
+  }
+
+  /**
+   * Opens the generation that is to be read, for one reader more. If its files are not there they were removed since it was
+   * chosen, and another choice gives another one; or it serves and nobody has written it yet, and it is empty.
+   */
+  async #enter(definition: ProjectionDefinition, generation: number | undefined): Promise<Opened> {
+    for (let missing: number | undefined; ; ) {
+      const chosen = await this.#choose(definition.name, generation)
+      const opened = this.#open(chosen, definition)
+      this.#closeOthers(definition.name, chosen.generation)
+      const isWritten = opened.parts.every((part) => part.isWritten())
+      if (isWritten || missing === chosen.generation) {
+        opened.readers += 1
+        return opened
+      }
+      missing = chosen.generation
+    }
+  }
+
+  async #choose(projection: string, generation: number | undefined): Promise<Generation> {
+    const state = await this.#options.control.projection(projection)
+    const chosen = state?.generations.find((one) =>
+      generation === undefined ? one.state === 'active' : one.generation === generation,
+    )
+    if (chosen && isReadable(chosen)) return chosen
+    throw notThere(projection, generation)
   }
 
   #open(generation: Generation, definition: ProjectionDefinition): Opened {

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import { CqrsError } from '../kernel/errors.ts'
 import { assertSchema } from './assert-schema.ts'
 import { isSqliteError, toStoreError } from './errors.ts'
@@ -13,7 +14,7 @@ export const OLDEST_SQLITE = '3.51.3'
 const SQLITE_BUSY = 5
 
 export interface OpenOptions {
-  /** The database file; its folder is made if it is missing. */
+  /** The database file; it and its folder are made if they are missing. */
   path: string
   /** What the file must be; a new file becomes it. */
   schema: StoreSchema
@@ -25,6 +26,8 @@ export interface OpenOptions {
   durability?: 'full' | 'normal'
   /** Refuse every write after the schema is in place. Default false. */
   readOnly?: boolean
+  /** Refuse a file that is missing, instead of making it. Default false. */
+  mustExist?: boolean
   /** How long a statement waits for another process's lock, in milliseconds. Default 5,000. */
   busyTimeoutMs?: number
   /** Pages the write-ahead log may grow to before it is folded into the file. Default 10,000 (40 MB). */
@@ -44,9 +47,10 @@ export function openDatabase(options: OpenOptions): DatabaseSync {
   assertSqliteVersion(process.versions.sqlite ?? '0')
   let db: DatabaseSync | undefined
   try {
-    mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 })
-    const isNew = !existsSync(options.path)
-    db = new DatabaseSync(options.path, { timeout: options.busyTimeoutMs ?? 5_000 })
+    if (!options.mustExist) mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 })
+    const isNew = !options.mustExist && !existsSync(options.path)
+    const location = options.mustExist ? existing(options.path) : options.path
+    db = new DatabaseSync(location, { timeout: options.busyTimeoutMs ?? 5_000 })
     if (isNew) chmodSync(options.path, 0o600)
     switchToWal(db)
     db.exec(`
@@ -66,6 +70,13 @@ export function openDatabase(options: OpenOptions): DatabaseSync {
     db?.close()
     throw asStoreError(error, options.path)
   }
+}
+
+/** A file that SQLite does not make, even if it vanishes at this moment (https://www.sqlite.org/uri.html). */
+function existing(path: string): URL {
+  const location = pathToFileURL(path)
+  location.searchParams.set('mode', 'rw')
+  return location
 }
 
 /** The file system's own errors (no folder, no permission) name the store as well. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { statSync, writeFileSync } from 'node:fs'
+import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
@@ -70,6 +70,21 @@ test('commits are synced to disk unless asked otherwise', () => {
 test('a read-only store refuses to be written', () => {
   const db = openDatabase({ path: join(tempFolder(), 'numbers.db'), schema: counterSchema, readOnly: true })
   expect(() => db.exec('INSERT INTO numbers VALUES (1, 1)')).toThrow(/readonly/)
+  db.close()
+})
+
+test('a store that has to be there is not made, nor is its folder', () => {
+  const folder = tempFolder()
+  for (const path of [join(folder, 'numbers.db'), join(folder, 'new', 'numbers.db')]) {
+    expect(() => openDatabase({ path, schema: counterSchema, mustExist: true })).toThrow(
+      expect.objectContaining({ code: 'CQRS_STORE_UNAVAILABLE' }),
+    )
+  }
+  expect(readdirSync(folder)).toEqual([])
+  const path = join(folder, 'its name? #1 50% é.db')
+  openDatabase({ path, schema: counterSchema }).close()
+  const db = openDatabase({ path, schema: counterSchema, mustExist: true })
+  db.exec('INSERT INTO numbers VALUES (7, 1)')
   db.close()
 })
 

@@ -1,19 +1,26 @@
+import { existsSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import { viewSchema } from './schema.ts'
 import { damagedView, foreignView } from './view-error.ts'
 
-/** Opens the file of a view. @throws CqrsError CQRS_STORE_… that says what to do for a view */
+/**
+ * Opens the file of a view. Only who writes makes one that is missing: for a reader it may have been removed this
+ * moment, and what it made would be left behind as a view without documents.
+ *
+ * @throws CqrsError CQRS_STORE_… that says what to do for a view
+ */
 export function openView(
   path: string,
   projection: string,
   { readOnly = false }: { readonly readOnly?: boolean } = {},
 ): DatabaseSync {
   try {
-    return openDatabase({ path, schema: viewSchema, durability: 'normal', readOnly })
+    return openDatabase({ path, schema: viewSchema, durability: 'normal', readOnly, mustExist: readOnly })
   } catch (error) {
     if (isCqrsError(error, 'CQRS_STORE_FOREIGN')) throw foreignView(error.message, path)
+    if (readOnly && !existsSync(path)) throw damagedView(new Error('there is no such file'), path, projection)
     if (!isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
     throw damagedView((error.cause as Error | undefined) ?? error, path, projection)
   }

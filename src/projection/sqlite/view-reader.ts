@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../../kernel/errors.ts'
 import type { Position } from '../../kernel/position.ts'
@@ -12,7 +13,11 @@ import { type DocumentRow, toDocument } from './rows.ts'
 import { searchQuery } from './search-query.ts'
 import { toViewError } from './view-error.ts'
 
-/** Opens a view for reading; a view that nobody has written yet is empty. @throws CqrsError CQRS_STORE_… */
+/**
+ * Opens a view for reading. While nobody has written it, it is empty; its file is looked for with each read, and never made.
+ *
+ * @throws CqrsError CQRS_STORE_…
+ */
 export function openSqliteViewReader(path: string, projection: ProjectionDefinition): ReadableView {
   return new SqliteViewReader(path, projection)
 }
@@ -20,37 +25,36 @@ export function openSqliteViewReader(path: string, projection: ProjectionDefinit
 /** The one row of the checkpoint at a revision, with how many events were parked then. */
 type Counted = Freshness & { readonly revision: number }
 
+const NOTHING_PARKED = { retrying: 0, dead: 0, waiting: 0 }
+
+const NO_EFFECTS = { pending: 0, dead: 0 }
+
 class SqliteViewReader implements ReadableView {
   readonly #path: string
   readonly #projection: ProjectionDefinition
-  readonly #db: DatabaseSync
-  readonly #sql: Readonly<Record<'checkpoint' | 'counted' | 'get', ReturnType<DatabaseSync['prepare']>>>
+  #file: ViewFile | undefined
+  #isClosed = false
   /** As it was counted last; whatever is parked or settled makes another revision. */
   #counted: Counted | undefined
-  readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
 
   constructor(path: string, projection: ProjectionDefinition) {
     this.#path = path
     this.#projection = projection
-    this.#db = openView(path, projection.name, { readOnly: true })
-    this.#sql = {
-      checkpoint: this.#db.prepare('SELECT position, revision FROM checkpoint'),
-      // One statement, so that both are of one moment.
-      counted: this.#db.prepare(
-        'SELECT position, revision, (SELECT count(*) FROM parked) AS parked FROM checkpoint',
-      ),
-      get: this.#db.prepare('SELECT key, document, checksum FROM documents WHERE key = ?'),
-    }
+    this.isWritten()
+  }
+
+  isWritten(): boolean {
+    return this.#read(false, () => true)
   }
 
   async position(): Promise<Position> {
-    return this.#read(() => this.#position())
+    return this.#read(0, (file) => file.position())
   }
 
   async freshness(): Promise<Freshness> {
-    return this.#read(() => {
-      if (this.#sql.checkpoint.get()?.revision !== this.#counted?.revision) {
-        this.#counted = { ...this.#sql.counted.get() } as unknown as Counted
+    return this.#read({ position: 0, parked: 0 }, (file) => {
+      if (file.checkpoint.get()?.revision !== this.#counted?.revision) {
+        this.#counted = { ...file.counted.get() } as unknown as Counted
       }
       const { position, parked } = this.#counted ?? { position: 0, parked: 0 }
       return { position, parked }
@@ -58,26 +62,29 @@ class SqliteViewReader implements ReadableView {
   }
 
   async marks(after: Position): Promise<DigestMark[]> {
-    return this.#read(() => {
-      const rows = this.#prepare(
-        `SELECT position, processed, digest FROM digest_marks WHERE position > ?1
-         UNION SELECT position, processed, digest FROM checkpoint WHERE position > ?1 ORDER BY position`,
-      ).all(after)
+    return this.#read([], (file) => {
+      const rows = file
+        .prepare(
+          `SELECT position, processed, digest FROM digest_marks WHERE position > ?1
+           UNION SELECT position, processed, digest FROM checkpoint WHERE position > ?1 ORDER BY position`,
+        )
+        .all(after)
       return rows.map((row) => ({ ...row }) as unknown as DigestMark)
     })
   }
 
   async standing(): Promise<ViewStanding> {
-    return this.#read(() => {
-      const parked = { retrying: 0, dead: 0, waiting: 0, ...this.#counts('parked') }
-      const effects = { pending: 0, dead: 0, ...this.#counts('effects') }
-      return { position: this.#position(), parked, effects }
+    const nothing = { position: 0, parked: NOTHING_PARKED, effects: NO_EFFECTS }
+    return this.#read(nothing, (file) => {
+      const parked = { ...NOTHING_PARKED, ...file.counts('parked') }
+      const effects = { ...NO_EFFECTS, ...file.counts('effects') }
+      return { position: file.position(), parked, effects }
     })
   }
 
   async get(key: string): Promise<unknown> {
-    return this.#read(() => {
-      const row = this.#sql.get.get(key)
+    return this.#read(undefined, (file) => {
+      const row = file.document.get(key)
       return row && toDocument(row as unknown as DocumentRow, this.#path)
     })
   }
@@ -88,8 +95,9 @@ class SqliteViewReader implements ReadableView {
 
   async search(search: Search): Promise<FoundDocument[]> {
     const { sql, values } = searchQuery(search, this.#field(search.by))
-    return this.#read(() =>
-      this.#prepare(sql)
+    return this.#read([], (file) =>
+      file
+        .prepare(sql)
         .all(...values)
         .map((row) => ({
           key: String(row.key),
@@ -100,22 +108,8 @@ class SqliteViewReader implements ReadableView {
   }
 
   close(): void {
-    if (this.#db.isOpen) this.#db.close()
-  }
-
-  #position(): Position {
-    return Number(this.#sql.checkpoint.get()?.position ?? 0)
-  }
-
-  #counts(table: 'parked' | 'effects'): Record<string, number> {
-    const rows = this.#prepare(`SELECT status, count(*) AS rows FROM ${table} GROUP BY status`).all()
-    return Object.fromEntries(rows.map((row) => [String(row.status), Number(row.rows)]))
-  }
-
-  #prepare(sql: string) {
-    const statement = this.#statements.get(sql) ?? this.#db.prepare(sql)
-    this.#statements.set(sql, statement)
-    return statement
+    this.#isClosed = true
+    this.#file?.close()
   }
 
   #field(by: string | undefined): string | undefined {
@@ -128,11 +122,68 @@ class SqliteViewReader implements ReadableView {
     )
   }
 
-  #read<Result>(read: () => Result): Result {
+  /** @param empty what there is to read as long as there is no file */
+  #read<Result>(empty: Result, read: (file: ViewFile) => Result): Result {
     try {
-      return read()
+      this.#file ??= this.#open()
+      return this.#file ? read(this.#file) : empty
     } catch (error) {
       throw toViewError(error, this.#path, this.#projection.name)
     }
+  }
+
+  #open(): ViewFile | undefined {
+    if (this.#isClosed) throw new CqrsError('CQRS_CLOSED', `The view ${this.#path} is closed; open it again.`)
+    if (!existsSync(this.#path)) return undefined
+    let db: DatabaseSync | undefined
+    try {
+      db = openView(this.#path, this.#projection.name, { readOnly: true })
+      return new ViewFile(db)
+    } catch (error) {
+      db?.close()
+      // Removed at this moment.
+      if (!existsSync(this.#path)) return undefined
+      throw error
+    }
+  }
+}
+
+/** The file of a view, open for reading. */
+class ViewFile {
+  readonly #db: DatabaseSync
+  readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
+  readonly checkpoint: ReturnType<DatabaseSync['prepare']>
+  /** One statement, so that both are of one moment. */
+  readonly counted: ReturnType<DatabaseSync['prepare']>
+  readonly document: ReturnType<DatabaseSync['prepare']>
+
+  constructor(db: DatabaseSync) {
+    this.#db = db
+    this.checkpoint = db.prepare('SELECT position, revision FROM checkpoint')
+    this.counted = db.prepare(
+      'SELECT position, revision, (SELECT count(*) FROM parked) AS parked FROM checkpoint',
+    )
+    this.document = db.prepare('SELECT key, document, checksum FROM documents WHERE key = ?')
+  }
+
+  position(): Position {
+    return Number(this.checkpoint.get()?.position ?? 0)
+  }
+
+  /** How many rows of each status a table has. */
+  counts(table: 'parked' | 'effects'): Record<string, number> {
+    const rows = this.prepare(`SELECT status, count(*) AS rows FROM ${table} GROUP BY status`).all()
+    return Object.fromEntries(rows.map((row) => [String(row.status), Number(row.rows)]))
+  }
+
+  /** A statement, prepared once. */
+  prepare(sql: string): ReturnType<DatabaseSync['prepare']> {
+    const statement = this.#statements.get(sql) ?? this.#db.prepare(sql)
+    this.#statements.set(sql, statement)
+    return statement
+  }
+
+  close(): void {
+    if (this.#db.isOpen) this.#db.close()
   }
 }
