@@ -1,9 +1,10 @@
 import type { Logger } from 'pino'
 import type { ControlStore, Generation } from '../control/contract.ts'
+import { CqrsError } from '../kernel/errors.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import type { ViewDamage } from '../projection/damage.ts'
-import type { Place, ViewHouse } from './place.ts'
-import { lostEstate, ownDamage } from './verdict.ts'
+import { type Place, placesOfStreams, type ViewHouse } from './place.ts'
+import { lostEstate, lostTakeOver, ownDamage } from './verdict.ts'
 
 export interface DamagesOptions {
   readonly unit: ProjectionUnit
@@ -34,6 +35,15 @@ export class Damages {
     this.#known.add(generation)
     log.error({ err: error, generation }, 'The view is damaged; it goes on as far as it can')
     await this.#explain(generation, error.message)
+  }
+
+  /** The error for the active generation that meets damage when it takes over from the one before; to be noted. */
+  lostTakeOver(active: Generation, damage: ViewDamage, cause: Error): CqrsError {
+    const { unit, house } = this.#options
+    const { places } = placesOfStreams(active, unit.projection, unit.partition)
+    const own = places.map((place) => house.file(place))
+    const message = lostTakeOver(unit.projection.name, damage, own)
+    return new CqrsError('CQRS_STORE_CORRUPT', message, { cause, details: { ...damage } })
   }
 
   /** The file of a generation is open; whether it is damaged is found out again. */

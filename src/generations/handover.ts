@@ -18,7 +18,7 @@ export interface HandoverOptions {
   readonly log: Logger
 }
 
-/** What a part leaves that cannot be read, of a view that has no effects. */
+/** What a part leaves that cannot be read, where no effect can be lost by it. */
 const NOTHING: Estate = { position: 0, parked: new Set(), effects: [], discarded: [] }
 
 /** Brings the parts of a unit's active generation into the place of those that were active before; see ../projection/duty.ts. */
@@ -34,6 +34,7 @@ export class Handover {
    * {@link note}d afterwards.
    *
    * @param opened gives a part that is open already
+   * @throws CqrsError CQRS_STORE_CORRUPT if a reactor's part is damaged: effects would be lost
    */
   async takeOver(
     state: ProjectionControl,
@@ -46,10 +47,14 @@ export class Handover {
     const outgoing = state.generations.find(({ generation }) => generation === state.outgoing)
     if (!outgoing) return
     const { places, aligned } = placesOfStreams(outgoing, projection, partition)
-    const parts = places.map((place) => ({ estate: () => this.#estateOf(place, opened(place)) }))
-    const request = { parts, aligned, partition, log: events, swap: state.swaps, now: now() }
+    const take = async () => {
+      // From the first event on it records all effects itself: nothing can be lost.
+      const owesAll = (await store.checkpoint()).position === 0
+      const parts = places.map((place) => ({ estate: () => this.#estateOf(place, opened(place), owesAll) }))
+      await takeOver(store, { parts, aligned, partition, log: events, swap: state.swaps, now: now() })
+    }
     // A part that is damaged takes over nothing, and what takes its place need not wait for that.
-    await readLegacy(projection.kind, () => takeOver(store, request), undefined)
+    await readLegacy(projection.kind, take, undefined)
     reached('effects-taken-over', projection.name)
   }
 
@@ -88,17 +93,17 @@ export class Handover {
     await this.note(state, active, partition)
   }
 
-  async #estateOf(place: Place, opened: ViewStore | undefined): Promise<Estate> {
+  async #estateOf(place: Place, opened: ViewStore | undefined, owesAll: boolean): Promise<Estate> {
     const { unit, house, log } = this.#options
     const read = async () => {
-      const store = opened ?? house.open(place)
+      const store = opened ?? house.open(place, { mustExist: true })
       return store.estate().finally(() => opened ?? store.close())
     }
-    const estate = await readLegacy(unit.projection.kind, read, undefined)
+    const estate = await readLegacy(owesAll ? 'projection' : unit.projection.kind, read, undefined)
     if (estate) return estate
     log.warn(
       { generation: place.generation },
-      'What operators gave up cannot be read in the generation before; it is tried again',
+      'The generation before cannot be read; what operators gave up there is tried again',
     )
     return NOTHING
   }

@@ -16,8 +16,12 @@ export interface Place {
 
 /** Where parts of views lie; each of them is written by the process that owns the unit. */
 export interface ViewHouse {
-  /** @throws CqrsError CQRS_STORE_…; of one that is damaged, see ../projection/damage.ts */
-  open(place: Place): ViewStore
+  /**
+   * Opens a part, and makes it if there is none, unless it has to be there: then it counts as damaged.
+   *
+   * @throws CqrsError CQRS_STORE_…; of one that is damaged, see ../projection/damage.ts
+   */
+  open(place: Place, options?: { readonly mustExist?: boolean }): ViewStore
   /** Where a part lies, as damage tells of it. */
   file(place: Place): string
   /** Removes a part for good. No-op if there is none. */

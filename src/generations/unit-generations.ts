@@ -67,6 +67,8 @@ export class UnitGenerations implements Followed {
   readonly #failing = new Map<number, number>()
   /** Those that could not be opened. */
   readonly #unopened = new Set<number>()
+  /** The active generation cannot take over what the one before it owed, which would be forgotten if anything moved. */
+  #isHeldUp = false
 
   constructor(options: UnitGenerationsOptions) {
     this.#options = options
@@ -88,13 +90,8 @@ export class UnitGenerations implements Followed {
     this.#unopened.clear()
     for (const generation of state.generations) await this.#keep(generation, active)
     for (const member of [...this.#members.values()]) {
-      if (
-        !state.generations.some(
-          (one) => one.generation === member.generation && this.#isFollowed(one, active),
-        )
-      ) {
-        await this.#leave(member)
-      }
+      const found = state.generations.find((one) => one.generation === member.generation)
+      if (!found || !this.#isFollowed(found, active)) await this.#leave(member)
     }
     await this.#builds.reconcile(state, active)
     // Last, so that what failed is tried again.
@@ -117,7 +114,7 @@ export class UnitGenerations implements Followed {
     const state = this.#state
     const active = state?.generations.find((one) => one.state === 'active')
     const serving = this.#active()
-    if (!state || !active || state.paused) return 'at-head'
+    if (!state || !active || state.paused || this.#isHeldUp) return 'at-head'
     // It is of another version, and nobody moves it.
     if (!serving && !this.#damages.isKnown(active.generation)) return 'at-head'
     const outcomes: StepOutcome[] = []
@@ -163,7 +160,7 @@ export class UnitGenerations implements Followed {
   }
 
   async retryDue(limit?: number): Promise<number> {
-    if (this.#state?.paused) return 0
+    if (this.#state?.paused || this.#isHeldUp) return 0
     const serving = this.#active()
     const applied = serving && (await this.#unlessDamaged(serving, () => serving.projector.retryDue(limit)))
     for (const member of this.#members.values()) {
@@ -228,7 +225,7 @@ export class UnitGenerations implements Followed {
     const settled = hasTakenOver(state, partition.index)
     if (!active || !fits(active, projection)) {
       await this.view.become(undefined)
-      if (active) await this.#handover.takeOverFrozen(state, active)
+      if (active) await this.#orHoldUp(active, () => this.#handover.takeOverFrozen(state, active))
       return
     }
     const known = this.#members.get(active.generation)
@@ -240,13 +237,25 @@ export class UnitGenerations implements Followed {
       return this.#handover.passOver(state, active, partition)
     }
     const { store } = opened.result
-    await this.#damages.forget(active.generation)
-    await this.view.become(store, async () => {
+    const takeOver = async () => {
       if (!settled) await this.#handover.takeOver(state, partition, store, (place) => this.#openAt(place))
-    })
+    }
+    if (!(await this.#orHoldUp(active, () => this.view.become(store, takeOver)))) return
+    await this.#damages.forget(active.generation)
     // It holds the effects now, so that they are sent from there, whether or not this can be noted yet.
     if (!settled) await this.#handover.note(state, active, partition)
     opened.result.givenUp = await this.#givenUp(store)
+  }
+
+  /** @returns false if the active generation meets damage when it takes over, and nothing moves until that is gone */
+  async #orHoldUp(active: Generation, takeOver: () => Promise<void>): Promise<boolean> {
+    const { damage, error } = await unlessDamaged(takeOver)
+    this.#isHeldUp = damage !== undefined
+    if (!damage) return true
+    const lost = this.#damages.lostTakeOver(active, damage, error)
+    this.view.becomeDamaged(lost)
+    await this.#damages.note(active.generation, lost)
+    return false
   }
 
   async #keep(generation: Generation, active: Generation | undefined): Promise<void> {
@@ -254,7 +263,8 @@ export class UnitGenerations implements Followed {
     // Who serves and is not a member is damaged, which was said.
     if (generation.generation === active?.generation) return
     const { partition } = this.#options.unit
-    const member = await this.#aside(generation.generation, async () => this.#enter(this.#place(generation)))
+    const place = this.#place(generation)
+    const member = await this.#aside(place.generation, async () => this.#enter(place, { mustExist: true }))
     const owing = this.#members.get((active as Generation).generation)?.store
     if (member && owing) member.givenUp = await this.#givenUp(owing)
     if (member) return
@@ -271,9 +281,9 @@ export class UnitGenerations implements Followed {
     return built && generation.purpose !== 'inspect' && isUnderWay(generation.state)
   }
 
-  #enter(place: Place): Member {
+  #enter(place: Place, options: { mustExist?: boolean } = {}): Member {
     const { house, events, projector } = this.#options
-    const store = house.open(place)
+    const store = house.open(place, options)
     // Who owes is asked for each time: it changes with a swap.
     const view = new WithholdingView(store, async (positions) => {
       const owing = this.view.current

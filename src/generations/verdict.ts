@@ -45,6 +45,19 @@ export function ownDamage({ file, reason }: ViewDamage): string {
   return `Its own file ${file} is damaged (${reason}). Have it built again; if that happens again, check the disk.`
 }
 
+/**
+ * Why a reactor's generation that serves cannot take over what the one before it had not sent.
+ *
+ * @param own the files of the one that serves
+ */
+export function lostTakeOver(name: string, { file, reason }: ViewDamage, own: readonly string[]): string {
+  return (
+    `What ${name} has not sent yet cannot be taken over: ${file} is damaged (${reason}), so nothing is applied or sent. Put it ` +
+    `back, or let go of it: stop the system, move ${own.join(', ')} away with those beside it (-wal, -shm), and start ` +
+    'again: the view is then built anew from the log, and ALL its effects are sent again, under the same keys.'
+  )
+}
+
 /** Why nothing can take the place of a reactor's generation whose effects cannot be read. */
 export function lostEstate(name: string, { file, reason }: ViewDamage): string {
   return (

@@ -17,10 +17,10 @@ export function placePath(data: string, { projection, generation, partition }: P
 /** The views as SQLite files in a data folder. */
 export function sqliteViewHouse(data: string): ViewHouse {
   return {
-    open(place) {
+    open(place, options) {
       const { projection, version } = place
       const indexes = version === projection.version
-      return openSqliteView(placePath(data, place), projection, { version, indexes })
+      return openSqliteView(placePath(data, place), projection, { version, indexes, ...options })
     },
     file: (place) => placePath(data, place),
     async remove(place) {

@@ -1,7 +1,14 @@
-import { rmSync } from 'node:fs'
+import { copyFileSync, rmSync } from 'node:fs'
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { damageView } from '../support/damage-view.ts'
-import { generationOf, plainBalances, SEVENTH, stoppedView } from '../support/damaged-generations.ts'
+import {
+  generationOf,
+  plainBalances,
+  SEVENTH,
+  stoppedView,
+  swappedAndDied,
+} from '../support/damaged-generations.ts'
 import { balances } from '../support/ledger-app.ts'
 
 /*
@@ -122,19 +129,7 @@ test('a generation that is damaged before it took over from the one before does 
   const { work, file } = await stoppedView(plainBalances())
   const before = await work(plainBalances())
   await before.settle()
-  await before.request()
-  // Swapped in, and its worker has died before it took over.
-  while ((await before.states())[2] !== 'active') {
-    for (const { generations } of before.units) {
-      await generations.reconcile()
-      await generations.step()
-    }
-    await before.building()
-    await before.coordinator.reconcile()
-    await new Promise(setImmediate)
-  }
-  expect((await before.control.projection('balances'))?.takenOver.size).toBe(0)
-  await before.stop()
+  await swappedAndDied(before)
   damageView(file(2), 'header page')
 
   const worker = await work(plainBalances())
@@ -142,6 +137,76 @@ test('a generation that is damaged before it took over from the one before does 
   await worker.settle()
   expect(await worker.states()).toEqual({ 1: 'retired', 2: 'previous', 3: 'active' })
 })
+
+/** What the damaged generation had not sent is not in the one that serves now, whose worker has died before it took that over. */
+async function lostBeforeTakeOver(lose: (file: string) => void) {
+  const world = await stoppedView(balances(), { amount: -1 })
+  const before = await world.work(balances())
+  await before.settle()
+  await swappedAndDied(before)
+  const kept = `${world.file(1)}.kept`
+  copyFileSync(world.file(1), kept)
+  lose(world.file(1))
+  const lines: string[] = []
+  const log = pino({ level: 'error' }, { write: (line) => void lines.push(JSON.parse(line).msg) })
+  return {
+    ...world,
+    remove: (generation: number) => {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(world.file(generation) + suffix, { force: true })
+    },
+    putBack: () => copyFileSync(kept, world.file(1)),
+    lines,
+    next: () => world.work(balances(), { log }),
+  }
+}
+
+const LOSSES = [
+  ['effects page', (file: string) => damageView(file, 'effects page')],
+  ['header page', (file: string) => damageView(file, 'header page')],
+  ['file, which is gone', (file: string) => rmSync(file)],
+] as const
+
+test.each(LOSSES)(
+  'a reactor that cannot take over from a damaged %s stands still, says so once, and loses nothing',
+  async (_, lose) => {
+    const { move, next, lines, putBack, file } = await lostBeforeTakeOver(lose)
+    await move('account-1', -1)
+    const worker = await next()
+    for (let look = 0; look < 5; look += 1) await worker.settle()
+    expect([await worker.position(), await worker.send()]).toEqual([200, []])
+    expect(lines).toContain('The view is damaged; it goes on as far as it can')
+    expect(lines, 'nothing is said twice').toEqual([...new Set(lines)])
+    const [unit] = worker.units
+    expect(await unit?.generations.isStale()).toBe(false)
+    expect((await generationOf(worker, 2))?.parts[0]?.error).toMatch(
+      new RegExp(`not sent yet cannot be taken over: ${file(1)} .*Put it back, or .* move ${file(2)} away`),
+    )
+    await worker.stop()
+
+    putBack()
+    const again = await next()
+    await again.settle()
+    expect([await again.position(), (await again.send()).length]).toEqual([201, 201])
+    expect((await generationOf(again, 2))?.parts[0]?.error).toBeUndefined()
+  },
+)
+
+test.each(LOSSES)(
+  'what a damaged %s owed is let go of with the file of the generation that serves: all effects are sent again',
+  async (_, lose) => {
+    const { next, remove } = await lostBeforeTakeOver(lose)
+    const worker = await next()
+    await worker.settle()
+    await worker.stop()
+    remove(2)
+    const again = await next()
+    await again.settle()
+    expect([await again.position(), (await again.send()).length]).toEqual([200, 200])
+    await again.request()
+    await again.settle()
+    expect((await again.states())[3]).toBe('active')
+  },
+)
 
 test('of a view whose parts are split the others go on beside a damaged one', async () => {
   const { work, move, file } = await stoppedView(plainBalances(3))

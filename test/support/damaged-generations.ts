@@ -1,3 +1,4 @@
+import { expect } from 'vitest'
 import { viewPath } from '../../src/config/paths.ts'
 import type { Generation } from '../../src/control/contract.ts'
 import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
@@ -22,6 +23,22 @@ export async function stoppedView(fold: ProjectionDefinition, { amount = 1 } = {
   const partition = { index: 0, count: fold.partitions }
   const file = (generation: number) => viewPath(world.data, 'balances', { generation, partition })
   return { ...world, file }
+}
+
+/** Builds a generation, which is swapped in; its worker dies before it has taken over from the one before. */
+export async function swappedAndDied(worker: Worker): Promise<void> {
+  await worker.request()
+  while ((await worker.states())[2] !== 'active') {
+    for (const { generations } of worker.units) {
+      await generations.reconcile()
+      await generations.step()
+    }
+    await worker.building()
+    await worker.coordinator.reconcile()
+    await new Promise(setImmediate)
+  }
+  expect((await worker.control.projection('balances'))?.takenOver.size).toBe(0)
+  await worker.stop()
 }
 
 export async function generationOf(worker: Worker, generation: number): Promise<Generation | undefined> {

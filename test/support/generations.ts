@@ -43,16 +43,21 @@ export function generations() {
   /** Begins to work with some code on the projection, as a process that starts; `stop` is its end. */
   async function work(
     projection: ProjectionDefinition,
-    { buildSteps = Number.POSITIVE_INFINITY, gate = Promise.resolve() } = {},
+    {
+      buildSteps = Number.POSITIVE_INFINITY,
+      gate = Promise.resolve(),
+      log: logger = pino({ level: 'silent' }),
+    } = {},
   ) {
     const control = openSqliteControl({ path: join(data, 'control.db') })
     const { name, version, partitions } = projection
     await control.adopt({ projection: name, generation: 1, version, partitions })
     const house: ViewHouse = {
-      open: (place) =>
+      open: (place, options) =>
         openSqliteView(path(place), projection, {
           version: place.version,
           indexes: place.version === projection.version,
+          ...options,
         }),
       file: path,
       async remove(place) {
@@ -158,7 +163,7 @@ export function generations() {
         projector: (view, givenUp) => projector(view, unit.partition, givenUp),
         startBuild,
         now: () => clock.now,
-        log: pino({ level: 'silent' }),
+        log: logger,
       }),
     }))
     const coordinator = new Coordinator({

@@ -30,6 +30,8 @@ export interface OpenViewOptions {
   readonly indexes?: boolean
   /** The version of the fold that made it. Default that of the definition. */
   readonly version?: number
+  /** Take a file that is missing for a damaged one, instead of making it. Default false. */
+  readonly mustExist?: boolean
 }
 
 /**
@@ -45,9 +47,9 @@ export interface OpenViewOptions {
 export function openSqliteView(
   path: string,
   projection: ProjectionDefinition,
-  { indexes = true, version = projection.version }: OpenViewOptions = {},
+  { indexes = true, version = projection.version, mustExist = false }: OpenViewOptions = {},
 ): ViewStore {
-  const db = openView(path, projection.name)
+  const db = openView(path, projection.name, { mustExist })
   try {
     claim(db, path, projection.name, version)
     if (indexes) createIndexes(db, projection.indexes)
