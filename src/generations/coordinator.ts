@@ -17,6 +17,9 @@ export interface CoordinatorOptions {
   readonly log: Logger
 }
 
+/** Looks between two comparisons at the most, while they fail. */
+const MOST_REST = 64
+
 /**
  * What is decided for a projection as a whole, by the process that owns its first unit: a rebuild because the
  * code has changed, the comparison, the swap. It holds nothing: whoever comes next reads the control store
@@ -25,6 +28,8 @@ export interface CoordinatorOptions {
 export class Coordinator {
   readonly #options: CoordinatorOptions
   #comparing: number | undefined
+  /** Comparisons that failed in a row, why, and for how many looks no other one is begun. */
+  #failed = { times: 0, reason: '', rest: 0 }
   #at: ProjectionControl | undefined
 
   constructor(options: CoordinatorOptions) {
@@ -85,6 +90,7 @@ export class Coordinator {
       }
     } else if (state === 'ready' && !report) {
       this.#compare(generation, active)
+      return true
     } else if (verdict && verdict.kind !== 'swap') {
       await move(verdict.kind, verdict.kind === 'failed' ? verdict.error : undefined)
     } else if (state === 'ready' || state === 'returning') {
@@ -99,20 +105,33 @@ export class Coordinator {
     return false
   }
 
+  /** Begins the comparison, unless it is under way or rests after one that failed. */
   #compare(generation: Generation, active: Generation): void {
-    const { projection, control, compare, log } = this.#options
+    const { projection, control, compare } = this.#options
     if (this.#comparing === generation.generation) return
+    if (this.#failed.rest > 0) {
+      this.#failed.rest -= 1
+      return
+    }
     this.#comparing = generation.generation
     compare(placesOf(active, projection), placesOf(generation, projection))
       .then((report) => control.report(projection.name, generation.generation, report))
-      .catch((error) => {
-        log.error({ err: error }, 'The generations could not be compared; it is tried again')
-        // The next look begins another comparison.
-        this.#at = undefined
+      .then(() => {
+        this.#failed = { times: 0, reason: '', rest: 0 }
       })
+      .catch((error) => this.#comparisonFailed(error))
       .finally(() => {
         this.#comparing = undefined
       })
+  }
+
+  /** It is begun anew, after more looks each time, and what it failed with is said once. */
+  #comparisonFailed(error: unknown): void {
+    const reason = String(error)
+    if (reason !== this.#failed.reason)
+      this.#options.log.error({ err: error }, 'The generations could not be compared; it is tried again')
+    const times = this.#failed.times + 1
+    this.#failed = { times, reason, rest: Math.min(2 ** times, MOST_REST) }
   }
 
   /** Parts that no unit of this code is for. */

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { dataPaths } from '../config/paths.ts'
 import type { ControlStore } from '../control/contract.ts'
 import { Coordinator } from '../generations/coordinator.ts'
@@ -13,6 +12,7 @@ import { Projector } from '../projection/projector.ts'
 import { ProjectionRunner } from '../projection/runner.ts'
 import { steadyClock } from '../projection/steady-clock.ts'
 import type { Turns } from '../projection/turns.ts'
+import { repeat } from './repeat.ts'
 import type { RoleContext } from './role.ts'
 import { sendEffect } from './send-effect.ts'
 import { startBuildThread } from './start-build.ts'
@@ -23,6 +23,9 @@ const DOCUMENT_CACHE = 10_000
 
 /** How often the control store is asked whether something is wished, in milliseconds. */
 const CONTROL_INTERVAL_MS = 100
+
+/** The same at the most, while what is wished cannot be done. */
+const CONTROL_CAP_MS = 2_000
 
 /** A unit that this process keeps up to date. */
 export interface LiveUnit {
@@ -130,7 +133,6 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
         })
       : undefined
   const look = async () => {
-    await coordinator?.reconcile()
     isLiveBehind = (await events.head()) - (await generations.position()) > batchSize
     if (!(await generations.isStale())) return
     await runner.inTurn(() => generations.reconcile())
@@ -138,9 +140,20 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
   }
   await runner.inTurn(() => generations.reconcile())
   void runner.start()
-  const looking = repeat(look, { intervalMs: CONTROL_INTERVAL_MS, signal: closing.signal }, (error) =>
-    log.error({ err: error }, 'The generations could not be brought in step; it is tried again'),
-  )
+  const keepDoing = (what: string, work: () => Promise<void>) =>
+    repeat(work, {
+      intervalMs: CONTROL_INTERVAL_MS,
+      capMs: CONTROL_CAP_MS,
+      signal: closing.signal,
+      onFailure: (error) =>
+        log.error({ err: error }, `The generations could not be ${what}; it is tried again`),
+      onRecovery: () => log.info(`The generations are ${what} again`),
+    })
+  // Each by itself: what cannot be decided for the view as a whole keeps no unit from what it has to do.
+  const looking = [
+    keepDoing('brought in step', look),
+    ...(coordinator ? [keepDoing('decided on', () => coordinator.reconcile())] : []),
+  ]
   return {
     unit,
     view,
@@ -148,7 +161,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
     runner,
     async close() {
       closing.abort()
-      await looking
+      await Promise.all(looking)
       await runner.stop()
       await generations.close()
     },
@@ -184,18 +197,6 @@ function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean
       isLiveBehind,
       log: log.child({ projection: place.projection.name, generation: place.generation }),
     })
-}
-
-/** Does something again and again, one at a time, until the signal is given; resolves when the last one has ended. */
-async function repeat(
-  work: () => Promise<void>,
-  { intervalMs, signal }: { intervalMs: number; signal: AbortSignal },
-  onError: (error: unknown) => void,
-): Promise<void> {
-  while (!signal.aborted) {
-    await work().catch(onError)
-    await delay(intervalMs, undefined, { signal }).catch(() => undefined)
-  }
 }
 
 /** A queue message says how far the log is; a call without a position means "up to the head". */

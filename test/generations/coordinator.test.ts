@@ -1,0 +1,54 @@
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import { Coordinator } from '../../src/generations/coordinator.ts'
+import type { ViewHouse } from '../../src/generations/place.ts'
+import { generations } from '../support/generations.ts'
+import { balances } from '../support/ledger-app.ts'
+
+test('a comparison that fails is begun again after longer and longer rests, and said once', async () => {
+  const { work, move } = generations()
+  const worker = await work(balances())
+  await move('ada', 1)
+  await worker.settle()
+  await worker.request()
+  let comparisons = 0
+  let disk: 'fails' | 'works' = 'fails'
+  const lines: string[] = []
+  const coordinator = new Coordinator({
+    projection: balances(),
+    control: worker.control,
+    house: {} as ViewHouse,
+    async compare() {
+      comparisons += 1
+      if (disk === 'fails') throw new Error('the disk fails')
+      const side = { position: 1, documents: 1, hash: '' }
+      const same = { samePosition: true, added: 0, changed: 0, removed: 0, damaged: 0, examples: [] }
+      return { kind: 'compared', ...same, before: side, after: side }
+    },
+    log: pino({ level: 'error' }, { write: (line) => void lines.push(JSON.parse(line).msg) }),
+  })
+  /** Looks after all units have done what there is to do. */
+  const look = async () => {
+    for (const { generations } of worker.units) {
+      await generations.reconcile()
+      while ((await generations.step()) !== 'at-head');
+    }
+    await worker.building()
+    await coordinator.reconcile()
+    await new Promise(setImmediate)
+  }
+  while ((await worker.states())[2] !== 'ready') await look()
+  const begun: number[] = []
+  for (let looks = 1; looks <= 40; looks += 1) {
+    const before = comparisons
+    await look()
+    if (comparisons > before) begun.push(looks)
+  }
+  expect(begun).toEqual([1, 4, 9, 18, 35])
+  expect(lines).toEqual(['The generations could not be compared; it is tried again'])
+
+  disk = 'works'
+  for (let looks = 1; looks <= 40; looks += 1) await look()
+  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+  expect(comparisons).toBe(6)
+})
