@@ -1,8 +1,10 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test, vi } from 'vitest'
+import { viewPath } from '../../src/config/paths.ts'
 import type { ProjectionsList } from '../../src/operator/generations-contract.ts'
+import { damageView } from '../support/damage-view.ts'
 import { runNode, runProgram, startUp } from '../support/program.ts'
 import { seedInventory } from '../support/seed-inventory.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -103,4 +105,46 @@ test('the backup of the runbook, taken after a rebuild and while generations com
   await changes
   expect(during).toMatchObject({ exitCode: 0, stderr: '' })
   await expectWhole(join(folder, 'during'))
+})
+
+test('a damaged view is left out of the backup, which says so; the rest is whole, and the view is built anew', async () => {
+  const folder = tempFolder()
+  const data = join(folder, 'data')
+  const head = await seedInventory({ data, events: 5_000, items: 20 })
+  const first = await startUp(folder, { CQRS_DATA: data })
+  await until(
+    'the views are at the head',
+    async () => (await fetch(`${first.http}/inventory?after=${head}`)).ok && restored(data).effects === 0,
+    60_000,
+  )
+  first.process.kill('SIGTERM')
+  await first.exited
+  damageView(viewPath(data, 'inventory-list'), 'document page')
+  await startUp(folder, { CQRS_DATA: data })
+
+  const taken = await runNode([script(folder), data, join(folder, 'backup')], folder)
+  expect(taken).toMatchObject({ exitCode: 2, stdout: '' })
+  expect(taken.stderr).toMatch(
+    /^Damaged, and left out: views\/inventory-list\.1\.db \(.*malformed.*\)\..*\n$/,
+  )
+  const copied = readdirSync(join(folder, 'backup'), { recursive: true })
+  expect(copied).toEqual(expect.arrayContaining(['control.db', 'queue.db', 'events.db']))
+  expect(copied.filter((file) => String(file).startsWith('views/')).sort()).toEqual([
+    'views/inventory-alert.1.db',
+    'views/inventory-stats.1.db',
+  ])
+  await expectWhole(join(folder, 'backup'))
+})
+
+test('a backup that cannot be taken for another reason ends with an error, and leaves no folder', async () => {
+  const folder = tempFolder()
+  const data = join(folder, 'data')
+  await seedInventory({ data, events: 100, items: 5 })
+  const { process, exited } = await startUp(folder, { CQRS_DATA: data })
+  process.kill('SIGTERM')
+  await exited
+  damageView(join(data, 'queue.db'), 'header page')
+  const taken = await runNode([script(folder), data, join(folder, 'backup')], folder)
+  expect(taken).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('file is not a database') })
+  expect(existsSync(join(folder, 'backup'))).toBe(false)
 })
