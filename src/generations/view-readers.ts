@@ -27,8 +27,8 @@ interface Opened extends ReadableGeneration {
 
 /**
  * Opens views for reading, in any process. Each use reads one generation from beginning to end: the one that
- * is active when it begins, unless another one is named. One that is not active any more is closed when its last
- * reader is done.
+ * is active when it begins, unless another one is named. The active one stays open for the next reader; any other
+ * is closed when its last reader is done, so that nobody holds on to files that are pruned.
  */
 export class ViewReaders {
   readonly #options: ViewReadersOptions
@@ -48,11 +48,12 @@ export class ViewReaders {
     read: (generation: ReadableGeneration) => Promise<Result>,
     generation?: number,
   ): Promise<Result> {
-    const opened = await this.#enter(findProjection(this.#options.app, projection), generation)
+    const { opened, active } = await this.#enter(findProjection(this.#options.app, projection), generation)
     try {
       return await read(opened)
     } finally {
       opened.readers -= 1
+      this.#closeUnused(projection, active)
     }
   }
 
@@ -67,26 +68,29 @@ export class ViewReaders {
    * Opens the generation that is to be read, for one reader more. If its files are not there they were removed since it was
    * chosen, and another choice gives another one; or it serves and nobody has written it yet, and it is empty.
    */
-  async #enter(definition: ProjectionDefinition, generation: number | undefined): Promise<Opened> {
+  async #enter(
+    definition: ProjectionDefinition,
+    generation: number | undefined,
+  ): Promise<{ opened: Opened; active: number | undefined }> {
     for (let missing: number | undefined; ; ) {
-      const chosen = await this.#choose(definition.name, generation)
+      const { chosen, active } = await this.#choose(definition.name, generation)
       const opened = this.#open(chosen, definition)
-      this.#closeOthers(definition.name, chosen.generation)
       const isWritten = opened.parts.every((part) => part.isWritten())
       if (isWritten || missing === chosen.generation) {
         opened.readers += 1
-        return opened
+        return { opened, active }
       }
       missing = chosen.generation
+      this.#closeUnused(definition.name, active)
     }
   }
 
-  async #choose(projection: string, generation: number | undefined): Promise<Generation> {
+  async #choose(projection: string, generation: number | undefined) {
     const state = await this.#options.control.projection(projection)
-    const chosen = state?.generations.find((one) =>
-      generation === undefined ? one.state === 'active' : one.generation === generation,
-    )
-    if (chosen && isReadable(chosen)) return chosen
+    const active = state?.generations.find((one) => one.state === 'active')
+    const chosen =
+      generation === undefined ? active : state?.generations.find((one) => one.generation === generation)
+    if (chosen && isReadable(chosen)) return { chosen, active: active?.generation }
     throw notThere(projection, generation)
   }
 
@@ -112,10 +116,10 @@ export class ViewReaders {
     }
   }
 
-  #closeOthers(projection: string, current: number): void {
+  #closeUnused(projection: string, active: number | undefined): void {
     const ofProjection = this.#opened.get(projection) ?? new Map<number, Opened>()
     for (const [generation, { parts, readers }] of ofProjection) {
-      if (generation === current || readers > 0) continue
+      if (generation === active || readers > 0) continue
       ofProjection.delete(generation)
       for (const part of parts) part.close()
     }

@@ -85,7 +85,7 @@ export interface GenerationDetails {
   readonly phase: PartPhase
   /** Of the part that is least far; as its builder last said, if it cannot be read. */
   readonly position: Position
-  /** Where it has to get to. */
+  /** Where it has to get to, or had to when it was built; 0 if it was never built beside another one. */
   readonly target: Position
   /** All parts together. */
   readonly eventsPerSecond: number

@@ -1,10 +1,11 @@
 import { z } from 'zod'
 import type { Generation, GenerationPart, ProjectionControl } from '../control/contract.ts'
+import { isUnderWay } from '../control/machine.ts'
 import { fits, placesOf } from '../generations/place.ts'
 import { findProjection } from '../generations/view-readers.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
-import { type Attempt, unlessDamaged } from '../projection/damage.ts'
+import { unlessDamaged } from '../projection/damage.ts'
 import type {
   GenerationDetails,
   ProjectionDetails,
@@ -71,6 +72,12 @@ async function describe(
   const active = state?.generations.find((one) => one.state === 'active')
   if (!state || !active) return undefined
   const served = await unlessDamaged(() => system.views.use(name, ({ view }) => view.position()))
+  const generations: GenerationDetails[] = []
+  for (const one of state.generations) {
+    const position = one === active ? served.result : await positionOf(system, one)
+    const damage = one === active ? served.error?.message : undefined
+    generations.push(generationDetails(system, definition, one, { position, damage }))
+  }
   return {
     name,
     kind,
@@ -79,23 +86,34 @@ async function describe(
     paused: state.paused,
     active: active.generation,
     frozen: !fits(active, definition),
-    generations: state.generations.map((one) => generationDetails(system, definition, one, served)),
+    generations,
   }
+}
+
+/**
+ * Where a generation is that does not serve, as its view says: what its builder noted when it was built is old by now, and of
+ * one that was never built nothing was noted. Undefined while it is built, and if it cannot be read.
+ */
+async function positionOf(
+  { views }: System,
+  { projection, generation, state }: Generation,
+): Promise<Position | undefined> {
+  if (isUnderWay(state)) return undefined
+  return views.use(projection, ({ view }) => view.position(), generation).catch(() => undefined)
 }
 
 function generationDetails(
   system: System,
   definition: ProjectionDefinition,
   generation: Generation,
-  served: Attempt<Position>,
+  read: { readonly position: Position | undefined; readonly damage: string | undefined },
 ): GenerationDetails {
   const { state, purpose, version, partitions, parts, error, report, by, requestedAt, changedAt } = generation
   const least = leastFar(parts)
   const eventsPerSecond = parts.reduce((sum, part) => sum + part.eventsPerSecond, 0)
-  const isRead = state === 'active' && served.result !== undefined
-  const position = isRead ? served.result : (least?.position ?? 0)
+  const position = read.position ?? least?.position ?? 0
+  const target = least?.target ?? 0
   const left = Math.max(0, ...parts.map((part) => part.target - part.position))
-  const damage = state === 'active' ? served.error?.message : undefined
   const folding = state === 'building' && least?.phase === 'folding' && eventsPerSecond > 0
   return {
     generation: generation.generation,
@@ -105,10 +123,11 @@ function generationDetails(
     purpose,
     phase: least?.phase ?? 'gone',
     position,
-    target: least?.target ?? 0,
+    // Zero stays: it had nowhere to get to.
+    target: target === 0 ? 0 : Math.max(target, position),
     eventsPerSecond,
     secondsLeft: folding ? Math.ceil((left * parts.length) / eventsPerSecond) : null,
-    error: error ?? damage ?? parts.find((part) => part.error !== undefined)?.error ?? null,
+    error: error ?? read.damage ?? parts.find((part) => part.error !== undefined)?.error ?? null,
     bytes: placesOf(generation, definition).reduce((sum, place) => sum + system.diskUse(place), 0),
     report: report ?? null,
     by,
