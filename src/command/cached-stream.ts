@@ -1,5 +1,5 @@
 import type { DeciderDefinition } from '../kernel/decider.ts'
-import type { DomainEvent } from '../kernel/event.ts'
+import type { DomainEvent, RecordedEvent } from '../kernel/event.ts'
 import type { Position } from '../kernel/position.ts'
 import type { AppendOutcome, EventLog } from '../log/contract.ts'
 import type { Snapshot, StreamSnapshots } from './snapshots.ts'
@@ -42,13 +42,13 @@ export class CachedStream {
   /**
    * Folds a stream from the log, from a snapshot on if there is one that the log confirms.
    *
-   * @throws CqrsError if the log fails, or holds an event that does not decode
+   * @throws CqrsError if the log fails; CQRS_EVENT_UNREADABLE if it holds an event that does not decode
    */
   static async load(
     stream: string,
     decider: DeciderDefinition,
     log: EventLog,
-    decode: (event: DomainEvent) => DomainEvent,
+    decode: (event: RecordedEvent) => DomainEvent,
     snapshots?: StreamSnapshots,
   ): Promise<CachedStream> {
     const loaded = new CachedStream(stream, decider, snapshots)

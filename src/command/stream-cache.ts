@@ -28,7 +28,7 @@ export class StreamCache {
   /** The stream's state; callers that ask while it is being loaded share the load. */
   async get(stream: string, decider: DeciderDefinition): Promise<CachedStream> {
     const known = this.#entries.get(stream)
-    const decode = (event: DomainEvent) => this.#decode(event)
+    const decode = (event: RecordedEvent) => this.#decode(event)
     const entry = known ?? CachedStream.load(stream, decider, this.#log, decode, this.#snapshots)
     this.#entries.delete(stream)
     this.#entries.set(stream, entry)
@@ -49,13 +49,15 @@ export class StreamCache {
     if (this.#entries.get(stream) === entry) this.#entries.delete(stream)
   }
 
-  #decode(event: DomainEvent): DomainEvent {
-    const decoded = this.#events.decode(event as RecordedEvent)
+  #decode(event: RecordedEvent): DomainEvent {
+    const decoded = this.#events.decode(event)
     if (decoded.ok) return decoded.event
+    const { stream, position, type, schemaVersion } = event
     throw new CqrsError(
-      'CQRS_STORE_CORRUPT',
-      `A command cannot be decided because its stream does not decode: ${decoded.error} ` +
-        'Deploy the app version that wrote it, or add an upcaster.',
+      'CQRS_EVENT_UNREADABLE',
+      `Nothing can be decided about ${stream}, because this app cannot read its event at position ${position}. ` +
+        `${decoded.error} Nothing is damaged: deploy the version of the app that knows the event, or mend its upcaster or schema.`,
+      { details: { stream, position, type, schemaVersion } },
     )
   }
 }

@@ -63,6 +63,11 @@ export const ERRORS = {
     retry: false,
     meaning: 'A store holds bytes that it did not write.',
   },
+  CQRS_EVENT_UNREADABLE: {
+    httpStatus: 500,
+    retry: false,
+    meaning: 'The app cannot read an event that is stored: its type, its version or its data.',
+  },
   CQRS_LOG_TOO_SHORT: {
     httpStatus: 500,
     retry: false,

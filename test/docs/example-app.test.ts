@@ -141,7 +141,7 @@ test('an event that does not parse parks its own locker; the other lockers go on
   expect(await store.sequence('locker-broken', 10)).toMatchObject([{ position: 1, status: 'retrying' }])
   expect(await getParcel.run(reader, { locker: 'station-1', parcel: 'p-1' })).toMatchObject(deposit('p-1'))
   await expect(execute('collect-parcel', { locker: 'broken', parcel: 'p-1' })).rejects.toMatchObject({
-    code: 'CQRS_STORE_CORRUPT',
+    code: 'CQRS_EVENT_UNREADABLE',
   })
 })
 
