@@ -1,13 +1,10 @@
-import { statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import { viewPath } from '../config/paths.ts'
 import type { Place, ViewHouse } from '../generations/place.ts'
 import type { ParityReport } from '../projection/parity.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
-
-/** An SQLite store is a file and, while it is open, two beside it. */
-const SUFFIXES = ['', '-wal', '-shm']
+import { storeFiles, storeSize } from '../sqlite/store-files.ts'
 
 /** The file of a part of a view. */
 export function placePath(data: string, { projection, generation, partition }: Place): string {
@@ -24,17 +21,14 @@ export function sqliteViewHouse(data: string): ViewHouse {
     },
     file: (place) => placePath(data, place),
     async remove(place) {
-      const path = placePath(data, place)
-      for (const suffix of SUFFIXES) await rm(path + suffix, { force: true })
+      for (const file of storeFiles(placePath(data, place))) await rm(file, { force: true })
     },
   }
 }
 
 /** What a part takes on the disk, in bytes. */
 export function diskUse(data: string, place: Place): number {
-  const path = placePath(data, place)
-  const sizes = SUFFIXES.map((suffix) => statSync(path + suffix, { throwIfNoEntry: false })?.size ?? 0)
-  return sizes.reduce((sum, size) => sum + size, 0)
+  return storeSize(placePath(data, place))
 }
 
 /** Compares two generations in a thread of its own. */

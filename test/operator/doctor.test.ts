@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -57,6 +57,18 @@ test('every store is looked into without being changed; a damaged one fails', as
     { name: join('views', 'counter.1.db'), status: 'ok', found: expect.stringContaining('schema 1, wal') },
   ])
   expect(await newestWrite(data)).toBe(before)
+})
+
+test('a store is as large as it is with what still lies in its write-ahead log', async () => {
+  const data = tempFolder()
+  const path = join(data, 'counter.db')
+  const db = openDatabase({ path, schema: counterSchema, checkpointPages: 0 })
+  onTestFinished(() => db.close())
+  db.exec('CREATE TABLE much (bytes BLOB); INSERT INTO much VALUES (zeroblob(3000000))')
+  expect(statSync(path).size).toBeLessThan(100_000)
+  expect(await checkStores(data)).toMatchObject([
+    { name: 'counter.db', found: expect.stringMatching(/, wal, [23]\.\d MiB$/) },
+  ])
 })
 
 test('a port that another program holds fails, one that the running system holds is fine', async () => {

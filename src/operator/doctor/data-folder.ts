@@ -2,6 +2,7 @@ import { access, constants, readdir, stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { quickCheck } from '../../sqlite/quick-check.ts'
+import { storeSize } from '../../sqlite/store-files.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
 /** Less free space than this is worth a look, in bytes. */
@@ -65,10 +66,12 @@ function sizeOf(bytes: number): string {
 async function checkStore(path: string, name: string): Promise<Check> {
   let db: DatabaseSync | undefined
   try {
+    // Before it is opened, which puts files beside it for that time.
+    const size = storeSize(path)
     db = new DatabaseSync(path, { readOnly: true, timeout: 1_000 })
     const pragma = (key: string) => Object.values(db?.prepare(`PRAGMA ${key}`).get() ?? {})[0]
     const journal = String(pragma('journal_mode'))
-    const { size, mode } = await stat(path)
+    const { mode } = await stat(path)
     const damage = isView(name) ? quickCheck(db) : undefined
     if (damage) return damaged(name, damage)
     const found = `schema ${pragma('user_version')}, ${journal}, ${sizeOf(size)}`
