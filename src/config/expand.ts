@@ -1,5 +1,8 @@
 import { CqrsError } from '../kernel/errors.ts'
 
+/** `${NAME}` or `${NAME:default}`. */
+const VARIABLE = /\$\{([^}:]+)(?::([^}]*))?\}/g
+
 /**
  * Puts environment variables into a text as iii does: `${NAME}` or `${NAME:default}` anywhere, comments
  * included, before the text is parsed.
@@ -7,7 +10,7 @@ import { CqrsError } from '../kernel/errors.ts'
  * @throws CqrsError CQRS_CONFIG_INVALID if a variable without a default is not set
  */
 export function expandVariables(text: string, env: Readonly<NodeJS.ProcessEnv>): string {
-  return text.replaceAll(/\$\{([^}:]+)(?::([^}]*))?\}/g, (_, name: string, fallback?: string) => {
+  return text.replaceAll(VARIABLE, (_, name: string, fallback?: string) => {
     const value = env[name] ?? fallback
     if (value !== undefined) return value
     throw new CqrsError(
@@ -15,4 +18,9 @@ export function expandVariables(text: string, env: Readonly<NodeJS.ProcessEnv>):
       `The configuration uses \${${name}}, but the environment has no ${name}: set it, or write \${${name}:default}.`,
     )
   })
+}
+
+/** The names of the variables that {@link expandVariables} looks for in a text. */
+export function variablesIn(text: string): string[] {
+  return [...text.matchAll(VARIABLE)].map(([, name = '']) => name)
 }

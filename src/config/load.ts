@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { CqrsError } from '../kernel/errors.ts'
 import { type Config, configSchema, SETTINGS } from './config.ts'
 import { type EngineFile, NO_FILE, parseEngineFile } from './engine-file.ts'
-import { expandVariables } from './expand.ts'
+import { expandVariables, variablesIn } from './expand.ts'
 import { readSecrets, SECRET_VARIABLES } from './secrets.ts'
 import type { Setting } from './setting.ts'
 import { suggest } from './suggest.ts'
@@ -13,6 +13,9 @@ const DEFAULT_FILE = 'iii.config.yaml'
 
 /** Variables with our prefix that are no settings. */
 const FURTHER_VARIABLES = ['CQRS_CONFIG', ...SECRET_VARIABLES]
+
+/** What the tests of this software go by. */
+const OF_TESTS = 'CQRS_TEST_'
 
 /** Where the configuration comes from. */
 export interface LoadOptions {
@@ -52,14 +55,31 @@ export function clientUrl(protocol: 'ws' | 'http', host: string, port: number): 
   return `${protocol}://${name.includes(':') && !name.startsWith('[') ? `[${name}]` : name}:${port}`
 }
 
-/** Variables that look like settings but are none, each with the name it was perhaps meant to be. */
-export function unknownVariables(
-  env: Readonly<NodeJS.ProcessEnv>,
-): { name: string; nearest: string | undefined }[] {
+/** A variable that looks like a setting and is none. */
+export interface UnknownVariable {
+  readonly name: string
+  /** What it was perhaps meant to be. */
+  readonly nearest: string | undefined
+}
+
+/** Variables with our prefix that nothing knows: neither this software nor the configuration file, which may use any. */
+export function unknownVariables({ env, cwd }: LoadOptions): UnknownVariable[] {
   const known = [...SETTINGS.map((setting) => setting.env), ...FURTHER_VARIABLES]
-  return Object.keys(env)
-    .filter((name) => name.startsWith('CQRS_') && !known.includes(name))
+  const strange = Object.keys(env).filter((name) => name.startsWith('CQRS_') && !known.includes(name))
+  if (strange.length === 0) return []
+  const used = usedByFile(env, cwd)
+  return strange
+    .filter((name) => !name.startsWith(OF_TESTS) && !used.includes(name))
     .map((name) => ({ name, nearest: suggest(name, known) }))
+}
+
+function usedByFile(env: LoadOptions['env'], cwd: string): string[] {
+  try {
+    return variablesIn(readFile(env, cwd).content ?? '')
+  } catch {
+    // A file that cannot be read is an error of its own, for whoever loads it.
+    return []
+  }
 }
 
 function readFile(env: LoadOptions['env'], cwd: string): { file: string; content: string | undefined } {

@@ -26,7 +26,7 @@ test('a clock that was never set fails; one that stands before the data is worth
 })
 
 test('a mistyped variable is found with the name it was meant to be', () => {
-  expect(checkEnvironment({ CQRS_LOG_LEVLE: 'debug' })).toEqual([
+  expect(checkEnvironment({ env: { CQRS_LOG_LEVLE: 'debug' }, cwd: tempFolder() })).toEqual([
     {
       name: 'environment',
       status: 'warn',

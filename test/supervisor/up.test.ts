@@ -62,6 +62,16 @@ test('cqrs up brings up the whole system, and the lines that it prints work as p
   expect(children.filter(lives)).toEqual([])
 })
 
+test('a variable that looks like a setting and is none is said once, and keeps nothing from starting', async () => {
+  const { output } = await startUp(tempFolder(), { CQRS_LOG_FROMAT: 'json', CQRS_TEST_SEED: '1' })
+  const warnings = output.stderr.split('\n').filter((line) => line.includes('is no setting'))
+  expect(warnings).toEqual([expect.stringContaining('CQRS_LOG_FROMAT')])
+  expect(JSON.parse(warnings[0] ?? '')).toMatchObject({
+    level: 40,
+    msg: expect.stringContaining('Did you mean CQRS_LOG_FORMAT?'),
+  })
+})
+
 test('a second one on the same data folder says who has it and ends with 4', async () => {
   const cwd = tempFolder()
   const { process: up } = await startUp(cwd)

@@ -28,7 +28,9 @@ export function doctorCommand(context: CliContext): Command {
 }
 
 async function examine(context: CliContext): Promise<Check[]> {
-  const checks = [...checkRuntime(process.versions), ...checkEnvironment(context.process.env)]
+  const { env } = context.process
+  const environment = checkEnvironment({ env, cwd: context.process.cwd() })
+  const checks = [...checkRuntime(process.versions), ...environment]
   try {
     const config = context.config()
     const status = await withOperations(context, (call) => call('ops::status', {})).catch(

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { CliContext } from './context.ts'
-import { runService } from './service.ts'
+import { runService, warnOfUnknownVariables } from './service.ts'
 
 /** `cqrs engine`. */
 export function engineCommand(context: CliContext): Command {
@@ -15,6 +15,7 @@ Examples:
     )
     .action(() =>
       runService(context, 'engine', async (log) => {
+        if (!context.process.send) warnOfUnknownVariables(context, log)
         const { runEngine } = await import('../../supervisor/engine-process.ts')
         await runEngine({ config: context.config(), log, host: context.process })
         return undefined

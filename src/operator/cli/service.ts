@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { unknownVariables } from '../../config/load.ts'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
 import type { CliContext } from './context.ts'
@@ -30,5 +31,13 @@ export async function runService(
     if (isCqrsError(err) && !context.process.send) throw err
     log.fatal({ err }, isCqrsError(err) ? err.message : 'failed unexpectedly')
     context.exit(exitCodeOf(err))
+  }
+}
+
+/** Says of each variable that looks like a setting and is none that it does nothing. */
+export function warnOfUnknownVariables({ process }: CliContext, log: Logger): void {
+  for (const { name, nearest } of unknownVariables({ env: process.env, cwd: process.cwd() })) {
+    const advice = nearest ? `Did you mean ${nearest}?` : 'iii.config.yaml shows the settings there are.'
+    log.warn({ variable: name }, `The environment variable ${name} is no setting and does nothing. ${advice}`)
   }
 }

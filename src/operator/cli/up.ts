@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { CliContext } from './context.ts'
-import { runService } from './service.ts'
+import { runService, warnOfUnknownVariables } from './service.ts'
 
 /** `cqrs up`. */
 export function upCommand(context: CliContext): Command {
@@ -19,6 +19,7 @@ Examples:
     )
     .action(() =>
       runService(context, 'up', async (log) => {
+        warnOfUnknownVariables(context, log)
         const { up } = await import('../../supervisor/up.ts')
         const { loadApp } = await import('../../workers/load-app.ts')
         const config = context.config()

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { ROLES, type RoleName } from '../../workers/role.ts'
 import type { CliContext } from './context.ts'
-import { runService } from './service.ts'
+import { runService, warnOfUnknownVariables } from './service.ts'
 import { someOf } from './values.ts'
 
 /** `cqrs worker <role…>`. */
@@ -21,6 +21,8 @@ Examples:
     )
     .action((roles: RoleName[]) =>
       runService(context, roles.join('+'), async (log) => {
+        // Whoever supervises it has said so already.
+        if (!context.process.send) warnOfUnknownVariables(context, log)
         const { runWorker } = await import('../../supervisor/worker-process.ts')
         const { STARTERS } = await import('../../workers/roles.ts')
         await runWorker({ roles, config: context.config(), starters: STARTERS, log, host: context.process })

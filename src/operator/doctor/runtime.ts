@@ -1,4 +1,4 @@
-import { unknownVariables } from '../../config/load.ts'
+import { type LoadOptions, unknownVariables } from '../../config/load.ts'
 import { assertSqliteVersion, OLDEST_SQLITE } from '../../sqlite/open.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
@@ -34,8 +34,8 @@ export function checkClock(now: number, newest: number | undefined): Check {
 }
 
 /** Variables that look like settings but are none. */
-export function checkEnvironment(env: Readonly<NodeJS.ProcessEnv>): Check[] {
-  return unknownVariables(env).map(({ name, nearest }) =>
+export function checkEnvironment(source: LoadOptions): Check[] {
+  return unknownVariables(source).map(({ name, nearest }) =>
     warn(
       'environment',
       `${name} is no setting`,
