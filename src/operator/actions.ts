@@ -57,15 +57,24 @@ export async function listActions({ actions }: System, input: unknown): Promise<
   return { actions: page, next: found.length > limit ? (page.at(-1)?.id ?? null) : null }
 }
 
-/** Does an operation; one that changes something is {@link recorded}. */
+/** Whether a call of an operation may change something: a dry run of one that does may not. */
+export function mayChange(
+  { scope, isDryRun }: Pick<Operation, 'scope' | 'isDryRun'>,
+  input: unknown,
+): boolean {
+  return scope === 'change' && !isDryRun?.(input)
+}
+
+/** Does an operation; what may change something is {@link recorded}. */
 export async function perform(
   system: System,
-  { id: operation, scope, run }: Operation,
+  operation: Operation,
   input: unknown,
   operator: Operator,
 ): Promise<unknown> {
-  const act = () => run(system, input, operator)
-  return scope === 'read' ? act() : recorded(system, { operation, input, ...operator }, act)
+  const act = () => operation.run(system, input, operator)
+  if (!mayChange(operation, input)) return act()
+  return recorded(system, { operation: operation.id, input, ...operator }, act)
 }
 
 /**

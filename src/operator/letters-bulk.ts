@@ -77,6 +77,11 @@ export async function discardLetters(
   return { discarded: done, ...rest }
 }
 
+/** Whether {@link redriveLetters} and {@link discardLetters} leave everything as it is, whatever else `input` says. */
+export function isDryRun(input: unknown): boolean {
+  return typeof input === 'object' && input !== null && 'dryRun' in input && input.dryRun === true
+}
+
 function meansOne(input: unknown): boolean {
   return typeof input === 'object' && input !== null && 'id' in input
 }

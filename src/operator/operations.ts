@@ -3,7 +3,7 @@ import { auditProjection } from './audit.ts'
 import { readEvents, showEvent } from './events.ts'
 import { listProjections, readView, showProjection } from './generations.ts'
 import { listGroups, listLetters, showLetter } from './letters.ts'
-import { discardLetters, redriveLetters } from './letters-bulk.ts'
+import { discardLetters, isDryRun, redriveLetters } from './letters-bulk.ts'
 import { listQueues, pauseQueue, purgeQueue, resumeQueue, showQueue } from './queues.ts'
 import {
   cancelRebuild,
@@ -34,6 +34,8 @@ export interface Operation {
   readonly http: `${'GET' | 'POST'} /ops/${string}`
   /** `read` changes nothing and takes the read-only token, too; `change` is recorded. */
   readonly scope: 'read' | 'change'
+  /** Whether a change with this input only shows what it would do; then it is not recorded. Never, if left out. */
+  isDryRun?(input: unknown): boolean
   /** What it does, in a sentence. */
   readonly what: string
   /** Does it. @throws CqrsError CQRS_VALIDATION if the input does not fit, and what the use case says */
@@ -95,6 +97,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: 'ops::dlq-redrive',
     http: 'POST /ops/letters/redrive',
     scope: 'change',
+    isDryRun,
     what: 'Tries letters again, in their original order.',
     run: redriveLetters,
   },
@@ -102,6 +105,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: 'ops::dlq-discard',
     http: 'POST /ops/letters/discard',
     scope: 'change',
+    isDryRun,
     what: 'Gives letters up, for a reason.',
     run: discardLetters,
   },

@@ -6,7 +6,7 @@ import { dataPaths } from '../config/paths.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { findUnit } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
-import { perform } from '../operator/actions.ts'
+import { mayChange, perform } from '../operator/actions.ts'
 import { OPERATIONS, type Operation, type Operator } from '../operator/operations.ts'
 import { openSqliteActionStore } from '../operator/sqlite/action-store.ts'
 import type { System } from '../operator/system.ts'
@@ -92,7 +92,7 @@ function operationFunction(
   const act = async (token: string | undefined, input: unknown, operator: Operator) => {
     access.check(token, scope)
     const result = await perform(system, operation, input, operator)
-    if (scope === 'change') log.info({ operation: id, input, ...operator, result }, 'operator')
+    if (mayChange(operation, input)) log.info({ operation: id, input, ...operator, result }, 'operator')
     return result
   }
   return {

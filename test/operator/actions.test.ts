@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import { listActions, perform } from '../../src/operator/actions.ts'
-import type { Operation } from '../../src/operator/operations.ts'
+import { OPERATIONS, type Operation } from '../../src/operator/operations.ts'
 import { openSqliteActionStore } from '../../src/operator/sqlite/action-store.ts'
 import type { System } from '../../src/operator/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -56,6 +56,27 @@ test('one that fails is recorded with its error; looking is not recorded', async
     { outcome: 'failed', result: 'CQRS_NOT_FOUND: It is gone.' },
   ])
 })
+
+test.each(['ops::dlq-redrive', 'ops::dlq-discard'])(
+  'a dry run of %s is not in the record; anything else is',
+  async (id) => {
+    const system = systemWith()
+    const real = OPERATIONS.find((one) => one.id === id) as Operation
+    const operation = { ...real, run: async () => ({ matched: 3 }) }
+    for (const input of [
+      { all: true, dryRun: true },
+      { all: true, dryRun: false },
+      { all: true, dryRun: 'true' },
+    ]) {
+      expect(await perform(system, operation, input, ada)).toEqual({ matched: 3 })
+    }
+    const { actions } = await listActions(system, {})
+    expect(actions.map(({ input }) => input)).toEqual([
+      { all: true, dryRun: 'true' },
+      { all: true, dryRun: false },
+    ])
+  },
+)
 
 test('what cannot be recorded is not done', async () => {
   const system = systemWith()

@@ -149,6 +149,15 @@ test('a dry run counts and shows what would be done, and does nothing', async ()
   const answer = await redriveLetters(system, { error: 'late', dryRun: true })
   expect(answer).toMatchObject({ redriven: 0, matched: 30, next: null, unavailable: [] })
   expect(answer.examples).toHaveLength(20)
+  const request = { error: 'late', reason: 'a test', dryRun: true }
+  expect(await discardLetters(system, request, ada)).toMatchObject({ discarded: 0, matched: 30 })
+  for (const one of [
+    { id: 'queue:orders:m-1', dryRun: true },
+    { ...request, id: 'queue:orders:m-1' },
+  ]) {
+    await expect(redriveLetters(system, one)).rejects.toMatchObject({ code: 'CQRS_VALIDATION' })
+    await expect(discardLetters(system, one, ada)).rejects.toMatchObject({ code: 'CQRS_VALIDATION' })
+  }
   expect(settled).toEqual([])
   expect(await redriveLetters(system, { error: 'late' })).toMatchObject({
     redriven: 30,
