@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TriggerAction } from 'iii-sdk'
 import { expect, test, vi } from 'vitest'
@@ -158,6 +158,14 @@ onEachEngine((newSite) => {
       stderr: `30 events exported to ${file}.\n`,
     })
     const exported = readFileSync(file, 'utf8')
+    writeFileSync(file, 'another export')
+    expect(await cli('events', 'export', file)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/^CQRS_VALIDATION: .*is there already.*--overwrite/),
+    })
+    expect(readFileSync(file, 'utf8')).toBe('another export')
+    expect(await cli('events', 'export', '--overwrite', file)).toMatchObject({ exitCode: 0 })
+    expect(readFileSync(file, 'utf8')).toBe(exported)
     const download = await fetch(`${site.http}/ops/events/export`, {
       headers: { authorization: `Bearer ${token}` },
     })

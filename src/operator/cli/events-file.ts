@@ -1,5 +1,5 @@
-import { constants, createReadStream, createWriteStream } from 'node:fs'
-import { access, rename, rm } from 'node:fs/promises'
+import { constants, createReadStream } from 'node:fs'
+import { access } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -8,6 +8,7 @@ import { CqrsError } from '../../kernel/errors.ts'
 import { EventFileWriter } from '../../log/interchange.ts'
 import { assertStretch } from '../events.ts'
 import type { CliContext } from './context.ts'
+import { assertIsNew, writeNewFile } from './new-file.ts'
 import { type CallOperation, withOperations } from './operations.ts'
 import { count } from './table.ts'
 import { wholeNumber } from './values.ts'
@@ -18,6 +19,7 @@ const PAGE = 500
 interface ExportOptions {
   readonly from: number
   readonly to?: number
+  readonly overwrite?: true
 }
 
 /** `cqrs events export`. */
@@ -28,16 +30,20 @@ export function exportCommand(context: CliContext): Command {
     .argument('<file>', 'where to; - for standard output')
     .option('--from <position>', 'the first position', position, 1)
     .option('--to <position>', 'the last position; the end of the log if left out', position)
+    .option('--overwrite', 'replace a file of this name')
     .addHelpText(
       'after',
       `
-The file has a line of JSON for each event and bears a checksum. It is there as a whole or not at all.
+The file has a line of JSON for each event and bears a checksum. It is there as a whole or not at all: until it is
+written, one that is replaced stays.
 
 Examples:
   cqrs events export events.ndjson
   cqrs events export --from 1001 - | gzip > later.ndjson.gz`,
     )
     .action(async (file: string, options: ExportOptions) => {
+      const overwrite = options.overwrite ?? false
+      if (file !== '-' && !overwrite) await assertIsNew(file)
       await withOperations(context, async (call) => {
         let exported = 0
         const pieces = exportPieces(call, options, (events) => {
@@ -48,14 +54,7 @@ Examples:
           await pipeline(pieces, toStandardOutput(context))
           return conclude('')
         }
-        const draft = `${file}.part`
-        try {
-          await pipeline(pieces, createWriteStream(draft, { mode: 0o600, flush: true }))
-          await rename(draft, file)
-        } catch (error) {
-          await rm(draft, { force: true })
-          throw error
-        }
+        await writeNewFile(file, pieces, { overwrite })
         conclude(` to ${file}`)
       })
     })

@@ -1,0 +1,61 @@
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { writeNewFile } from '../../src/operator/cli/new-file.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { run } from './fake-process.ts'
+
+/** Two pieces, with something that happens in between. */
+async function* pieces(between: () => void = () => {}) {
+  yield 'first\n'
+  between()
+  yield 'second\n'
+}
+
+test('a file is there as a whole or not at all, and for its owner alone', async () => {
+  const folder = tempFolder()
+  const file = join(folder, 'events.ndjson')
+  const broken = pieces(() => {
+    expect(existsSync(file)).toBe(false)
+    throw new Error('the engine is gone')
+  })
+  await expect(writeNewFile(file, broken, { overwrite: false })).rejects.toThrow('the engine is gone')
+  expect(readdirSync(folder)).toEqual([])
+  await writeNewFile(file, pieces(), { overwrite: false })
+  expect(readFileSync(file, 'utf8')).toBe('first\nsecond\n')
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  expect(readdirSync(folder)).toEqual(['events.ndjson'])
+})
+
+test('a file that somebody puts there meanwhile stays as well', async () => {
+  const folder = tempFolder()
+  const file = join(folder, 'events.ndjson')
+  const late = pieces(() => writeFileSync(file, 'mine'))
+  await expect(writeNewFile(file, late, { overwrite: false })).rejects.toMatchObject({
+    code: 'CQRS_VALIDATION',
+    message: expect.stringContaining('--overwrite'),
+  })
+  expect(readFileSync(file, 'utf8')).toBe('mine')
+  expect(readdirSync(folder)).toEqual(['events.ndjson'])
+})
+
+test('what is to be overwritten stays until what replaces it is whole', async () => {
+  const file = join(tempFolder(), 'events.ndjson')
+  writeFileSync(file, 'old')
+  const broken = pieces(() => {
+    throw new Error('the engine is gone')
+  })
+  await expect(writeNewFile(file, broken, { overwrite: true })).rejects.toThrow('the engine is gone')
+  expect(readFileSync(file, 'utf8')).toBe('old')
+  await writeNewFile(file, pieces(), { overwrite: true })
+  expect(readFileSync(file, 'utf8')).toBe('first\nsecond\n')
+})
+
+test('an export to a file that is there is refused before anything is asked of the system', async () => {
+  const file = join(tempFolder(), 'events.ndjson')
+  writeFileSync(file, 'old')
+  const { exitCode, stderr } = await run(['events', 'export', file])
+  expect(exitCode).toBe(1)
+  expect(stderr).toMatch(/^CQRS_VALIDATION: .*events\.ndjson is there already, .*--overwrite/)
+  expect(readFileSync(file, 'utf8')).toBe('old')
+})
