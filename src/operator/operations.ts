@@ -4,11 +4,11 @@ import { readEvents, showEvent } from './events.ts'
 import { listProjections, readView, showProjection } from './generations.ts'
 import { listGroups, listLetters, showLetter } from './letters.ts'
 import { discardLetters, isDryRun, redriveLetters } from './letters-bulk.ts'
+import { prune } from './prune.ts'
 import { listQueues, pauseQueue, purgeQueue, resumeQueue, showQueue } from './queues.ts'
 import {
   cancelRebuild,
   pauseProjection,
-  prune,
   resumeProjection,
   rollback,
   startRebuild,

@@ -20,11 +20,6 @@ const inputs = {
   }),
   one: z.object({ projection }),
   rollback: z.object({ projection, force: flag().default(false) }),
-  prune: z.object({
-    projection: projection.optional(),
-    generation: number(1).optional(),
-    keepPrevious: flag().default(false),
-  }),
 }
 
 /**
@@ -140,30 +135,6 @@ export async function rollback(system: System, input: unknown): Promise<Generati
   return { generations: [{ projection: name, generation: previous.generation }] }
 }
 
-/** Wishes generations away that do not serve and are not being built. */
-export async function prune(system: System, input: unknown): Promise<GenerationsChanged> {
-  const request = parseRequest(inputs.prune, input)
-  if (request.projection !== undefined) findProjection(system.app, request.projection)
-  const changed: { projection: string; generation: number }[] = []
-  for (const name of request.projection === undefined
-    ? system.app.projections.keys()
-    : [request.projection]) {
-    const { generations } = await known(system, name)
-    for (const { generation, state } of generations) {
-      if (request.generation !== undefined && generation !== request.generation) continue
-      if (request.keepPrevious && state === 'previous') continue
-      if (await system.control.move(name, generation, 'pruning'))
-        changed.push({ projection: name, generation })
-    }
-  }
-  if (changed.length === 0 && request.generation !== undefined) {
-    throw nothing(
-      `Generation ${request.generation} cannot be pruned: it is not there, serves, is being built, or its effects are not taken over yet.`,
-    )
-  }
-  return { generations: changed }
-}
-
 /** Stops applying events and sending effects of a projection; what is being built goes on. */
 export async function pauseProjection(system: System, input: unknown): Promise<GenerationsChanged> {
   return setPaused(system, input, true)
@@ -182,7 +153,8 @@ async function setPaused(system: System, input: unknown, paused: boolean): Promi
   return { generations: active.map(({ generation }: Generation) => ({ projection: name, generation })) }
 }
 
-async function known(system: System, name: string): Promise<ProjectionControl> {
+/** What is known of a view. @throws CqrsError CQRS_NOT_FOUND if no worker has made it yet */
+export async function known(system: System, name: string): Promise<ProjectionControl> {
   const state = await system.control.projection(name)
   if (state) return state
   throw nothing(`No worker has made the view ${name} yet; start one with "cqrs worker projections".`)
