@@ -22,6 +22,7 @@ function readersOf(...states: Generation['state'][]) {
     open({ generation }) {
       happened.push(`open ${generation}`)
       return {
+        isWritten: () => true,
         position: async () => generation,
         close: () => void happened.push(`close ${generation}`),
       } as unknown as ReadableView
