@@ -1,12 +1,11 @@
-import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
-import { dataPaths } from '../../src/config/paths.ts'
-import { LOW_STOCK_TOPIC } from '../../src/inventory/alert.ts'
 import { openReaders } from '../../src/workers/open-readers.ts'
-import { hammer } from '../support/hammer.ts'
+import { expectHeard, hearAlerts, repeated } from '../support/alerts.ts'
+import { hammerInventory } from '../support/hammer.ts'
 import { startLoad } from '../support/load.ts'
+import { opsToken } from '../support/ops-token.ts'
 import app from '../support/partitioned-inventory.ts'
 import { oneOf, seededRandom, testSeed } from '../support/random.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
@@ -50,15 +49,10 @@ test(
     await startPart(site, 'queries')
     await startPart(site, 'operator')
     const outside = await sdkWorker(site.engine)
-    const heard: string[] = []
-    outside.registerFunction('listener::alert', async (alert: { idempotencyKey: string }) => {
-      heard.push(alert.idempotencyKey)
-    })
-    const config = { topic: LOW_STOCK_TOPIC }
-    outside.registerTrigger({ type: 'subscribe', function_id: 'listener::alert', config })
+    const heard = hearAlerts(outside)
     const workers = await Promise.all([startPart(site, 'projections'), startPart(site, 'projections')])
     const load = await startLoad({ http: site.http, seed, clients: 2 })
-    const hammers = ['/inventory/stats', '/inventory?limit=3'].map((path) => hammer(site.http + path))
+    const hammers = hammerInventory(site.http)
 
     const readers = await Promise.all([openReaders(app, site.data), openReaders(app, site.data)])
     const [first] = readers
@@ -80,12 +74,12 @@ test(
         await delay(1)
       }
     })
-    const token = readFileSync(dataPaths(site.data).opsToken, 'utf8').trim()
+    const metadata = opsToken(site.data)
     const told = new Map<string, number>()
     const call = async (operation: string, payload: object) => {
       const function_id = `ops::${operation}`
       try {
-        await outside.trigger({ function_id, payload, metadata: { token }, timeoutMs: 10_000 })
+        await outside.trigger({ function_id, payload, metadata, timeoutMs: 10_000 })
         told.set(operation, (told.get(operation) ?? 0) + 1)
       } catch (error) {
         const { code = '', message = '' } = error as { code?: string; message?: string }
@@ -102,7 +96,7 @@ test(
       }
     })
     await delay(PHASE_MS)
-    const twiceInCalm = heard.length - new Set(heard).size
+    const twiceInCalm = repeated(heard)
     for (let kill = 0; kill < KILLS; kill += 1) {
       const index = kill % workers.length
       await workers[index]?.end('SIGKILL')
@@ -126,13 +120,12 @@ test(
     }
     for (const view of VIEWS) await until(`all wishes for ${view} are done`, () => isQuiet(view), 60_000)
     await load.finish()
-    await Promise.all(hammers.map((one) => one.stop()))
-    expect([...wrong, ...hammers.flatMap((one) => one.wrong)]).toEqual([])
+    await hammers.stop()
+    expect([...wrong, ...hammers.wrong]).toEqual([])
     const { alerts } = await expectTruth(site, load.settled, app, false)
-    await until('all alerts are heard', () => alerts.every((key) => heard.includes(key)))
-    expect(heard.filter((key) => !alerts.includes(key))).toEqual([])
+    const twice = await expectHeard(heard, alerts)
     expect(twiceInCalm, 'alerts that arrived twice before anybody was killed').toBe(0)
-    expect(heard.length - new Set(heard).size, 'alerts that arrived twice').toBeLessThanOrEqual(KILLS * 2)
+    expect(twice, 'alerts that arrived twice').toBeLessThanOrEqual(KILLS * 2)
     const swaps = await Promise.all(VIEWS.map(async (view) => (await first.control.projection(view))?.swaps))
     process.stdout.write(
       `seed ${seed}: ${JSON.stringify(Object.fromEntries(told))}, swaps ${swaps}, ${load.settled.length} commands, ${heard.length} alerts\n`,

@@ -1,14 +1,14 @@
-import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { dataPaths } from '../../src/config/paths.ts'
 import type { ControlStore, Generation } from '../../src/control/contract.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
-import { LOW_STOCK_TOPIC } from '../../src/inventory/alert.ts'
 import type { RebuildStarted } from '../../src/operator/generations-contract.ts'
-import { hammer } from '../support/hammer.ts'
+import { expectCalledFor, hearAlerts, repeated } from '../support/alerts.ts'
+import { hammerInventory } from '../support/hammer.ts'
 import { request } from '../support/inventory-client.ts'
 import { startLoad } from '../support/load.ts'
+import { opsToken } from '../support/ops-token.ts'
 import { between, seededRandom, testSeed } from '../support/random.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
 import { seedInventory } from '../support/seed-inventory.ts'
@@ -41,29 +41,21 @@ test(`three views are rebuilt at once under load, killed ${KILLS} times and at t
   const up = await startSystem(site)
   const control = openControl(site)
   const operator = await sdkWorker(site.engine)
-  const heard: string[] = []
-  operator.registerFunction('listener::alert', async (alert: { idempotencyKey: string }) => {
-    heard.push(alert.idempotencyKey)
-  })
-  operator.registerTrigger({
-    type: 'subscribe',
-    function_id: 'listener::alert',
-    config: { topic: LOW_STOCK_TOPIC },
-  })
+  const heard = hearAlerts(operator)
   const load = await startLoad({ http: site.http, seed, clients: 4 })
-  const token = readFileSync(dataPaths(site.data).opsToken, 'utf8').trim()
+  const metadata = opsToken(site.data)
   const rebuild = (projection: string) =>
     operator.trigger<unknown, RebuildStarted>({
       function_id: 'ops::rebuild',
       payload: { projection },
-      metadata: { token },
+      metadata,
     })
   await until(
     'the views are at the head',
     async () => (await request(`${site.http}/inventory/stats?after=${seeded}`)).status === 200,
     60_000,
   )
-  const hammers = ['/inventory/stats', '/inventory?limit=3'].map((path) => hammer(site.http + path))
+  const hammers = hammerInventory(site.http)
 
   const started = await Promise.all(PROJECTIONS.map(rebuild))
   const built = await Promise.all(started.map((one) => find(control, one)))
@@ -101,23 +93,19 @@ test(`three views are rebuilt at once under load, killed ${KILLS} times and at t
   await killPart(up, 'projections')
 
   await load.finish()
-  const answers = await Promise.all(hammers.map((one) => one.stop()))
-  expect(hammers.flatMap(({ wrong }) => wrong)).toEqual([])
+  const answers = await hammers.stop()
+  expect(hammers.wrong).toEqual([])
   const { events, alerts } = await expectTruth(site, load.settled, undefined, false)
   for (const projection of PROJECTIONS) {
     const { swaps, takenOver } = (await control.projection(projection)) ?? {}
     expect([projection, takenOver?.get(0)]).toEqual([projection, swaps])
   }
-  const calledFor = new Set(alerts)
-  expect(
-    heard.filter((key) => !calledFor.has(key)),
-    'alerts that the log does not call for',
-  ).toEqual([])
+  expectCalledFor(heard, alerts)
   // A process that is killed while it sends may send that one again; a rebuild sends none.
-  expect(heard.length - new Set(heard).size, 'alerts that arrived twice').toBeLessThanOrEqual(KILLS + 1)
+  expect(repeated(heard), 'alerts that arrived twice').toBeLessThanOrEqual(KILLS + 1)
   process.stdout.write(
     `seed ${seed}: ${KILLS + 1} kills at positions ${seen.join(', ')} of ${seeded}; ${load.settled.length} commands, ` +
-      `${events.length} events, ${answers.join(' + ')} queries, ${heard.length - new Set(heard).size} of ${heard.length} alerts twice\n`,
+      `${events.length} events, ${answers.join(' + ')} queries, ${repeated(heard)} of ${heard.length} alerts twice\n`,
   )
   expect(await up.end('SIGTERM')).toEqual({ code: 0, signal: null })
 }, 180_000)

@@ -1,17 +1,17 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { dataPaths } from '../../src/config/paths.ts'
 import type { Generation } from '../../src/control/contract.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
-import { LOW_STOCK_TOPIC } from '../../src/inventory/alert.ts'
 import type { SystemStatus } from '../../src/operator/contract.ts'
+import { expectHeard, hearAlerts } from '../support/alerts.ts'
 import { BoundaryTrap } from '../support/boundary-trap.ts'
 import type { CqrsProcess } from '../support/cqrs-process.ts'
-import { hammer } from '../support/hammer.ts'
+import { hammerInventory } from '../support/hammer.ts'
 import { request } from '../support/inventory-client.ts'
 import { settledMore, startLoad } from '../support/load.ts'
+import { opsToken } from '../support/ops-token.ts'
 import { between, oneOf, seededRandom, testSeed } from '../support/random.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
 import { seedInventory } from '../support/seed-inventory.ts'
@@ -42,12 +42,7 @@ async function systemUnderLoad(events: number) {
   const control = openSqliteControl({ path: dataPaths(site.data).control })
   onTestFinished(() => control.close())
   const outside = await sdkWorker(site.engine)
-  const heard: string[] = []
-  outside.registerFunction('listener::alert', async (alert: { idempotencyKey: string }) => {
-    heard.push(alert.idempotencyKey)
-  })
-  const config = { topic: LOW_STOCK_TOPIC }
-  outside.registerTrigger({ type: 'subscribe', function_id: 'listener::alert', config })
+  const heard = hearAlerts(outside)
 
   const generations = async (view: string) => (await control.projection(view))?.generations ?? []
   const active = async (view: string) =>
@@ -76,16 +71,14 @@ async function systemUnderLoad(events: number) {
       60_000,
     )
   }
-  const hammers: ReturnType<typeof hammer>[] = []
+  let hammers: ReturnType<typeof hammerInventory> | undefined
   /** Ends everything and checks what users rely on. @param kills how many processes were killed */
   const end = async (load: Awaited<ReturnType<typeof startLoad>>, last: Versions, kills: number) => {
     await load.finish()
-    await Promise.all(hammers.map((one) => one.stop()))
-    expect(hammers.flatMap(({ wrong }) => wrong)).toEqual([])
+    await hammers?.stop()
+    expect(hammers?.wrong).toEqual([])
     const { alerts } = await expectTruth(site, load.settled, versionedInventory(last), false)
-    await until('all alerts are heard', () => alerts.every((key) => heard.includes(key)))
-    expect(heard.filter((key) => !alerts.includes(key))).toEqual([])
-    const twice = heard.length - new Set(heard).size
+    const twice = await expectHeard(heard, alerts)
     // Who is killed while it sends one for each of its parts may send those again.
     expect(twice, 'alerts that arrived twice').toBeLessThanOrEqual(kills * 3)
     return `${load.settled.length} commands, ${twice} of ${heard.length} alerts twice`
@@ -102,7 +95,7 @@ async function systemUnderLoad(events: number) {
     work: (versions: Versions, env: Record<string, string> = {}) =>
       startPart(site, 'projections', { ...versions, ...env }),
     hammer() {
-      for (const path of ['/inventory/stats', '/inventory?limit=3']) hammers.push(hammer(site.http + path))
+      hammers = hammerInventory(site.http)
     },
   }
 }
@@ -119,13 +112,12 @@ test(
     hammer()
     const second = await work(next)
     await startPart(site, 'operator', next)
-    const token = readFileSync(dataPaths(site.data).opsToken, 'utf8').trim()
     const status = async () =>
       (
         await outside.trigger<unknown, SystemStatus>({
           function_id: 'ops::status',
           payload: {},
-          metadata: { token },
+          metadata: opsToken(site.data),
         })
       ).projections
     const waiting = () =>

@@ -5,7 +5,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { LOW_STOCK_TOPIC } from '../../src/inventory/alert.ts'
 import type { ProjectionsList } from '../../src/operator/generations-contract.ts'
 import { CqrsProcess } from '../support/cqrs-process.ts'
-import { hammer } from '../support/hammer.ts'
+import { hammerInventory } from '../support/hammer.ts'
 import { settledMore, startLoad } from '../support/load.ts'
 import { runProgram } from '../support/program.ts'
 import { testSeed } from '../support/random.ts'
@@ -58,11 +58,11 @@ function onTheRealEngine(): void {
       60_000,
     )
     await standby.end('SIGKILL')
-    const hammers = ['/inventory/stats', '/inventory?limit=3'].map((path) => hammer(site.http + path))
+    const hammers = hammerInventory(site.http)
     expect((await cli('rebuild', 'inventory-stats')).stdout).toContain('generation 2 serves now')
     await load.finish()
-    await Promise.all(hammers.map((one) => one.stop()))
-    expect(hammers.flatMap(({ wrong }) => wrong)).toEqual([])
+    await hammers.stop()
+    expect(hammers.wrong).toEqual([])
     await expectTruth(site, load.settled, undefined, false)
     expect(await cli('audit')).toMatchObject({ exitCode: 0 })
     expect(await cli('verify')).toMatchObject({ exitCode: 0 })

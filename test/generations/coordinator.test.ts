@@ -29,11 +29,7 @@ test('a comparison that fails is begun again after longer and longer rests, and 
   })
   /** Looks after all units have done what there is to do. */
   const look = async () => {
-    for (const { generations } of worker.units) {
-      await generations.reconcile()
-      while ((await generations.step()) !== 'at-head');
-    }
-    await worker.building()
+    await worker.moveUnits()
     await coordinator.reconcile()
     await new Promise(setImmediate)
   }

@@ -82,25 +82,32 @@ test('a verification tells that the view is damaged, and leaves no file', async 
   expect(worker.files()).toEqual(['balances.1.db'])
 })
 
-test('a reactor whose documents are damaged is built anew: what it had not sent is sent once, the rest not again', async () => {
-  const { work, move, file } = await stoppedView(balances(), { amount: -1 })
-  const first = await work(balances())
-  await first.settle()
-  expect(await first.send()).toHaveLength(200)
-  await move('account-3', -1)
-  await first.settle()
-  await first.stop()
-  damageView(file(1), 'document page')
+test.each([
+  ['document', { kind: 'compared', changed: 1, removed: 0, added: 0, damaged: 1 }],
+  ['document page', { kind: 'damaged', side: 'before' }],
+] as const)(
+  'a reactor with a damaged %s is built anew: what it had not sent is sent once, the rest not again',
+  async (kind, report) => {
+    const { work, move, file } = await stoppedView(balances(), { amount: -1 })
+    const first = await work(balances())
+    await first.settle()
+    expect(await first.send()).toHaveLength(200)
+    await move('account-3', -1)
+    await first.settle()
+    await first.stop()
+    damageView(file(1), kind, SEVENTH)
 
-  const worker = await work(balances())
-  await worker.settle()
-  await worker.request()
-  await worker.settle()
-  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
-  await move('account-4', -1)
-  await worker.settle()
-  expect(await worker.send()).toEqual(['balances:201:1', 'balances:202:1'])
-})
+    const worker = await work(balances())
+    await worker.settle()
+    await worker.request()
+    await worker.settle()
+    expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+    expect((await generationOf(worker, 2))?.report).toMatchObject(report)
+    await move('account-4', -1)
+    await worker.settle()
+    expect(await worker.send()).toEqual(['balances:201:1', 'balances:202:1'])
+  },
+)
 
 test.each(['header page', 'effects page'] as const)(
   'nothing takes the place of a reactor with a damaged %s, until an operator lets go of what it owed',

@@ -1,21 +1,11 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { damageView } from '../support/damage-view.ts'
 import { generationOf, plainBalances, SEVENTH, stoppedView } from '../support/damaged-generations.ts'
-import { generations, type Worker } from '../support/generations.ts'
+import { generations } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
-
-/** Moves all units once, without anything being decided for the view as a whole. */
-async function move(worker: Worker) {
-  for (const { generations } of worker.units) {
-    await generations.reconcile()
-    while ((await generations.step()) !== 'at-head');
-    await generations.retryDue()
-  }
-  await new Promise(setImmediate)
-}
 
 /** A view with a rebuild that has gone so far; its process has ended. */
 async function rebuilt(until: 'it leads' | 'it serves') {
@@ -27,7 +17,7 @@ async function rebuilt(until: 'it leads' | 'it serves') {
   await worker.settle()
   await worker.send()
   await worker.request()
-  if (until === 'it leads') for (let index = 0; index < 3; index += 1) await move(worker)
+  if (until === 'it leads') for (let index = 0; index < 3; index += 1) await worker.moveUnits()
   else await worker.settle()
   await worker.stop()
   const path = (generation: number) => join(world.data, 'views', `balances.${generation}.db`)
@@ -35,11 +25,7 @@ async function rebuilt(until: 'it leads' | 'it serves') {
 }
 
 /** Changes a byte of a document. */
-function damage(path: string): void {
-  const db = new DatabaseSync(path)
-  db.exec(`UPDATE documents SET document = replace(document, 'ada', 'bad') WHERE key = 'ada'`)
-  db.close()
-}
+const damage = (path: string) => damageView(path, 'document', '{"account":"ada"')
 
 test('a damaged generation that is kept for a rollback holds up neither events nor retries nor effects', async () => {
   const { move, next, accounts, clock, path } = await rebuilt('it serves')
@@ -94,10 +80,7 @@ test('a damaged generation that leads fails, and what serves goes on', async () 
   const worker = await next()
   expect((await worker.control.projection('balances'))?.generations[1]?.parts[0]?.leading).toBe(true)
   await move('ada', -1)
-  for (const { generations } of worker.units) {
-    await generations.reconcile()
-    while ((await generations.step()) !== 'at-head');
-  }
+  await worker.moveUnits()
   expect([await worker.position(), await worker.send()]).toEqual([4, ['balances:4:1']])
   expect(await generationOf(worker, 2)).toMatchObject({
     state: 'failed',
@@ -111,10 +94,7 @@ test('a generation that leads and cannot be opened at the moment falls behind, a
   mkdirSync(path(2))
   const worker = await next()
   await move('ada', -1)
-  for (const { generations } of worker.units) {
-    await generations.reconcile()
-    while ((await generations.step()) !== 'at-head');
-  }
+  await worker.moveUnits()
   expect([await worker.position(), await worker.send()]).toEqual([4, ['balances:4:1']])
   expect(await generationOf(worker, 2)).toMatchObject({
     state: 'building',
@@ -134,34 +114,6 @@ test('a process begins although the generation that is kept for a rollback canno
   expect(await worker.states()).toEqual({ 1: 'retired', 2: 'previous', 3: 'active' })
 })
 
-test.for([
-  ['a document that is no JSON any more', 1, { changed: 1, removed: 0, added: 0 }],
-  ['a page of documents that is gone', 4_096, { kind: 'damaged', side: 'before' }],
-] as const)('a rebuild takes the place of a view with %s', async ([, length, report]) => {
-  const world = generations()
-  for (let index = 0; index < 300; index += 1) await world.move(`account-${index}`, -1)
-  const fold = balances()
-  const first = await world.work(fold)
-  await first.settle()
-  await first.send()
-  await first.stop()
-  const path = join(world.data, 'views', 'balances.1.db')
-  const bytes = readFileSync(path)
-  const place = bytes.indexOf('{"account":"account-150"')
-  expect(place).toBeGreaterThan(0)
-  const start = length === 1 ? place : place - (place % length)
-  writeFileSync(path, bytes.fill(length === 1 ? 0x78 : 0xff, start, start + length))
-
-  const worker = await world.work(fold)
-  await worker.settle()
-  await worker.request()
-  await worker.settle()
-  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
-  expect((await worker.control.projection('balances'))?.generations[1]?.report).toMatchObject(report)
-  expect(await worker.read('account-150')).toMatchObject({ balance: -1 })
-  expect(await worker.send()).toEqual([])
-})
-
 test.each(['document', 'index page', 'header page'] as const)(
   'a generation with a damaged %s fails before it serves, and holds up nothing',
   async (kind) => {
@@ -170,13 +122,7 @@ test.each(['document', 'index page', 'header page'] as const)(
     await builder.settle()
     await builder.request()
     // It leads, so that the one that serves waits for it; and is not compared yet.
-    const [unit] = builder.units
-    for (let step = 0; step < 4; step += 1) {
-      await unit?.generations.reconcile()
-      await unit?.generations.step()
-      await new Promise(setImmediate)
-      await builder.building()
-    }
+    for (let step = 0; step < 3; step += 1) await builder.moveUnits()
     expect((await generationOf(builder, 2))?.parts[0]).toMatchObject({ phase: 'following', leading: true })
     await builder.stop()
     damageView(file(2), kind, SEVENTH)

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
-import { PAGE_BYTES } from '../../src/log/contract.ts'
+import { type LogPage, PAGE_BYTES } from '../../src/log/contract.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { openSqliteLogCheck } from '../../src/log/sqlite/log-check.ts'
 import { unpackEvents } from '../../src/log/sqlite/packed-events.ts'
@@ -15,6 +15,8 @@ interface Written {
   readonly type: string
   readonly data: unknown
 }
+
+type Order = Parameters<typeof checkAhead>[1]
 
 const ALL = { index: 0, count: 1 }
 
@@ -47,6 +49,37 @@ function damage(path: string, position: number): void {
   db.prepare(`UPDATE events SET data = replace(data, '{', '{ ') WHERE position = ?`).run(position)
   db.close()
 }
+
+/** How a build reads a log: from a thread that is ahead, and where that has nothing, at the positions `asked`, from the log. */
+function buildReader({ path, log }: Awaited<ReturnType<typeof logOf>>, given: Partial<Order> = {}) {
+  const asked: number[] = []
+  const readFrom: typeof log.readFrom = (after, options) => {
+    asked.push(after)
+    return log.readFrom(after, options)
+  }
+  const order = {
+    log: path,
+    types: ['counted'],
+    partition: ALL,
+    batchSize: 100,
+    batchBytes: PAGE_BYTES,
+    position: 0,
+    digest: EMPTY_DIGEST,
+    ...given,
+  }
+  const checked = checkAhead({ ...log, head: () => log.head(), readFrom }, order)
+  onTestFinished(() => checked.close())
+  /** Reads whole pages up to a position. */
+  const readUpTo = async (last: number) => {
+    const pages: LogPage[] = []
+    for (let after = order.position; after < last; after = pages.at(-1)?.through ?? last)
+      pages.push(await checked.readFrom(after, { limit: order.batchSize }))
+    return pages
+  }
+  return { checked, asked, readUpTo }
+}
+
+const hundreds = (count: number) => Array.from({ length: count }, (_, index) => 100 * (index + 1))
 
 test('what is read ahead is what the log gives, for whatever it may hold', async () => {
   const text = fc.oneof(
@@ -102,43 +135,26 @@ test('what is read ahead is bounded in bytes as well, and the build takes what i
     type: 'counted',
     data: { index, text: 'x'.repeat(size) },
   }))
-  const { path, log } = await logOf(written)
-  const check = openSqliteLogCheck(path, { types: new Set(['counted']), partition: ALL })
+  const world = await logOf(written)
+  const check = openSqliteLogCheck(world.path, { types: new Set(['counted']), partition: ALL })
   const runs = [0, 2, 5].map((after) => check.next(after, 100, 4_000))
   check.close()
   expect(runs.map((run) => run?.through)).toEqual([2, 5, 6])
   expect(runs.flatMap((run) => run?.ids ?? []).map(({ position }) => position)).toEqual([1, 2, 3, 4, 5, 6])
 
-  const order = { log: path, types: ['counted'], partition: ALL, batchSize: 100, batchBytes: 4_000 }
-  const checked = checkAhead(log, { ...order, position: 0, digest: EMPTY_DIGEST })
-  onTestFinished(() => checked.close())
-  const pages = []
-  for (const after of [0, 2, 5]) pages.push(await checked.readFrom(after, { limit: 100 }))
+  const { readUpTo, asked } = buildReader(world, { batchBytes: 4_000 })
+  const pages = await readUpTo(6)
   expect(pages.map(({ through }) => through)).toEqual([2, 5, 6])
-  expect(pages.flatMap(({ events }) => events)).toEqual((await log.readFrom(0, { limit: 100 })).events)
+  expect(pages.flatMap(({ events }) => events)).toEqual((await world.log.readFrom(0, { limit: 100 })).events)
+  expect(asked).toEqual([])
 })
 
 test('a build reads every event from the thread that is ahead, and the digest with them', async () => {
-  const { path, log } = await logOf(counted(3_000))
-  const asked: number[] = []
-  const readFrom: typeof log.readFrom = (after, options) => {
-    asked.push(after)
-    return log.readFrom(after, options)
-  }
-  const order = {
-    log: path,
-    types: ['counted'],
-    partition: ALL,
-    batchSize: 100,
-    batchBytes: PAGE_BYTES,
-    position: 500,
-    digest: 'd',
-  }
-  const checked = checkAhead({ ...log, head: () => log.head(), readFrom }, order)
-  onTestFinished(() => checked.close())
+  const world = await logOf(counted(3_000))
+  const { checked, asked } = buildReader(world, { position: 500, digest: 'd' })
   let [position, digest] = [500, 'd']
   for (let page = await checked.readFrom(position, { limit: 100 }); page.events.length > 0; ) {
-    const expected = await log.readFrom(position, { limit: 100 })
+    const expected = await world.log.readFrom(position, { limit: 100 })
     expect(page).toEqual(expected)
     const extended = checked.digestAfter(digest, page)
     expect(extended).toBe(extendDigest(digest, page.events))
@@ -151,22 +167,10 @@ test('a build reads every event from the thread that is ahead, and the digest wi
 })
 
 test('the thread that is ahead leaves a damaged event to the build, which is told of it', async () => {
-  const { path, log } = await logOf(counted(1_000))
-  damage(path, 555)
-  const order = {
-    log: path,
-    types: ['counted'],
-    partition: ALL,
-    batchSize: 100,
-    batchBytes: PAGE_BYTES,
-    position: 0,
-    digest: EMPTY_DIGEST,
-  }
-  const checked = checkAhead(log, order)
-  onTestFinished(() => checked.close())
-  for (let after = 0; after < 500; after += 100) {
-    expect((await checked.readFrom(after, { limit: 100 })).through).toBe(after + 100)
-  }
+  const world = await logOf(counted(1_000))
+  damage(world.path, 555)
+  const { checked, readUpTo } = buildReader(world)
+  expect((await readUpTo(500)).map(({ through }) => through)).toEqual(hundreds(5))
   await expect(checked.readFrom(500, { limit: 100 })).rejects.toMatchObject({
     code: 'CQRS_STORE_CORRUPT',
     details: { position: 555 },
@@ -180,53 +184,23 @@ test('events that are larger than what the thread may be ahead go through it all
     type: 'counted',
     data: { index, text: index === 5 ? text.repeat(5) : text },
   }))
-  const { path, log } = await logOf(written)
-  const order = {
-    log: path,
-    types: ['counted'],
-    partition: ALL,
-    batchSize: 2,
-    batchBytes: PAGE_BYTES,
-    position: 0,
-    digest: EMPTY_DIGEST,
-  }
-  const asked: number[] = []
-  const readFrom: typeof log.readFrom = (after, options) => {
-    asked.push(after)
-    return log.readFrom(after, options)
-  }
-  const checked = checkAhead({ ...log, head: () => log.head(), readFrom }, order)
-  onTestFinished(() => checked.close())
-  const indexes: unknown[] = []
-  for (let after = 0; after < 10; ) {
-    const { events, through } = await checked.readFrom(after, { limit: 2 })
-    indexes.push(...events.map(({ data }) => (data as { index: number }).index))
-    after = through
-  }
-  expect(indexes).toEqual(written.map(({ data }) => data.index))
+  const { readUpTo, asked } = buildReader(await logOf(written), { batchSize: 2 })
+  const events = (await readUpTo(10)).flatMap((page) => page.events)
+  expect(events.map(({ data }) => (data as { index: number }).index)).toEqual(
+    written.map(({ data }) => data.index),
+  )
   expect(asked).toEqual([])
 }, 30_000)
 
 test('a build goes on by itself, and ends, while the thread that should be ahead hangs', async () => {
-  const { log } = await logOf(counted(300))
+  const world = await logOf(counted(300))
   const path = join(tempFolder(), 'locked.db')
   const lock = new DatabaseSync(path)
   onTestFinished(() => lock.close())
   lock.exec('BEGIN EXCLUSIVE')
-  const order = {
-    log: path,
-    types: ['counted'],
-    partition: ALL,
-    batchSize: 100,
-    batchBytes: PAGE_BYTES,
-    position: 0,
-    digest: EMPTY_DIGEST,
-  }
-  const checked = checkAhead(log, order)
+  const { checked, readUpTo } = buildReader(world, { log: path })
   const began = performance.now()
-  for (let after = 0; after < 300; after += 100) {
-    expect((await checked.readFrom(after, { limit: 100 })).through).toBe(after + 100)
-  }
+  expect((await readUpTo(300)).map(({ through }) => through)).toEqual(hundreds(3))
   expect(performance.now() - began, 'it waited for the thread, once').toBeGreaterThan(1_000)
   await checked.close()
 }, 30_000)

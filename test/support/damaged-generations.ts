@@ -29,11 +29,7 @@ export async function stoppedView(fold: ProjectionDefinition, { amount = 1 } = {
 export async function swappedAndDied(worker: Worker): Promise<void> {
   await worker.request()
   while ((await worker.states())[2] !== 'active') {
-    for (const { generations } of worker.units) {
-      await generations.reconcile()
-      await generations.step()
-    }
-    await worker.building()
+    await worker.moveUnits()
     await worker.coordinator.reconcile()
     await new Promise(setImmediate)
   }

@@ -173,9 +173,8 @@ export function generations() {
       compare: async (before, after) => compareSqliteViews(name, before.map(path), after.map(path)),
       log: pino({ level: 'silent' }),
     })
-    /** Everything that there is to do at the moment. */
-    const tick = async () => {
-      await coordinator.reconcile()
+    /** What the units do by themselves, without anything being decided for the view as a whole. */
+    const moveUnits = async () => {
       for (const { generations } of units) {
         await generations.reconcile()
         while ((await generations.step()) !== 'at-head');
@@ -183,6 +182,11 @@ export function generations() {
       }
       await Promise.all(building)
       await new Promise(setImmediate)
+    }
+    /** Everything that there is to do at the moment. */
+    const tick = async () => {
+      await coordinator.reconcile()
+      await moveUnits()
     }
     let stopped = false
     const stop = async () => {
@@ -205,6 +209,7 @@ export function generations() {
       readers,
       /** Until what is being built at the moment is. */
       building: async () => void (await Promise.all(building)),
+      moveUnits,
       tick,
       states,
       stop,

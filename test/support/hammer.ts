@@ -1,7 +1,7 @@
 import { request } from './inventory-client.ts'
 
 /** Asks again and again, and notes every answer that is an error or older than one before. */
-export function hammer(url: string) {
+function hammer(url: string) {
   const wrong: string[] = []
   let [answers, before, asking] = [0, 0, true]
   const done = (async () => {
@@ -21,6 +21,18 @@ export function hammer(url: string) {
       asking = false
       await done
       return answers
+    },
+  }
+}
+
+/** Hammers two views of the inventory, a document of one and a page of the other. */
+export function hammerInventory(http: string) {
+  const hammers = ['/inventory/stats', '/inventory?limit=3'].map((path) => hammer(http + path))
+  return {
+    /** @returns how many answers came from each; see `wrong` */
+    stop: () => Promise.all(hammers.map((one) => one.stop())),
+    get wrong(): readonly string[] {
+      return hammers.flatMap(({ wrong }) => wrong)
     },
   }
 }
