@@ -1,12 +1,14 @@
-import type { EnqueueOutcome, FailureRecord, NewMessage } from '../contract.ts'
+import type { FailureRecord } from '../contract.ts'
+import type { PackedMessages, PackedOutcome } from './packed-messages.ts'
 
-/** What the store asks of its writer thread. */
-export type QueueRequest =
+/** What the store asks of its writer thread: to store messages, all or none, or something else. */
+export type QueueRequest = PackedMessages | QueueOperation
+
+export type QueueOperation =
   | { do: 'define'; queue: string; definition: string }
   | { do: 'pause'; queue: string; paused: boolean }
   | { do: 'queues' }
   | { do: 'counts'; queue: string }
-  | { do: 'enqueue'; messages: NewMessage[] }
   | { do: 'acknowledge'; queue: string; seqs: number[] }
   | { do: 'fail'; queue: string; record: FailureRecord; dueAt: number }
   | { do: 'bury'; queue: string; record: FailureRecord }
@@ -20,7 +22,7 @@ export type QueueRequest =
   | { do: 'remove'; queue: string; limit: number }
 
 /** What the writer thread answers; which of them depends on the request. */
-export type QueueReply = EnqueueOutcome[] | object | boolean | number | undefined
+export type QueueReply = PackedOutcome | PackedOutcome[] | object | boolean | number | undefined
 
 /** What the writer thread is started with. */
 export interface QueueThreadOptions {

@@ -15,6 +15,7 @@ import type {
   StoredMessage,
   StoredQueue,
 } from '../contract.ts'
+import { type PackedOutcome, packMessages, unpackOutcome } from './packed-messages.ts'
 import type { QueueRow } from './queue-table.ts'
 import type { QueueReply, QueueRequest, QueueThreadOptions } from './requests.ts'
 
@@ -96,12 +97,13 @@ class SqliteQueueStore implements QueueStore {
     return this.#ask({ do: 'counts', queue })
   }
 
-  enqueue(messages: NewMessage[]): Promise<EnqueueOutcome[]> {
+  async enqueue(messages: NewMessage[]): Promise<EnqueueOutcome[]> {
     if (this.#commits.pending >= this.#maxWaiting) {
       const message = `${this.#commits.pending} requests wait for the queue store; try again shortly.`
-      return Promise.reject(new CqrsError('CQRS_OVERLOADED', message))
+      throw new CqrsError('CQRS_OVERLOADED', message)
     }
-    return this.#ask({ do: 'enqueue', messages })
+    const outcomes = await this.#ask<PackedOutcome | PackedOutcome[]>(packMessages(messages))
+    return [outcomes].flat().map(unpackOutcome)
   }
 
   async acknowledge(queue: string, seqs: number[]): Promise<void> {

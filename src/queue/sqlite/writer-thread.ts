@@ -7,13 +7,14 @@ import { forgetHighWater, HighWater, markPath, readHighWater } from '../../sqlit
 import { openDatabase } from '../../sqlite/open.ts'
 import type { EnqueueOutcome, NewMessage } from '../contract.ts'
 import { MessageTable } from './message-table.ts'
+import { type PackedMessages, packOutcome, unpackMessages } from './packed-messages.ts'
 import { type QueueRow, QueueTable } from './queue-table.ts'
 import { Receipts } from './receipts.ts'
-import type { QueueReply, QueueRequest, QueueThreadOptions } from './requests.ts'
+import type { QueueOperation, QueueReply, QueueRequest, QueueThreadOptions } from './requests.ts'
 import { queueSchema } from './schema.ts'
 
 /** What the requests that change messages have done once they are stored; an enqueue says so for each message. */
-const CHANGES: Partial<Record<QueueRequest['do'], Boundary>> = {
+const CHANGES: Partial<Record<QueueOperation['do'], Boundary>> = {
   acknowledge: 'message-removed',
   fail: 'failure-stored',
   bury: 'dead-letter-moved',
@@ -73,16 +74,18 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
   }
 
   execute(request: QueueRequest): QueueReply {
+    return isPacked(request) ? this.#enqueueAll(request) : this.#operate(request)
+  }
+
+  #operate(request: QueueOperation): QueueReply {
     const reply = this.#execute(request)
     const boundary = CHANGES[request.do]
     if (boundary && reply && 'queue' in request) this.#doing.push([boundary, request.queue])
     return reply
   }
 
-  #execute(request: QueueRequest): QueueReply {
+  #execute(request: QueueOperation): QueueReply {
     switch (request.do) {
-      case 'enqueue':
-        return request.messages.map((message) => this.#enqueue(message))
       case 'define':
         this.#queues.define(request.queue, request.definition)
         return undefined
@@ -96,10 +99,7 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
     return queue && this.#ofQueue(queue, request)
   }
 
-  #ofQueue(
-    queue: QueueRow,
-    request: Exclude<QueueRequest, { do: 'enqueue' | 'define' | 'queues' }>,
-  ): QueueReply {
+  #ofQueue(queue: QueueRow, request: Exclude<QueueOperation, { do: 'define' | 'queues' }>): QueueReply {
     const { id, tail } = queue
     switch (request.do) {
       case 'acknowledge': {
@@ -141,6 +141,12 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
       case 'remove':
         return this.#remove(queue, request.limit)
     }
+  }
+
+  /** One message, as nearly always, is answered with a bare number. */
+  #enqueueAll(packed: PackedMessages): QueueReply {
+    const outcomes = unpackMessages(packed).map((message) => packOutcome(this.#enqueue(message)))
+    return outcomes.length === 1 ? outcomes[0] : outcomes
   }
 
   #enqueue(message: NewMessage): EnqueueOutcome {
@@ -193,6 +199,10 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
     this.#queues.remove(queue)
     return true
   }
+}
+
+function isPacked(request: QueueRequest): request is PackedMessages {
+  return Array.isArray(request)
 }
 
 const DAMAGED =
