@@ -17,7 +17,7 @@ import { type OpsAccess, openOpsAccess, ownCredentials, tokenIn } from './ops-ac
 import { consoleFunctions } from './ops-console.ts'
 import { exportFunction } from './ops-export.ts'
 import { bearerToken, operatorOf, overHttp, routeOf } from './ops-http.ts'
-import { pages } from './ops-pages.ts'
+import { type PagesOptions, pages } from './ops-pages.ts'
 import { processesOf } from './ops-processes.ts'
 import { fromRemote, toRemote } from './remote-error.ts'
 import type { StartRole } from './role.ts'
@@ -63,13 +63,8 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     actions,
     now: () => new Date(),
   }
-  const functions = OPERATIONS.map((operation) => operationFunction(operation, system, access, log))
-  const others = [
-    exportFunction(system, access, log),
-    ...consoleFunctions(),
-    ...pages({ system, access, metrics, limits: config.ops }),
-  ]
-  const offered = await offer(iii, [...functions, ...others], log)
+  const functions = operatorFunctions({ system, access, metrics, limits: config.ops, log })
+  const offered = await offer(iii, functions, log)
   return {
     async stop() {
       offered.unregister()
@@ -79,6 +74,22 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
       await events.close()
     },
   }
+}
+
+/** What {@link operatorFunctions} needs. */
+export interface OperatorFunctionsOptions extends PagesOptions {
+  readonly log: Logger
+}
+
+/** Everything that the operator's worker offers: the operations, the export, the pages for machines, and the console. */
+export function operatorFunctions({ log, ...options }: OperatorFunctionsOptions): OfferedFunction[] {
+  const { system, access } = options
+  return [
+    ...OPERATIONS.map((operation) => operationFunction(operation, system, access, log)),
+    exportFunction(system, access, log),
+    ...pages(options),
+    ...consoleFunctions(),
+  ]
 }
 
 function operationFunction(
