@@ -27,3 +27,19 @@ test.each([...new Set(lines)])('cqrs %s is a command line of the program', (line
 test('the runbooks are there', () => {
   expect(lines.length).toBeGreaterThan(20)
 })
+
+test('whoever is in trouble finds the way to every runbook before anything else', () => {
+  const anchors = [...text.matchAll(/^## (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  )
+  const [first, ...others] = anchors
+  expect(first).toBe('what-is-wrong')
+  const linked = [...text.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor)
+  expect(linked.filter((anchor) => !anchors.includes(anchor ?? ''))).toEqual([])
+  // These tell how things are, not what to do when they are wrong.
+  const told = ['looking', 'traces']
+  expect(others.filter((anchor) => !linked.includes(anchor))).toEqual(told)
+})
