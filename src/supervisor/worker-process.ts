@@ -47,7 +47,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   const endWatchdog = startWatchdog({ limitMs: config.hangMs })
   const endSigns = giveSignsOfLife(host, config.hangMs)
   const app = await loadApp(config.app)
-  const iii = connect(config, `cqrs-${roles.join('-')}`, log)
+  const iii = connect(config, `cqrs-${roles.join('-')}`, log, { stopping: stopping.signal })
   const tracing = config.telemetry ? recordedTracing(() => Date.now()) : relayTracing()
   const linked = connected(iii)
   const metrics = new Metrics()

@@ -1,7 +1,7 @@
 import { type IIIClient, registerWorker } from 'iii-sdk'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
-import { redirectSdkOutput } from './sdk-output.ts'
+import { redirectSdkOutput, type SdkOutputOptions } from './sdk-output.ts'
 import { workerSecret } from './worker-secret.ts'
 
 /**
@@ -9,10 +9,15 @@ import { workerSecret } from './worker-secret.ts'
  * and again. Only once per process: a second client of the SDK would keep the process from exiting.
  *
  * @param name what the worker is called on the engine
- * @param onRefused hears that the engine asks for a secret that this process does not show
+ * @param options what is to be done about what the SDK says
  */
-export function connect(config: Config, name: string, log: Logger, onRefused?: () => void): IIIClient {
-  redirectSdkOutput(globalThis.console, log, onRefused)
+export function connect(
+  config: Config,
+  name: string,
+  log: Logger,
+  options: SdkOutputOptions = {},
+): IIIClient {
+  redirectSdkOutput(globalThis.console, log, options)
   const secret = workerSecret(config)
   // Read by the SDK at each call; capturing payloads costs a third of the throughput.
   if (!config.telemetry) process.env.III_DISABLE_TRACE_PAYLOADS ??= '1'

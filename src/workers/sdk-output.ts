@@ -8,13 +8,25 @@ export const REFUSED =
   'The engine refuses this worker, because it does not show the right secret. Set CQRS_WORKER_SECRET to the content of ' +
   'worker.secret in the data folder of the engine.'
 
+/** The link is broken, or something could not be sent because it is. */
+const LINK_TROUBLE = /WebSocket error|Failed to send|while sending|\b(EPIPE|ECONNRESET)\b/
+
+export interface SdkOutputOptions {
+  /** Hears that the engine asks for a secret that this process does not show. */
+  readonly onRefused?: (() => void) | undefined
+  /** Aborted as soon as this process stops, from when on it is no trouble that the engine goes as well. */
+  readonly stopping?: AbortSignal | undefined
+}
+
 /**
  * Leads what the SDK writes to the console into the log; what others write stays where it is. That the
- * engine cannot be reached is a warning once per outage, not at each try.
- *
- * @param onRefused hears that the engine asks for a secret that this process does not show
+ * engine cannot be reached is a warning once per outage, not at each try, and none while this process stops.
  */
-export function redirectSdkOutput(target: SdkConsole, log: Logger, onRefused = () => {}): void {
+export function redirectSdkOutput(
+  target: SdkConsole,
+  log: Logger,
+  { onRefused = () => {}, stopping }: SdkOutputOptions = {},
+): void {
   let outage = false
   const redirect = (method: 'debug' | 'warn' | 'error') => {
     const original = target[method].bind(target)
@@ -29,7 +41,8 @@ export function redirectSdkOutput(target: SdkConsole, log: Logger, onRefused = (
       if (message.includes('Worker registered')) outage = false
       const isRefusal = isLinkError && message.endsWith('response: 401')
       if (isRefusal) onRefused()
-      if (isRefusal && !outage) log.error(REFUSED)
+      if (stopping?.aborted && LINK_TROUBLE.test(message)) log.debug(message)
+      else if (isRefusal && !outage) log.error(REFUSED)
       else if (isLinkError && !outage) log.warn(`The engine cannot be reached; trying again. ${message}`)
       else if (method === 'error' && !isLinkError) log.error(message)
       else log.debug(message)

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { redirectSdkOutput } from '../../src/workers/sdk-output.ts'
 
-function redirected() {
+function redirected(stopping?: AbortSignal) {
   const logged: { level: number; msg: string }[] = []
   const written: unknown[][] = []
   const console = {
@@ -10,8 +10,8 @@ function redirected() {
     warn: (...parts: unknown[]) => void written.push(parts),
     error: (...parts: unknown[]) => void written.push(parts),
   }
-  const log = pino({ level: 'info' }, { write: (line: string) => void logged.push(JSON.parse(line)) })
-  redirectSdkOutput(console, log)
+  const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(JSON.parse(line)) })
+  redirectSdkOutput(console, log, { stopping })
   return { console, logged, written }
 }
 
@@ -22,7 +22,7 @@ test('an engine that cannot be reached is one warning per outage', () => {
   refused()
   console.debug('[iii] Worker registered with ID:', 'x')
   refused()
-  expect(logged.map(({ level }) => level)).toEqual([40, 40])
+  expect(logged.map(({ level }) => level)).toEqual([40, 20, 20, 40])
   expect(logged[0]?.msg).toContain('ECONNREFUSED')
 })
 
@@ -31,6 +31,25 @@ test('other errors of the SDK are errors in the log', () => {
   console.error('[iii] Trigger registration failed for "x"')
   expect(logged).toMatchObject([{ level: 50, msg: '[iii] Trigger registration failed for "x"' }])
   expect(written).toEqual([])
+})
+
+test('while the process stops it is no trouble that the engine goes; what else goes wrong is', () => {
+  const stop = new AbortController()
+  const { console, logged } = redirected(stop.signal)
+  const lose = () => {
+    console.error('[iii] Failed to send message', new Error('write EPIPE'))
+    console.error('[iii] Exception while sending message', new Error('write ECONNRESET'))
+    console.error('[iii] WebSocket error', new Error('read ECONNRESET'))
+    console.error('[OTel] Failed to send spans:', 'write EPIPE')
+  }
+  lose()
+  expect(logged.splice(0).map(({ level }) => level)).toEqual([50, 50, 40, 50])
+  stop.abort()
+  lose()
+  console.error('[iii] WebSocket error', new Error('Unexpected server response: 401'))
+  expect(logged.splice(0).map(({ level }) => level)).toEqual([20, 20, 20, 20, 20])
+  console.error('[iii] Trigger registration failed for "x"')
+  expect(logged.map(({ level }) => level)).toEqual([50])
 })
 
 test('what an app writes to the console stays there', () => {

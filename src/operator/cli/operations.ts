@@ -113,9 +113,8 @@ export async function withOperations<Result>(
   const { REFUSED } = await import('../../workers/sdk-output.ts')
   const refused = Promise.withResolvers<never>()
   refused.promise.catch(() => {})
-  const iii = connect(config, 'cqrs-cli', context.silent, () =>
-    refused.reject(new CqrsError('CQRS_UNAUTHORIZED', REFUSED)),
-  )
+  const onRefused = () => refused.reject(new CqrsError('CQRS_UNAUTHORIZED', REFUSED))
+  const iii = connect(config, 'cqrs-cli', context.silent, { onRefused })
   try {
     const linked = await Promise.race([within(CONNECT_TIMEOUT_MS, connected(iii)), refused.promise])
     if (!linked) throw unreachable(config, 'something listens there, but it does not speak as an iii engine')
