@@ -1,5 +1,5 @@
 import { readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inFolder } from './lab/folder.ts'
 import { saturation, startHttpLoad, startWatch, untilVisible } from './lab/load.ts'
@@ -7,19 +7,23 @@ import { type BenchSystem, memoryOf, openOf, ROLES, startSystem } from './lab/sy
 import { defineScenario, type Row } from './scenario.ts'
 
 /** What may grow between the second and the last quarter of a soak before it counts as growth. */
-const TOLERANCE = { share: 1.25, memoryMiB: 24, files: 4 }
+const TOLERANCE = { share: 1.25, memoryMiB: 24, files: 4, walMiB: 64, storeMiB: 24, lagShare: 2, lagMs: 50 }
 
-interface Sample {
+/** What is looked at in a soak, or the greatest of it over some time. */
+export interface Sample {
   readonly memory: Readonly<Record<string, number>>
   /** Open files; the load's own connections are none of the system's doing. */
   readonly files: number
   /** Write-ahead logs, in MiB. */
   readonly wal: number
+  /** Stores that hold as much at the end as at the beginning, in MiB by file: all but the log. */
+  readonly stores: Readonly<Record<string, number>>
 }
 
 export const soak = defineScenario({
   name: 'soak',
-  title: 'minutes at half load: memory, open files, write-ahead logs and lag have to stay flat, or it fails',
+  title:
+    'minutes at half load: memory, open files, the files of all stores but the log, and lag have to stay flat, or it fails',
   durable: 'the events of each answered command: fsync before the answer',
   options: {
     minutes: { help: 'how long', default: 5, tiny: 0.05 },
@@ -61,13 +65,16 @@ export const soak = defineScenario({
             is: { 'before the load': socketsBefore, 'after it': socketsAfter },
           },
           line('write-ahead logs, MiB', early.wal, late.wal),
+          ...Object.entries(late.stores).map(([store, mib]) =>
+            line(`${store}, MiB`, early.stores[store] ?? mib, mib),
+          ),
           line('from answer to every view, p99 ms', lag[0]?.p99 ?? 0, lag[1]?.p99 ?? 0),
-          line('answers, p99 ms', latency.p99, latency.p99),
         )
+        note(`Answers took ${latency.p50} ms (p50) and ${latency.p99} ms (p99) over the whole time.`)
         note(
           `${rate} commands per second for ${options.minutes} minutes; answers: ${JSON.stringify(statuses)}.`,
         )
-        const grown = growth(early, late)
+        const grown = growth({ ...early, lagMs: lag[0]?.p99 ?? 0 }, { ...late, lagMs: lag[1]?.p99 ?? 0 })
         if (socketsAfter > socketsBefore + TOLERANCE.files)
           grown.push(`of the sockets ${socketsAfter - socketsBefore} were left open`)
         if (grown.length > 0 && options.flat === 1) throw new Error(`Not flat: ${grown.join('; ')}.`)
@@ -96,30 +103,30 @@ function sample(system: BenchSystem): Sample {
   return {
     memory: Object.fromEntries(pids.map(([role, pid]) => [role, memoryOf(pid) / 2 ** 20])),
     files: pids.reduce((sum, [, pid]) => sum + openOf(pid).files, 0),
-    wal: walMiB(system.data),
+    wal: [...mibOf(system.data, '-wal').values()].reduce((sum, mib) => sum + mib, 0),
+    stores: Object.fromEntries([...mibOf(system.data, '.db')].filter(([file]) => file !== 'events.db')),
   }
 }
 
-function walMiB(data: string): number {
-  const files = readdirSync(data, { recursive: true, encoding: 'utf8' }).filter((file) =>
-    file.endsWith('-wal'),
-  )
-  return (
-    files.reduce((sum, file) => sum + (statSync(join(data, file), { throwIfNoEntry: false })?.size ?? 0), 0) /
-    2 ** 20
+/** How large the files of a data folder are that end so, in MiB. */
+function mibOf(data: string, end: string): Map<string, number> {
+  const files = readdirSync(data, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith(end))
+  return new Map(
+    files.map((file) => [
+      basename(file),
+      (statSync(join(data, file), { throwIfNoEntry: false })?.size ?? 0) / 2 ** 20,
+    ]),
   )
 }
 
 /** The greatest values of the nth quarter, from 0. */
 function quarter(samples: readonly Sample[], nth: number): Sample {
   const part = quarterOf(samples, nth)
-  const roles = Object.keys(part[0]?.memory ?? {})
   return {
-    memory: Object.fromEntries(
-      roles.map((role) => [role, Math.max(...part.map(({ memory }) => memory[role] ?? 0))]),
-    ),
+    memory: greatest(part.map(({ memory }) => memory)),
     files: Math.max(...part.map(({ files }) => files)),
     wal: Math.max(...part.map(({ wal }) => wal)),
+    stores: greatest(part.map(({ stores }) => stores)),
   }
 }
 
@@ -128,13 +135,31 @@ function quarterOf<Item>(items: readonly Item[], nth: number): Item[] {
   return items.slice(nth * size, (nth + 1) * size)
 }
 
-function growth(early: Sample, late: Sample): string[] {
-  const grown = Object.entries(late.memory)
-    .filter(([role, mib]) => mib > (early.memory[role] ?? mib) * TOLERANCE.share + TOLERANCE.memoryMiB)
-    .map(([role, mib]) => `the memory of ${role} grew to ${Math.round(mib)} MiB`)
-  if (late.files > early.files + TOLERANCE.files) grown.push(`open files grew to ${late.files}`)
-  if (late.wal > early.wal * TOLERANCE.share + 64)
+function greatest(values: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const names = Object.keys(values.at(-1) ?? {})
+  return Object.fromEntries(names.map((name) => [name, Math.max(...values.map((each) => each[name] ?? 0))]))
+}
+
+/** What is seen in one part of a soak, with the p99 from an answer until every view has it. */
+export type Standing = Sample & { readonly lagMs: number }
+
+/** What is not flat between two parts of a soak, in words; nothing if all is. */
+export function growth(early: Standing, late: Standing): string[] {
+  const { share, memoryMiB, files, walMiB, storeMiB, lagShare, lagMs } = TOLERANCE
+  const grown: string[] = []
+  for (const [role, mib] of Object.entries(late.memory)) {
+    if (mib > (early.memory[role] ?? mib) * share + memoryMiB)
+      grown.push(`the memory of ${role} grew to ${Math.round(mib)} MiB`)
+  }
+  for (const [store, mib] of Object.entries(late.stores)) {
+    if (mib > (early.stores[store] ?? 0) * share + storeMiB)
+      grown.push(`${store} grew to ${Math.round(mib)} MiB`)
+  }
+  if (late.files > early.files + files) grown.push(`open files grew to ${late.files}`)
+  if (late.wal > early.wal * share + walMiB)
     grown.push(`write-ahead logs grew to ${Math.round(late.wal)} MiB`)
+  if (late.lagMs > early.lagMs * lagShare + lagMs)
+    grown.push(`lag grew to ${Math.round(late.lagMs)} ms (p99)`)
   return grown
 }
 
