@@ -15,7 +15,7 @@ import { until } from '../support/until.ts'
 const projection = app.projections.get('troubled') as NonNullable<ReturnType<typeof app.projections.get>>
 
 /** A log with one movement for each of `accounts`, and builds of the view over it. */
-async function site(accounts: readonly string[]) {
+async function site(accounts: readonly string[], { cachedDocuments = 1_000 } = {}) {
   const folder = tempFolder()
   const paths = { log: join(folder, 'events.db'), view: join(folder, 'troubled.2.db') }
   const log = openSqliteEventLog({ path: paths.log })
@@ -46,7 +46,7 @@ async function site(accounts: readonly string[]) {
         policy: { maxAttempts: 1, baseMs: 10, capMs: 10 },
         batchSize: 50,
         batchBytes: 1_000_000,
-        cachedDocuments: 1_000,
+        cachedDocuments,
       },
       events: {
         onProgress: (progress) => void seen.push(progress),
@@ -142,9 +142,23 @@ test.each(['header page', 'document'] as const)(
 test('a build that is stopped keeps what it has, and another one goes on from there', async () => {
   const { start, view } = await site(Array.from({ length: 400 }, (_, index) => `account-${index % 40}`))
   const first = start()
-  await until('it says something', () => first.seen.length > 0)
+  await until('it has got somewhere', () => first.seen.some(({ position }) => position > 0))
   await first.build.stop()
-  const { done } = start()
-  expect(await done).toBe(400)
+  const kept = await view().position()
+  expect(kept).toBeGreaterThan(0)
+  const second = start()
+  expect(await second.done).toBe(400)
+  expect(second.seen[0]?.position, 'where it begins').toBe(kept)
   expect(await view().get('account-39')).toMatchObject({ balance: 55 })
+})
+
+test('a build whose documents do not fit into memory makes the same view', async () => {
+  const accounts = Array.from({ length: 400 }, (_, index) => `account-${(index * 7) % 40}`)
+  const small = await site(accounts, { cachedDocuments: 5 })
+  const large = await site(accounts)
+  await Promise.all([small.start().done, large.start().done])
+  for (const account of accounts.slice(0, 40)) {
+    expect(await small.view().get(account)).toEqual(await large.view().get(account))
+    expect(await small.view().get(account)).toMatchObject({ balance: 55 })
+  }
 })
