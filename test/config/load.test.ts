@@ -24,7 +24,7 @@ test('without a file and environment the defaults hold', () => {
     data: join(cwd, 'data'),
     app: DEFAULT_APP,
     file: undefined,
-    engine: { url: 'ws://127.0.0.1:49134', embedded: true, httpEnabled: true },
+    engine: { host: '127.0.0.1', url: 'ws://127.0.0.1:49134', embedded: true, httpEnabled: true },
     http: { host: '127.0.0.1', port: 3111, maxBodyBytes: 1_048_576 },
     projections: { batchSize: 1_000, batchBytes: 8_388_608, sweepIntervalMs: 1_000 },
   })

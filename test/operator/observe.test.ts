@@ -1,13 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { TriggerAction } from 'iii-sdk'
 import { expect, test, vi } from 'vitest'
 import { CqrsProcess } from '../support/cqrs-process.ts'
 import { runProgram } from '../support/program.ts'
-import { onEachEngine, type Site, startPart } from '../support/system.ts'
+import { sdkWorker } from '../support/sdk-worker.ts'
+import { onEachEngine, type Site, startPart, startSystem } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
+
+const POISONED_APP = fileURLToPath(new URL('../support/poisoned-app.ts', import.meta.url))
 
 interface Readiness {
   readonly status: string
@@ -166,5 +171,55 @@ onEachEngine((newSite) => {
     await startPart(site, 'engine')
     await startWorker(site, 'operator')
     expect(reasonOf(await ready(site), 'disk')).toContain('MiB are free, fewer than')
+  })
+
+  test('what fails, waits and is built shows in metrics, and every series of the guide is there', async () => {
+    const site = await newSite({
+      CQRS_APP: POISONED_APP,
+      CQRS_PROJECTIONS_MAX_ATTEMPTS: '2',
+      CQRS_PROJECTIONS_RETRY_BASE_MS: '10',
+      CQRS_QUEUE_MAX_RETRIES: '2',
+      CQRS_QUEUE_BACKOFF_MS: '10',
+    })
+    const up = await startSystem(site)
+    const worker = await sdkWorker(site.engine)
+    worker.registerFunction('test::fails', () => Promise.reject(new Error('never')))
+    const call = {
+      function_id: 'test::fails',
+      payload: {},
+      action: TriggerAction.Enqueue({ queue: 'default' }),
+    }
+    await worker.trigger(call)
+    for (const [sku, name] of [
+      ['b1', 'Broken 1'],
+      ['mug-1', 'Mug'],
+    ]) {
+      await post(site, '/inventory', { sku, name, priceCents: 100, quantity: 10 })
+    }
+    await post(site, '/inventory/b1/sell', { quantity: 9 })
+    await runProgram(['rebuild', 'inventory-stats'], tempFolder(), { ...site.env, III_URL: site.engine })
+    const of = 'projection="inventory-list"'
+    await until('all of it has come about', async () => {
+      const { value } = await metrics(site)
+      return (
+        value('cqrs_parked_events', of, 'status="dead"') === 1 &&
+        value('cqrs_queue_dead_letters', 'queue="default"') === 1 &&
+        Number(value('cqrs_effects_total')) > 0
+      )
+    })
+    const { text, value } = await metrics(site)
+    expect(value('cqrs_parked_events', of, 'status="waiting"')).toBe(1)
+    expect(value('cqrs_queue_retries_total', 'queue="default"')).toBe(1)
+    expect(value('cqrs_queue_deliveries_total', 'queue="default"', 'outcome="failed"')).toBe(2)
+    expect(value('cqrs_projection_advances_total', of, 'path="queue"')).toBeGreaterThan(0)
+    expect(value('cqrs_apply_duration_seconds_count', of)).toBeGreaterThan(0)
+    expect(value('cqrs_generation_position', 'projection="inventory-stats"', 'state="previous"')).toBe(3)
+
+    const guide = readFileSync(new URL('../../docs/operate.md', import.meta.url), 'utf8')
+    const rows = guide.split('\n').filter((line) => line.startsWith('| `cqrs_'))
+    const named = rows.flatMap((row) => [...row.matchAll(/`(cqrs_\w+)`/g)].map(([, name]) => String(name)))
+    expect(named.length).toBeGreaterThan(25)
+    expect(named.filter((name) => !text.includes(`# TYPE ${name} `))).toEqual([])
+    await up.end('SIGTERM')
   })
 })
