@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TriggerAction } from 'iii-sdk'
 import { expect, test, vi } from 'vitest'
+import type { ProjectionsList } from '../../src/operator/generations-contract.ts'
 import { connect } from '../support/connect.ts'
 import { runProgram } from '../support/program.ts'
 import { onEachEngine, type Site, startSystem } from '../support/system.ts'
@@ -127,6 +128,48 @@ onEachEngine((newSite) => {
       input: { queue: 'default' },
     })
     expect((await cli('actions')).stdout).toContain('ops::queue-purge')
+    await up.end('SIGTERM')
+  })
+
+  test('a view is paused, built, looked into, verified, rolled back and tidied up over HTTP', async () => {
+    const site = await newSite()
+    const up = await startSystem(site)
+    const { get, post } = operator(site)
+    await fetch(`${site.http}/inventory`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ sku: 'mug-1', name: 'Mug', priceCents: 100, quantity: 1 }),
+    })
+    const view = '/ops/projections/inventory-list'
+    const states = async () => {
+      const { body } = await get(view)
+      const { projections } = body as unknown as ProjectionsList
+      const generations = projections.flatMap((one) => one.generations)
+      return Object.fromEntries(generations.map(({ generation, state }) => [generation, state]))
+    }
+    expect(await post(`${view}/pause`)).toMatchObject({ status: 200 })
+    expect((await get('/ops/projections')).body).toMatchObject({
+      projections: expect.arrayContaining([
+        expect.objectContaining({ name: 'inventory-list', paused: true }),
+      ]),
+    })
+    expect(await post(`${view}/rebuild`)).toMatchObject({ status: 200, body: { generation: 2 } })
+    expect(await post(`${view}/cancel`)).toMatchObject({
+      status: 200,
+      body: { generations: [{ generation: 2 }] },
+    })
+    expect(await post(`${view}/resume`)).toMatchObject({ status: 200 })
+    expect(await post(`${view}/rebuild`)).toMatchObject({ status: 200, body: { generation: 3 } })
+    await until('it serves', async () => (await states())[3] === 'active', 60_000)
+    expect(await get(`${view}/documents?key=mug-1`)).toMatchObject({ status: 200 })
+    expect(await post(`${view}/audit`)).toMatchObject({ status: 200 })
+    expect(await post(`${view}/verify`)).toMatchObject({ status: 200 })
+    expect(await post(`${view}/rollback`)).toMatchObject({ status: 200 })
+    await until('the first one serves again', async () => (await states())[1] === 'active', 60_000)
+    expect(await post('/ops/prune', { projection: 'inventory-list', generation: 3 })).toMatchObject({
+      status: 200,
+    })
+    await until('it is gone', async () => !['active', 'previous'].includes((await states())[3] ?? 'gone'))
     await up.end('SIGTERM')
   })
 
