@@ -3,6 +3,7 @@ import { allUnits } from '../kernel/unit.ts'
 import type { ProjectionStatus } from './contract.ts'
 import { systemStatus } from './status.ts'
 import type { System } from './system.ts'
+import { undecided } from './undecided.ts'
 
 /** `down`: users are affected; `degraded`: something waits for somebody, and users are served. */
 export type PartState = 'ok' | 'degraded' | 'down'
@@ -98,21 +99,40 @@ async function projectionParts(system: System, limits: HealthLimits): Promise<Pr
 }
 
 function judge(projection: ProjectionStatus, limits: HealthLimits): PartHealth {
-  const { name, owned, damaged } = projection
-  const part = `projection ${name}`
-  if (!owned) return { part, state: 'down', reason: 'no worker owns it, so nothing moves it' }
-  if (damaged !== null) return { part, state: 'down', reason: damaged }
-  const { lag, lagSeconds, parked, effects } = projection
-  if (lagSeconds === null) {
-    return { part, state: 'down', reason: 'the next event cannot be read: cqrs audit names what is wrong' }
+  const part = `projection ${projection.name}`
+  const down = whatIsDown(projection, limits)
+  if (down !== undefined) return { part, state: 'down', reason: down }
+  const letters = undecided({ projections: [projection] })
+  const waits = [
+    whyItStandsStill(projection),
+    letters > 0 ? `${letters} wait for a decision: cqrs dlq list` : undefined,
+  ].filter((reason) => reason !== undefined)
+  return waits.length > 0 ? { part, state: 'degraded', reason: waits.join('; ') } : { part, state: 'ok' }
+}
+
+/** Why readers of a projection are not served as they should be; undefined if they are. */
+function whatIsDown(projection: ProjectionStatus, { maxLagMs }: HealthLimits): string | undefined {
+  const { owned, waitsFor, damaged, lag, lagSeconds } = projection
+  if (waitsFor !== null) {
+    const other = waitsFor > 0 ? `process ${waitsFor}` : 'a worker'
+    return `it waits until ${other} has ended, whose code splits it otherwise: stop that one`
   }
-  if (lagSeconds * 1_000 > limits.maxLagMs) {
-    const behind = `${Math.round(lagSeconds)} s behind, ${lag} events`
-    return { part, state: 'down', reason: `${behind}; up to ${limits.maxLagMs / 1_000} s are allowed` }
-  }
-  const dead = parked.dead + effects.dead
-  if (dead > 0) return { part, state: 'degraded', reason: `${dead} wait for a decision: cqrs dlq list` }
-  return { part, state: 'ok' }
+  if (!owned) return 'no worker owns it, so nothing moves it'
+  if (damaged !== null) return damaged
+  if (lagSeconds === null) return 'the next event cannot be read: cqrs audit names what is wrong'
+  if (lagSeconds * 1_000 <= maxLagMs) return undefined
+  const behind = `${Math.round(lagSeconds)} s behind, ${lag} events; up to ${maxLagMs / 1_000} s are allowed`
+  const still = whyItStandsStill(projection)
+  return still === undefined ? behind : `${still}; ${behind}`
+}
+
+/** Why a worker that owns a projection does not move it on purpose; undefined if it does move it. */
+function whyItStandsStill(status: ProjectionStatus): string | undefined {
+  const { projection, paused, frozen, building } = status
+  if (paused) return `an operator paused it: "cqrs projections resume ${projection}" lets it go on`
+  if (!frozen) return undefined
+  const way = building ? 'the rebuild that is under way' : `"cqrs rebuild ${projection}"`
+  return `what serves is of other code and stands still until ${way} takes its place`
 }
 
 /** @param check gives the problem if there is one; what it throws is a problem, too */

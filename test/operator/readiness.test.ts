@@ -1,0 +1,161 @@
+import { expect, test } from 'vitest'
+import type { App } from '../../src/kernel/app.ts'
+import { CqrsError } from '../../src/kernel/errors.ts'
+import { readiness } from '../../src/operator/health.ts'
+import type { System } from '../../src/operator/system.ts'
+import { balances } from '../support/ledger-app.ts'
+
+const ENQUEUE = 'engine::queue::enqueue'
+const limits = { maxLagMs: 30_000, minFreeBytes: 2_097_152 }
+
+/** What is not as it should be in a system of one view whose log ends at 9. */
+interface Trouble {
+  log?: 'damaged'
+  logHead?: 'unreadable'
+  free?: number
+  /** Functions that nobody has. */
+  missing?: string[]
+  engine?: 'away'
+  position?: number
+  /** Seconds since the events were stored. */
+  age?: number
+  dead?: { parked?: number; effects?: number; letters?: number }
+  damaged?: string
+  paused?: boolean
+  served?: { version: number }
+  building?: boolean
+  waitsFor?: number
+}
+
+const unit = balances()
+
+function system(trouble: Trouble): System {
+  const { position = 9, age = 1, dead = {}, missing = [], served = { version: 1 } } = trouble
+  const part = trouble.damaged === undefined ? {} : { error: trouble.damaged }
+  const active = { ...served, generation: 1, partitions: 1, state: 'active', parts: [part] }
+  const functions = [unit.functionId, 'cmd::deposit', 'query::balance', ENQUEUE]
+    .filter((id) => !missing.includes(id))
+    .map((function_id) => ({ function_id }))
+  return {
+    app: {
+      name: 'ledger',
+      commands: new Map([['deposit', {}]]),
+      queries: new Map([['balance', {}]]),
+      projections: new Map([['balances', unit]]),
+    } as unknown as App,
+    log: {
+      head: async () => {
+        if (trouble.logHead) throw new CqrsError('CQRS_STORE_CORRUPT', 'The log cannot be read.')
+        return 9
+      },
+      readFrom: async () => {
+        if (trouble.log) throw new CqrsError('CQRS_STORE_CORRUPT', 'The log has no event there.')
+        return { events: [{ recordedAt: new Date(1_000_000 - age * 1_000).toISOString() }] }
+      },
+    },
+    standing: async () => ({
+      position,
+      parked: { retrying: 0, dead: dead.parked ?? 0, waiting: 0 },
+      effects: { pending: 0, dead: dead.effects ?? 0 },
+    }),
+    call: async (id: string) => {
+      if (trouble.engine) throw new CqrsError('CQRS_ENGINE_UNREACHABLE', 'No engine answers.')
+      if (id === 'engine::functions::list') return { functions }
+      return { depth: 0, dlq_depth: dead.letters ?? 0 }
+    },
+    control: {
+      projection: async () => ({
+        paused: trouble.paused ?? false,
+        generations: [active, ...(trouble.building ? [{ ...active, generation: 2, state: 'building' }] : [])],
+      }),
+    },
+    splitOtherwise: () =>
+      trouble.waitsFor === undefined ? undefined : { pid: trouble.waitsFor || undefined },
+    disk: async () => ({ free: trouble.free ?? 4_194_304, total: 8_388_608 }),
+    now: () => new Date(1_000_000),
+  } as unknown as System
+}
+
+async function judged(trouble: Trouble) {
+  const { status, parts } = await readiness(system(trouble), limits)
+  return { status, bad: parts.filter(({ state }) => state !== 'ok') }
+}
+
+test('a system without trouble is ready, and has no reasons', async () => {
+  expect(await judged({})).toEqual({ status: 'ready', bad: [] })
+  // Somewhat behind is how a busy system looks.
+  expect(await judged({ position: 4, age: 30 })).toEqual({ status: 'ready', bad: [] })
+})
+
+const view = 'projection balances'
+const RESUME = 'an operator paused it: "cqrs projections resume balances" lets it go on'
+const REBUILD = 'what serves is of other code and stands still until "cqrs rebuild balances" takes its place'
+const UNDER_WAY =
+  'what serves is of other code and stands still until the rebuild that is under way takes its place'
+
+test.each<[string, Trouble, string]>([
+  [view, { dead: { parked: 2 } }, '2 wait for a decision: cqrs dlq list'],
+  [view, { dead: { effects: 1 } }, '1 wait for a decision: cqrs dlq list'],
+  [view, { dead: { letters: 3 } }, '3 wait for a decision: cqrs dlq list'],
+  [view, { dead: { parked: 1, effects: 2, letters: 3 } }, '6 wait for a decision: cqrs dlq list'],
+  [view, { paused: true }, RESUME],
+  [view, { paused: true, position: 4, age: 30 }, RESUME],
+  [view, { paused: true, dead: { letters: 3 } }, `${RESUME}; 3 wait for a decision: cqrs dlq list`],
+  [view, { served: { version: 2 } }, REBUILD],
+  [view, { served: { version: 2 }, building: true }, UNDER_WAY],
+  [
+    'queue',
+    { missing: [ENQUEUE] },
+    'no queue worker is connected; projections go on from the log by their sweep',
+  ],
+])('degraded: %s, %o', async (part, trouble, reason) => {
+  expect(await judged(trouble)).toEqual({ status: 'degraded', bad: [{ part, state: 'degraded', reason }] })
+})
+
+const BEHIND = '31 s behind, 5 events; up to 30 s are allowed'
+const late = { position: 4, age: 31 }
+
+test.each<[string, Trouble, string]>([
+  [view, late, BEHIND],
+  [view, { ...late, paused: true }, `${RESUME}; ${BEHIND}`],
+  [view, { ...late, served: { version: 2 } }, `${REBUILD}; ${BEHIND}`],
+  [view, { ...late, served: { version: 2 }, building: true }, `${UNDER_WAY}; ${BEHIND}`],
+  [view, { ...late, dead: { letters: 3 } }, BEHIND],
+  [view, { missing: [unit.functionId] }, 'no worker owns it, so nothing moves it'],
+  [view, { missing: [unit.functionId], paused: true }, 'no worker owns it, so nothing moves it'],
+  [
+    view,
+    { missing: [unit.functionId], waitsFor: 4_711 },
+    'it waits until process 4711 has ended, whose code splits it otherwise: stop that one',
+  ],
+  [
+    view,
+    { missing: [unit.functionId], waitsFor: 0 },
+    'it waits until a worker has ended, whose code splits it otherwise: stop that one',
+  ],
+  [view, { damaged: 'The view is damaged.' }, 'The view is damaged.'],
+  [view, { log: 'damaged', position: 4 }, 'the next event cannot be read: cqrs audit names what is wrong'],
+  ['disk', { free: 1_048_576 }, '1 MiB are free, fewer than 2; free space, no restart is needed'],
+  ['commands', { missing: ['cmd::deposit'] }, 'no worker has cmd::deposit'],
+  ['queries', { missing: ['query::balance'] }, 'no worker has query::balance'],
+])('down: %s, %o', async (part, trouble, reason) => {
+  expect(await judged(trouble)).toEqual({ status: 'not ready', bad: [{ part, state: 'down', reason }] })
+})
+
+test('what cannot be asked is down, with what it said', async () => {
+  const reason = (text: string) => ({ state: 'down', reason: text })
+  expect(await judged({ logHead: 'unreadable' })).toMatchObject({
+    status: 'not ready',
+    bad: [
+      { part: 'log', ...reason('The log cannot be read.') },
+      { part: view, ...reason('The log cannot be read.') },
+    ],
+  })
+  expect(await judged({ engine: 'away' })).toMatchObject({
+    status: 'not ready',
+    bad: [
+      { part: 'engine', ...reason('No engine answers.') },
+      { part: view, ...reason('No engine answers.') },
+    ],
+  })
+})
