@@ -1,7 +1,7 @@
 import type { Generation } from '../control/contract.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
 import type { ViewDamage } from '../projection/damage.ts'
-import { isParity, type ParityReport } from '../projection/parity.ts'
+import { type Comparison, isInconclusive, isParity, type ParityReport } from '../projection/parity.ts'
 
 /** What becomes of a generation that was compared with the one that serves. */
 export type Verdict =
@@ -32,12 +32,21 @@ export function verdictOn(
     return { kind: 'failed', error }
   }
   if (!requireParity || isParity(report)) return { kind: 'swap' }
+  if (isInconclusive(report)) return { kind: 'failed', error: notAtOnePosition(name, report) }
   const advice =
     report.damaged === 0
       ? ''
       : ` ${report.damaged} documents of the active one are damaged: "cqrs rebuild ${name}", without --require-parity, ` +
         'puts a whole one in its place.'
   return { kind: 'failed', error: `It differs from the active generation, and parity was required.${advice}` }
+}
+
+function notAtOnePosition(name: string, { before, after }: Comparison): string {
+  return (
+    `It could not be compared with the active generation at one position (they stood at ${before.position} and ` +
+    `${after.position}, and moved on all the while), and parity was required. Try again when fewer events arrive: ` +
+    `"cqrs rebuild ${name} --require-parity".`
+  )
 }
 
 /** Why a generation fails whose own files are damaged. */

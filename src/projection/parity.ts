@@ -84,6 +84,14 @@ export function isParity(report: ParityReport): boolean {
   return report.samePosition && report.added + report.changed + report.removed === 0
 }
 
+/**
+ * Whether nothing can be said: both never stood at one position, so that differences may be those of the events between.
+ * A damaged document is one wherever they stand.
+ */
+export function isInconclusive(report: Comparison): boolean {
+  return !report.samePosition && report.damaged === 0
+}
+
 /** A report as it was stored. Earlier versions of this program knew no damage. */
 export function toParityReport(stored: unknown): ParityReport {
   return { kind: 'compared', damaged: 0, ...(stored as Partial<ParityReport>) } as ParityReport

@@ -74,7 +74,8 @@ export function verifyCommand(context: CliContext): Command {
       'after',
       `
 It finds what "cqrs audit" cannot: a document that somebody edited, and a fold that gives something else than it did when
-its version was built. Nothing is changed.
+its version was built. Nothing is changed. It exits with 1 unless every document is as the log says, also if both never stood at
+one position, because many events arrive: then it says that, and you try again.
 
 Examples:
   cqrs verify
@@ -115,7 +116,6 @@ export function conclusion(projection: string, generation: GenerationDetails | u
   if (!generation) return [`${projection}: it was given up.`]
   const { state, report, error } = generation
   const number = `generation ${generation.generation}`
-  const after = report?.kind === 'compared' ? report.after : undefined
   const lines: string[] = []
   if (state === 'active') lines.push(`${projection}: ${number} serves now.`)
   else if (state === 'side') {
@@ -123,20 +123,35 @@ export function conclusion(projection: string, generation: GenerationDetails | u
       `${projection}: ${number} stands at ${count(generation.position)}; look at it with "cqrs view".`,
     )
   } else if (state === 'failed') lines.push(`${projection}: ${number} was not swapped in. ${error ?? ''}`)
-  else if (state === 'verified') {
-    lines.push(
-      isSame(generation)
-        ? `${projection}: verified at position ${count(after?.position ?? 0)}: ${count(after?.documents ?? 0)} documents, all as the log says`
-        : `${projection}: NOT as the log says.`,
-    )
-  }
-  if (report && !isSame(generation)) lines.push(...differences(projection, state, report))
+  else if (state === 'verified') lines.push(`${projection}: ${verified(projection, generation)}`)
+  const unsure = state === 'verified' && isInconclusive(generation)
+  if (report && !isSame(generation) && !unsure) lines.push(...differences(projection, state, report))
   return lines
+}
+
+/** What came of a comparison that was asked for. */
+function verified(projection: string, generation: GenerationDetails): string {
+  const { report } = generation
+  if (report?.kind !== 'compared') return 'NOT as the log says.'
+  const { before, after } = report
+  if (isSame(generation)) {
+    return `verified at position ${count(after.position)}: ${count(after.documents)} documents, all as the log says`
+  }
+  if (!isInconclusive(generation)) return 'NOT as the log says.'
+  return (
+    `could not be compared at one position (${count(before.position)} and ${count(after.position)}: it moved on all the while), ` +
+    `so nothing is said of its documents. Try again when fewer events arrive: "cqrs verify ${projection}".`
+  )
 }
 
 function isSame({ report }: GenerationDetails): boolean {
   if (report?.kind !== 'compared') return false
   return report.samePosition && report.added + report.changed + report.removed === 0
+}
+
+/** They never stood at one position: what differs may be of the events between. What is damaged is so anywhere. */
+function isInconclusive({ report }: GenerationDetails): boolean {
+  return report?.kind === 'compared' && !report.samePosition && report.damaged === 0
 }
 
 type State = GenerationDetails['state']
