@@ -90,27 +90,33 @@ export async function startVerify(system: System, input: unknown, { by }: Operat
   return { projection: name, generation, joined: kind === 'joined', until: undefined }
 }
 
-/** Gives up what is being built of a projection, and a rollback that is not done yet. */
+/**
+ * Gives up what is being built of a projection, and a rollback that is not done yet.
+ *
+ * @throws CqrsError CQRS_NOT_FOUND if nothing is being built, CQRS_VALIDATION if nothing is but what the app needs
+ */
 export async function cancelRebuild(system: System, input: unknown): Promise<GenerationsChanged> {
   const { projection: name } = parseRequest(inputs.one, input)
   const definition = findProjection(system.app, name)
   const { generations } = await known(system, name)
   const active = generations.find(({ state }) => state === 'active')
+  const isNeeded = (one: Generation) =>
+    one.purpose === 'serve' && active && !fits(active, definition) && fits(one, definition)
   const changed: number[] = []
   for (const one of generations) {
-    const needed = one.purpose === 'serve' && active && !fits(active, definition) && fits(one, definition)
-    if (needed && isUnderWay(one.state)) {
-      throw new CqrsError(
-        'CQRS_VALIDATION',
-        `The app needs this rebuild: ${name} is served in version ${active.version}, and the app defines version ` +
-          `${definition.version}. Run the app of the other version instead.`,
-      )
-    }
-    const to = isUnderWay(one.state) ? 'cancelling' : one.state === 'returning' ? 'previous' : undefined
+    const givenUp = isUnderWay(one.state) && !isNeeded(one)
+    const to = givenUp ? 'cancelling' : one.state === 'returning' ? 'previous' : undefined
     if (to && (await system.control.move(name, one.generation, to))) changed.push(one.generation)
   }
-  if (changed.length === 0) throw nothing(`Nothing is being built of ${name}.`)
-  return { generations: changed.map((generation) => ({ projection: name, generation })) }
+  if (changed.length > 0) {
+    return { generations: changed.map((generation) => ({ projection: name, generation })) }
+  }
+  if (!generations.some(({ state }) => isUnderWay(state))) throw nothing(`Nothing is being built of ${name}.`)
+  throw new CqrsError(
+    'CQRS_VALIDATION',
+    `The app needs this rebuild: ${name} is served in version ${active?.version}, and the app defines version ` +
+      `${definition.version}. Run the app of the other version instead.`,
+  )
 }
 
 /** Wishes a return to the previous generation. @throws CqrsError CQRS_NOT_FOUND if there is none */
