@@ -1,11 +1,14 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import type { PartPhase } from '../../src/control/contract.ts'
+import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import type { App } from '../../src/kernel/app.ts'
 import { listProjections } from '../../src/operator/generations.ts'
 import type { System } from '../../src/operator/system.ts'
 import { generations } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
+import { tempFolder } from '../support/temp-folder.ts'
 
 /** A view that can be rebuilt, and what operators are told of it. */
 async function site() {
@@ -69,4 +72,57 @@ test('of a generation that cannot be read the position is listed that its builde
     { state: 'previous', position: 3 },
     { state: 'active', position: 3 },
   ])
+})
+
+test.each<{ what: string; parts: [phase: PartPhase, position: number, rate: number][]; told: object }>([
+  {
+    what: 'one part',
+    parts: [['folding', 4_000, 2_000]],
+    told: { phase: 'folding', position: 4_000, target: 12_000, eventsPerSecond: 2_000, secondsLeft: 4 },
+  },
+  {
+    what: 'a part that is further than another',
+    parts: [
+      ['folding', 4_000, 1_500],
+      ['folding', 6_000, 500],
+    ],
+    told: { phase: 'folding', position: 4_000, eventsPerSecond: 2_000, secondsLeft: 8 },
+  },
+  {
+    what: 'nobody knows the speed yet',
+    parts: [['folding', 0, 0]],
+    told: { phase: 'folding', eventsPerSecond: 0, secondsLeft: null },
+  },
+  {
+    what: 'a part that has not begun',
+    parts: [
+      ['folding', 4_000, 1_500],
+      ['waiting', 0, 0],
+    ],
+    told: { phase: 'waiting', position: 0, secondsLeft: null },
+  },
+  {
+    what: 'all is folded, and its indexes are being made',
+    parts: [['indexing', 12_000, 2_000]],
+    told: { phase: 'indexing', position: 12_000, secondsLeft: null },
+  },
+])('how long a build takes yet is told if it can be: $what', async ({ parts, told }) => {
+  const control = openSqliteControl({ path: join(tempFolder(), 'control.db') })
+  onTestFinished(() => control.close())
+  const view = { projection: 'balances', version: 1, partitions: parts.length }
+  await control.adopt({ ...view, generation: 1 })
+  await control.request({ ...view, purpose: 'serve', by: 'ada' })
+  for (const [partition, [phase, position, eventsPerSecond]] of parts.entries()) {
+    const progress = { phase, position, target: 12_000, eventsPerSecond, error: undefined }
+    await control.progress('balances', 2, partition, progress)
+  }
+  const system = {
+    app: { projections: new Map([['balances', { ...balances(), partitions: parts.length }]]) },
+    log: { head: async () => 12_000 },
+    views: { use: async () => 12_000 },
+    control,
+    diskUse: () => 0,
+  } as unknown as System
+  const [projection] = (await listProjections(system)).projections
+  expect(projection?.generations[1]).toMatchObject({ state: 'building', ...told })
 })
