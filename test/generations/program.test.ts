@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import type { WorkersAnswer } from '../../src/operator/contract.ts'
 import type { ProjectionsList } from '../../src/operator/generations-contract.ts'
 import { activeViewPath } from '../support/active-view-path.ts'
 import { request } from '../support/inventory-client.ts'
@@ -127,20 +128,44 @@ test('a rebuild takes the place of a view that a damaged document holds up, and 
   expect((await cqrs('verify', 'inventory-list')).stdout).toMatch(/10 documents, all as the log says/)
 })
 
-test('Ctrl-C leaves the rebuild running and says so', async () => {
-  const { folder, up } = await site({ events: 30_000 })
+test('nobody has to wait for a rebuild: --detach does not, and Ctrl-C leaves it running and says so', async () => {
+  const { folder, up } = await site({ env: { CQRS_HANG_MS: '150000' } })
   const { engine, atHead } = await up()
-  const { becomes } = programOf(folder, engine)
+  const { cqrs, becomes, states } = programOf(folder, engine)
   await atHead()
+  // While its worker stands still a rebuild does not end, however long somebody looks.
+  const goOn = await freezeProjections(cqrs)
+  expect(await cqrs('rebuild', 'inventory-list', '--detach')).toEqual({
+    exitCode: 0,
+    stdout: 'inventory-list: generation 2 is being built\n',
+    stderr: '',
+  })
   const watching = startProgram(['rebuild', 'inventory-list'], folder, { III_URL: engine })
   await until('it says something', () => watching.output.stdout.includes('generation 2'), PATIENCE_MS)
   watching.process.kill('SIGINT')
   expect(await watching.exited).toBe(0)
-  if (!watching.output.stdout.includes('serves now')) {
-    expect(watching.output.stderr).toMatch(/The rebuild goes on without you/)
-  }
+  expect(watching.output.stderr).toBe(
+    'A rebuild of inventory-list is under way already; this is that one.\n' +
+      'The rebuild goes on without you: cqrs projections show inventory-list\n',
+  )
+  expect(await states()).toEqual({ 1: 'active', 2: 'building' })
+  goOn()
   await becomes(2, 'active')
 })
+
+/** Stops the process that builds views. @returns what lets it go on, at the end of the test at the latest */
+async function freezeProjections(cqrs: ReturnType<typeof programOf>['cqrs']): Promise<() => void> {
+  const { workers } = JSON.parse((await cqrs('workers', '--json')).stdout) as WorkersAnswer
+  const worker = workers.find(({ roles }) => roles.some(({ role }) => role === 'projections'))
+  if (!worker) throw new Error('There is no worker of projections.')
+  process.kill(worker.pid, 'SIGSTOP')
+  let goOn = () => {
+    goOn = () => undefined
+    process.kill(worker.pid, 'SIGCONT')
+  }
+  onTestFinished(() => goOn())
+  return () => goOn()
+}
 
 test('a system that is started with a later version rebuilds by itself; an earlier one is refused', async () => {
   const { folder, data, head, up } = await site({ env: { CQRS_APP: VERSIONED } })
