@@ -1,7 +1,9 @@
+import type { Purpose } from '../control/machine.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
 import type { Position } from '../kernel/position.ts'
 import type { AuditFinding, AuditProgress, DigestMark } from '../projection/audit.ts'
 import type { ParkedCounts } from '../projection/contract.ts'
+import type { GenerationProgress } from './generations-contract.ts'
 
 /** What `ops::status` answers. */
 export interface SystemStatus {
@@ -31,6 +33,8 @@ interface ProjectionFacts {
   readonly paused: boolean
   /** Another generation is being built. */
   readonly building: boolean
+  /** How far those are that are being built, the parts of a partitioned one together; in the order of their numbers. */
+  readonly builds: readonly BuildStatus[]
   /** Whether some worker owns the projection's function now. */
   readonly owned: boolean
   /**
@@ -40,6 +44,14 @@ interface ProjectionFacts {
   readonly waitsFor: number | null
   /** Its queue; null if no queue worker answers. */
   readonly queue: { readonly depth: number; readonly deadLetters: number } | null
+}
+
+/** A generation that is being built beside the one that serves. */
+export interface BuildStatus extends GenerationProgress {
+  readonly generation: number
+  readonly purpose: Purpose
+  /** Why it cannot go on at the moment. */
+  readonly error: string | null
 }
 
 /** What stands in the view. */

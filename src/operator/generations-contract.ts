@@ -75,12 +75,8 @@ export interface ProjectionDetails {
   readonly generations: readonly GenerationDetails[]
 }
 
-export interface GenerationDetails {
-  readonly generation: number
-  readonly version: number
-  readonly partitions: number
-  readonly state: GenerationState
-  readonly purpose: Purpose
+/** How far a generation is. */
+export interface GenerationProgress {
   /** What is done with it: that of the part that is least far. */
   readonly phase: PartPhase
   /** Of the part that is least far; as its builder last said, if it cannot be read. */
@@ -91,6 +87,14 @@ export interface GenerationDetails {
   readonly eventsPerSecond: number
   /** Until it is there at this speed; null if that cannot be said. */
   readonly secondsLeft: number | null
+}
+
+export interface GenerationDetails extends GenerationProgress {
+  readonly generation: number
+  readonly version: number
+  readonly partitions: number
+  readonly state: GenerationState
+  readonly purpose: Purpose
   /** Why it failed, or cannot go on at the moment. */
   readonly error: string | null
   /** On the disk. */

@@ -1,11 +1,12 @@
 import { z } from 'zod'
-import type { Generation, GenerationPart, ProjectionControl } from '../control/contract.ts'
+import type { Generation, ProjectionControl } from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
 import { fits, placesOf } from '../generations/place.ts'
 import { findProjection } from '../generations/view-readers.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
 import { unlessDamaged } from '../projection/damage.ts'
+import { progressOf } from './build-progress.ts'
 import type {
   GenerationDetails,
   ProjectionDetails,
@@ -109,24 +110,13 @@ function generationDetails(
   read: { readonly position: Position | undefined; readonly damage: string | undefined },
 ): GenerationDetails {
   const { state, purpose, version, partitions, parts, error, report, by, requestedAt, changedAt } = generation
-  const least = leastFar(parts)
-  const eventsPerSecond = parts.reduce((sum, part) => sum + part.eventsPerSecond, 0)
-  const position = read.position ?? least?.position ?? 0
-  const target = least?.target ?? 0
-  const left = Math.max(0, ...parts.map((part) => part.target - part.position))
-  const folding = state === 'building' && least?.phase === 'folding' && eventsPerSecond > 0
   return {
     generation: generation.generation,
     version,
     partitions,
     state,
     purpose,
-    phase: least?.phase ?? 'gone',
-    position,
-    // Zero stays: it had nowhere to get to.
-    target: target === 0 ? 0 : Math.max(target, position),
-    eventsPerSecond,
-    secondsLeft: folding ? Math.ceil((left * parts.length) / eventsPerSecond) : null,
+    ...progressOf(generation, read.position),
     error: error ?? read.damage ?? parts.find((part) => part.error !== undefined)?.error ?? null,
     bytes: placesOf(generation, definition).reduce((sum, place) => sum + system.diskUse(place), 0),
     report: report ?? null,
@@ -134,13 +124,6 @@ function generationDetails(
     requestedAt,
     changedAt,
   }
-}
-
-function leastFar(parts: readonly GenerationPart[]): GenerationPart | undefined {
-  const order = ['gone', 'waiting', 'folding', 'indexing', 'following']
-  return [...parts].sort(
-    (one, other) => order.indexOf(one.phase) - order.indexOf(other.phase) || one.position - other.position,
-  )[0]
 }
 
 function withoutUndefined<Value extends object>(value: Value) {

@@ -128,10 +128,11 @@ function whatIsDown(projection: ProjectionStatus, { maxLagMs }: HealthLimits): s
 
 /** Why a worker that owns a projection does not move it on purpose; undefined if it does move it. */
 function whyItStandsStill(status: ProjectionStatus): string | undefined {
-  const { projection, paused, frozen, building } = status
+  const { projection, paused, frozen, builds } = status
   if (paused) return `an operator paused it: "cqrs projections resume ${projection}" lets it go on`
   if (!frozen) return undefined
-  const way = building ? 'the rebuild that is under way' : `"cqrs rebuild ${projection}"`
+  const isRebuilt = builds.some(({ purpose }) => purpose === 'serve')
+  const way = isRebuilt ? 'the rebuild that is under way' : `"cqrs rebuild ${projection}"`
   return `what serves is of other code and stands still until ${way} takes its place`
 }
 

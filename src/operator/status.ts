@@ -1,10 +1,12 @@
 import { z } from 'zod'
+import type { Generation } from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
 import { fits } from '../generations/place.ts'
 import type { Position } from '../kernel/position.ts'
 import { allUnits, type ProjectionUnit } from '../kernel/unit.ts'
 import { unlessDamaged } from '../projection/damage.ts'
-import type { ProjectionStatus, SystemStatus } from './contract.ts'
+import { progressOf } from './build-progress.ts'
+import type { BuildStatus, ProjectionStatus, SystemStatus } from './contract.ts'
 import type { System } from './system.ts'
 
 const topicStats = z.object({ depth: z.number(), dlq_depth: z.number() })
@@ -32,6 +34,7 @@ async function projectionStatus(
   const other = system.splitOtherwise(name)
   const state = await system.control.projection(projection.name)
   const active = state?.generations.find((one) => one.state === 'active')
+  const builds = (state?.generations ?? []).filter((one) => isUnderWay(one.state)).map(buildStatus)
   const facts = {
     name,
     projection: projection.name,
@@ -40,7 +43,8 @@ async function projectionStatus(
     generation: active?.generation ?? 1,
     frozen: active !== undefined && !fits(active, projection),
     paused: state?.paused ?? false,
-    building: state?.generations.some((one) => isUnderWay(one.state)) ?? false,
+    building: builds.length > 0,
+    builds,
     owned: owned.has(functionId),
     waitsFor: other ? (other.pid ?? 0) : null,
     queue: await queueStatus(system, name),
@@ -56,6 +60,12 @@ async function projectionStatus(
   // What its worker has met, though what is read here is whole.
   const damaged = (facts.frozen ? undefined : active?.parts[partition.index]?.error) ?? null
   return { ...facts, damaged, position, lag, lagSeconds, parked, effects }
+}
+
+function buildStatus(build: Generation): BuildStatus {
+  const { generation, purpose, parts } = build
+  const error = parts.find((part) => part.error !== undefined)?.error ?? null
+  return { generation, purpose, ...progressOf(build), error }
 }
 
 /** How long ago the event behind a position was stored, in seconds; null if it cannot be read. */

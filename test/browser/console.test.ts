@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { onEachEngine, type Site, startSystem } from '../support/system.ts'
+import { onEachEngine, type Site, startPart, startParts, startSystem } from '../support/system.ts'
 import { until } from '../support/until.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
@@ -125,6 +125,28 @@ onEachEngine((newSite) => {
       await up.end('SIGTERM')
     },
   )
+
+  test.skipIf(!BROWSER)('a rebuild shows in the row of its view, with its phase', async () => {
+    violations = []
+    const site = await newSite()
+    const { projections } = await startParts(site)
+    await startPart(site, 'operator')
+    const page = await open(site)
+    await signIn(page, read(site, 'ops.token'))
+    await page.getByRole('row', { name: /inventory-list live/ }).waitFor()
+    // While its worker stands still the rebuild does not get on.
+    projections.signal('SIGSTOP')
+    const rebuild = await fetch(`${site.http}/ops/projections/inventory-list/rebuild`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${read(site, 'ops.token')}` },
+    })
+    expect(rebuild.status).toBe(200)
+    await page.getByRole('row', { name: /inventory-list being rebuilt: waiting 0/ }).waitFor()
+    projections.signal('SIGCONT')
+    await page.getByRole('row', { name: /inventory-list live/ }).waitFor()
+    // Letters that the worker was asked for before it stood still.
+    expect(violations.filter((each) => !/status of 50[03]/.test(each))).toEqual([])
+  })
 
   test('the files of the console come with a policy that lets nothing else in', async () => {
     const site = await newSite()

@@ -96,6 +96,7 @@ test('a projection without an owner fails', () => {
     damaged: null,
     paused: false,
     building: false,
+    builds: [],
     position: 1,
     lag: 0,
     lagSeconds: 0,

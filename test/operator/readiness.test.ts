@@ -23,7 +23,7 @@ interface Trouble {
   damaged?: string
   paused?: boolean
   served?: { version: number }
-  building?: boolean
+  building?: 'serve' | 'verify'
   waitsFor?: number
 }
 
@@ -66,7 +66,12 @@ function system(trouble: Trouble): System {
     control: {
       projection: async () => ({
         paused: trouble.paused ?? false,
-        generations: [active, ...(trouble.building ? [{ ...active, generation: 2, state: 'building' }] : [])],
+        generations: [
+          active,
+          ...(trouble.building
+            ? [{ ...active, generation: 2, state: 'building', purpose: trouble.building }]
+            : []),
+        ],
       }),
     },
     splitOtherwise: () =>
@@ -102,7 +107,8 @@ test.each<[string, Trouble, string]>([
   [view, { paused: true, position: 4, age: 30 }, RESUME],
   [view, { paused: true, dead: { letters: 3 } }, `${RESUME}; 3 wait for a decision: cqrs dlq list`],
   [view, { served: { version: 2 } }, REBUILD],
-  [view, { served: { version: 2 }, building: true }, UNDER_WAY],
+  [view, { served: { version: 2 }, building: 'serve' }, UNDER_WAY],
+  [view, { served: { version: 2 }, building: 'verify' }, REBUILD],
   [
     'queue',
     { missing: [ENQUEUE] },
@@ -119,7 +125,7 @@ test.each<[string, Trouble, string]>([
   [view, late, BEHIND],
   [view, { ...late, paused: true }, `${RESUME}; ${BEHIND}`],
   [view, { ...late, served: { version: 2 } }, `${REBUILD}; ${BEHIND}`],
-  [view, { ...late, served: { version: 2 }, building: true }, `${UNDER_WAY}; ${BEHIND}`],
+  [view, { ...late, served: { version: 2 }, building: 'serve' }, `${UNDER_WAY}; ${BEHIND}`],
   [view, { ...late, dead: { letters: 3 } }, BEHIND],
   [view, { missing: [unit.functionId] }, 'no worker owns it, so nothing moves it'],
   [view, { missing: [unit.functionId], paused: true }, 'no worker owns it, so nothing moves it'],

@@ -16,6 +16,7 @@ function status(...projections: Partial<ProjectionStatus>[]): SystemStatus {
     damaged: null,
     paused: false,
     building: false,
+    builds: [],
     position: 1_200,
     lag: 0,
     lagSeconds: 0,

@@ -43,3 +43,37 @@ test('a damaged log does not hide the status, and makes the system not ready', a
     reason: 'the next event cannot be read: cqrs audit names what is wrong',
   })
 })
+
+test('the status tells how far each build is, its parts together', async () => {
+  const part = (phase: string, position: number, eventsPerSecond: number, error?: string) => ({
+    ...{ phase, position, target: 12_000, eventsPerSecond, error },
+  })
+  const one = { version: 1, partitions: 2, parts: [] }
+  const generations = [
+    { ...one, generation: 1, state: 'active', partitions: 1 },
+    { ...one, generation: 2, state: 'side', purpose: 'inspect' },
+    {
+      ...{ ...one, generation: 3, state: 'building', purpose: 'serve' },
+      parts: [part('folding', 4_000, 1_500), part('folding', 6_000, 500)],
+    },
+    {
+      ...{ ...one, generation: 4, state: 'building', purpose: 'verify' },
+      parts: [part('waiting', 0, 0, 'the disk is full')],
+    },
+  ]
+  const control = { projection: async () => ({ paused: false, generations }) }
+  const { projections } = await systemStatus({ ...damaged, control } as unknown as System)
+  expect(projections[0]?.building).toBe(true)
+  expect(projections[0]?.builds).toEqual([
+    {
+      ...{ generation: 3, purpose: 'serve', phase: 'folding', position: 4_000, target: 12_000 },
+      ...{ eventsPerSecond: 2_000, secondsLeft: 8, error: null },
+    },
+    {
+      ...{ generation: 4, purpose: 'verify', phase: 'waiting', position: 0, target: 12_000 },
+      ...{ eventsPerSecond: 0, secondsLeft: null, error: 'the disk is full' },
+    },
+  ])
+  const calm = await systemStatus(damaged)
+  expect([calm.projections[0]?.building, calm.projections[0]?.builds]).toEqual([false, []])
+})

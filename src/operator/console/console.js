@@ -1,6 +1,6 @@
 // The console: asks /ops for what it shows, with the token of this tab.
 
-import { button, chart, element, fill, find, number, POINTS } from './elements.js'
+import { button, chart, element, fill, find, number, POINTS, progressOf } from './elements.js'
 
 const TOKEN = 'cqrs-token'
 const REFRESH_MS = 2_000
@@ -26,41 +26,27 @@ async function ask(path, body) {
   return answer
 }
 
-/** How far a rebuild is, e.g. `being rebuilt: 4,000 of 12,000, 12 s left`. */
-function progressOf({ generations }) {
-  const one = generations.find(({ state }) => state === 'building' || state === 'ready')
-  if (!one || one.error) return `being rebuilt${one ? `: ${one.error}` : ''}`
-  const left = one.secondsLeft === null ? '' : `, ${number(one.secondsLeft)} s left`
-  return `being rebuilt: ${number(one.position)} of ${number(one.target)}${left}`
-}
-
-async function loadStatus() {
-  const status = await ask('/ops/status')
-  const building = status.projections.some((each) => each.building)
-  const { projections } = building ? await ask('/ops/projections') : { projections: [] }
-  showStatus(status, new Map(projections.map((each) => [each.name, progressOf(each)])))
-}
-
-const stateOf = (projection, progress) => {
-  const { owned, waitsFor, damaged, lag, parked } = projection
+const stateOf = (projection) => {
+  const { owned, waitsFor, damaged, lag, parked, builds } = projection
   if (waitsFor !== null) return { text: `waits for process ${waitsFor || '?'}`, className: 'bad' }
   if (!owned) return { text: 'no owner', className: 'bad' }
+  const rebuilt = builds.find(({ purpose }) => purpose === 'serve')
   if (damaged !== null) {
-    const text = projection.building
-      ? `damaged, ${progress ?? 'being rebuilt'}`
-      : 'damaged: cqrs rebuild mends it'
+    const text = rebuilt ? `damaged, ${progressOf(rebuilt)}` : 'damaged: cqrs rebuild mends it'
     return { text, title: damaged, className: 'bad' }
   }
-  if (projection.frozen) return { text: 'waits for a rebuild', className: 'bad' }
+  if (projection.frozen) {
+    return { text: rebuilt ? `frozen, ${progressOf(rebuilt)}` : 'waits for a rebuild', className: 'bad' }
+  }
   if (projection.paused) return { text: 'paused', className: 'warn' }
-  if (projection.building) return { text: progress ?? 'being rebuilt', className: 'warn' }
+  if (builds.length > 0) return { text: builds.map(progressOf).join('; '), className: 'warn' }
   if (lag > 0) return { text: 'behind', className: 'warn' }
   return parked.dead + parked.retrying + parked.waiting > 0
     ? { text: 'parked', className: 'warn' }
     : { text: 'live', className: 'good' }
 }
 
-function showStatus(status, progress) {
+function showStatus(status) {
   find('app').textContent = status.app
   find('summary').textContent =
     `head at ${number(status.head)}, ${new Date(status.takenAt).toLocaleTimeString()}`
@@ -88,7 +74,7 @@ function showStatus(status, progress) {
     ],
     status.projections.map((each) => [
       each.name,
-      stateOf(each, progress.get(each.projection)),
+      stateOf(each),
       each.position ?? '-',
       each.lag ?? '-',
       each.lagSeconds === null ? { text: 'unreadable', className: 'bad' } : Math.round(each.lagSeconds),
@@ -279,7 +265,7 @@ function report(error) {
 /** Shows everything once; what does not answer leaves the rest standing. */
 async function refresh() {
   const loads = [
-    loadStatus(),
+    ask('/ops/status').then(showStatus),
     ask('/ops/queues?limit=500').then(showQueues),
     loadLetters(),
     ask('/ops/workers').then(showWorkers),

@@ -7,6 +7,19 @@ export const POINTS = 60
 export const find = (id) => document.getElementById(id)
 export const number = (value) => value.toLocaleString('en')
 
+const PURPOSES = { serve: 'being rebuilt', verify: 'being verified', inspect: 'being built to look at' }
+
+/** How far a build is, e.g. `being rebuilt: folding, 4,000 of 12,000, 2,000 events/s, 4 s left`. */
+export function progressOf({ purpose, phase, position, target, eventsPerSecond, secondsLeft, error }) {
+  const facts = [
+    phase,
+    ...(target > 0 ? [`${number(position)} of ${number(target)}`] : []),
+    ...(eventsPerSecond > 0 ? [`${number(Math.round(eventsPerSecond))} events/s`] : []),
+    ...(secondsLeft === null ? [] : [`${number(secondsLeft)} s left`]),
+  ]
+  return `${PURPOSES[purpose]}: ${error ?? facts.join(', ')}`
+}
+
 export function element(tag, { text, className, ...attributes } = {}, ...children) {
   const made = document.createElement(tag)
   if (text !== undefined) made.textContent = String(text)
