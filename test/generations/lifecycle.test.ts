@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { viewPath } from '../../src/config/paths.ts'
 import type { ProjectionControl } from '../../src/control/contract.ts'
 import { assertNotOlder } from '../../src/generations/coordinator.ts'
 import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
 import type { Comparison } from '../../src/projection/parity.ts'
+import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { generations } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
 
@@ -78,7 +80,13 @@ test('what readers see never goes back, whenever the swap comes', async () => {
 })
 
 test('a build that was ended goes on from its checkpoint, and ends as a plain fold would', async () => {
-  const { move, work } = generations()
+  const { move, work, data } = generations()
+  const built = async () => {
+    const path = viewPath(data, 'balances', { generation: 2 })
+    const reader = openSqliteViewReader(path, balances())
+    onTestFinished(() => reader.close())
+    return reader.position()
+  }
   for (let index = 0; index < 95; index += 1) await move(`account-${index % 7}`, index)
   const first = await work(balances(), { buildSteps: 3 })
   await first.settle()
@@ -86,9 +94,11 @@ test('a build that was ended goes on from its checkpoint, and ends as a plain fo
   await first.settle()
   expect(await first.states()).toEqual({ 1: 'active', 2: 'building' })
   await first.stop()
+  expect(await built()).toBe(30)
   const second = await work(balances(), { buildSteps: 2 })
   await second.settle()
   await second.stop()
+  expect(await built(), 'two batches further').toBe(50)
   const third = await work(balances())
   await third.settle()
   expect(await third.states()).toEqual({ 1: 'previous', 2: 'active' })
