@@ -1,5 +1,5 @@
-import { connect, createServer } from 'node:net'
-import { expect, onTestFinished, test } from 'vitest'
+import { type AddressInfo, connect, createServer, Server } from 'node:net'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { startEngine } from '../../src/engine/engine.ts'
 import { functionKnown, sdkWorker } from '../support/sdk-worker.ts'
@@ -22,6 +22,17 @@ test('a taken port is CQRS_PORT_TAKEN, naming the port and how to choose another
     await expect(failure).rejects.toThrow(/another port/)
     if (port >= 32_768) await expect(failure).rejects.toThrow(/range/)
   }
+})
+
+test('unless something else is configured, workers and HTTP clients of this machine only can connect', async () => {
+  const listen = vi.spyOn(Server.prototype, 'listen')
+  onTestFinished(() => listen.mockRestore())
+  const engine = await engineForTest()
+  const bound = listen.mock.contexts.map((server) => (server as Server).address() as AddressInfo)
+  expect(bound.map(({ address, port }) => [address, port])).toEqual([
+    ['127.0.0.1', engine.port],
+    ['127.0.0.1', engine.httpPort],
+  ])
 })
 
 test('a start that fails over the second port frees the first', async () => {
