@@ -11,7 +11,7 @@ import { tempFolder } from '../support/temp-folder.ts'
 type Handler = (payload: unknown, metadata?: unknown) => Promise<unknown>
 
 /** The commands worker on an engine that does nothing. @returns calls a function as another worker does */
-async function commands() {
+async function commands(env: Record<string, string> = {}) {
   const functions = new Map<string, Handler>()
   const registration = { unregister() {} }
   const iii = {
@@ -25,7 +25,7 @@ async function commands() {
   const folder = tempFolder()
   const role = await startCommands({
     app,
-    config: loadConfig({ env: { CQRS_DATA: folder }, cwd: folder }),
+    config: loadConfig({ env: { CQRS_DATA: folder, ...env }, cwd: folder }),
     iii: iii as unknown as IIIClient,
     log: pino({ level: 'silent' }),
     metrics: new Metrics(),
@@ -88,4 +88,26 @@ test('a request without a body is told which fields are missing', async () => {
     body: { error: { issues: { field: string }[] } }
   }
   expect(body.error.issues.map(({ field }) => field)).toContain('sku')
+})
+
+test('more commands than may wait for the disk are refused as overload, and taken when they come again', async () => {
+  const call = await commands({ CQRS_COMMANDS_MAX_WAITING: '1' })
+  const add = (sku: string) =>
+    call('cmd::add-inventory-item', {
+      trigger: { type: 'http' },
+      query_params: {},
+      path_params: {},
+      headers: { 'content-type': 'application/json', 'idempotency-key': `add-${sku}` },
+      body: { ...mug, sku },
+    })
+  const [first, ...others] = await Promise.all(['a', 'b', 'c'].map(add))
+  expect(first).toMatchObject({ status_code: 201, body: { position: 1 } })
+  for (const refused of others) {
+    expect(refused).toMatchObject({
+      status_code: 503,
+      headers: { 'Retry-After': '1' },
+      body: { error: { code: 'CQRS_OVERLOADED' } },
+    })
+  }
+  expect(await add('b')).toMatchObject({ status_code: 201, body: { position: 2 } })
 })
