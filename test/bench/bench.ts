@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { machineFacts } from './lab/machine.ts'
+import { fillOptions } from './options.ts'
 import { describeMachine, describeScenario, type ScenarioResult, table } from './report.ts'
 import { runScenario } from './run.ts'
 import type { Scenario } from './scenario.ts'
@@ -70,9 +71,22 @@ function chosen(names: readonly string[]): readonly Scenario[] {
   const options = new Set(SCENARIOS.flatMap((scenario) => Object.keys(scenario.options)))
   const stray = [...program.opts<Options>().set.keys()].filter((name) => !options.has(name))
   if (stray.length > 0) program.error(`No scenario has an option ${stray.join(', ')}; --list shows them.`)
-  return names.length === 0
-    ? SCENARIOS.filter(({ name }) => name !== 'soak')
-    : names.map((name) => known.get(name) as Scenario)
+  const picked =
+    names.length === 0
+      ? SCENARIOS.filter(({ name }) => name !== 'soak')
+      : names.map((name) => known.get(name) as Scenario)
+  assertOptions(picked)
+  return picked
+}
+
+/** Ends the program if a value of `--set` does not fit, before anything is measured. */
+function assertOptions(scenarios: readonly Scenario[]): void {
+  const { set, tiny = false } = program.opts<Options>()
+  try {
+    for (const scenario of scenarios) fillOptions(scenario, set, tiny)
+  } catch (error) {
+    program.error(error instanceof Error ? error.message : String(error))
+  }
 }
 
 async function run(scenarios: readonly Scenario[]): Promise<number> {
