@@ -80,8 +80,9 @@ export function startBuildThread({ order, events, hangMs, isLiveBehind, log }: B
 
   let beat = -1
   let silentMs = 0
+  const yieldIfBehind = () => Atomics.store(shared, YIELD, Number(isLiveBehind()))
   const watch = setInterval(() => {
-    Atomics.store(shared, YIELD, Number(isLiveBehind()))
+    yieldIfBehind()
     const now = Atomics.load(shared, BEAT)
     const hangs = Atomics.load(shared, FOLDING) === 1 && now === beat
     silentMs = hangs ? silentMs + LOOK_MS : 0
@@ -92,6 +93,7 @@ export function startBuildThread({ order, events, hangMs, isLiveBehind, log }: B
     void thread?.terminate()
   }, LOOK_MS)
 
+  yieldIfBehind()
   begin()
   return {
     async stop() {

@@ -15,7 +15,10 @@ import { until } from '../support/until.ts'
 const projection = app.projections.get('troubled') as NonNullable<ReturnType<typeof app.projections.get>>
 
 /** A log with one movement for each of `accounts`, and builds of the view over it. */
-async function site(accounts: readonly string[], { cachedDocuments = 1_000 } = {}) {
+async function site(
+  accounts: readonly string[],
+  { cachedDocuments = 1_000, batchSize = 50, isLiveBehind = false } = {},
+) {
   const folder = tempFolder()
   const paths = { log: join(folder, 'events.db'), view: join(folder, 'troubled.2.db') }
   const log = openSqliteEventLog({ path: paths.log })
@@ -44,7 +47,7 @@ async function site(accounts: readonly string[], { cachedDocuments = 1_000 } = {
         until: 'head',
         owing: [],
         policy: { maxAttempts: 1, baseMs: 10, capMs: 10 },
-        batchSize: 50,
+        batchSize,
         batchBytes: 1_000_000,
         cachedDocuments,
       },
@@ -54,7 +57,7 @@ async function site(accounts: readonly string[], { cachedDocuments = 1_000 } = {
         onDamage: (damage) => done.reject(new Error(damage.reason, { cause: damage })),
       },
       hangMs,
-      isLiveBehind: () => false,
+      isLiveBehind: () => isLiveBehind,
       log: pino({ level: 'silent' }),
     })
     onTestFinished(() => build.stop())
@@ -161,4 +164,17 @@ test('a build whose documents do not fit into memory makes the same view', async
     expect(await small.view().get(account)).toEqual(await large.view().get(account))
     expect(await small.view().get(account)).toMatchObject({ balance: 55 })
   }
+})
+
+test('a build leaves the processor to its live view as long as that is behind, and gets on all the same', async () => {
+  const { start } = await site(
+    Array.from({ length: 100 }, () => 'ada'),
+    { batchSize: 1, isLiveBehind: true },
+  )
+  const { done, seen } = start()
+  expect(await done).toBe(100)
+  const positions = seen.map(({ position }) => position)
+  const steps = positions.slice(1).map((position, index) => position - Number(positions[index]))
+  // It waits 10 ms after each batch and reports every 200 ms, however fast or slow the machine is.
+  expect(Math.max(...steps), `batches between two reports of ${positions}`).toBeLessThanOrEqual(25)
 })
