@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TriggerAction } from 'iii-sdk'
 import { expect, test, vi } from 'vitest'
+import { dataPaths } from '../../src/config/paths.ts'
+import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { CqrsProcess } from '../support/cqrs-process.ts'
 import { runProgram } from '../support/program.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
@@ -61,6 +63,21 @@ async function metrics(site: Site) {
       return line === undefined ? undefined : Number(line.split(' ').at(-1))
     },
   }
+}
+
+/** Sells one of an item behind the back of the commands worker, which has the stream in memory. */
+async function sellPast(site: Site, sku: string): Promise<void> {
+  const log = openSqliteEventLog({ path: dataPaths(site.data).events })
+  const stream = `inventory-item-${sku}`
+  const [last] = await log.history(stream, { limit: 1 })
+  const outcome = await log.append({
+    stream,
+    expectedVersion: last?.version ?? 0,
+    events: [{ type: 'inventory-item-sold', schemaVersion: 1, data: { sku, quantity: 1, totalCents: 100 } }],
+    metadata: { commandId: 'elsewhere', correlationId: 'elsewhere' },
+  })
+  expect(outcome.kind).toBe('appended')
+  await log.close()
 }
 
 onEachEngine((newSite) => {
@@ -214,6 +231,21 @@ onEachEngine((newSite) => {
     expect(value('cqrs_projection_advances_total', of, 'path="queue"')).toBeGreaterThan(0)
     expect(value('cqrs_apply_duration_seconds_count', of)).toBeGreaterThan(0)
     expect(value('cqrs_generation_position', 'projection="inventory-stats"', 'state="previous"')).toBe(3)
+
+    await runProgram(['queues', 'pause', 'inventory-list'], tempFolder(), {
+      ...site.env,
+      III_URL: site.engine,
+    })
+    await sellPast(site, 'mug-1')
+    expect((await post(site, '/inventory/mug-1/sell', { quantity: 1 })).status).toBe(200)
+    await until('the sweep moves what the queue does not tell', async () => {
+      const { value: now } = await metrics(site)
+      const advances = now('cqrs_projection_advances_total', of, 'path="sweep"')
+      return now('cqrs_projection_position', of) === 5 && Number(advances) > 0
+    })
+    const { value: then } = await metrics(site)
+    expect(then('cqrs_queue_paused', 'queue="inventory-list"')).toBe(1)
+    expect(then('cqrs_append_conflicts_total', 'process="commands"')).toBe(1)
 
     const guide = readFileSync(new URL('../../docs/operate.md', import.meta.url), 'utf8')
     const rows = guide.split('\n').filter((line) => line.startsWith('| `cqrs_'))
