@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TriggerAction } from 'iii-sdk'
 import { expect, test, vi } from 'vitest'
+import type { Letter, LetterGroup } from '../../src/operator/contract.ts'
 import type { ProjectionsList } from '../../src/operator/generations-contract.ts'
 import { connect } from '../support/connect.ts'
 import { runProgram } from '../support/program.ts'
@@ -170,6 +171,62 @@ onEachEngine((newSite) => {
     const prune = () => post('/ops/prune', { projection: 'inventory-list', generation: 3 })
     await until('the other one can go', async () => (await prune()).status === 200)
     await until('it is gone', async () => !['active', 'previous'].includes((await states())[3] ?? 'gone'))
+    await up.end('SIGTERM')
+  })
+
+  test('what failed is looked at, tried again and given up over HTTP, as a filter says', async () => {
+    const site = await newSite({ CQRS_QUEUE_MAX_RETRIES: '1', CQRS_QUEUE_BACKOFF_MS: '10' })
+    const up = await startSystem(site)
+    const { get, post } = operator(site)
+    const worker = connect(site.engine)
+    const ran: unknown[] = []
+    let isMended = false
+    worker.registerFunction('test::mended', async (payload: unknown) => {
+      if (!isMended) throw new Error('no paper')
+      ran.push(payload)
+    })
+    worker.registerFunction('test::wrong', () => Promise.reject(new Error('no such address')))
+    const action = TriggerAction.Enqueue({ queue: 'default' })
+    for (const [function_id, n] of [
+      ['test::mended', 1],
+      ['test::mended', 2],
+      ['test::wrong', 3],
+    ] as const) {
+      await worker.trigger({ function_id, payload: { n }, action })
+    }
+    const letters = async (query = '') => {
+      const { body } = await get(`/ops/letters${query}`)
+      return (body as unknown as { letters: Letter[] }).letters
+    }
+    await until('all of them are dead', async () => (await letters('?status=dead')).length === 3)
+    const [wrong, ...others] = await letters(`?what=${encodeURIComponent('test::wrong')}`)
+    expect([wrong?.error, others]).toEqual([expect.stringContaining('no such address'), []])
+    expect(await get(`/ops/letters/${encodeURIComponent(String(wrong?.id))}`)).toMatchObject({
+      status: 200,
+      body: { id: wrong?.id, attempts: 1 },
+    })
+    const { body: grouped } = await get('/ops/letter-groups')
+    const { groups } = grouped as unknown as { groups: LetterGroup[] }
+    expect(groups.map(({ count }) => count).toSorted()).toEqual([1, 2])
+
+    isMended = true
+    const { fingerprint } = groups.find(({ count }) => count === 2) as LetterGroup
+    const redriven = await post('/ops/letters/redrive', { fingerprint })
+    expect(redriven).toMatchObject({ status: 200, body: { redriven: 2 } })
+    await until('they have run', () => ran.length === 2)
+    const discard = { error: 'no such address', reason: 'nobody lives there' }
+    expect(await post('/ops/letters/discard', { ...discard, dryRun: true })).toMatchObject({
+      status: 200,
+      body: { discarded: 0, examples: [{ id: wrong?.id }] },
+    })
+    expect(await post('/ops/letters/discard', discard)).toMatchObject({ status: 200, body: { discarded: 1 } })
+    expect(await letters()).toEqual([])
+    expect((await get('/ops/actions')).body.actions).toMatchObject([
+      { operation: 'ops::dlq-discard', outcome: 'done', by: 'ada', input: discard },
+      { operation: 'ops::dlq-redrive', outcome: 'done', by: 'ada', input: { fingerprint } },
+    ])
+    expect((await get('/ops/status')).status).toBe(200)
+    expect((await get('/ops/workers')).status).toBe(200)
     await up.end('SIGTERM')
   })
 
