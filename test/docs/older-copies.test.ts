@@ -16,12 +16,12 @@ async function withCopy() {
     const command: InventoryCommand = { path: '/inventory', body, idempotencyKey: crypto.randomUUID() }
     const { status, body: answer } = await request(`${site.http}/inventory`, { command })
     expect(status).toBeLessThan(300)
-    return (answer as unknown as { position: number }).position
+    return Number(answer.position)
   }
   const listed = async (after: number) => {
     const { status, body } = await request(`${site.http}/inventory?after=${after}`)
     expect(status).toBe(200)
-    return (body as unknown as { items: { sku: string }[] }).items.map(({ sku }) => sku).toSorted()
+    return (body.items as { sku: string }[]).map(({ sku }) => sku).toSorted()
   }
   const cqrs = (...args: string[]) =>
     runProgram(args, tempFolder(), { ...site.env, III_URL: site.engine, CQRS_DATA: site.data })

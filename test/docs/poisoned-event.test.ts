@@ -41,8 +41,9 @@ async function send(site: Site, path: string, body: Record<string, unknown>): Pr
   expect(status).toBeLessThan(300)
 }
 
-const listed = async ({ http }: Site) =>
-  (await request(`${http}/inventory`)).body as unknown as { items: { sku: string; stock: number }[] }
+async function listed({ http }: Site): Promise<{ items: { sku: string; stock: number }[] }> {
+  return (await request(`${http}/inventory`)).body
+}
 
 test('the runbook of a poisoned event: the handler is mended, and what it failed at is applied in its order', async () => {
   const { site, up, cqrs, groups, group } = await poisoned()
