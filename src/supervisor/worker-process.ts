@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { CqrsError } from '../kernel/errors.ts'
-import { connect } from '../workers/connect.ts'
+import { connect, disconnect } from '../workers/connect.ts'
 import { answersOverLink, connected } from '../workers/link.ts'
 import { watchLink } from '../workers/link-watch.ts'
 import { loadApp } from '../workers/load-app.ts'
@@ -110,7 +110,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
     stopping.abort()
     endLinkWatch()
     await stopRoles(running, stopWithinMs, log)
-    await iii.shutdown()
+    await disconnect(iii)
     endSigns()
     endWatchdog()
   }

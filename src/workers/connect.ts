@@ -1,6 +1,8 @@
+import { setImmediate as turnEnds } from 'node:timers/promises'
 import { type IIIClient, registerWorker } from 'iii-sdk'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { writeOncePerTurn } from './one-write-per-turn.ts'
 import { redirectSdkOutput, type SdkOutputOptions } from './sdk-output.ts'
 import { workerSecret } from './worker-secret.ts'
 
@@ -17,6 +19,7 @@ export function connect(
   log: Logger,
   options: SdkOutputOptions = {},
 ): IIIClient {
+  writeOncePerTurn(config.engine.url)
   redirectSdkOutput(globalThis.console, log, options)
   const secret = workerSecret(config)
   // Read by the SDK at each call; capturing payloads costs a third of the throughput.
@@ -29,4 +32,10 @@ export function connect(
     otel: { enabled: config.telemetry, serviceName: process.env.OTEL_SERVICE_NAME ?? name },
     reconnectionConfig: { initialDelayMs: 100, maxDelayMs: 2_000 },
   })
+}
+
+/** Ends the connection. What was sent before has left the process when it resolves, so that the process may exit. */
+export async function disconnect(iii: IIIClient): Promise<void> {
+  await iii.shutdown()
+  await turnEnds()
 }

@@ -108,7 +108,7 @@ export async function withOperations<Result>(
 ): Promise<Result> {
   const config = context.config()
   await assertListening(config)
-  const { connect } = await import('../../workers/connect.ts')
+  const { connect, disconnect } = await import('../../workers/connect.ts')
   const { connected } = await import('../../workers/link.ts')
   const { REFUSED } = await import('../../workers/sdk-output.ts')
   const refused = Promise.withResolvers<never>()
@@ -121,7 +121,7 @@ export async function withOperations<Result>(
     const metadata = credentials(context)
     return await use((name, input) => call(iii, config, metadata, name, input))
   } finally {
-    await iii.shutdown()
+    await disconnect(iii)
   }
 }
 
