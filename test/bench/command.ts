@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { inFolder } from './lab/folder.ts'
 import type { LatencySummary } from './lab/latencies.ts'
 import { startHttpLoad, startWatch, untilVisible } from './lab/load.ts'
-import { roundsOf, spreadOf } from './lab/spread.ts'
+import { roundsOf, type Spread, spreadOf } from './lab/spread.ts'
 import { type BenchSystem, cpuOf, ROLES, type Role, startSystem } from './lab/system.ts'
 import { runTask, startTask } from './lab/task.ts'
 import { type Bench, defineScenario, type Row } from './scenario.ts'
@@ -15,6 +15,7 @@ const SDK_LOAD = new URL('./tasks/sdk-load.ts', import.meta.url)
 
 interface Options {
   readonly concurrency: readonly number[]
+  readonly most: number
   readonly seconds: number
   readonly items: number
   readonly keys: number
@@ -26,7 +27,12 @@ export const command = defineScenario({
     'commands over HTTP through the whole system, next to the same requests to a function that only answers, and to bare calls of the SDK',
   durable: 'the events, the stream’s version and the idempotency key: fsync before the answer',
   options: {
-    concurrency: { help: 'requests under way at the same time', default: [1, 4, 16, 64, 256], tiny: [2] },
+    concurrency: {
+      help: 'requests under way at the same time; goes on by doubling the last while that brings more',
+      default: [1, 16, 64],
+      tiny: [2],
+    },
+    most: { help: 'requests under way at the same time at the most', default: 512, tiny: 4 },
     seconds: { help: 'of one round', default: 4, tiny: 0.3 },
     items: { help: 'items, each a stream', default: 1_000, tiny: 10 },
     keys: { help: '1: each command has an idempotency key; 0: none has', default: 1 },
@@ -38,12 +44,10 @@ export const command = defineScenario({
       const worker = startTask<SdkWorkerInput, SdkWorkerOutput>(SDK_WORKER, { engine: system.engine })
       try {
         await worker.ready
-        const rows: Row[] = []
-        for (const concurrency of bench.options.concurrency) {
-          rows.push(await saturating(bench, system, worker.pid, concurrency))
-        }
-        rows.push(await atHalf(bench, system, rows))
-        return rows
+        const rows = await untilSaturated(bench.options, (concurrency) =>
+          saturating(bench, system, worker.pid, concurrency),
+        )
+        return [...rows, theMost(rows), await atHalf(bench, system, rows)]
       } finally {
         await worker.stop().catch(() => {})
         await system.stop()
@@ -51,6 +55,44 @@ export const command = defineScenario({
     })
   },
 })
+
+/** Commands per second that a step has to bring, compared to the best before it, to be worth another one. */
+const WORTH_A_STEP = 1.05
+
+/** A row for each number of requests under way that is asked for, and for further ones until more of them bring no more. */
+async function untilSaturated(
+  { concurrency, most }: Options,
+  measure: (concurrency: number) => Promise<Row>,
+): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const given of concurrency) rows.push(await measure(given))
+  let next = 2 * (concurrency.at(-1) ?? 1)
+  while (next <= most && best(rows) >= WORTH_A_STEP * best(rows.slice(0, -1))) {
+    rows.push(await measure(next))
+    next *= 2
+  }
+  return rows
+}
+
+/** The greatest median of a figure. */
+function best(rows: readonly Row[], figure = 'commands/s'): number {
+  return Math.max(0, ...rows.map(({ is }) => (is[figure] as Spread).median))
+}
+
+/** What the system, the echo and the SDK took at the most, at whatever number of requests each of them did so. */
+function theMost(rows: readonly Row[]): Row {
+  const [commands, echo, calls] = [best(rows), best(rows, 'echo/s'), best(rows, 'SDK calls/s')]
+  return {
+    of: { pace: 'the most of each' },
+    is: {
+      'commands/s': commands,
+      'echo/s': echo,
+      'SDK calls/s': calls,
+      'of echo': commands / echo,
+      'of SDK': commands / calls,
+    },
+  }
+}
 
 async function saturating(
   bench: Bench<Options>,
@@ -106,8 +148,7 @@ async function saturating(
 /** At half of what it took at most: how long answers take, and how long until every view shows what was answered. */
 async function atHalf(bench: Bench<Options>, system: BenchSystem, rows: readonly Row[]): Promise<Row> {
   const { seconds, items, keys } = bench.options
-  const most = Math.max(...rows.map(({ is }) => (is['commands/s'] as { median: number }).median))
-  const rate = Math.max(1, Math.floor(most / 2))
+  const rate = Math.max(1, Math.floor(best(rows) / 2))
   const results: (HttpLoadOutput & { inFiles: LatencySummary })[] = []
   for (const round of roundsOf(bench.rounds)) {
     bench.say(`${rate} in each second, round ${round + 1}`)

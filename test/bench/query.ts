@@ -13,6 +13,7 @@ export const query = defineScenario({
   options: {
     logs: { help: 'events in the log, of 1,000 items', default: [10_000, 100_000, 1_000_000], tiny: [300] },
     documents: { help: 'items, each with 10 events', default: [1_000, 10_000, 100_000], tiny: [30] },
+    streams: { help: 'events of one item that is alone in the log', default: [100_000], tiny: [50] },
     queries: { help: 'of each kind in a round', default: 2_000, tiny: 10 },
   },
   async run({ options, rounds, folder, profile, say }) {
@@ -28,6 +29,7 @@ export const query = defineScenario({
       rows.push({ of: { events, documents: items }, is })
     }
     for (const events of options.logs) await measure(events, Math.min(1_000, Math.floor(events / 10)))
+    for (const events of options.streams) await measure(events, 1)
     for (const items of options.documents) await measure(items * 10, items)
     return rows
   },

@@ -1,15 +1,11 @@
 import { inFolder } from './lab/folder.ts'
-import { repeated, roundsOf, spreadOf } from './lab/spread.ts'
-import { startSystem } from './lab/system.ts'
-import { runTask, startTask } from './lab/task.ts'
+import { repeated } from './lab/spread.ts'
+import { runTask } from './lab/task.ts'
+import { throughEngine } from './queue-engine.ts'
 import { type Bench, defineScenario, type Row } from './scenario.ts'
 import type { QueueStoreInput, QueueStoreOutput } from './tasks/queue-store.ts'
-import type { SdkLoadInput, SdkLoadOutput } from './tasks/sdk-load.ts'
-import type { SdkWorkerInput, SdkWorkerOutput } from './tasks/sdk-worker.ts'
 
 const STORE = new URL('./tasks/queue-store.ts', import.meta.url)
-const SDK_WORKER = new URL('./tasks/sdk-worker.ts', import.meta.url)
-const SDK_LOAD = new URL('./tasks/sdk-load.ts', import.meta.url)
 
 interface Options {
   readonly callers: readonly number[]
@@ -76,63 +72,4 @@ async function atStore(bench: Bench<Options>): Promise<Row[]> {
     }
   }
   return rows
-}
-
-async function throughEngine(bench: Bench<Options>): Promise<Row[]> {
-  const { seconds } = bench.options
-  const closed = 64
-  return inFolder(bench.folder, async (folder) => {
-    const env = { CQRS_QUEUE_CONCURRENCY: '64' }
-    const system = await startSystem({ data: `${folder}/data`, profile: bench.profile, env })
-    const worker = startTask<SdkWorkerInput, SdkWorkerOutput>(SDK_WORKER, { engine: system.engine })
-    const load = (what: 'call' | 'enqueue', pace: SdkLoadInput['pace']) => {
-      const input: SdkLoadInput = { engine: system.engine, what, pace, seconds, queue: 'default' }
-      return runTask<SdkLoadInput, SdkLoadOutput>(SDK_LOAD, input)
-    }
-    try {
-      await worker.ready
-      const enqueued: SdkLoadOutput[] = []
-      const called: SdkLoadOutput[] = []
-      for (const round of roundsOf(bench.rounds)) {
-        bench.say(`through the engine, round ${round + 1}`)
-        const call = await load('call', { closed })
-        const enqueue = await load('enqueue', { closed })
-        if (round >= 0) called.push(call)
-        if (round >= 0) enqueued.push(enqueue)
-      }
-      const most = spreadOf(enqueued.map(({ perSecond }) => perSecond)).median
-      const rows: Row[] = [
-        {
-          of: { line: `engine, ${closed} callers, worked at the same time` },
-          is: {
-            'enqueued/s': spreadOf(enqueued.map(({ perSecond }) => perSecond)),
-            'SDK calls/s': spreadOf(called.map(({ perSecond }) => perSecond)),
-            'of SDK': spreadOf(enqueued.map(({ perSecond }, at) => perSecond / (called[at]?.perSecond ?? 0))),
-            'p99 ms': spreadOf(enqueued.map(({ latency }) => latency.p99)),
-          },
-        },
-      ]
-      await worker.stop()
-      const rate = Math.max(1, Math.floor(most / 2))
-      const latencies = []
-      for (let round = 0; round < bench.rounds; round += 1) {
-        bench.say(`to the handler at ${rate} per second, round ${round + 1}`)
-        const handler = startTask<SdkWorkerInput, SdkWorkerOutput>(SDK_WORKER, { engine: system.engine })
-        await handler.ready
-        await load('enqueue', { open: rate })
-        latencies.push((await handler.stop()).latency)
-      }
-      rows.push({
-        of: { line: `engine, ${rate} per second, from enqueue to handler` },
-        is: {
-          'p50 ms': spreadOf(latencies.map(({ p50 }) => p50)),
-          'p99 ms': spreadOf(latencies.map(({ p99 }) => p99)),
-        },
-      })
-      return rows
-    } finally {
-      await worker.stop().catch(() => {})
-      await system.stop()
-    }
-  })
 }

@@ -3,6 +3,7 @@ import { DurableQueue } from '../../../src/queue/queue.ts'
 import type { DeliveryOutcome } from '../../../src/queue/runner.ts'
 import { openSqliteQueueStore } from '../../../src/queue/sqlite/store.ts'
 import { cpuSince } from '../lab/cpu.ts'
+import { fillQueue } from '../lab/fill-queue.ts'
 import { closedLoop } from '../lab/pace.ts'
 import { memoryOf } from '../lab/system.ts'
 import { serveTask } from '../lab/task.ts'
@@ -54,7 +55,7 @@ serveTask(async (input: QueueStoreInput): Promise<QueueStoreOutput> => {
     const message = { queue: names[n % queues] as string, functionId: 'bench::work', data, id: `m${n}` }
     await queue.enqueue(message)
   }
-  await fill(store, names[0] as string, backlog, groups)
+  await fillQueue(store, { queue: names[0] as string, messages: backlog, groups })
   const addCpu = cpuSince()
   const added = await closedLoop(callers, { seconds }, enqueue)
   const enqueueCpu = addCpu().process / added.done
@@ -74,24 +75,6 @@ serveTask(async (input: QueueStoreInput): Promise<QueueStoreOutput> => {
     memoryMiB,
   }
 })
-
-async function fill(
-  store: Awaited<ReturnType<typeof openSqliteQueueStore>>,
-  queue: string,
-  backlog: number,
-  groups: number,
-): Promise<void> {
-  for (let from = 0; from < backlog; from += 1_000) {
-    const messages = Array.from({ length: Math.min(1_000, backlog - from) }, (_, at) => ({
-      queue,
-      id: `b${from + at}`,
-      functionId: 'bench::work',
-      group: groups > 0 ? `g${(from + at) % groups}` : undefined,
-      data: JSON.stringify(sampleData(from + at)),
-    }))
-    await store.enqueue(messages)
-  }
-}
 
 function work(
   queue: DurableQueue,
