@@ -25,13 +25,18 @@ export interface Action {
   readonly result: unknown
 }
 
-/** Where the actions of operators are kept. Both writes are on stable storage when they return. */
+/**
+ * Where the actions of operators are kept; several processes may write to it. Both writes are on stable storage when they
+ * are answered.
+ *
+ * Every method rejects with a CqrsError (CQRS_STORE_…) if the store fails.
+ */
 export interface ActionStore {
   /** Notes that an action begins. @returns its id */
-  begin(action: Pick<Action, 'operation' | 'input' | 'by' | 'from' | 'begunAt'>): number
-  end(id: number, end: Pick<Action, 'outcome' | 'result'> & { endedAt: string }): void
+  begin(action: Pick<Action, 'operation' | 'input' | 'by' | 'from' | 'begunAt'>): Promise<number>
+  end(id: number, end: Pick<Action, 'outcome' | 'result'> & { endedAt: string }): Promise<void>
   /** Newest first, below an id. */
-  list(options: { before: number; limit: number; operation?: string | undefined }): Action[]
+  list(options: { before: number; limit: number; operation?: string | undefined }): Promise<Action[]>
   close(): void
 }
 
@@ -52,7 +57,7 @@ const request = z.object({
 /** What operators did, newest first. */
 export async function listActions({ actions }: System, input: unknown): Promise<ActionsPage> {
   const { before, limit, operation } = parseRequest(request, input ?? {})
-  const found = actions.list({ before, limit: limit + 1, operation })
+  const found = await actions.list({ before, limit: limit + 1, operation })
   const page = found.slice(0, limit)
   return { actions: page, next: found.length > limit ? (page.at(-1)?.id ?? null) : null }
 }
@@ -88,20 +93,20 @@ export async function recorded<Result>(
   act: () => Promise<Result>,
 ): Promise<Result> {
   const time = () => now().toISOString()
-  const id = actions.begin({ ...action, input: kept(action.input), begunAt: time() })
-  const ended = (outcome: 'done' | 'failed', result: unknown) => {
+  const id = await actions.begin({ ...action, input: kept(action.input), begunAt: time() })
+  const ended = async (outcome: 'done' | 'failed', result: unknown) => {
     try {
-      actions.end(id, { outcome, result: kept(result), endedAt: time() })
+      await actions.end(id, { outcome, result: kept(result), endedAt: time() })
     } catch {
       // It stays as begun.
     }
   }
   try {
     const result = await act()
-    ended('done', result)
+    await ended('done', result)
     return result
   } catch (error) {
-    ended('failed', error instanceof CqrsError ? `${error.code}: ${error.message}` : String(error))
+    await ended('failed', error instanceof CqrsError ? `${error.code}: ${error.message}` : String(error))
     throw error
   }
 }

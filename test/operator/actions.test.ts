@@ -93,9 +93,9 @@ test('an action whose end cannot be recorded has the outcome that it had, for th
   const system = systemWith()
   const { end } = system.actions
   let failures = 1
-  system.actions.end = (...given) => {
+  system.actions.end = async (...given) => {
     if (failures-- > 0) throw new CqrsError('CQRS_STORE_FULL', 'The disk is full.')
-    end(...given)
+    await end(...given)
   }
   expect(
     await perform(
@@ -137,7 +137,7 @@ test('an action whose process is killed before it ends stays, as begun', { timeo
   const store = new URL('../../src/operator/sqlite/action-store.ts', import.meta.url).href
   const script = `
     const { openSqliteActionStore } = await import(${JSON.stringify(store)})
-    openSqliteActionStore(${JSON.stringify(path)}).begin({
+    await openSqliteActionStore(${JSON.stringify(path)}).begin({
       operation: 'ops::queue-purge', input: { queue: 'q' }, by: 'ada', from: 'cli', begunAt: 'now' })
     process.kill(process.pid, 'SIGKILL')`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' })

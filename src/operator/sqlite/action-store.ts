@@ -45,13 +45,13 @@ export function openSqliteActionStore(path: string): ActionStore {
     }
   }
   return {
-    begin: ({ operation, input, by, from, begunAt }) =>
+    begin: async ({ operation, input, by, from, begunAt }) =>
       attempt(() =>
         Number(begin.run(operation, JSON.stringify(input ?? null), by, from, begunAt).lastInsertRowid),
       ),
-    end: (id, { outcome, result, endedAt }) =>
+    end: async (id, { outcome, result, endedAt }) =>
       void attempt(() => end.run(outcome, JSON.stringify(result ?? null), endedAt, id)),
-    list: ({ before, limit, operation }) =>
+    list: async ({ before, limit, operation }) =>
       attempt(() => list.all(before, operation ?? null, limit).map(toAction)),
     close: () => {
       if (db.isOpen) db.close()
