@@ -23,11 +23,11 @@ export interface StoredSnapshot extends Omit<Snapshot, 'state'> {
 }
 
 /**
- * Where snapshots lie. They are a cache: losing any of them costs time and nothing else. Neither method
- * throws; a store that fails says so in the log, and has nothing from then on.
+ * Where snapshots lie. They are a cache: losing any of them costs time and nothing else. No method throws or
+ * rejects; a store that fails says so in the log, and has nothing from then on.
  */
 export interface SnapshotStore {
-  find(stream: string): StoredSnapshot | undefined
+  find(stream: string): Promise<StoredSnapshot | undefined>
   /** Keeps a snapshot in the place of an older one of its stream, some time later. */
   save(snapshot: StoredSnapshot): void
   close(): Promise<void>
@@ -70,7 +70,7 @@ export class StreamSnapshots {
   /** A snapshot that the log confirms. @throws CqrsError if the log fails */
   async find(stream: string, decider: DeciderDefinition, log: EventLog): Promise<Snapshot | undefined> {
     if (this.#refused.has(decider)) return undefined
-    const stored = this.#options.store.find(stream)
+    const stored = await this.#options.store.find(stream)
     if (!stored || stored.fingerprint !== this.#fingerprint(decider)) return undefined
     const { version, position, eventId } = stored
     const { events } = await log.readFrom(position - 1, { limit: 1 })

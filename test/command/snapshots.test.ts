@@ -165,7 +165,7 @@ test('a state that JSON does not give back is not kept, which is said once', asy
   const decider = counter({ dated: true })
   for (let load = 0; load < 3; load += 1) expect(await process.load(decider)).toMatchObject({ read: 25 })
   expect(process.warnings).toEqual([expect.stringContaining('not the same after a way through JSON')])
-  expect(process.store.find('s')).toBeUndefined()
+  expect(await process.store.find('s')).toBeUndefined()
 })
 
 test('a snapshot whose bytes changed is passed over', async () => {
@@ -221,5 +221,5 @@ test('only what is stored gets into a snapshot', async () => {
     )
   }
   expect(stream.spoiled).toBe(true)
-  expect(store.find('s')).toMatchObject({ version: 25 })
+  expect(await store.find('s')).toMatchObject({ version: 25 })
 })

@@ -42,7 +42,7 @@ class SqliteSnapshots implements SnapshotStore {
     })
   }
 
-  find(stream: string): StoredSnapshot | undefined {
+  async find(stream: string): Promise<StoredSnapshot | undefined> {
     return this.#guard(() => {
       const row = this.#find?.get(stream)
       if (!row) return undefined
