@@ -75,11 +75,15 @@ export class ViewReaders {
     for (let missing: number | undefined; ; ) {
       const { chosen, active } = await this.#choose(definition.name, generation)
       const opened = this.#open(chosen, definition)
-      const isWritten = opened.parts.every((part) => part.isWritten())
-      if (isWritten || missing === chosen.generation) {
-        opened.readers += 1
-        return { opened, active }
+      // Counted before it is looked at, so that nobody closes it meanwhile.
+      opened.readers += 1
+      let isThere = false
+      try {
+        isThere = missing === chosen.generation || (await areWritten(opened.parts))
+      } finally {
+        if (!isThere) opened.readers -= 1
       }
+      if (isThere) return { opened, active }
       missing = chosen.generation
       this.#closeUnused(definition.name, active)
     }
@@ -132,6 +136,10 @@ export function findProjection({ projections }: App, name: string): ProjectionDe
   if (found) return found
   const known = [...projections.keys()].join(', ')
   throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${name}; there are: ${known}.`)
+}
+
+async function areWritten(parts: readonly ReadableView[]): Promise<boolean> {
+  return (await Promise.all(parts.map((part) => part.isWritten()))).every(Boolean)
 }
 
 /** Whether all its parts are there, complete up to some position. */

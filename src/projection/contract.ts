@@ -144,7 +144,7 @@ export interface Freshness {
 /** A view, or a partition of it, from its readers' side: in a process of its own or beside the writer. */
 export interface ReadableView extends ViewReader<unknown>, Searchable {
   /** Whether anybody has written it; until then it is empty. */
-  isWritten(): boolean
+  isWritten(): Promise<boolean>
   /** Where the view is; what is read afterwards is at least as new. */
   position(): Promise<Position>
   /** How new the view is. Cheap enough to be asked for with each query. */

@@ -8,6 +8,8 @@ import { balances } from '../support/ledger-app.ts'
 /** Readers of a view with generations in the given states, from 1 on, and what was opened and closed. */
 function readersOf(...states: Generation['state'][]) {
   const happened: string[] = []
+  /** How long it takes to see whether a generation is there. */
+  const looks = new Map<number, Promise<void>>()
   const found = states.map((state, index) => ({
     projection: 'balances',
     generation: index + 1,
@@ -22,14 +24,17 @@ function readersOf(...states: Generation['state'][]) {
     open({ generation }) {
       happened.push(`open ${generation}`)
       return {
-        isWritten: () => true,
+        async isWritten() {
+          await looks.get(generation)
+          return true
+        },
         position: async () => generation,
         close: () => void happened.push(`close ${generation}`),
       } as unknown as ReadableView
     },
   })
   const read = (generation?: number) => readers.use('balances', ({ view }) => view.position(), generation)
-  return { readers, found, happened, read }
+  return { readers, found, happened, looks, read }
 }
 
 test('the active generation stays open for the next reader; another one is closed when it was read', async () => {
@@ -49,4 +54,16 @@ test('a generation is read to its end though another one serves meanwhile, and c
   })
   await read()
   expect(happened.filter((each) => each === 'close 1')).toEqual(['close 1'])
+})
+
+test('a generation that is looked at is not closed by another reader that ends meanwhile', async () => {
+  const { happened, looks, read } = readersOf('previous', 'active')
+  const look = Promise.withResolvers<void>()
+  looks.set(1, look.promise)
+  const slow = read(1)
+  expect(await read()).toBe(2)
+  expect(happened).toEqual(['open 1', 'open 2'])
+  look.resolve()
+  expect(await slow).toBe(1)
+  expect(happened).toEqual(['open 1', 'open 2', 'close 1'])
 })

@@ -40,10 +40,11 @@ class SqliteViewReader implements ReadableView {
   constructor(path: string, projection: ProjectionDefinition) {
     this.#path = path
     this.#projection = projection
-    this.isWritten()
+    // Says at once what is wrong with a file that is there.
+    this.#read(undefined, () => undefined)
   }
 
-  isWritten(): boolean {
+  async isWritten(): Promise<boolean> {
     return this.#read(false, () => true)
   }
 
