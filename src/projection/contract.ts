@@ -168,9 +168,9 @@ export interface EffectPlace {
  */
 export interface ViewStore {
   checkpoint(): Promise<Checkpoint>
-  /** The documents of those keys that have one. */
+  /** The documents of those keys that have one, frozen as by freezeJson, so that no handler changes one in place. */
   load(keys: Iterable<string>): Promise<Map<string, unknown>>
-  /** Also ends the trial, if one was begun. */
+  /** Also ends the trial, if one was begun, and marks the new checkpoint if that passes a mark; see `passesMark`. */
   commit(change: ViewChange): Promise<CommitOutcome>
   /**
    * Begins the trial of what is read at a revision. No-op if the view has another one by now: then the change will be refused,

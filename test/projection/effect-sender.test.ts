@@ -74,31 +74,6 @@ test('an effect that was sent but could not be forgotten is sent again, not give
   expect(await pending()).toEqual([])
 })
 
-test('a dead effect is listed, made pending again and sent, or given up with who and why', async () => {
-  const { move, projector, view } = ledger()
-  await move('ada', -1)
-  await move('bob', -1)
-  await toHead(projector())
-  for (const key of ['balances:1:1', 'balances:2:1']) {
-    await view.effectFailed(key, { attempts: 5, error: 'refused', at: '2024-01-01T00:00:00.000Z' })
-  }
-  expect(await view.deadEffects(10)).toMatchObject([
-    { idempotencyKey: 'balances:1:1', attempts: 5, error: 'refused', failedAt: '2024-01-01T00:00:00.000Z' },
-    { idempotencyKey: 'balances:2:1' },
-  ])
-  expect(await view.deadEffects(10, undefined, { position: 1, n: 1 })).toMatchObject([
-    { idempotencyKey: 'balances:2:1' },
-  ])
-  expect(await view.deadEffects(10, undefined, { position: 2, n: 1 })).toEqual([])
-  expect(await view.redriveEffects('balances:1:1')).toBe(1)
-  expect(await view.redriveEffects('balances:1:1')).toBe(0)
-  expect(await view.pendingEffects(10)).toMatchObject([{ idempotencyKey: 'balances:1:1', attempts: 0 }])
-  const discard = { by: 'ops', reason: 'the taker is gone', at: '2024-01-02T00:00:00.000Z' }
-  expect(await view.discardEffect('balances:1:1', discard)).toBe(false)
-  expect(await view.discardEffect('balances:2:1', discard)).toBe(true)
-  expect(await view.deadEffects(10)).toEqual([])
-})
-
 test('an effect that is under way when everything stops is forgotten once it is sent, and no other begins', async () => {
   const stopping = new AbortController()
   const sent: string[] = []

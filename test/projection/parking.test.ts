@@ -137,13 +137,3 @@ test.each([
   expect(await document('bob')).toMatchObject({ balance: 5 })
   expect(await view.parkedCounts()).toEqual({ retrying: 1, dead: 0, waiting: 1 })
 })
-
-test('letters show what failed and how much waits behind it, page by page', async () => {
-  const failing = balances({ fails: (account) => account !== 'bob' })
-  const { move, projector, view } = ledger(failing)
-  for (const account of ['ada', 'bob', 'cy', 'ada', 'ada']) await move(account, 1)
-  await toHead(projector())
-  const page = await view.letters({ after: 0, limit: 1 })
-  expect(page).toMatchObject([{ event: { position: 1, sequence: 'ada' }, waiting: 2 }])
-  expect(await view.letters({ after: 1, limit: 5 })).toMatchObject([{ event: { position: 3 }, waiting: 0 }])
-})

@@ -168,12 +168,3 @@ test('a document that is removed starts anew with its next event', async () => {
   await toHead(projector())
   expect(await document('ada')).toEqual({ account: 'ada', balance: 4 })
 })
-
-test('a view of another version of the projection is refused', async () => {
-  const { viewPath, view } = ledger()
-  await view.close()
-  const { openSqliteView } = await import('../../src/projection/sqlite/view-store.ts')
-  expect(() => openSqliteView(viewPath, { ...balances(), version: 2 })).toThrow(
-    expect.objectContaining({ code: 'CQRS_STORE_FOREIGN' }),
-  )
-})

@@ -1,0 +1,206 @@
+import { expect, test } from 'vitest'
+import type { ViewStore } from '../../src/projection/contract.ts'
+import { at, change, effect, keysOf, type NewView, parkedEvent, put, viewOf, waiting } from './view.ts'
+
+const FAILURE = { attempts: 5, error: 'refused', at: '2024-01-01T00:00:00.000Z' }
+
+/** What every store of a view promises of effects, and of what a generation leaves and takes over; see duty.ts. */
+export function viewEffectsContract(newView: NewView): void {
+  const open = () => viewOf(newView).write()
+  const pending = async (store: ViewStore) => keysOf(await store.pendingEffects(100))
+  const dead = async (store: ViewStore) => keysOf(await store.deadEffects(100))
+
+  test('effects are pending in the order of their events until they were sent', async () => {
+    const store = await open()
+    const traced = {
+      ...effect(2).effect,
+      traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    }
+    await put(store, { effects: [effect(1), { ...effect(2), effect: traced }] })
+    await put(store, { effects: Array.from({ length: 11 }, (_, index) => effect(9, index + 1)) })
+    await put(store, { effects: [effect(10)] })
+    expect(await store.pendingEffects(2)).toEqual([
+      { ...effect(1), status: 'pending', attempts: 0, error: undefined, failedAt: undefined },
+      { ...effect(2), effect: traced, status: 'pending', attempts: 0, error: undefined, failedAt: undefined },
+    ])
+    await store.effectsSent(['balances:1:1', 'balances:9:1', 'balances:8:1'])
+    const rest = Array.from({ length: 10 }, (_, index) => `balances:9:${index + 2}`)
+    expect(await pending(store)).toEqual(['balances:2:1', ...rest, 'balances:10:1'])
+  })
+
+  test('an effect that is recorded already stays as it is', async () => {
+    const store = await open()
+    await put(store, { effects: [effect(1), effect(2)] })
+    await store.effectFailed('balances:1:1', FAILURE)
+    await put(store, { effects: [effect(1), effect(2)] })
+    expect(await pending(store)).toEqual(['balances:2:1'])
+    expect(await store.deadEffects(10)).toMatchObject([{ idempotencyKey: 'balances:1:1', attempts: 5 }])
+  })
+
+  test('a dead effect is listed, made pending again, or given up with who and why', async () => {
+    const store = await open()
+    await put(store, { effects: [effect(1), effect(2)] })
+    for (const key of ['balances:1:1', 'balances:2:1']) await store.effectFailed(key, FAILURE)
+    expect(await store.deadEffects(10)).toEqual([
+      { ...effect(1), status: 'dead', attempts: 5, error: 'refused', failedAt: FAILURE.at },
+      { ...effect(2), status: 'dead', attempts: 5, error: 'refused', failedAt: FAILURE.at },
+    ])
+    expect(await store.pendingEffects(10)).toEqual([])
+    expect(await store.redriveEffects('balances:1:1')).toBe(1)
+    expect(await store.redriveEffects('balances:1:1')).toBe(0)
+    expect(await store.pendingEffects(10)).toMatchObject([{ idempotencyKey: 'balances:1:1', attempts: 0 }])
+    const discard = { by: 'ops', reason: 'the taker is gone', at: '2024-01-02T00:00:00.000Z' }
+    expect(await store.discardEffect('balances:1:1', discard)).toBe(false)
+    expect(await store.discardEffect('balances:2:1', discard)).toBe(true)
+    expect(await store.discardEffect('balances:2:1', discard)).toBe(false)
+    expect(await store.deadEffects(10)).toEqual([])
+    expect(await store.discarded(), 'of events only').toEqual([])
+  })
+
+  test('dead effects are paged in the order of their places, and redriven all at once', async () => {
+    const store = await open()
+    const places = [
+      [2, 1],
+      [9, 1],
+      [9, 2],
+      [9, 10],
+      [10, 1],
+      [100, 1],
+    ] as const
+    await put(store, { effects: places.map(([position, n]) => effect(position, n)) })
+    for (const [position, n] of places) await store.effectFailed(effect(position, n).idempotencyKey, FAILURE)
+    const keys = places.map(([position, n]) => `balances:${position}:${n}`)
+    expect(await dead(store)).toEqual(keys)
+    for (const [index, [position, n]] of places.entries()) {
+      const next = await store.deadEffects(2, undefined, { position, n })
+      expect(keysOf(next)).toEqual(keys.slice(index + 1, index + 3))
+    }
+    expect(keysOf(await store.deadEffects(10, undefined, { position: 9, n: 0 }))).toEqual(keys.slice(1))
+    expect(keysOf(await store.deadEffects(10, 'balances:9:10'))).toEqual(['balances:9:10'])
+    expect(await store.redriveEffects()).toBe(6)
+    expect(await pending(store)).toEqual(keys)
+  })
+
+  test('effects that another generation owes are kept back, and dropped when it has settled them', async () => {
+    const store = await open()
+    await put(store, { parked: [parkedEvent(1)], withheld: [effect(3), effect(3, 2), effect(4), effect(5)] })
+    expect(await pending(store)).toEqual([])
+    const { parked, withheld } = await store.undecided()
+    expect([parked, withheld.toSorted()]).toEqual([[1], [3, 4, 5]])
+    await store.dropWithheld([3, 5, 6])
+    expect(await store.undecided()).toEqual({ parked: [1], withheld: [4] })
+  })
+
+  test('a generation owes the effects of what it has not settled, and leaves what it has recorded', async () => {
+    const store = await open()
+    const given = { event: parkedEvent(1), by: 'eve', reason: 'a test', at: '2026-01-02T00:00:00.000Z' }
+    await put(store, {
+      advanceTo: at(9),
+      parked: [parkedEvent(2), waiting(5)],
+      effects: [effect(3), effect(4), effect(6)],
+      discarded: [given],
+    })
+    await store.effectFailed('balances:3:1', FAILURE)
+    await store.effectsSent(['balances:6:1'])
+    expect(await store.duty()).toEqual({ position: 9, parked: new Set([2, 5]) })
+    expect(await store.estate()).toEqual({
+      position: 9,
+      parked: new Set([2, 5]),
+      effects: [
+        { ...effect(3), status: 'dead', attempts: 5, error: 'refused', failedAt: FAILURE.at },
+        { ...effect(4), status: 'pending', attempts: 0, error: undefined, failedAt: undefined },
+      ],
+      discarded: [given],
+    })
+    expect(await store.tookOver()).toBe(0)
+  })
+
+  /** A generation that has taken over from one that had settled 5, owed 7 and 12, and left the effects of 3 and 4. */
+  async function takenOver() {
+    const { write } = viewOf(newView)
+    const store = await write()
+    // Of a time when this generation served; the one that served since has sent it.
+    await put(store, { advanceTo: at(2), effects: [effect(2)] })
+    await put(store, {
+      advanceTo: at(12),
+      parked: [parkedEvent(5), parkedEvent(7, { sequence: 'bob' }), waiting(8, 'bob'), waiting(9)],
+      withheld: [effect(6), effect(12, 2), effect(12, 10), effect(10)],
+    })
+    const outgoing = [
+      { ...effect(3), status: 'pending', attempts: 2, error: 'late', failedAt: FAILURE.at },
+      { ...effect(4), status: 'dead', attempts: 5, error: 'refused', failedAt: FAILURE.at },
+    ] as const
+    const discard = { by: 'eve', reason: 'a test', at: '2026-01-02T00:00:00.000Z' }
+    const takeOver = {
+      swap: 3,
+      owed: new Set([7, 8, 9, 12]),
+      effects: outgoing,
+      discarded: [
+        // Applied here, parked here, and not met yet.
+        { event: parkedEvent(1, { sequence: 'cy' }), ...discard },
+        { event: parkedEvent(7, { sequence: 'bob' }), ...discard },
+        { event: parkedEvent(20, { sequence: 'dan' }), ...discard },
+      ],
+      now: 77_000,
+    }
+    const before = await store.checkpoint()
+    expect(await store.takeOver(takeOver)).toBe(true)
+    return { write, store, takeOver, outgoing, before }
+  }
+
+  test('what is recorded there is taken over as it stands, and what it still owed is due here; the rest is void', async () => {
+    const { store, outgoing } = await takenOver()
+    expect(await store.pendingEffects(10)).toEqual([
+      outgoing[0],
+      ...[effect(12, 2), effect(12, 10)].map((one) => ({
+        ...one,
+        status: 'pending',
+        attempts: 0,
+        error: undefined,
+        failedAt: undefined,
+      })),
+    ])
+    expect(await store.deadEffects(10)).toEqual([outgoing[1]])
+    expect((await store.undecided()).withheld).toEqual([])
+  })
+
+  test('what is parked here but was settled there has its effects behind it; what was owed there has not', async () => {
+    const { store } = await takenOver()
+    expect(await store.duty()).toEqual({ position: 12, parked: new Set([8, 9]) })
+    expect((await store.undecided()).parked.toSorted((one, other) => one - other)).toEqual([5, 8, 9])
+    const before = await pending(store)
+    // It fails once more, which changes nothing of that.
+    await put(store, { parked: [parkedEvent(5, { attempts: 2 })] })
+    await put(store, { settled: [5], effects: [effect(5)] })
+    await put(store, { settled: [9], effects: [effect(9)] })
+    expect(await pending(store)).toEqual([...before, 'balances:9:1'])
+  })
+
+  test('what an operator gave up there is given up here, unless it is applied; what waited behind it is next', async () => {
+    const { store } = await takenOver()
+    expect((await store.discarded()).map(({ event, by, reason }) => [event.position, by, reason])).toEqual([
+      [7, 'eve', 'a test'],
+      [20, 'eve', 'a test'],
+    ])
+    expect(await store.parkedEvent(7)).toBeUndefined()
+    expect(await store.parkedEvent(8)).toMatchObject({ status: 'retrying', dueAt: 77_000 })
+    expect(await store.parkedEvent(9)).toMatchObject({ status: 'waiting' })
+    expect((await store.parkedEvent(5))?.dueAt).toBe(1_000)
+  })
+
+  test('a generation takes over once at each swap, which fences off who has read it before', async () => {
+    const { write, store, takeOver, before } = await takenOver()
+    expect(await store.tookOver()).toBe(3)
+    expect(await store.commit(change(before.revision))).toEqual({ kind: 'superseded' })
+    await store.effectsSent(['balances:3:1'])
+    const after = await store.estate()
+    for (const swap of [3, 2]) expect(await store.takeOver({ ...takeOver, swap })).toBe(false)
+    expect(await store.estate()).toEqual(after)
+    await store.close()
+    const again = await write()
+    expect(await again.tookOver()).toBe(3)
+    expect(await again.estate()).toEqual(after)
+    expect(await again.takeOver({ ...takeOver, swap: 4 })).toBe(true)
+    expect(await again.tookOver()).toBe(4)
+  })
+}
