@@ -110,6 +110,9 @@ export function eventLogContract(newFolder: () => string, open: OpenLog): void {
     const original = { key: 'k', fingerprint: 'f', stream: 's', position: 2, version: 2, events: 2 }
     expect(outcomes[0]).toEqual({ kind: 'appended', position: 2, version: 2 })
     for (const later of outcomes.slice(1)) expect(later).toEqual({ kind: 'duplicate-command', original })
+    // A key belongs to the whole log, whatever it is used for.
+    const other = { ...append('t', 0, ['x']), idempotency: { key: 'k', fingerprint: 'g' } }
+    expect(await log.append(other)).toEqual({ kind: 'duplicate-command', original })
     expect(await log.findCommand('k')).toEqual(original)
     expect(await log.findCommand('other')).toBeUndefined()
     expect(await log.head()).toBe(2)
@@ -193,6 +196,7 @@ export function eventLogContract(newFolder: () => string, open: OpenLog): void {
       [4, 5, 6, 7],
       [8],
     ])
+    expect(await log.readFrom(0, { limit: 100 })).toMatchObject({ through: 3, head: 8 })
   })
 
   test('a filter by partition gives each event to one of them', async () => {
@@ -248,9 +252,19 @@ export function eventLogContract(newFolder: () => string, open: OpenLog): void {
   test('two that write one log keep one order between them', async () => {
     const folder = newFolder()
     const logs = [await openLog(folder), await openLog(folder)]
-    await Promise.all(
+    const appended = Promise.all(
       Array.from({ length: 200 }, (_, index) => logs[index % 2]?.append(append(`s-${index}`, 0, ['a']))),
     )
+    const reader = await openLog(folder)
+    const seen: number[] = []
+    while (seen.length < 200) {
+      const { events, through, head } = await reader.readFrom(seen.length, { limit: 1_000 })
+      seen.push(...events.map(({ position }) => position))
+      expect([through, head], 'nothing is passed over that comes later').toEqual([seen.length, seen.length])
+      await new Promise(setImmediate)
+    }
+    expect(seen).toEqual(Array.from({ length: 200 }, (_, index) => index + 1))
+    await appended
     for (const log of logs) {
       const { events } = await log.readFrom(0, { limit: 1_000 })
       expect(events.map(({ position }) => position)).toEqual(
