@@ -145,7 +145,7 @@ export interface QueueStore {
   deadLetter(queue: string, record: FailureRecord): Promise<boolean>
   /** Messages in order after `after`, at most `limit`, and no more than one beyond `maxBytes` of data. */
   read(queue: string, after: number, limit: number, maxBytes: number): Promise<MessagePage>
-  /** The messages of `seqs` that are still there, in order; see {@link read} for `maxBytes`. */
+  /** The messages of `seqs` that are still there, in the order of `seqs`; see {@link read} for `maxBytes`. */
   load(queue: string, seqs: number[], maxBytes: number): Promise<StoredMessage[]>
   /**
    * Dead letters in their original order, those above the seq `after` (default 0). The cost grows with

@@ -107,6 +107,7 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
       expect(await store.enqueue([message('a', { queue: 'nowhere' })])).toEqual([
         { outcome: 'unknown-queue' },
       ])
+      expect(await store.counts('nowhere')).toBeUndefined()
     })
 
     test('pages are in order, bounded by count and by bytes, and tell where the next one starts', async () => {
@@ -121,6 +122,17 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
       const small = await store.read('jobs', 0, 10, 12)
       expect(small.messages.map(({ id }) => id)).toEqual(['a', 'b'])
       expect(small.end).toBe(2)
+    })
+
+    test('messages are loaded by their seqs: those that are there, in the order asked for, bounded by bytes', async () => {
+      const { store } = await opened()
+      await store.enqueue(['a', 'b', 'c', 'd'].map((id) => message(id, { data: '"123456789"' })))
+      await store.acknowledge('jobs', [2])
+      const ids = async (seqs: number[], maxBytes = NO_LIMIT) =>
+        (await store.load('jobs', seqs, maxBytes)).map(({ id }) => id)
+      expect(await ids([4, 99, 2, 1])).toEqual(['d', 'a'])
+      expect(await ids([4, 3, 1], 12)).toEqual(['d', 'c'])
+      expect(await ids([])).toEqual([])
     })
 
     test('an acknowledged message is gone, and acknowledging it again changes nothing', async () => {
@@ -302,6 +314,10 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
         { name: 'jobs', paused: true, tail: 1, depth: 1, dead: 0, oldestAt: expect.any(Number), ...changed },
         { name: 'other', paused: false, tail: 0, depth: 0, dead: 0, ...definition },
       ])
+      await store.define('a-last', definition)
+      expect((await store.queues()).map(({ name }) => name)).toEqual(['a-last', 'jobs', 'other'])
+      expect(await store.setPaused('jobs', false)).toBe(true)
+      expect((await store.queues())[1]).toMatchObject({ name: 'jobs', paused: false })
     })
 
     test('a removed queue takes its messages along, part by part; its name can be used afresh', async () => {
