@@ -39,9 +39,10 @@ export function migrate(db: DatabaseSync, schema: StoreSchema, path: string): vo
 }
 
 function version(db: DatabaseSync, schema: StoreSchema, path: string): number {
+  // Read first: a process that makes the store meanwhile writes its mark in the same transaction as its tables.
+  const empty = pragma(db, 'schema_version') === 0
   const found = pragma(db, 'user_version')
   const mark = pragma(db, 'application_id')
-  const empty = pragma(db, 'schema_version') === 0
   if (!empty && mark !== schema.applicationId) {
     throw new CqrsError(
       'CQRS_STORE_FOREIGN',

@@ -4,6 +4,7 @@ import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { migrate } from '../../src/sqlite/migrate.ts'
 import { assertSqliteVersion, openDatabase } from '../../src/sqlite/open.ts'
 import { counterSchema } from '../support/counter-schema.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -103,6 +104,28 @@ test('ten processes that open a new store at the same moment all succeed', async
   expect(db.prepare('SELECT count(*) AS rows FROM numbers').get()).toEqual({ rows: 10 })
   db.close()
 })
+
+test.each(['schema_version', 'user_version', 'application_id'])(
+  'a new store that another process makes right before its %s is read is taken for what it is',
+  (pragma) => {
+    const path = join(tempFolder(), 'numbers.db')
+    const db = new DatabaseSync(path)
+    db.exec('PRAGMA journal_mode = WAL')
+    const prepare = db.prepare.bind(db)
+    let isMade = false
+    db.prepare = (sql) => {
+      if (sql === `PRAGMA ${pragma}` && !isMade) {
+        isMade = true
+        openDatabase({ path, schema: counterSchema }).close()
+      }
+      return prepare(sql)
+    }
+    migrate(db, counterSchema, path)
+    expect(isMade).toBe(true)
+    expect(prepare('SELECT * FROM numbers').all()).toEqual([])
+    db.close()
+  },
+)
 
 test('an SQLite with the WAL-reset bug is refused', () => {
   expect(() => assertSqliteVersion('3.51.2')).toThrow(
