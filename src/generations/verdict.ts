@@ -1,7 +1,7 @@
 import type { Generation } from '../control/contract.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
 import type { ViewDamage } from '../projection/damage.ts'
-import { type Comparison, isInconclusive, isParity, type ParityReport } from '../projection/parity.ts'
+import { type Comparison, type ParityReport, parityVerdict } from '../projection/parity.ts'
 
 /** What becomes of a generation that was compared with the one that serves. */
 export type Verdict =
@@ -31,8 +31,9 @@ export function verdictOn(
       `"cqrs rebuild ${name}", without --require-parity, puts a whole one in its place.`
     return { kind: 'failed', error }
   }
-  if (!requireParity || isParity(report)) return { kind: 'swap' }
-  if (isInconclusive(report)) return { kind: 'failed', error: notAtOnePosition(name, report) }
+  const parity = parityVerdict(report)
+  if (!requireParity || parity === 'same') return { kind: 'swap' }
+  if (parity === 'inconclusive') return { kind: 'failed', error: notAtOnePosition(name, report) }
   const advice =
     report.damaged === 0
       ? ''

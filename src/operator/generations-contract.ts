@@ -2,7 +2,7 @@ import type { PartPhase } from '../control/contract.ts'
 import type { GenerationState, Purpose } from '../control/machine.ts'
 import type { Position } from '../kernel/position.ts'
 import type { FindOptions, Page } from '../kernel/query.ts'
-import type { ParityReport } from '../projection/parity.ts'
+import type { ParityReport, ParityVerdict } from '../projection/parity.ts'
 
 /** What `ops::rebuild` takes. */
 export interface RebuildRequest {
@@ -99,7 +99,10 @@ export interface GenerationDetails extends GenerationProgress {
   readonly error: string | null
   /** On the disk. */
   readonly bytes: number
+  /** How it compares with the one that served when it was ready. */
   readonly report: ParityReport | null
+  /** What the report comes to; absent without one. */
+  readonly verdict?: ParityVerdict
   readonly by: string
   /** ISO 8601. */
   readonly requestedAt: string

@@ -6,6 +6,7 @@ import { findProjection } from '../generations/view-readers.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
 import { unlessDamaged } from '../projection/damage.ts'
+import { parityVerdict } from '../projection/parity.ts'
 import { progressOf } from './build-progress.ts'
 import type {
   GenerationDetails,
@@ -120,6 +121,7 @@ function generationDetails(
     error: error ?? read.damage ?? parts.find((part) => part.error !== undefined)?.error ?? null,
     bytes: placesOf(generation, definition).reduce((sum, place) => sum + system.diskUse(place), 0),
     report: report ?? null,
+    ...(report && { verdict: parityVerdict(report) }),
     by,
     requestedAt,
     changedAt,

@@ -78,18 +78,18 @@ interface Side {
   readonly hash: string
 }
 
-/** Whether every document is the same, and whole, and both stand at the same position. */
-export function isParity(report: ParityReport): boolean {
-  if (report.kind === 'damaged') return false
-  return report.samePosition && report.added + report.changed + report.removed === 0
-}
-
 /**
- * Whether nothing can be said: both never stood at one position, so that differences may be those of the events between.
- * A damaged document is one wherever they stand.
+ * What a report comes to. `same`: every document is, and whole, and both stood at one position. `inconclusive`: nothing can be
+ * said, because both never stood at one position, so that differences may be those of the events between. `differs`:
+ * everything else; what is damaged differs wherever they stand.
  */
-export function isInconclusive(report: Comparison): boolean {
-  return !report.samePosition && report.damaged === 0
+export type ParityVerdict = 'same' | 'differs' | 'inconclusive'
+
+/** Judges a report; nobody else does. */
+export function parityVerdict(report: ParityReport): ParityVerdict {
+  if (report.kind === 'damaged' || report.damaged > 0) return 'differs'
+  if (!report.samePosition) return 'inconclusive'
+  return report.added + report.changed + report.removed === 0 ? 'same' : 'differs'
 }
 
 /** A report as it was stored. Earlier versions of this program knew no damage. */

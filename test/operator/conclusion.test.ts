@@ -1,14 +1,17 @@
 import { expect, test } from 'vitest'
 import { conclusion } from '../../src/operator/cli/rebuild.ts'
 import type { GenerationDetails } from '../../src/operator/generations-contract.ts'
-import type { Comparison } from '../../src/projection/parity.ts'
+import { type Comparison, parityVerdict } from '../../src/projection/parity.ts'
 
 function ended(state: GenerationDetails['state'], found: Partial<Comparison>, error: string | null = null) {
   const none = { added: 0, changed: 0, removed: 0, damaged: 0, examples: [] }
   const side = (position: number) => ({ position, documents: 3_000, hash: '' })
   const sides = { before: side(12_000), after: side(found.samePosition === false ? 12_005 : 12_000) }
   const report: Comparison = { kind: 'compared', samePosition: true, ...sides, ...none, ...found }
-  return conclusion('list', { generation: 2, state, report, error } as GenerationDetails)
+  return conclusion('list', {
+    ...{ generation: 2, state, report, error },
+    verdict: parityVerdict(report),
+  } as GenerationDetails)
 }
 
 const changed = { changed: 1, examples: [{ key: 'mug', kind: 'changed', before: 1, after: 2 }] } as const

@@ -31,7 +31,9 @@ async function site() {
     },
     async listed() {
       const [projection] = (await listProjections(system)).projections
-      return projection?.generations.map(({ state, position, target }) => ({ state, position, target }))
+      return projection?.generations.map(({ state, position, target, verdict }) => {
+        return { state, position, target, verdict }
+      })
     },
   }
 }
@@ -44,8 +46,8 @@ test('each generation is listed with the position that it has now, whether it wa
   await move('ada', 1)
   await settle()
   expect(await listed()).toEqual([
-    { state: 'previous', position: 36, target: 0 },
-    { state: 'active', position: 36, target: 36 },
+    { state: 'previous', position: 36, target: 0, verdict: undefined },
+    { state: 'active', position: 36, target: 36, verdict: 'same' },
   ])
   await rebuild()
   await move('ada', 1)

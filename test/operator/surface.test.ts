@@ -142,11 +142,12 @@ onEachEngine((newSite) => {
       body: JSON.stringify({ sku: 'mug-1', name: 'Mug', priceCents: 100, quantity: 1 }),
     })
     const view = '/ops/projections/inventory-list'
+    const generations = async () => {
+      const { projections } = (await get(view)).body as unknown as ProjectionsList
+      return projections.flatMap((one) => one.generations)
+    }
     const states = async () => {
-      const { body } = await get(view)
-      const { projections } = body as unknown as ProjectionsList
-      const generations = projections.flatMap((one) => one.generations)
-      return Object.fromEntries(generations.map(({ generation, state }) => [generation, state]))
+      return Object.fromEntries((await generations()).map(({ generation, state }) => [generation, state]))
     }
     expect(await post(`${view}/pause`)).toMatchObject({ status: 200 })
     expect((await get('/ops/projections')).body).toMatchObject({
@@ -162,6 +163,8 @@ onEachEngine((newSite) => {
     expect(await post(`${view}/resume`)).toMatchObject({ status: 200 })
     expect(await post(`${view}/rebuild`)).toMatchObject({ status: 200, body: { generation: 3 } })
     await until('it serves', async () => (await states())[3] === 'active', 60_000)
+    const third = (await generations()).find(({ generation }) => generation === 3)
+    expect(third).toMatchObject({ report: { kind: 'compared' }, verdict: 'same' })
     expect(await get(`${view}/documents?key=mug-1`)).toMatchObject({ status: 200 })
     expect(await post(`${view}/audit`)).toMatchObject({ status: 200 })
     expect(await post(`${view}/verify`)).toMatchObject({ status: 200 })

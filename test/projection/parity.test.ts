@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest'
-import { areAtOnePosition, compareViews, type ViewSnapshot } from '../../src/projection/parity.ts'
+import {
+  areAtOnePosition,
+  type Comparison,
+  compareViews,
+  type ParityVerdict,
+  parityVerdict,
+  type ViewSnapshot,
+} from '../../src/projection/parity.ts'
 
 /** A view whose documents are these, by key in order. */
 function view(documents: Record<string, unknown>, positions: readonly number[] = [9]): ViewSnapshot {
@@ -70,4 +77,26 @@ test.each<[boolean, number[], number[]]>([
   [false, [9], [9, 12]],
 ])('that both are at one position is %s: %j and %j', (same, before, after) => {
   expect(areAtOnePosition(before, after)).toBe(same)
+})
+
+test.each<[ParityVerdict, string, Partial<Comparison>]>([
+  ['same', 'nothing differs', {}],
+  ['differs', 'a document was added', { added: 1 }],
+  ['differs', 'a document was changed', { changed: 1 }],
+  ['differs', 'a document was removed', { removed: 1 }],
+  ['inconclusive', 'they never stood at one position, and nothing differs', { samePosition: false }],
+  [
+    'inconclusive',
+    'they never stood at one position, and something differs',
+    { samePosition: false, changed: 1 },
+  ],
+  ['differs', 'a document is damaged, wherever they stood', { samePosition: false, changed: 1, damaged: 1 }],
+])('the verdict is "%s" if %s', (verdict, _, found) => {
+  expect(parityVerdict({ ...compareViews(view({}), view({})), ...found })).toBe(verdict)
+})
+
+test('a damaged file is not the same as anything', () => {
+  const damaged = { kind: 'damaged', file: 'list.1.db', reason: 'file is not a database' } as const
+  expect(parityVerdict({ ...damaged, side: 'after' })).toBe('differs')
+  expect(parityVerdict({ ...damaged, side: 'before', estateIsWhole: true })).toBe('differs')
 })

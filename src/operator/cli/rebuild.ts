@@ -105,7 +105,7 @@ function conclude(
   json: boolean | undefined,
 ): void {
   const wrong = !generation || generation.state === 'failed'
-  const differs = generation?.purpose === 'verify' && !isSame(generation)
+  const differs = generation?.purpose === 'verify' && generation.verdict !== 'same'
   if (wrong || differs) context.exit(EXIT.failed.code)
   if (json) return
   for (const line of conclusion(projection, generation)) context.print(line)
@@ -114,7 +114,7 @@ function conclude(
 /** How a generation ended, for people, line by line. */
 export function conclusion(projection: string, generation: GenerationDetails | undefined): string[] {
   if (!generation) return [`${projection}: it was given up.`]
-  const { state, report, error } = generation
+  const { state, report, verdict, error } = generation
   const number = `generation ${generation.generation}`
   const lines: string[] = []
   if (state === 'active') lines.push(`${projection}: ${number} serves now.`)
@@ -124,34 +124,23 @@ export function conclusion(projection: string, generation: GenerationDetails | u
     )
   } else if (state === 'failed') lines.push(`${projection}: ${number} was not swapped in. ${error ?? ''}`)
   else if (state === 'verified') lines.push(`${projection}: ${verified(projection, generation)}`)
-  const unsure = state === 'verified' && isInconclusive(generation)
-  if (report && !isSame(generation) && !unsure) lines.push(...differences(projection, state, report))
+  const unsure = state === 'verified' && verdict === 'inconclusive'
+  if (report && verdict !== 'same' && !unsure) lines.push(...differences(projection, state, report))
   return lines
 }
 
 /** What came of a comparison that was asked for. */
-function verified(projection: string, generation: GenerationDetails): string {
-  const { report } = generation
+function verified(projection: string, { report, verdict }: GenerationDetails): string {
   if (report?.kind !== 'compared') return 'NOT as the log says.'
   const { before, after } = report
-  if (isSame(generation)) {
+  if (verdict === 'same') {
     return `verified at position ${count(after.position)}: ${count(after.documents)} documents, all as the log says`
   }
-  if (!isInconclusive(generation)) return 'NOT as the log says.'
+  if (verdict !== 'inconclusive') return 'NOT as the log says.'
   return (
     `could not be compared at one position (${count(before.position)} and ${count(after.position)}: it moved on all the while), ` +
     `so nothing is said of its documents. Try again when fewer events arrive: "cqrs verify ${projection}".`
   )
-}
-
-function isSame({ report }: GenerationDetails): boolean {
-  if (report?.kind !== 'compared') return false
-  return report.samePosition && report.added + report.changed + report.removed === 0
-}
-
-/** They never stood at one position: what differs may be of the events between. What is damaged is so anywhere. */
-function isInconclusive({ report }: GenerationDetails): boolean {
-  return report?.kind === 'compared' && !report.samePosition && report.damaged === 0
 }
 
 type State = GenerationDetails['state']
