@@ -3,7 +3,7 @@ import { renderLetter } from '../../src/operator/cli/dlq.ts'
 import { renderEvent } from '../../src/operator/cli/events.ts'
 import { renderStatus } from '../../src/operator/cli/status.ts'
 import { cut, layOut, printable } from '../../src/operator/cli/table.ts'
-import type { ProjectionStatus, SystemStatus } from '../../src/operator/contract.ts'
+import type { BuildStatus, ProjectionStatus, SystemStatus } from '../../src/operator/contract.ts'
 
 function status(...projections: Partial<ProjectionStatus>[]): SystemStatus {
   const calm: ProjectionStatus = {
@@ -50,6 +50,44 @@ test.each([
   [{ parked: { retrying: 1, dead: 0, waiting: 2 } }, 'parked'],
 ])('the state of a projection is the worst that is true of it: %o', (projection, state) => {
   expect(renderStatus(status(projection))[3]).toContain(`  ${state}  `)
+})
+
+const folding: BuildStatus = {
+  ...{ generation: 3, purpose: 'serve', phase: 'folding', position: 3_999, target: 12_000 },
+  ...{ eventsPerSecond: 2_000, secondsLeft: 125, error: null },
+}
+
+test.each<[Partial<ProjectionStatus>, string]>([
+  [{ frozen: true, lag: 3 }, 'frozen; rebuilding: folding, 33 %, 2 min 5 s left'],
+  [{ damaged: 'list.1.db is damaged.' }, 'damaged; rebuilding: folding, 33 %, 2 min 5 s left'],
+  [{}, 'live; rebuilding: folding, 33 %, 2 min 5 s left'],
+  [{ builds: [{ ...folding, position: 11_999, secondsLeft: null }] }, 'live; rebuilding: folding, 99 %'],
+  [
+    { builds: [{ ...folding, phase: 'waiting', position: 0, target: 0, secondsLeft: null }] },
+    'live; rebuilding: waiting',
+  ],
+  [
+    {
+      builds: [
+        folding,
+        { ...folding, purpose: 'verify', phase: 'following', position: 12_003, secondsLeft: 0 },
+      ],
+    },
+    'live; rebuilding: folding, 33 %, 2 min 5 s left; verifying: following, 100 %, 0 s left',
+  ],
+  [{ owned: false }, 'no owner'],
+])('what is being built stands behind the state: %o', (projection, state) => {
+  expect(renderStatus(status({ building: true, builds: [folding], ...projection }))[3]).toContain(
+    `  ${state}  `,
+  )
+})
+
+test('why a build cannot go on is said once, however many parts the projection has', () => {
+  const builds = [{ ...folding, error: 'the disk is full' }]
+  const part = (index: number) => ({ name: `inventory-list.${index}`, building: true, builds })
+  const lines = renderStatus(status(part(0), part(1)))
+  expect(lines[3]).toContain('  live; rebuilding: cannot go on  ')
+  expect(lines.slice(5)).toEqual(['', 'inventory-list generation 3: the disk is full'])
 })
 
 test('what needs a decision is counted over queue, parked events and effects', () => {

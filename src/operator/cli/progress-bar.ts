@@ -1,3 +1,4 @@
+import type { BuildStatus } from '../contract.ts'
 import type { GenerationDetails } from '../generations-contract.ts'
 import { count } from './table.ts'
 
@@ -19,6 +20,21 @@ export function progressLine(name: string, one: GenerationDetails): string {
   const left = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`
   const trouble = error === null ? '' : `: ${error}`
   return `${name} generation ${generation}: ${doing}${far}${speed}${left}${trouble}`
+}
+
+const DOING: Readonly<Record<BuildStatus['purpose'], string>> = {
+  serve: 'rebuilding',
+  verify: 'verifying',
+  inspect: 'building to inspect',
+}
+
+/** How a build stands, for a cell of a table: `rebuilding: folding, 33 %, 4 s left`. */
+export function briefProgress({ purpose, phase, position, target, secondsLeft, error }: BuildStatus): string {
+  if (error !== null) return `${DOING[purpose]}: cannot go on`
+  // 100 % only when it is there.
+  const far = target === 0 ? '' : `, ${Math.min(100, Math.floor((100 * position) / target))} %`
+  const left = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`
+  return `${DOING[purpose]}: ${phase}${far}${left}`
 }
 
 /** 3725 as `1 h 2 min`. */

@@ -4,6 +4,7 @@ import type { ProjectionStatus, SystemStatus } from '../contract.ts'
 import { undecided } from '../undecided.ts'
 import type { CliContext } from './context.ts'
 import { patiently, withOperations } from './operations.ts'
+import { briefProgress } from './progress-bar.ts'
 import { type Column, count, layOut, printable } from './table.ts'
 import { wholeNumber } from './values.ts'
 
@@ -35,6 +36,7 @@ State of a projection:
   parked    events failed: "cqrs dlq list" shows them
   waits     a worker whose code splits it otherwise works on it, until it is stopped; its process id is shown
   no owner  no worker has its function, so nothing moves it
+Behind it stands what is built beside the one that serves: its phase, how far it is, and how long it takes yet.
 
 Examples:
   cqrs status
@@ -79,20 +81,37 @@ export function renderStatus({ app, head, takenAt, projections }: SystemStatus):
     lines.push('', 'No queue worker answers; projections go on from the log by their sweep.')
   }
   for (const { damaged } of projections) if (damaged !== null) lines.push('', printable(damaged))
+  for (const trouble of troubles(projections)) lines.push('', trouble)
   const letters = undecided({ projections })
   if (letters > 0) lines.push('', `${count(letters)} wait for a decision of yours: cqrs dlq list`)
   return lines
 }
 
 function stateOf(projection: ProjectionStatus): string {
-  const { owned, waitsFor, damaged, paused, frozen, building } = projection
+  const { owned, waitsFor, builds } = projection
   if (waitsFor !== null) return waitsFor > 0 ? `waits for ${waitsFor}` : 'waits'
+  // Nobody builds, either.
   if (!owned) return 'no owner'
-  if (damaged !== null) return building ? 'damaged, rebuilding' : 'damaged'
+  return [stateOfView(projection), ...builds.map(briefProgress)].join('; ')
+}
+
+function stateOfView(projection: ProjectionStatus): string {
+  const { damaged, paused, frozen } = projection
+  if (damaged !== null) return 'damaged'
   if (paused) return 'paused'
-  if (frozen) return building ? 'frozen, rebuilding' : 'frozen'
+  if (frozen) return 'frozen'
   if (projection.lag !== 0) return 'behind'
   return total(projection.parked) > 0 ? 'parked' : 'live'
+}
+
+/** Why builds cannot go on; the partitions of a projection have them in common. */
+function troubles(projections: readonly ProjectionStatus[]): Set<string> {
+  const lines = projections.flatMap(({ projection, builds }) =>
+    builds.flatMap(({ generation, error }) =>
+      error === null ? [] : [`${projection} generation ${generation}: ${printable(error)}`],
+    ),
+  )
+  return new Set(lines)
 }
 
 /** A count, or that there is none. */
