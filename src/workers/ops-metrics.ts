@@ -91,7 +91,7 @@ async function systemGauges(system: System, processes: readonly ProcessMetrics[]
   return registry
 }
 
-/** How far each generation is that is kept up to date or being built. */
+/** How far each generation is, and what it takes on the disk. */
 async function generationGauges(
   system: System,
   gauge: (name: string, help: string, labelNames: GenerationLabel[]) => Gauge<GenerationLabel>,
@@ -100,12 +100,14 @@ async function generationGauges(
   const position = gauge('cqrs_generation_position', 'How far each generation of a view is.', labelNames)
   const target = gauge('cqrs_generation_target_position', 'Where it has to get to.', labelNames)
   const speed = gauge('cqrs_generation_events_per_second', 'How fast it is being built.', labelNames)
+  const bytes = gauge('cqrs_generation_bytes', 'What it takes on the disk.', labelNames)
   for (const { name: projection, generations } of (await listProjections(system)).projections) {
     for (const each of generations) {
       const labels = { projection, generation: String(each.generation), state: each.state }
       position.set(labels, each.position)
       target.set(labels, each.target)
       speed.set(labels, each.eventsPerSecond)
+      bytes.set(labels, each.bytes)
     }
   }
 }

@@ -66,6 +66,7 @@ onEachEngine((newSite) => {
       await signIn(page, read(site, 'ops.token'))
       await page.getByRole('row', { name: /inventory-list parked 3/ }).waitFor()
       await page.getByRole('row', { name: /projections at work .*inventory-list/ }).waitFor()
+      await page.getByRole('row', { name: /inventory-list 1 active 3 \d+\.\d KiB/ }).waitFor()
       expect(page.url()).toBe(`${site.http}/console`)
       expect(await page.context().cookies()).toEqual([])
 
@@ -142,8 +143,10 @@ onEachEngine((newSite) => {
     })
     expect(rebuild.status).toBe(200)
     await page.getByRole('row', { name: /inventory-list being rebuilt: waiting 0/ }).waitFor()
+    await page.getByRole('row', { name: /inventory-list 2 building 0 / }).waitFor()
     projections.signal('SIGCONT')
     await page.getByRole('row', { name: /inventory-list live/ }).waitFor()
+    await page.getByRole('row', { name: /inventory-list 2 active 0 / }).waitFor()
     // Letters that the worker was asked for before it stood still.
     expect(violations.filter((each) => !/status of 50[03]/.test(each))).toEqual([])
   })

@@ -23,3 +23,15 @@ test.each([
   const { progressOf } = await import(ELEMENTS)
   expect(progressOf({ ...folding, ...change })).toBe(text)
 })
+
+test.each([
+  [0, '0 B'],
+  [1_023, '1023 B'],
+  [1_024, '1.0 KiB'],
+  [1_536, '1.5 KiB'],
+  [5 * 1_048_576, '5.0 MiB'],
+  [2_048 ** 4, '16.0 TiB'],
+])('%i bytes on the disk are shown as %s', async (value, text) => {
+  const { bytes } = await import(ELEMENTS)
+  expect(bytes(value)).toBe(text)
+})

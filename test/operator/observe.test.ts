@@ -231,6 +231,14 @@ onEachEngine((newSite) => {
     expect(value('cqrs_projection_advances_total', of, 'path="queue"')).toBeGreaterThan(0)
     expect(value('cqrs_apply_duration_seconds_count', of)).toBeGreaterThan(0)
     expect(value('cqrs_generation_position', 'projection="inventory-stats"', 'state="previous"')).toBe(3)
+    for (const [generation, state] of [
+      [1, 'previous'],
+      [2, 'active'],
+    ]) {
+      const labels = ['projection="inventory-stats"', `generation="${generation}"`, `state="${state}"`]
+      // At least its pages.
+      expect(value('cqrs_generation_bytes', ...labels)).toBeGreaterThan(4_096)
+    }
 
     await runProgram(['queues', 'pause', 'inventory-list'], tempFolder(), {
       ...site.env,

@@ -1,6 +1,6 @@
 // The console: asks /ops for what it shows, with the token of this tab.
 
-import { button, chart, element, fill, find, number, POINTS, progressOf } from './elements.js'
+import { button, bytes, chart, element, fill, find, number, POINTS, progressOf } from './elements.js'
 
 const TOKEN = 'cqrs-token'
 const REFRESH_MS = 2_000
@@ -87,6 +87,34 @@ function showStatus(status) {
     'The app has no projections.',
   )
   before = status
+}
+
+const STATES = { active: 'good', failed: 'bad', building: 'warn', ready: 'warn', returning: 'warn' }
+
+function showGenerations({ projections }) {
+  const standing = ({ state, purpose, verdict, error }) => {
+    const text =
+      state === 'building' && purpose !== 'serve'
+        ? `building to ${purpose}`
+        : state === 'verified' && verdict
+          ? `verified: ${verdict}`
+          : state
+    return { text, className: STATES[state] ?? 'quiet', title: error ?? '' }
+  }
+  fill(
+    find('generations'),
+    ['Projection', 'Generation', 'State', 'Position', 'Disk'],
+    projections.flatMap(({ name, generations }) =>
+      generations.map((each) => [
+        name,
+        each.generation,
+        standing(each),
+        each.position,
+        { text: bytes(each.bytes), className: 'number' },
+      ]),
+    ),
+    'No worker has made a view yet.',
+  )
 }
 
 function showQueues({ queues }) {
@@ -266,6 +294,7 @@ function report(error) {
 async function refresh() {
   const loads = [
     ask('/ops/status').then(showStatus),
+    ask('/ops/projections').then(showGenerations),
     ask('/ops/queues?limit=500').then(showQueues),
     loadLetters(),
     ask('/ops/workers').then(showWorkers),
@@ -298,7 +327,7 @@ function signOut(message = '') {
   if (find('letter').open) find('letter').close()
   for (const id of ['panels', 'sign-out', 'health', 'trouble']) find(id).hidden = true
   for (const id of ['app', 'summary', 'refusal']) find(id).textContent = ''
-  for (const id of ['projections', 'queues', 'letters', 'workers', 'actions']) find(id).replaceChildren()
+  for (const table of find('panels').querySelectorAll('table')) table.replaceChildren()
   find('sign-in').hidden = false
   find('sign-in-error').textContent = message
   find('token').focus()

@@ -20,6 +20,13 @@ export function progressOf({ purpose, phase, position, target, eventsPerSecond, 
   return `${PURPOSES[purpose]}: ${error ?? facts.join(', ')}`
 }
 
+/** 1536 as `1.5 KiB`. */
+export function bytes(value) {
+  const power = value < 1_024 ? 0 : Math.min(4, Math.floor(Math.log2(value) / 10))
+  const amount = value / 1_024 ** power
+  return `${power === 0 ? amount : amount.toFixed(1)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][power]}`
+}
+
 export function element(tag, { text, className, ...attributes } = {}, ...children) {
   const made = document.createElement(tag)
   if (text !== undefined) made.textContent = String(text)
@@ -35,7 +42,10 @@ export function button(text, act, label = text) {
   return made
 }
 
-/** Fills a table. A cell is a text, an element, or `{text, className, title}`; numbers are set to the right. */
+/**
+ * Fills a table. A cell is a text, an element, or `{text, className, title}`; numbers, and what is of the class `number`, are set to
+ * the right.
+ */
 export function fill(table, titles, rows, none) {
   // Whoever is at a button there stays at it: the table is drawn again every two seconds.
   const focused = table.contains(document.activeElement)
@@ -55,7 +65,10 @@ export function fill(table, titles, rows, none) {
     if (each.getAttribute('aria-label') === focused) each.focus()
 }
 
-const isNumber = (rows, column) => (rows.some((cells) => typeof cells[column] === 'number') ? 'number' : '')
+const isNumber = (rows, column) =>
+  rows.some((cells) => typeof cells[column] === 'number' || cells[column]?.className === 'number')
+    ? 'number'
+    : ''
 
 function toCell(cell) {
   if (cell instanceof Node) return element('td', {}, cell)
