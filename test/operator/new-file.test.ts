@@ -51,6 +51,24 @@ test('what is to be overwritten stays until what replaces it is whole', async ()
   expect(readFileSync(file, 'utf8')).toBe('first\nsecond\n')
 })
 
+test.each([false, true])(
+  'of two that write one file at once it holds one, whole: overwrite %s',
+  async (overwrite) => {
+    const folder = tempFolder()
+    const file = join(folder, 'events.ndjson')
+    async function* slower() {
+      yield 'slower, first\n'
+      await writeNewFile(file, pieces(), { overwrite })
+      expect(readFileSync(file, 'utf8')).toBe('first\nsecond\n')
+      yield 'slower, second\n'
+    }
+    const written = await writeNewFile(file, slower(), { overwrite }).catch((error: unknown) => error)
+    expect(written).toEqual(overwrite ? undefined : expect.objectContaining({ code: 'CQRS_VALIDATION' }))
+    expect(readFileSync(file, 'utf8')).toBe(overwrite ? 'slower, first\nslower, second\n' : 'first\nsecond\n')
+    expect(readdirSync(folder)).toEqual(['events.ndjson'])
+  },
+)
+
 test('an export to a file that is there is refused before anything is asked of the system', async () => {
   const file = join(tempFolder(), 'events.ndjson')
   writeFileSync(file, 'old')

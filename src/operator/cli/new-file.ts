@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { link, lstat, rename, rm } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
@@ -9,8 +10,8 @@ export interface NewFileOptions {
 }
 
 /**
- * Writes a file for its owner alone that is there as a whole, on the disk, or not at all: under another name first, `<file>.part`,
- * which remains if the process is killed.
+ * Writes a file for its owner alone that is there as a whole, on the disk, or not at all: under a name of its own first,
+ * `<file>.<UUID>.part`, which remains if the process is killed. So what two write at once under one name is never mixed.
  *
  * @param pieces its text, as it comes
  * @throws CqrsError CQRS_VALIDATION if there is a file of this name, at the beginning or at the end, and it is not to be overwritten
@@ -20,9 +21,9 @@ export async function writeNewFile(
   pieces: AsyncIterable<string>,
   { overwrite }: NewFileOptions,
 ): Promise<void> {
-  const draft = `${file}.part`
+  const draft = `${file}.${randomUUID()}.part`
   try {
-    await pipeline(pieces, createWriteStream(draft, { mode: 0o600, flush: true }))
+    await pipeline(pieces, createWriteStream(draft, { flags: 'wx', mode: 0o600, flush: true }))
     if (overwrite) await rename(draft, file)
     else await nameAnew(draft, file)
   } finally {
