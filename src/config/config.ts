@@ -241,6 +241,13 @@ export const configSchema = z.object({
       min: 0,
       max: Number.MAX_SAFE_INTEGER,
     }),
+    answerMs: milliseconds(
+      'How long a worker may take to tell what failed; then it is left out of the answer.',
+      {
+        env: 'CQRS_OPS_ANSWER_MS',
+        default: 3_000,
+      },
+    ),
     failuresPerMinute: wholeNumber('Wrong tokens that are answered with 401; more get 429 for a while.', {
       env: 'CQRS_OPS_FAILURES_PER_MINUTE',
       default: 10,

@@ -135,13 +135,25 @@ export interface LetterGroup {
 /** What `ops::dlq-groups` takes. */
 export type GroupsRequest = Pick<LettersFilter, 'source' | 'name'>
 
+/**
+ * Letters that an answer lacks: a worker is away or does not answer in time, or a store is damaged. Beside them `unavailable` has the
+ * sources that they are of.
+ */
+export interface LeftOutLetters {
+  readonly source: LetterSource
+  /** The queue, the projection or the partition of one; null if nobody says which there are. */
+  readonly name: string | null
+  /** Why, and what to do. */
+  readonly error: string
+}
+
 /** What `ops::dlq-groups` answers; at most 5,000 letters are looked at. */
 export interface GroupsPage {
   readonly groups: readonly LetterGroup[]
   /** There are more letters than were looked at. */
   readonly more: boolean
-  /** Sources that could not be asked, because their worker is away or their store damaged. */
   readonly unavailable: readonly LetterSource[]
+  readonly incomplete: readonly LeftOutLetters[]
 }
 
 /** Which letters; everything that is given has to fit. */
@@ -171,8 +183,8 @@ export interface LettersPage {
   readonly letters: readonly Letter[]
   /** Give it as `after` for the next page, also if this one is short; null at the end. */
   readonly next: string | null
-  /** Sources of which some worker is away, or some store damaged, so that letters are left out. */
   readonly unavailable: readonly LetterSource[]
+  readonly incomplete: readonly LeftOutLetters[]
 }
 
 /** What `ops::dlq-show` answers. */
@@ -205,8 +217,9 @@ export interface BulkStep {
   /** Call again with it as `after` for the others; null when there are no more. */
   readonly next?: string | null
   readonly asOf?: string
-  /** Sources of which some worker is away, or some store damaged, so that letters are left out. */
   readonly unavailable?: readonly LetterSource[]
+  /** Their letters were not dealt with, or only some of them. */
+  readonly incomplete?: readonly LeftOutLetters[]
 }
 
 /** What `ops::dlq-redrive` takes: one letter, or several. */

@@ -32,7 +32,7 @@ export const effectLetters: LetterBox = {
   async list(system, reactor, limit, after = '0.0') {
     const [position, n] = after.split('.').map(Number)
     const input = { limit, after: { position, n } }
-    const found = effects.parse(await system.call(`ops::effects::dead::${reactor}`, input))
+    const found = effects.parse(await system.ask(`ops::effects::dead::${reactor}`, input))
     return found.map((one) => {
       const letter = toLetter(reactor, one)
       return { letter, cursor: parseLetterId(letter.id).key }
@@ -42,7 +42,7 @@ export const effectLetters: LetterBox = {
   async show(system, id) {
     const wanted = idempotencyKey(id)
     const found = effects.parse(
-      await system.call(`ops::effects::dead::${id.name}`, { idempotencyKey: wanted, limit: 1 }),
+      await system.ask(`ops::effects::dead::${id.name}`, { idempotencyKey: wanted, limit: 1 }),
     )
     const [one] = found
     if (!one) {
@@ -59,8 +59,10 @@ export const effectLetters: LetterBox = {
     return redriven.parse(await system.call(`ops::effects::redrive::${id.name}`, input))
   },
 
-  async redriveAll(system, reactor) {
-    return redriven.parse(await system.call(`ops::effects::redrive::${reactor}`, {}))
+  async redriveAll(system, reactor, tell) {
+    // A worker that stands still is not asked to do something later, of which nobody would be told.
+    if ((await this.list(system, reactor, 1)).length === 0) return
+    tell(redriven.parse(await system.call(`ops::effects::redrive::${reactor}`, {})).redriven)
   },
 
   async discard(system, id, by, reason) {

@@ -1,5 +1,6 @@
+import { isCqrsError } from '../kernel/errors.ts'
 import type { DiscardResult, Letter, LetterDetails, LetterSource, RedriveResult } from './contract.ts'
-import type { LetterId } from './letter-id.ts'
+import { type LetterId, parseLetterId } from './letter-id.ts'
 import type { System } from './system.ts'
 
 /** A letter as its box lists it. */
@@ -24,31 +25,41 @@ export interface LetterBox {
   show(system: System, id: LetterId): Promise<LetterDetails>
   /** @throws CqrsError CQRS_NOT_FOUND */
   redrive(system: System, id: LetterId): Promise<RedriveResult>
-  /** Redrives everything under one name, in order. */
-  redriveAll(system: System, name: string): Promise<RedriveResult>
+  /** Redrives everything under one name, in order. @param tell is told how many, each time that some were */
+  redriveAll(system: System, name: string, tell: (redriven: number) => void): Promise<void>
   /** @throws CqrsError CQRS_NOT_FOUND */
   discard(system: System, id: LetterId, by: string, reason: string): Promise<DiscardResult>
 }
 
 /**
- * Deals with letters one by one. One that was settled by somebody else before its turn is no failure.
+ * Deals with letters of one box one by one. One that was settled by somebody else before its turn is no failure.
  *
  * @param act deals with one, and answers how many that were; rejects if it is not there
- * @param isThere whether it still is
- * @returns the sum
+ * @param tell is told how many, each time that some were: those before one that fails are dealt with
  */
 export async function settleEach(
+  { box, system }: { readonly box: LetterBox; readonly system: System },
   letters: readonly Letter[],
-  act: (letter: Letter) => Promise<number>,
-  isThere: (letter: Letter) => Promise<boolean>,
-): Promise<number> {
-  let done = 0
+  act: (id: LetterId) => Promise<number>,
+  tell: (done: number) => void,
+): Promise<void> {
   for (const letter of letters) {
+    const id = parseLetterId(letter.id)
     try {
-      done += await act(letter)
+      tell(await act(id))
     } catch (error) {
-      if (await isThere(letter)) throw error
+      if (isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE') || (await isThere(box, system, id))) throw error
     }
   }
-  return done
+}
+
+/** Only who was asked and has it no more says that it is gone: of a worker that does not answer nobody knows. */
+async function isThere(box: LetterBox, system: System, id: LetterId): Promise<boolean> {
+  try {
+    await box.show(system, id)
+    return true
+  } catch (error) {
+    if (isCqrsError(error, 'CQRS_NOT_FOUND')) return false
+    throw error
+  }
 }

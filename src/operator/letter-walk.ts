@@ -1,8 +1,9 @@
 import { z } from 'zod'
-import { CqrsError, isCqrsError } from '../kernel/errors.ts'
+import { CqrsError } from '../kernel/errors.ts'
 import { isMeant } from '../kernel/unit.ts'
 import type { Letter, LetterSource } from './contract.ts'
 import { effectLetters } from './effect-letters.ts'
+import { LeftOut } from './left-out.ts'
 import type { LetterBox, ListedLetter } from './letter-box.ts'
 import { parkedLetters } from './parked-letters.ts'
 import { queueLetters } from './queue-letters.ts'
@@ -17,6 +18,9 @@ export const BOXES: Readonly<Record<LetterSource, LetterBox>> = {
 
 /** Letters that are fetched at once. */
 const RUN = 500
+
+/** Queues and units that are asked at once. */
+const AHEAD = 32
 
 /** Letters that one call looks at, so that a rare error does not go through all of them in one call. */
 export const SCAN = 5_000
@@ -53,8 +57,8 @@ export interface LetterWalk {
   readonly letters: readonly ListedLetter[]
   /** Give it as `after` to go on; null at the end. */
   readonly next: string | null
-  /** Sources of which some worker is away, or some store damaged, so that letters are left out. */
-  readonly unavailable: readonly LetterSource[]
+  /** What could not be asked in this stretch. */
+  readonly leftOut: LeftOut
 }
 
 /**
@@ -71,54 +75,85 @@ export async function walkLetters(
   { after, limit }: { after?: string | undefined; limit: number },
 ): Promise<LetterWalk> {
   const letters: ListedLetter[] = []
-  const unavailable = new Set<LetterSource>()
-  let place = after === undefined ? undefined : readPlace(after)
+  const leftOut = new LeftOut()
   let left = SCAN
-  const boxes = Object.values(BOXES).filter(({ source }) => !filter.source || source === filter.source)
-  for (const box of boxes.slice(place ? boxes.findIndex(({ source }) => source === place?.source) : 0)) {
-    const names = await reached(box, unavailable, async () =>
-      (await box.names(system)).filter((name) => !filter.name || isMeant(filter.name, name)).sort(),
-    )
-    for (const name of names ?? []) {
-      if (place?.source === box.source && name < place.name) continue
-      let from: string | undefined =
-        place?.source === box.source && name === place.name ? place.after : undefined
-      for (;;) {
-        if (letters.length >= limit || left <= 0) {
-          return {
-            letters,
-            next: writePlace({ source: box.source, name, after: from }),
-            unavailable: [...unavailable],
-          }
-        }
-        const wanted = Math.min(RUN, left, hasTextFilter(filter) ? RUN : limit - letters.length)
-        const run = await reached(box, unavailable, () => box.list(system, name, wanted, from))
-        if (!run) break
-        left -= run.length
-        const fitting = run.filter(({ letter }) => fits(letter, filter))
-        const room = limit - letters.length
-        letters.push(...fitting.slice(0, room))
-        from = (fitting.length > room ? letters : run).at(-1)?.cursor ?? from
-        if (fitting.length <= room && run.length < wanted) break
+  const shelves = await shelvesFrom(
+    after === undefined ? undefined : readPlace(after),
+    system,
+    filter,
+    leftOut,
+  )
+  const size = hasTextFilter(filter) ? RUN : Math.min(RUN, limit)
+  const firstRun = aheadOf(shelves, ({ box, name, after: from }) => box.list(system, name, size, from))
+  for (const [index, { box, name, after: begin }] of shelves.entries()) {
+    let [from, wanted] = [begin, size]
+    let ask = () => firstRun(index)
+    for (;;) {
+      if (letters.length >= limit || left <= 0) {
+        return { letters, next: writePlace({ source: box.source, name, after: from }), leftOut }
       }
+      const run = await leftOut.unless(box.source, name, ask)
+      if (!run) break
+      left -= run.length
+      const fitting = run.filter(({ letter }) => fits(letter, filter))
+      const room = limit - letters.length
+      letters.push(...fitting.slice(0, room))
+      from = (fitting.length > room ? letters : run).at(-1)?.cursor ?? from
+      if (fitting.length <= room && run.length < wanted) break
+      wanted = Math.min(RUN, left, hasTextFilter(filter) ? RUN : limit - letters.length)
+      ask = () => box.list(system, name, wanted, from)
     }
-    place = undefined
   }
-  return { letters, next: null, unavailable: [...unavailable] }
+  return { letters, next: null, leftOut }
 }
 
-/** What `ask` gives; nothing, and the source is noted, if its worker is away, or what it asks is damaged. */
-export async function reached<Result>(
-  { source }: LetterBox,
-  unavailable: Set<LetterSource>,
-  ask: () => Promise<Result>,
-): Promise<Result | undefined> {
-  try {
-    return await ask()
-  } catch (error) {
-    if (!isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE', 'CQRS_STORE_CORRUPT')) throw error
-    unavailable.add(source)
-    return undefined
+/** A queue or unit that a walk comes to, and behind which letter it begins there. */
+interface Shelf {
+  readonly box: LetterBox
+  readonly name: string
+  readonly after: string | undefined
+}
+
+/** Where a walk comes to from a place on, in order. */
+async function shelvesFrom(
+  place: Place | undefined,
+  system: System,
+  filter: LetterFilter,
+  leftOut: LeftOut,
+): Promise<Shelf[]> {
+  const boxes = Object.values(BOXES).filter(({ source }) => !filter.source || source === filter.source)
+  const shelves: Shelf[] = []
+  for (const box of boxes.slice(place ? boxes.findIndex(({ source }) => source === place.source) : 0)) {
+    const begun = place?.source === box.source ? place : undefined
+    const names = await leftOut.unless(box.source, null, () => box.names(system))
+    for (const name of (names ?? []).sort()) {
+      if ((filter.name && !isMeant(filter.name, name)) || (begun && name < begun.name)) continue
+      shelves.push({ box, name, after: name === begun?.name ? begun.after : undefined })
+    }
+  }
+  return shelves
+}
+
+/**
+ * Asks some at once before their turn, so that those that do not answer are waited for together.
+ *
+ * @returns what the one at an index answers
+ */
+function aheadOf<Asked, Answer>(
+  all: readonly Asked[],
+  ask: (one: Asked) => Promise<Answer>,
+): (index: number) => Promise<Answer> {
+  const answers: Promise<Answer>[] = []
+  return (index) => {
+    if (index >= answers.length) {
+      for (const one of all.slice(answers.length, index + AHEAD)) {
+        const answer = ask(one)
+        // Whether it matters that somebody does not answer is seen when it is their turn.
+        answer.catch(() => {})
+        answers.push(answer)
+      }
+    }
+    return answers[index] as Promise<Answer>
   }
 }
 

@@ -2,9 +2,10 @@ import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import { isMeant } from '../kernel/unit.ts'
 import type { DiscardResult, Letter, RedriveResult } from './contract.ts'
+import { LeftOut } from './left-out.ts'
 import { type LetterBox, settleEach } from './letter-box.ts'
 import { type LetterId, parseLetterId } from './letter-id.ts'
-import { BOXES, type LetterFilter, letterFilter, reached, walkLetters } from './letter-walk.ts'
+import { BOXES, type LetterFilter, letterFilter, walkLetters } from './letter-walk.ts'
 import type { Operator } from './operations.ts'
 import { parseRequest } from './request.ts'
 import type { System } from './system.ts'
@@ -90,19 +91,21 @@ function isWholesale({ dryRun, after, status, what, error, fingerprint }: Many):
   return ![dryRun, after, status, what, error, fingerprint].some(Boolean)
 }
 
-/** Each source puts back all it has in one go. */
+/** Each source puts back all it has in one go; its queues or units do that at once, since their letters have no order in common. */
 async function redriveAll(system: System, { source, name }: LetterFilter): Promise<RedriveResult> {
-  const unavailable = new Set<Letter['source']>()
+  const leftOut = new LeftOut()
   let redriven = 0
-  for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
-    const names = await reached(box, unavailable, () => box.names(system))
-    for (const each of names ?? []) {
-      if (name && !isMeant(name, each)) continue
-      const result = await reached(box, unavailable, () => box.redriveAll(system, each))
-      redriven += result?.redriven ?? 0
-    }
+  const tell = (some: number) => {
+    redriven += some
   }
-  return { redriven, unavailable: [...unavailable] }
+  for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
+    const names = (await leftOut.unless(box.source, null, () => box.names(system))) ?? []
+    const meant = names.filter((each) => !name || isMeant(name, each))
+    await Promise.all(
+      meant.map((each) => leftOut.unless(box.source, each, () => box.redriveAll(system, each, tell))),
+    )
+  }
+  return { redriven, ...leftOut.told() }
 }
 
 /** Gathers the letters first and deals with them then, so that none that arises meanwhile is among them. */
@@ -111,34 +114,27 @@ async function takeStep(
   { dryRun, after, asOf = system.now().toISOString(), all: _, ...filter }: Many,
   act: (box: LetterBox, id: LetterId) => Promise<number>,
 ) {
-  const { letters: found, next, unavailable } = await walkLetters(system, filter, { after, limit: STEP })
+  const { letters: found, next, leftOut } = await walkLetters(system, filter, { after, limit: STEP })
   const letters = found.map(({ letter }) => letter).filter((letter) => hadFailed(letter, asOf))
-  if (filter.fingerprint && letters.length === 0 && !after && next === null && unavailable.length === 0) {
+  if (filter.fingerprint && letters.length === 0 && !after && next === null && !leftOut.some) {
     const message = `No letter belongs to the group ${filter.fingerprint} (any more); list the groups again.`
     throw new CqrsError('CQRS_NOT_FOUND', message)
   }
-  const answer = { matched: letters.length, next, asOf, unavailable }
-  if (dryRun) return { done: 0, examples: letters.slice(0, EXAMPLES), ...answer }
-  const done = await settleEach(
-    letters,
-    (letter) => act(...placeOf(letter)),
-    (letter) => {
-      const [box, id] = placeOf(letter)
-      return box.show(system, id).then(
-        () => true,
-        () => false,
-      )
-    },
-  )
-  return { done, ...answer }
+  const answer = { matched: letters.length, next, asOf }
+  if (dryRun) return { done: 0, examples: letters.slice(0, EXAMPLES), ...answer, ...leftOut.told() }
+  let done = 0
+  const tell = (some: number) => {
+    done += some
+  }
+  for (const run of Map.groupBy(letters, ({ source, name }) => `${source}:${name}`).values()) {
+    const { source, name } = run[0] as Letter
+    const box = BOXES[source]
+    await leftOut.unless(source, name, () => settleEach({ box, system }, run, (id) => act(box, id), tell))
+  }
+  return { done, ...answer, ...leftOut.told() }
 }
 
 /** An event that stands first in its sequence only since those before it were settled has failed at nothing yet. */
 function hadFailed({ attempts, failedAt }: Letter, asOf: string): boolean {
   return attempts > 0 && failedAt <= asOf
-}
-
-function placeOf(letter: Letter): [LetterBox, LetterId] {
-  const id = parseLetterId(letter.id)
-  return [BOXES[id.source], id]
 }

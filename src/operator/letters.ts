@@ -13,15 +13,16 @@ const oneRequest = z.object({ id: z.string() })
 /** What failed: dead letters of queues, parked events, dead effects; page by page. */
 export async function listLetters(system: System, input: unknown): Promise<LettersPage> {
   const { after, limit, ...filter } = parseRequest(listRequest, input ?? {})
-  const { letters, ...page } = await walkLetters(system, filter, { after, limit })
-  return { letters: letters.map(({ letter }) => letter), ...page }
+  const { letters, next, leftOut } = await walkLetters(system, filter, { after, limit })
+  return { letters: letters.map(({ letter }) => letter), next, ...leftOut.told() }
 }
 
 /** What failed, gathered by what failed in the same way; the group with the most letters first. */
 export async function listGroups(system: System, input: unknown): Promise<GroupsPage> {
   const filter = parseRequest(groupsRequest, input ?? {})
-  const { letters, next, unavailable } = await walkLetters(system, filter, { limit: SCAN })
-  return { groups: groupLetters(letters.map(({ letter }) => letter)), more: next !== null, unavailable }
+  const { letters, next, leftOut } = await walkLetters(system, filter, { limit: SCAN })
+  const groups = groupLetters(letters.map(({ letter }) => letter))
+  return { groups, more: next !== null, ...leftOut.told() }
 }
 
 /** One letter with everything that is known about it. @throws CqrsError CQRS_NOT_FOUND */

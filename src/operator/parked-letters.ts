@@ -4,7 +4,7 @@ import { allUnits } from '../kernel/unit.ts'
 import type { Letter } from './contract.ts'
 import { fingerprint } from './fingerprint.ts'
 import { type LetterBox, settleEach } from './letter-box.ts'
-import { letterId, parseLetterId } from './letter-id.ts'
+import { type LetterId, letterId, parseLetterId } from './letter-id.ts'
 import type { System } from './system.ts'
 
 /** Parked events that are fetched at once to be redriven. */
@@ -37,7 +37,7 @@ export const parkedLetters: LetterBox = {
 
   async show(system, { name, key }) {
     const position = Number(key)
-    const answer = await system.call(`ops::parked::show::${name}`, { position })
+    const answer = await system.ask(`ops::parked::show::${name}`, { position })
     const { event, behind } = shown.parse(answer)
     const { events } = await system.log.readFrom(position - 1, { limit: 1 })
     return {
@@ -53,22 +53,15 @@ export const parkedLetters: LetterBox = {
     return redriven.parse(await system.call(`ops::parked::redrive::${name}`, input))
   },
 
-  async redriveAll(system, projection) {
-    const id = (letter: Letter) => parseLetterId(letter.id)
-    const isThere = (letter: Letter) =>
-      this.show(system, id(letter)).then(
-        () => true,
-        () => false,
-      )
-    let redriven = 0
+  async redriveAll(system, projection, tell) {
+    const redrive = async (id: LetterId) => (await this.redrive(system, id)).redriven
     // Page by page: what fails again stays at its position, before the beginning of the next page.
     for (let after = 0; ; ) {
       const page = await heads(system, projection, { after, limit: REDRIVE_PAGE })
-      const redrive = async (letter: Letter) => (await this.redrive(system, id(letter))).redriven
-      redriven += await settleEach(page, redrive, isThere)
+      await settleEach({ box: this, system }, page, redrive, tell)
       const last = page.at(-1)
-      if (!last || page.length < REDRIVE_PAGE) return { redriven }
-      after = Number(id(last).key)
+      if (!last || page.length < REDRIVE_PAGE) return
+      after = Number(parseLetterId(last.id).key)
     }
   },
 
@@ -83,7 +76,7 @@ async function heads(
   projection: string,
   page: { after: Position; limit: number },
 ): Promise<Letter[]> {
-  const found = letters.parse(await system.call(`ops::parked::letters::${projection}`, page))
+  const found = letters.parse(await system.ask(`ops::parked::letters::${projection}`, page))
   return found.map(({ event, waiting }) => toLetter(projection, event, waiting))
 }
 

@@ -28,8 +28,8 @@ const count = z.object({ redriven: z.number() })
 export const queueLetters: LetterBox = {
   source: 'queue',
 
-  async names({ call }) {
-    const found = topics.parse(await call('engine::queue::dlq_topics', {}))
+  async names({ ask }) {
+    const found = topics.parse(await ask('engine::queue::dlq_topics', {}))
     return found.filter(({ message_count }) => message_count > 0).map(({ topic }) => topic)
   },
 
@@ -60,8 +60,8 @@ export const queueLetters: LetterBox = {
     return result.redriven > 0 ? result : notFound(name, key)
   },
 
-  async redriveAll({ call }, queue) {
-    return count.parse(await call('iii::queue::redrive', { queue }))
+  async redriveAll({ call }, queue, tell) {
+    tell(count.parse(await call('iii::queue::redrive', { queue })).redriven)
   },
 
   async discard({ call }, { name, key }) {
@@ -71,8 +71,8 @@ export const queueLetters: LetterBox = {
   },
 }
 
-async function fetchPage({ call }: System, topic: string, page: { offset: number; limit: number }) {
-  return messages.parse(await call('engine::queue::dlq_messages', { topic, ...page }))
+async function fetchPage({ ask }: System, topic: string, page: { offset: number; limit: number }) {
+  return messages.parse(await ask('engine::queue::dlq_messages', { topic, ...page }))
 }
 
 function toLetter(queue: string, found: z.output<typeof message>): Letter {

@@ -28,8 +28,14 @@ export interface System {
   splitOtherwise(unit: string): { readonly pid: number | undefined } | undefined
   /** Marks of a view's digest beyond a position, its checkpoint last. */
   marks(unit: string, after: Position): Promise<readonly DigestMark[]>
-  /** Calls a function of another worker. @throws if nobody owns it or it fails */
+  /**
+   * Calls a function of another worker.
+   *
+   * @throws CqrsError CQRS_ENGINE_UNREACHABLE if nobody owns it or answers in time; what it throws if it fails
+   */
   call(functionId: string, payload: unknown): Promise<unknown>
+  /** The same for a question that changes nothing: whoever does not answer soon is done without. */
+  ask(functionId: string, payload: unknown): Promise<unknown>
   /** What each worker process of the engine says of itself; `silent` of them did not answer in time. */
   processes(): Promise<{ readonly answers: readonly WorkerProcess[]; readonly silent: number }>
   /** Room on the disk of the data folder, in bytes. */

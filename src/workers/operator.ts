@@ -1,9 +1,7 @@
 import { statfs } from 'node:fs/promises'
-import type { IIIClient } from 'iii-sdk'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { dataPaths } from '../config/paths.ts'
-import { CqrsError } from '../kernel/errors.ts'
 import { findUnit } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { mayChange, perform } from '../operator/actions.ts'
@@ -14,19 +12,17 @@ import { directInput, isHttpRequest } from './http.ts'
 import { type OfferedFunction, offer } from './offer.ts'
 import { openReaders } from './open-readers.ts'
 import { type OpsAccess, openOpsAccess, ownCredentials, tokenIn } from './ops-access.ts'
+import { CALL_TIMEOUT_MS, caller } from './ops-calls.ts'
 import { consoleFunctions } from './ops-console.ts'
 import { exportFunction } from './ops-export.ts'
 import { bearerToken, operatorOf, overHttp, routeOf } from './ops-http.ts'
 import { type PagesOptions, pages } from './ops-pages.ts'
 import { processesOf } from './ops-processes.ts'
-import { fromRemote, toRemote } from './remote-error.ts'
+import { toRemote } from './remote-error.ts'
 import type { StartRole } from './role.ts'
 import { findOtherSplit } from './unit-locks.ts'
 import { marksOf, standingOf } from './unit-standing.ts'
 import { diskUse } from './view-house.ts'
-
-/** How long another worker may take to answer an operator's question, in milliseconds. */
-const CALL_TIMEOUT_MS = 10_000
 
 /**
  * What a caller over the engine says of itself, besides its token, and how it wants its answer. An engine may
@@ -57,7 +53,8 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     standing: async (unit) => standingOf(views, findUnit(app, unit)),
     splitOtherwise: (unit) => findOtherSplit(config.data, findUnit(app, unit)),
     marks: async (unit, after) => marksOf(views, findUnit(app, unit), after),
-    call: caller(iii, credentials),
+    call: caller(iii, credentials, { timeoutMs: CALL_TIMEOUT_MS, changes: true }),
+    ask: caller(iii, credentials, { timeoutMs: config.ops.answerMs, changes: false }),
     processes,
     disk: () => roomIn(config.data),
     actions,
@@ -137,19 +134,4 @@ async function roomIn(folder: string): Promise<{ free: number; total: number }> 
 function workerName(payload: unknown): string {
   const { _caller_worker_id: id } = (payload ?? {}) as { _caller_worker_id?: unknown }
   return typeof id === 'string' ? `worker ${id}` : 'worker'
-}
-
-/** Calls functions of other workers; only those that are part of the operator's own surface see the token. */
-function caller(iii: IIIClient, credentials: { token: string }): System['call'] {
-  return async (function_id, payload) => {
-    const metadata = function_id.startsWith('ops::') ? { metadata: credentials } : {}
-    try {
-      return await iii.trigger({ function_id, payload, ...metadata, timeoutMs: CALL_TIMEOUT_MS })
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== 'function_not_found') throw fromRemote(error)
-      const role = /^ops::(parked|effects)::/.test(function_id) ? 'projections' : 'queue'
-      const message = `No worker offers ${function_id}; start one with "cqrs worker ${role}".`
-      throw new CqrsError('CQRS_ENGINE_UNREACHABLE', message, { cause: error })
-    }
-  }
 }

@@ -58,8 +58,9 @@ test(`redrives, discards and the live projector lose and double nothing (CQRS_TE
         ...site.env,
         III_URL: site.engine,
       })
-      // 3: the projections worker was killed at the moment.
-      expect([0, 3], stdout + stderr).toContain(exitCode)
+      // The projections worker may have been killed at the moment: 1 tells whose letters are left out, 3 that nobody answers.
+      const killed = stderr.includes('Left out: ') ? 1 : 3
+      expect([0, killed], stdout + stderr).toContain(exitCode)
       programs += 1
     }
   }

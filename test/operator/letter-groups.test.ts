@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import app from '../../src/inventory/app.ts'
+import { CqrsError } from '../../src/kernel/errors.ts'
 import { errorPattern, fingerprint } from '../../src/operator/fingerprint.ts'
 import { listGroups } from '../../src/operator/letters.ts'
 import { discardLetters, redriveLetters } from '../../src/operator/letters-bulk.ts'
@@ -63,7 +64,7 @@ function systemWith(errors: ReadonlyMap<number, string>) {
   const settled: string[] = []
   const settle = (how: string) => (input: never) => {
     const { position } = input as { position: number }
-    if (!letters.delete(position)) throw new Error('not there (any more)')
+    if (!letters.delete(position)) throw new CqrsError('CQRS_NOT_FOUND', 'not there (any more)')
     settled.push(`${how} ${position}`)
     return { redriven: 1, discarded: 1 }
   }
@@ -78,7 +79,7 @@ function systemWith(errors: ReadonlyMap<number, string>) {
   }
   const call: System['call'] = async (id, input) => functions[id]?.(input as never)
   const now = () => new Date('2026-01-02T00:00:00.000Z')
-  return { system: { app, call, now } as System, letters, settled }
+  return { system: { app, call, ask: call, now } as System, letters, settled }
 }
 
 const ERRORS = new Map([

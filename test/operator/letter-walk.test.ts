@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import app from '../../src/inventory/app.ts'
+import { CqrsError } from '../../src/kernel/errors.ts'
 import type { Letter } from '../../src/operator/contract.ts'
 import { listLetters } from '../../src/operator/letters.ts'
 import { discardLetters, redriveLetters } from '../../src/operator/letters-bulk.ts'
@@ -25,7 +26,7 @@ function systemWith(letters: { orders?: Fake[]; list?: Fake[]; alerts?: Fake[] }
       .slice(0, limit)
   const remove = (all: Fake[], key: number) => {
     const at = all.findIndex((each) => each.key === key)
-    if (at === -1) throw new Error('it is gone')
+    if (at === -1) throw new CqrsError('CQRS_NOT_FOUND', 'it is gone')
     all.splice(at, 1)
   }
   const settled: string[] = []
@@ -59,7 +60,7 @@ function systemWith(letters: { orders?: Fake[]; list?: Fake[]; alerts?: Fake[] }
       page(list, after, limit).map((each) => ({ event: parked(each), waiting: 0 })),
     'ops::parked::show::inventory-list': ({ position }: { position: number }) => {
       const found = list.find(({ key }) => key === position)
-      if (!found) throw new Error('it is gone')
+      if (!found) throw new CqrsError('CQRS_NOT_FOUND', 'it is gone')
       return { event: parked(found), behind: [] }
     },
     'ops::parked::discard::inventory-list': ({ position, reason }: { position: number; reason: string }) => {
@@ -86,7 +87,12 @@ function systemWith(letters: { orders?: Fake[]; list?: Fake[]; alerts?: Fake[] }
   }
   const call: System['call'] = async (id, input) => functions[id]?.(input as never) ?? []
   const log = { readFrom: async () => ({ events: [], through: 0, head: 0 }) }
-  return { system: { app, call, log, now: () => new Date(NOW) } as unknown as System, settled, orders, list }
+  return {
+    system: { app, call, ask: call, log, now: () => new Date(NOW) } as unknown as System,
+    settled,
+    orders,
+    list,
+  }
 }
 
 const many = (count: number, error = 'late') =>

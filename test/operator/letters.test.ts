@@ -30,6 +30,7 @@ function system(answers: Answers) {
     processes: () => Promise.reject(new Error('not asked for')),
     disk: () => Promise.reject(new Error('not asked for')),
     now: () => new Date(0),
+    ask: (functionId, payload) => fake.call(functionId, payload),
     async call(functionId, payload) {
       calls.push({ functionId, payload })
       const [, operation, unit = ''] = /^(ops::\w+::\w+)::(.+)$/.exec(functionId) ?? []
@@ -89,6 +90,7 @@ test('while the queue worker is away the other letters are listed, and what is l
   const page = await listLetters(fake, {})
   expect(page.letters.map(({ source }) => source)).toEqual(['parked', 'effect'])
   expect(page.unavailable).toEqual(['queue'])
+  expect(page.incomplete).toEqual([{ source: 'queue', name: null, error: 'no worker' }])
 })
 
 test('while the worker of one projection is away, the letters of the others are listed', async () => {
@@ -102,6 +104,27 @@ test('while the worker of one projection is away, the letters of the others are 
   const page = await listLetters(fake, {})
   expect(page.letters.map(({ source }) => source)).toEqual(['queue', 'parked', 'effect'])
   expect(page.unavailable).toEqual(['parked'])
+  expect(page.incomplete).toEqual([{ source: 'parked', name: 'inventory-stats', error: 'no worker' }])
+})
+
+test('units of a worker that stands still are waited for together, not one after the other', async () => {
+  const units = ['inventory-list', 'inventory-stats', 'inventory-alert']
+  const asked = new Set<string>()
+  const all = Promise.withResolvers<void>()
+  const { fake } = system({
+    ...answers,
+    'ops::parked::letters': async (_: never, unit: string) => {
+      asked.add(unit)
+      if (asked.size === units.length) all.resolve()
+      await all.promise
+      throw new CqrsError('CQRS_ENGINE_UNREACHABLE', `${unit} stands still`)
+    },
+  })
+  const page = await listLetters(fake, {})
+  expect(page.letters.map(({ source }) => source)).toEqual(['queue', 'effect'])
+  expect(page.incomplete).toEqual(
+    units.sort().map((name) => ({ source: 'parked', name, error: `${name} stands still` })),
+  )
 })
 
 test('a letter is shown with what it is about', async () => {
@@ -126,7 +149,11 @@ test('redriving everything reaches every source', async () => {
     'ops::parked::redrive': () => ({ redriven: 3 }),
     'ops::effects::redrive': () => ({ redriven: 1 }),
   })
-  expect(await redriveLetters(fake, { all: true })).toEqual({ redriven: 5, unavailable: [] })
+  expect(await redriveLetters(fake, { all: true })).toEqual({
+    redriven: 5,
+    unavailable: [],
+    incomplete: [],
+  })
   expect(calls.filter(({ functionId }) => functionId.includes('redrive'))).toEqual([
     { functionId: 'iii::queue::redrive', payload: { queue: 'orders' } },
     { functionId: 'ops::parked::redrive::inventory-list', payload: { position: 7 } },
@@ -140,14 +167,51 @@ test('a parked event that was settled before its turn does not end a redrive; an
       ...answers,
       'ops::parked::redrive': () => Promise.reject(new Error('no')),
       'ops::parked::show': () =>
-        stillThere ? answers['ops::parked::show']() : Promise.reject(new Error('not parked')),
+        stillThere
+          ? answers['ops::parked::show']()
+          : Promise.reject(new CqrsError('CQRS_NOT_FOUND', 'not parked')),
     }).fake
   expect(await redriveLetters(failing(false), { name: 'inventory-list' })).toEqual({
     redriven: 0,
     unavailable: [],
+    incomplete: [],
   })
   await expect(redriveLetters(failing(true), { name: 'inventory-list' })).rejects.toThrow('no')
 })
+
+test.each(['CQRS_ENGINE_UNREACHABLE', 'CQRS_STORE_CORRUPT'] as const)(
+  'nobody takes a letter for settled whose worker cannot say so any more: %s',
+  async (code) => {
+    const gone = () => Promise.reject(new CqrsError(code, 'it stands still'))
+    const positions = [7, 8, 9]
+    const { fake, calls } = system({
+      ...answers,
+      'ops::parked::letters': (_: never, unit: string) =>
+        unit === 'inventory-list'
+          ? positions.map((position) => ({ event: { ...parkedEvent, position }, waiting: 0 }))
+          : [],
+      'ops::parked::redrive': ({ position }: { position: number }) =>
+        position === 7 ? { redriven: 1 } : Promise.reject(new Error('it ended')),
+      'ops::parked::discard': ({ position }: { position: number }) =>
+        position === 7 ? { discarded: 1 } : Promise.reject(new Error('it ended')),
+      'ops::parked::show': gone,
+      'ops::effects::redrive': () => ({ redriven: 1 }),
+      'ops::effects::discard': () => ({ discarded: 1 }),
+      'iii::queue::redrive': () => ({ redriven: 1 }),
+      'iii::queue::redrive_message': () => ({ redriven: 1 }),
+      'iii::queue::discard_message': () => ({ redriven: 1 }),
+    })
+    const incomplete = [{ source: 'parked', name: 'inventory-list', error: 'it stands still' }]
+    const asOf = '2025-01-01T00:00:00.000Z'
+    // What came before it is counted, and the others go on.
+    expect(await redriveLetters(fake, { all: true })).toMatchObject({ redriven: 3, incomplete })
+    expect(await redriveLetters(fake, { status: 'dead', asOf })).toMatchObject({ redriven: 3, incomplete })
+    const discard = { all: true, asOf, reason: 'a test' }
+    expect(await discardLetters(fake, discard, ada)).toMatchObject({ discarded: 3, incomplete })
+    const tried = calls.filter(({ functionId }) => /^ops::parked::(redrive|discard)/.test(functionId))
+    expect(tried.map(({ payload }) => (payload as { position: number }).position)).toEqual([7, 8, 7, 8, 7, 8])
+  },
+)
 
 test('an effect is given up under its idempotency key, with the reason', async () => {
   const { fake, calls } = system({ ...answers, 'ops::effects::discard': () => ({ discarded: 1 }) })

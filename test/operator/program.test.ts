@@ -121,6 +121,24 @@ test('redrive and discard tell the system exactly what was asked for', async () 
   expect(asked).toMatchObject([{ name: 'inventory-list' }, { id: 'parked:a:4', reason: 'a test' }])
 })
 
+test('a redrive that had to leave letters out says whose on standard error, and ends with 1', async () => {
+  const away = { source: 'parked', name: 'inventory-list', error: 'It stands still.' }
+  const { run } = await operatorAnswers({
+    'ops::dlq-redrive': ({ after }: { after?: string }) =>
+      after === undefined
+        ? { redriven: 2, next: 'further', unavailable: ['parked'], incomplete: [away] }
+        : { redriven: 1, next: null, unavailable: [], incomplete: [] },
+    'ops::dlq-list': () => ({ letters: [], next: null, unavailable: ['parked'], incomplete: [away] }),
+  })
+  const stderr = 'Left out: parked events of inventory-list. It stands still.\n'
+  expect(await run('dlq', 'redrive', '--all')).toMatchObject({ exitCode: 1, stdout: '3 redriven.\n', stderr })
+  const json = await run('dlq', 'redrive', '--all', '--json')
+  expect(json.exitCode).toBe(1)
+  expect(JSON.parse(json.stdout)).toMatchObject({ redriven: 3, incomplete: [away] })
+  const list = await run('dlq', 'list')
+  expect(list).toMatchObject({ exitCode: 0, stdout: 'None among those looked at so far.\n', stderr })
+})
+
 test('an engine without an operator worker is told apart from no engine', async () => {
   const { run } = await operatorAnswers({})
   const { exitCode, stderr } = await run('status')

@@ -23,7 +23,6 @@ function systemWith(heads: number) {
   const functions: Record<string, (input: never) => unknown> = {
     'engine::queue::dlq_topics': () => [],
     'ops::effects::dead::inventory-alert': () => [],
-    'ops::effects::redrive::inventory-alert': () => ({ redriven: 0 }),
     'ops::parked::letters::inventory-stats': () => [],
     'ops::parked::letters::inventory-alert': () => [],
     'ops::parked::letters::inventory-list': ({ after, limit }: { after: number; limit: number }) =>
@@ -37,7 +36,7 @@ function systemWith(heads: number) {
     },
   }
   const call: System['call'] = async (id, input) => functions[id]?.(input as never)
-  return { system: { app, call } as System, tried }
+  return { system: { app, call, ask: call } as System, tried }
 }
 
 test('redriving everything tries every parked sequence once, also those that fail again', async () => {

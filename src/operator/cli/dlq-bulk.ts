@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
-import type { BulkRequest, BulkStep, LetterSource, LettersFilter, RedriveRequest } from '../contract.ts'
+import { EXIT } from '../../supervisor/exit-codes.ts'
+import type { BulkRequest, BulkStep, LettersFilter, RedriveRequest } from '../contract.ts'
 import type { CliContext } from './context.ts'
 import { fingerprintOption } from './dlq-groups.ts'
+import { joinLeftOut, sayLeftOut } from './left-out.ts'
 import { type CallOperation, withOperations } from './operations.ts'
 import { count, cut } from './table.ts'
 import { oneOf } from './values.ts'
@@ -53,7 +55,10 @@ export function chosen(id: string | undefined, options: BulkOptions, command: Co
 
 type Done = 'redriven' | 'discarded'
 
-/** Calls an operation on letters step by step until there are no more, and says what was done. */
+/**
+ * Calls an operation on letters step by step until there are no more, and says what was done. Exits with 1 if some were left out
+ * because somebody could not be asked.
+ */
 export async function bulk(
   context: CliContext,
   json: boolean | undefined,
@@ -73,25 +78,17 @@ export async function bulk(
         [done]: (sum[done] ?? 0) + (last[done] ?? 0),
         matched: (sum.matched ?? 0) + (last.matched ?? 0),
         unavailable: [...new Set([...(sum.unavailable ?? []), ...(last.unavailable ?? [])])],
+        incomplete: joinLeftOut(sum.incomplete, last.incomplete),
         next: null,
       }
     }
     return sum
   })
+  if (total.incomplete?.length) context.exit(EXIT.failed.code)
   if (json) return context.print(JSON.stringify(total, null, 2))
-  sayUnavailable(context, total.unavailable)
+  sayLeftOut(context, total.incomplete)
   if (!total.examples) return context.print(`${count(total[done] ?? 0)} ${done}.`)
   for (const { id, what, error } of total.examples)
     context.print(`${id}  ${cut(what, 50)}  ${cut(error, 80)}`)
   context.print(`${count(total.matched ?? 0)} would be ${done}; nothing was done.`)
-}
-
-const HOLDERS: Readonly<Record<LetterSource, string>> = {
-  queue: 'The queue worker does not answer: dead letters of queues are left out.',
-  parked: 'The projections worker does not answer: parked events are left out.',
-  effect: 'The projections worker does not answer: dead effects are left out.',
-}
-
-export function sayUnavailable(context: CliContext, sources: readonly LetterSource[] = []): void {
-  for (const source of sources) context.print(HOLDERS[source])
 }

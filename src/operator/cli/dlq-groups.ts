@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import type { GroupsRequest, LetterGroup } from '../contract.ts'
 import type { CliContext } from './context.ts'
+import { sayLeftOut } from './left-out.ts'
 import { withOperations } from './operations.ts'
 import { type Column, count, cut, layOut } from './table.ts'
 import { oneOf } from './values.ts'
@@ -30,8 +31,12 @@ Examples:
     .action(async ({ json, ...input }: GroupsRequest & { json?: boolean }) => {
       const page = await withOperations(context, (call) => call('ops::dlq-groups', input))
       if (json) return context.print(JSON.stringify(page, null, 2))
-      for (const source of page.unavailable) context.print(`Letters of the source ${source} are left out.`)
-      if (page.groups.length === 0) return context.print('There are none.')
+      sayLeftOut(context, page.incomplete)
+      if (page.groups.length === 0) {
+        return context.print(
+          page.unavailable.length === 0 ? 'There are none.' : 'None among those looked at.',
+        )
+      }
       for (const line of layOut(COLUMNS, page.groups)) context.print(line)
       if (page.more) context.print('\nThere are more letters than were looked at: choose with --name.')
     })

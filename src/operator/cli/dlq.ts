@@ -2,16 +2,9 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { Letter, LetterDetails, LettersRequest } from '../contract.ts'
 import { parseLetterId } from '../letter-id.ts'
 import type { CliContext } from './context.ts'
-import {
-  type BulkOptions,
-  bulk,
-  chosen,
-  type FilterOptions,
-  filterOf,
-  sayUnavailable,
-  withFilter,
-} from './dlq-bulk.ts'
+import { type BulkOptions, bulk, chosen, type FilterOptions, filterOf, withFilter } from './dlq-bulk.ts'
 import { groupsCommand } from './dlq-groups.ts'
+import { sayLeftOut } from './left-out.ts'
 import { withOperations } from './operations.ts'
 import { type Column, count, cut, layOut, printable } from './table.ts'
 import { wholeNumber } from './values.ts'
@@ -53,9 +46,12 @@ Examples:
       const input: LettersRequest = { ...filterOf(options), limit, after }
       const page = await withOperations(context, (call) => call('ops::dlq-list', input))
       if (json) return context.print(JSON.stringify(page, null, 2))
-      sayUnavailable(context, page.unavailable)
+      sayLeftOut(context, page.incomplete)
       if (page.letters.length > 0) for (const line of layOut(COLUMNS, page.letters)) context.print(line)
-      else context.print(page.next === null ? 'There are none.' : 'None among those looked at so far.')
+      else {
+        const all = page.next === null && page.unavailable.length === 0
+        context.print(all ? 'There are none.' : 'None among those looked at so far.')
+      }
       if (page.next !== null) context.print(`\nThere are more to look at: --after ${page.next}`)
     })
 }
@@ -83,6 +79,8 @@ function redriveCommand(context: CliContext): Command {
     .addHelpText(
       'after',
       `
+It exits with 1 if letters were left out, because their worker is away or stands still, and says whose.
+
 Examples:
   cqrs dlq redrive queue:inventory-list:7
   cqrs dlq redrive --error ECONNREFUSED --dry-run
@@ -108,6 +106,8 @@ function discardCommand(context: CliContext): Command {
     .addHelpText(
       'after',
       `
+It exits with 1 if letters were left out, because their worker is away or stands still, and says whose.
+
 Examples:
   cqrs dlq discard parked:inventory-list:42 --reason "item was a test"
   cqrs dlq discard --what test-event --reason "a test" --dry-run`,

@@ -150,6 +150,7 @@ function showQueues({ queues }) {
 }
 
 let letters = []
+let leftOut = new Map()
 
 async function loadLetters({ more = false } = {}) {
   const query = new URLSearchParams()
@@ -159,6 +160,7 @@ async function loadLetters({ more = false } = {}) {
   query.set('limit', more ? '50' : String(Math.min(500, Math.max(50, letters.length))))
   const page = await ask(`/ops/letters?${query}`)
   letters = more ? [...letters, ...page.letters] : page.letters
+  showLeftOut(page.incomplete, more)
   next = page.next
   find('more').hidden = next === null
   fill(
@@ -174,8 +176,21 @@ async function loadLetters({ more = false } = {}) {
       { text: each.error, className: 'long', title: each.error },
       button('Open', () => openLetter(each.id), `Open ${each.id}`),
     ]),
-    page.unavailable.length > 0 ? `No answer from: ${page.unavailable.join(', ')}.` : 'Nothing failed.',
+    page.incomplete.length > 0 ? 'Nothing among those that could be asked.' : 'Nothing failed.',
   )
+}
+
+const LETTERS = { queue: 'dead letters', parked: 'parked events', effect: 'dead effects' }
+
+/** Says which letters are not among those that are shown, and why. */
+function showLeftOut(incomplete, more) {
+  if (!more) leftOut = new Map()
+  for (const { source, name, error } of incomplete)
+    leftOut.set(`${LETTERS[source]}${name === null ? '' : ` of ${name}`}`, error)
+  const line = find('left-out')
+  const text = leftOut.size > 0 ? `Left out: ${[...leftOut.keys()].join(', ')}.` : ''
+  if (line.textContent !== text) line.textContent = text
+  line.title = [...new Set(leftOut.values())].join('\n')
 }
 
 function showWorkers({ workers }) {
@@ -326,7 +341,7 @@ function signOut(message = '') {
   sessionStorage.removeItem(TOKEN)
   if (find('letter').open) find('letter').close()
   for (const id of ['panels', 'sign-out', 'health', 'trouble']) find(id).hidden = true
-  for (const id of ['app', 'summary', 'refusal']) find(id).textContent = ''
+  for (const id of ['app', 'summary', 'refusal', 'left-out']) find(id).textContent = ''
   for (const table of find('panels').querySelectorAll('table')) table.replaceChildren()
   find('sign-in').hidden = false
   find('sign-in-error').textContent = message
