@@ -74,13 +74,13 @@ onEachEngine((newSite) => {
     const ran: unknown[] = []
     worker.registerFunction('test::job', async (payload: unknown) => void ran.push(payload))
     expect(await post('/ops/queues/default/pause')).toMatchObject({ status: 200, body: { paused: true } })
-    for (let n = 1; n <= 3; n += 1) {
-      await worker.trigger({
+    const enqueue = (n: number) =>
+      worker.trigger({
         function_id: 'test::job',
         payload: { n },
         action: TriggerAction.Enqueue({ queue: 'default' }),
       })
-    }
+    for (let n = 1; n <= 3; n += 1) await enqueue(n)
     expect((await get('/ops/queues/default')).body).toMatchObject({
       queue: 'default',
       depth: 3,
@@ -100,13 +100,23 @@ onEachEngine((newSite) => {
       '3 messages deleted.\n',
     )
     expect((await cli('queues', 'resume', 'default', '--json')).stdout).toContain('"paused": false')
-    await worker.trigger({
-      function_id: 'test::job',
-      payload: { n: 4 },
-      action: TriggerAction.Enqueue({ queue: 'default' }),
-    })
+    await enqueue(4)
     await until('the queue delivers again', () => ran.length > 0)
     expect(ran).toMatchObject([{ n: 4 }])
+
+    await post('/ops/queues/default/pause')
+    await enqueue(5)
+    expect(await post('/ops/queues/default/purge', { confirm: 'default' })).toMatchObject({
+      status: 200,
+      body: { queue: 'default', purged: 1 },
+    })
+    expect(await post('/ops/queues/default/resume')).toMatchObject({
+      status: 200,
+      body: { queue: 'default', paused: false, depth: 0 },
+    })
+    await enqueue(6)
+    await until('the queue delivers once more', () => ran.length > 1)
+    expect(ran).toMatchObject([{ n: 4 }, { n: 6 }])
     expect(await get('/ops/queues/nothing')).toMatchObject({
       status: 404,
       body: { error: { code: 'CQRS_NOT_FOUND' } },
@@ -116,14 +126,17 @@ onEachEngine((newSite) => {
     expect(actions.map(({ operation, outcome }) => `${operation} ${outcome}`)).toEqual([
       'ops::queue-resume done',
       'ops::queue-purge done',
+      'ops::queue-pause done',
+      'ops::queue-resume done',
+      'ops::queue-purge done',
       'ops::queue-purge failed',
       'ops::queue-pause done',
     ])
-    expect(actions[1]).toMatchObject({
+    expect(actions[4]).toMatchObject({
       from: expect.stringMatching(/^cli on /),
       result: { queue: 'default', purged: 3 },
     })
-    expect(actions[3]).toMatchObject({
+    expect(actions[6]).toMatchObject({
       by: 'ada',
       from: expect.stringMatching(/^http with /),
       input: { queue: 'default' },
