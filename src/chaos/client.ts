@@ -54,15 +54,18 @@ export async function request(
  * Sends a command until it is settled, as a careful client does: always with the same key, again after a
  * broken connection, a timeout, or an answer that says that the system could not decide.
  *
- * @throws Error if that takes longer than `withinMs`
+ * @param signal makes it give up when it is aborted
+ * @throws Error if that takes longer than `withinMs`; the reason of `signal`
  */
 export async function settle(
   http: string,
   command: InventoryCommand,
   withinMs = 40_000,
+  signal?: AbortSignal,
 ): Promise<TimedAnswer> {
   const deadline = performance.now() + withinMs
   for (let retries = 0; ; retries += 1) {
+    signal?.throwIfAborted()
     const sentAt = performance.now()
     const answer = await request(http + command.path, { command }).catch((error: Error) => error)
     const answeredAt = performance.now()

@@ -15,7 +15,7 @@ const VICTIM_MS = 30_000
  * @param ending what lasts ends early when this is aborted
  * @returns the moment, by `performance.now()`, when the cause was gone: the process was killed or continued, the
  *   link passed again, the disk had room; resolves later if something had to be started again then
- * @throws Error if the victim does not come (back) to life
+ * @throws Error if the victim does not come (back) to life, or the system has ended
  */
 export async function inflict(system: StormSystem, fault: Fault, ending: AbortSignal): Promise<number> {
   const over = await INFLICT[fault.kind](system, fault, ending)
@@ -29,6 +29,7 @@ type Inflict = (system: StormSystem, fault: Fault, ending: AbortSignal) => Promi
 const INFLICT: Readonly<Record<FaultKind, Inflict>> = {
   async kill(system, fault) {
     const pid = await victimOf(system, fault)
+    if (fault.victim === 'supervisor') system.expectEnd()
     signal(pid, 'SIGKILL')
     await gone(pid)
     return performance.now()
@@ -80,7 +81,8 @@ const INFLICT: Readonly<Record<FaultKind, Inflict>> = {
 
 /** A process of the victim; if none is alive at the moment, as soon as one is. */
 function victimOf(system: StormSystem, { victim, which }: Fault): Promise<number> {
-  return until(`there is a ${victim} process`, () => pick(system.pidsOf(victim as Victim), which), VICTIM_MS)
+  const alive = () => pick(system.pidsOf(victim as Victim), which)
+  return until(`there is a ${victim} process`, alive, VICTIM_MS, system.ended)
 }
 
 function linkOf(system: StormSystem, { victim, which }: Fault) {

@@ -70,6 +70,8 @@ export interface Inspected {
   readonly settled: readonly SettledCommand[]
   /** Nobody else sent commands: every event of the log has to belong to one of `settled`. */
   readonly alone: boolean
+  /** Ends the wait for what is under way when it is aborted. */
+  readonly ended?: AbortSignal
 }
 
 /** Whether an app is the inventory, whose views can be compared with a fold that is independent of them. */
@@ -84,7 +86,7 @@ export function isInventory({ name, projections }: App): boolean {
  * reaches the head, is certified, and has nothing parked or unsent. For the inventory also that nothing was
  * sold twice, and that every view equals a plain fold of the log.
  */
-export async function inspect({ data, app, settled, alone }: Inspected): Promise<Inspection> {
+export async function inspect({ data, app, settled, alone, ended }: Inspected): Promise<Inspection> {
   const log = openSqliteEventLog({ path: dataPaths(data).events })
   const active = await activeGenerations(app, data)
   const units = allUnits(app).map((unit) => {
@@ -101,7 +103,7 @@ export async function inspect({ data, app, settled, alone }: Inspected): Promise
     findings.push(...commands.findings)
 
     const started = performance.now()
-    for (const unit of units) findings.push(...(await reachesHead(unit, events.length)))
+    for (const unit of units) findings.push(...(await reachesHead(unit, events.length, ended)))
     const caughtUpMs = performance.now() - started
     const expected = known ? foldInventory(events) : undefined
     for (const position of expected?.oversold ?? []) {
@@ -127,7 +129,7 @@ export async function inspect({ data, app, settled, alone }: Inspected): Promise
     }
     const views: ViewVerdict[] = []
     for (const unit of units) {
-      const verdict = await inspectUnit(unit, log)
+      const verdict = await inspectUnit(unit, log, ended)
       findings.push(...verdict.findings)
       const equalsFold = expected ? !different.has(unit.projection.name) : null
       views.push({ ...verdict.view, equalsFold })
@@ -174,9 +176,9 @@ function inspectOrder(events: readonly RecordedEvent[]): Finding[] {
   return findings
 }
 
-async function reachesHead({ name, view }: OpenUnit, head: number): Promise<Finding[]> {
+async function reachesHead({ name, view }: OpenUnit, head: number, ended?: AbortSignal): Promise<Finding[]> {
   try {
-    await until(`${name} is at the head`, async () => (await view.position()) >= head, HEAD_MS)
+    await until(`${name} is at the head`, async () => (await view.position()) >= head, HEAD_MS, ended)
     return []
   } catch (error) {
     const position = await view.position()
@@ -199,7 +201,11 @@ function compare(
 }
 
 /** The digest is that of the log; nothing is parked, and no effect is left. */
-async function inspectUnit({ name, projection, partition, view }: OpenUnit, log: EventLog) {
+async function inspectUnit(
+  { name, projection, partition, view }: OpenUnit,
+  log: EventLog,
+  ended: AbortSignal | undefined,
+) {
   const findings: Finding[] = []
   const marks = await view.marks(0)
   const step = await auditStep({
@@ -217,7 +223,8 @@ async function inspectUnit({ name, projection, partition, view }: OpenUnit, log:
     findings.push({ what: 'parked', message: `Events of ${name} are parked: ${JSON.stringify(parked)}.` })
   }
   const unsent = `effects of ${name} are not sent`
-  await until(unsent, async () => (await view.standing()).effects.pending === 0, HEAD_MS).catch(() => {})
+  const allSent = async () => (await view.standing()).effects.pending === 0
+  await until(unsent, allSent, HEAD_MS, ended).catch(() => {})
   const { effects } = await view.standing()
   if (effects.pending + effects.dead > 0) {
     findings.push({

@@ -38,6 +38,8 @@ export interface LoadOptions {
   readonly pauseMs?: number
   /** A command that takes longer makes its client give up, in milliseconds. Default 40,000. */
   readonly settleMs?: number
+  /** Makes every client give up when it is aborted. */
+  readonly signal?: AbortSignal
 }
 
 /**
@@ -46,11 +48,11 @@ export interface LoadOptions {
  * when the one before is settled.
  */
 export async function startLoad(options: LoadOptions): Promise<Load> {
-  const { http, seed, name, clients = 12, items = 12, prefix = 'item-', pauseMs = 0, settleMs } = options
+  const { http, seed, name, clients = 12, items = 12, prefix = 'item-', pauseMs = 0 } = options
   const settled: TimedCommand[] = []
   let finishing = false
   const send = async (command: InventoryCommand) => {
-    settled.push({ command, answer: await settle(http, command, settleMs) })
+    settled.push({ command, answer: await settle(http, command, options.settleMs, options.signal) })
   }
   const skus = Array.from({ length: items }, (_, index) => `${prefix}${index}`)
   await Promise.all(skus.map((sku, index) => send(add(sku, `${name}-add-${index}`))))

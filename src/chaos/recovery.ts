@@ -1,10 +1,10 @@
 import { dataPaths, viewPath } from '../config/paths.ts'
-import type { App } from '../kernel/app.ts'
 import type { Position } from '../kernel/position.ts'
 import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import type { Load } from './load.ts'
+import type { StormSystem } from './system.ts'
 import { until } from './until.ts'
 
 /** How long it took to be well again, in milliseconds from the moment when the cause was gone. */
@@ -18,14 +18,16 @@ export interface Recovery {
 /** Watches a system recover, past its workers and its engine: from the stores and the answers of the load. */
 export class RecoveryWatch {
   readonly #load: Load | undefined
+  readonly #ended: AbortSignal
   readonly #log: ReturnType<typeof openSqliteEventLog>
   readonly #views: readonly {
     readonly name: string
     readonly view: ReturnType<typeof openSqliteViewReader>
   }[]
 
-  constructor({ data, app, load }: { data: string; app: App; load: Load | undefined }) {
+  constructor({ data, app, ended }: Pick<StormSystem, 'data' | 'app' | 'ended'>, load: Load | undefined) {
     this.#load = load
+    this.#ended = ended
     this.#log = openSqliteEventLog({ path: dataPaths(data).events })
     this.#views = allUnits(app).map(({ name, projection, partition }) => ({
       name,
@@ -36,7 +38,7 @@ export class RecoveryWatch {
   /**
    * Waits until the system has recovered from what was over at `since` (of `performance.now()`).
    *
-   * @throws Error that says what does not come, after `withinMs`
+   * @throws Error that says what does not come, after `withinMs`, or that the system has ended, at once
    */
   async recovered(since: number, withinMs: number): Promise<Recovery> {
     const accepted = this.#load && (await this.#acceptedAfter(this.#load, since, withinMs))
@@ -46,6 +48,7 @@ export class RecoveryWatch {
         `${name} has position ${target}`,
         async () => (await view.position()) >= target,
         Math.max(1_000, since + withinMs - performance.now()),
+        this.#ended,
       )
     }
     return {
@@ -79,6 +82,7 @@ export class RecoveryWatch {
         return undefined
       },
       withinMs,
+      this.#ended,
     )
   }
 }

@@ -42,14 +42,14 @@ export interface StormReport {
     readonly retries: number
     /** Accepted ones whose answer was that of an earlier try that nobody had heard. */
     readonly replayed: number
-    /** Acknowledged and not in the log, or not as acknowledged. */
-    readonly lost: number
+    /** Acknowledged and not in the log, or not as acknowledged; null, as what follows, if the system has ended and nobody looked. */
+    readonly lost: number | null
     /** Carried out more than once, or though they were refused. */
-    readonly doubled: number
+    readonly doubled: number | null
     /** Sales of more than there was. */
-    readonly oversold: number
+    readonly oversold: number | null
   } | null
-  readonly events: number
+  readonly events: number | null
   readonly recovery: RecoverySummary
   readonly recoveryByKind: Readonly<Record<string, RecoverySummary>>
   readonly views: readonly {
@@ -87,12 +87,12 @@ export function reportStorm(
           refused: settled.length - accepted.length,
           retries: settled.reduce((sum, { answer }) => sum + answer.retries, 0),
           replayed: accepted.filter(({ answer }) => answer.headers.get('idempotent-replayed')).length,
-          lost: inspection?.commands.lost ?? 0,
-          doubled: inspection?.commands.doubled ?? 0,
-          oversold: findings.filter(({ what }) => what === 'oversold').length,
+          lost: inspection?.commands.lost ?? null,
+          doubled: inspection?.commands.doubled ?? null,
+          oversold: inspection ? findings.filter(({ what }) => what === 'oversold').length : null,
         }
       : null,
-    events: inspection?.events.length ?? 0,
+    events: inspection?.events.length ?? null,
     recovery: summarise(faults),
     recoveryByKind: Object.fromEntries(
       kinds.map((kind) => [kind, summarise(alone.filter((fault) => fault.kind === kind))]),

@@ -8,6 +8,9 @@ import { processesOf, signal } from './processes.ts'
 import type { FaultKind } from './schedule.ts'
 import type { StormSystem } from './system.ts'
 
+/** How often it is looked whether it still runs, in milliseconds. */
+const LOOK_MS = 250
+
 const OUTSIDE = 'only a system that is started for the storm has a proxy between its workers and the engine'
 
 /**
@@ -27,6 +30,16 @@ export function findRunningSystem(app: App, config: Config): StormSystem {
     )
   }
   const { pid } = outcome
+  const ended = new AbortController()
+  /** Whether it still runs. */
+  const look = () => {
+    if (signal(pid, 0)) return true
+    clearInterval(timer)
+    ended.abort(new Error(`there is no process ${pid} any more, which was cqrs up`))
+    return false
+  }
+  const timer = setInterval(look, LOOK_MS)
+  timer.unref()
   return {
     kind: 'running',
     app,
@@ -39,9 +52,11 @@ export function findRunningSystem(app: App, config: Config): StormSystem {
       ['half-open', OUTSIDE],
       ['disk-full', 'only a system that is started for the storm has a disk of its own'],
     ]),
-    pidsOf: (victim) => (signal(pid, 0) ? processesOf(victim, pid) : []),
+    pidsOf: (victim) => (look() ? processesOf(victim, pid) : []),
     linksOf: () => [],
     disk: undefined,
+    ended: ended.signal,
+    expectEnd() {},
     async restart() {
       throw new Error('a supervisor that was started elsewhere is not started again')
     },

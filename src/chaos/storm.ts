@@ -47,11 +47,12 @@ export interface StormOptions {
 
 /** What became of a storm. */
 export interface StormOutcome {
-  readonly ended: 'done' | 'time is up' | 'interrupted' | 'stuck'
+  /** `system ended`: somebody else has stopped it, or it ended by itself, so that nothing can be said of the promises. */
+  readonly ended: 'done' | 'time is up' | 'interrupted' | 'stuck' | 'system ended'
   readonly faults: readonly FaultRecord[]
   readonly tookMs: number
   readonly settled: Load['settled']
-  /** Undefined if the system did not get far enough to be inspected. */
+  /** Undefined if the system has ended. */
   readonly inspection: Inspection | undefined
   /** Everything that is wrong, what the inspection found included. */
   readonly findings: readonly (Finding | { readonly what: 'process'; readonly message: string })[]
@@ -62,28 +63,40 @@ export interface StormOutcome {
  * recovered, and in the end looks whether every promise was kept.
  */
 export async function runStorm(options: StormOptions): Promise<StormOutcome> {
-  const { system, seed, rounds, ending, onFault, onProgress } = options
-  const load =
-    options.load && system.http !== undefined && isInventory(system.app)
-      ? await startLoad({ ...options.load, http: system.http, seed, pauseMs: PAUSE_MS, settleMs: SETTLE_MS })
-      : undefined
-  const watch = new RecoveryWatch({ data: system.data, app: system.app, load })
+  const { system, rounds, ending, onFault, onProgress } = options
+  const load = await loadOf(options).catch((error: unknown) => {
+    if (!system.ended.aborted) throw error
+    return undefined
+  })
+  const watch = new RecoveryWatch(system, load)
   const began = performance.now()
   const faults: FaultRecord[] = []
   const findings: StormOutcome['findings'][number][] = []
   let ended: StormOutcome['ended'] = 'done'
+  const over = AbortSignal.any([ending, system.ended])
+  const systemEnded = (): StormOutcome => ({
+    ended: 'system ended',
+    faults,
+    tookMs: performance.now() - began,
+    settled: load?.settled ?? [],
+    inspection: undefined,
+    findings: [...findings, { what: 'process', message: whatToDo(system) }],
+  })
   try {
     for (const { waitMs, faults: round } of rounds) {
-      await delay(waitMs, undefined, { signal: ending }).catch(() => {})
+      await delay(waitMs, undefined, { signal: over }).catch(() => {})
+      if (system.ended.aborted) return systemEnded()
       if (ending.aborted) ended = 'interrupted'
       else if (performance.now() - began > options.durationMs) ended = 'time is up'
       if (ended !== 'done') break
 
-      const begun = await Promise.all(round.map((fault) => inflictLater(system, fault, began, ending)))
-      const over = Math.max(...begun.map((one) => one.over))
+      const begun = await Promise.all(round.map((fault) => inflictLater(system, fault, began, over)))
+      if (system.ended.aborted) return systemEnded()
+      const since = Math.max(...begun.map((one) => one.over))
       for (const { problem } of begun) if (problem) findings.push({ what: 'process', message: problem })
       onProgress?.('waits for the system to recover')
-      const recovery = await watch.recovered(over, RECOVERY_MS).catch((error: Error) => error)
+      const recovery = await watch.recovered(since, RECOVERY_MS).catch((error: Error) => error)
+      if (system.ended.aborted) return systemEnded()
       for (const { fault, beganMs } of begun) {
         const record: FaultRecord = {
           ...fault,
@@ -96,30 +109,50 @@ export async function runStorm(options: StormOptions): Promise<StormOutcome> {
       }
       const late =
         recovery instanceof Error ? recovery : await linksPass(system, watch).catch((error: Error) => error)
+      const isUp = system.pidsOf('supervisor').length > 0
+      if (system.ended.aborted) return systemEnded()
       if (late instanceof Error) {
         const numbers = round.map(({ number }) => number).join(', ')
         findings.push({ what: 'behind', message: `After fault ${numbers}: ${late.message}.` })
         ended = 'stuck'
         break
       }
-      if (system.pidsOf('supervisor').length === 0) {
-        findings.push({ what: 'process', message: `cqrs up ended by itself after fault ${faults.length}.` })
+      if (!isUp) {
+        findings.push({ what: 'process', message: `cqrs up did not come back after fault ${faults.length}.` })
         ended = 'stuck'
         break
       }
     }
     const tookMs = performance.now() - began
     onProgress?.('waits for the last commands')
-    await load?.finish().catch((error: Error) => findings.push({ what: 'unsettled', message: error.message }))
+    const unsettled = await load?.finish().catch((error: Error) => error)
+    if (system.ended.aborted) return systemEnded()
+    if (unsettled) findings.push({ what: 'unsettled', message: unsettled.message })
     onProgress?.('looks at the log and the views')
     const settled = load?.settled ?? []
-    const alone = options.alone && !findings.some(({ what }) => what === 'unsettled')
-    const inspection = await inspect({ data: system.data, app: system.app, settled, alone })
+    const alone = options.alone && !unsettled
+    const { data, app } = system
+    const inspection = await inspect({ data, app, settled, alone, ended: system.ended })
+    if (system.ended.aborted) return systemEnded()
     findings.push(...inspection.findings)
     return { ended, faults, tookMs, settled, inspection, findings }
   } finally {
     await watch.close()
   }
+}
+
+/** Sends commands, if that is wanted and the app is one whose commands are known. */
+async function loadOf({ system, seed, load }: StormOptions): Promise<Load | undefined> {
+  const { http, app, ended } = system
+  if (!load || http === undefined || !isInventory(app)) return undefined
+  return startLoad({ ...load, http, seed, pauseMs: PAUSE_MS, settleMs: SETTLE_MS, signal: ended })
+}
+
+function whatToDo({ ended, data }: StormSystem): string {
+  return (
+    `The system ended, and the storm did not end it (${(ended.reason as Error).message}): nothing is known of its promises. ` +
+    `Start it on that data folder, "CQRS_DATA=${data} cqrs up", then run "cqrs audit" and "cqrs verify".`
+  )
 }
 
 /**
@@ -129,7 +162,8 @@ export async function runStorm(options: StormOptions): Promise<StormOutcome> {
 async function linksPass(system: StormSystem, watch: RecoveryWatch): Promise<void> {
   const links = VICTIMS.flatMap((victim) => system.linksOf(victim))
   if (links.every(({ connected }) => connected)) return
-  await until('every worker is connected', () => links.every(({ connected }) => connected), RECOVERY_MS)
+  const connected = () => links.every((link) => link.connected)
+  await until('every worker is connected', connected, RECOVERY_MS, system.ended)
   await watch.recovered(performance.now(), RECOVERY_MS)
 }
 

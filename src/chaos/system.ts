@@ -21,6 +21,10 @@ export interface StormSystem {
   linksOf(victim: Victim): readonly TcpProxy[]
   /** The disk of the data folder, if it can be filled. */
   readonly disk: SmallDisk | undefined
+  /** Aborted when it has ended and the storm did not end it; the reason is an Error that says how. */
+  readonly ended: AbortSignal
+  /** The storm is about to kill the supervisor, whose end does not count until it is started again. */
+  expectEnd(): void
   /** The supervisor was killed: starts it again, if it was started here. */
   restart(): Promise<void>
 }

@@ -94,6 +94,8 @@ export async function startTemporarySystem(options: TemporaryOptions): Promise<T
   for (const { name } of workers) proxies.set(name, await TcpProxy.to(engine))
   const links = Object.fromEntries([...proxies].map(([name, { url }]) => [name, url]))
   let up: ChildProcess | undefined
+  const ended = new AbortController()
+  let expectsEnd = true
 
   const start = async (): Promise<void> => {
     const log = openSync(logFile, 'a', 0o600)
@@ -109,6 +111,11 @@ export async function startTemporarySystem(options: TemporaryOptions): Promise<T
     child.once('error', started.reject)
     child.once('exit', (code, by) => started.reject(new Error(`cqrs up ended (${code ?? by})`)))
     await started.promise
+    expectsEnd = false
+    child.once('exit', (code, by) => {
+      if (expectsEnd) return
+      ended.abort(new Error(code === null ? `${by} killed cqrs up` : `cqrs up ended with exit code ${code}`))
+    })
   }
   const restart = (): Promise<void> =>
     until('the system is up', () => start().then(() => true), UP_MS).then(() => {})
@@ -128,8 +135,13 @@ export async function startTemporarySystem(options: TemporaryOptions): Promise<T
     pidsOf: (victim) => (up?.pid === undefined || hasEnded(up) ? [] : processesOf(victim, up.pid)),
     linksOf: (victim) =>
       workers.filter(({ roles }) => roles[0] === victim).flatMap(({ name }) => proxies.get(name) ?? []),
+    ended: ended.signal,
+    expectEnd() {
+      expectsEnd = true
+    },
     restart,
     async stop() {
+      expectsEnd = true
       if (!up || hasEnded(up)) return up?.exitCode ?? null
       const child = up
       const ended = new Promise((resolve) => child.once('exit', resolve))
@@ -140,6 +152,7 @@ export async function startTemporarySystem(options: TemporaryOptions): Promise<T
       return child.exitCode
     },
     async dispose({ keep }) {
+      expectsEnd = true
       if (up && !hasEnded(up)) await killAll(up)
       for (const proxy of proxies.values()) await proxy.close()
       if (keep && disk) cpSync(data, join(folder, 'kept'), { recursive: true })

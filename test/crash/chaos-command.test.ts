@@ -24,7 +24,7 @@ test('Ctrl-C ends a storm early: the system heals, is checked, and is removed', 
   expect(readdirSync(folder)).toEqual([])
 })
 
-test('a running system is hit from outside, and goes on', async () => {
+test('a running system is hit from outside, and goes on; if somebody stops it, the storm says so at once', async () => {
   const folder = tempFolder()
   const up = await startUp(folder, { CQRS_SUPERVISOR_BACKOFF_CAP_MS: '400' })
   const env = { III_PORT: new URL(up.engine).port, III_HTTP_PORT: new URL(up.http).port }
@@ -37,6 +37,16 @@ test('a running system is hit from outside, and goes on', async () => {
   expect(report.commands).toMatchObject({ lost: 0, doubled: 0, oversold: 0 })
   expect(up.process.exitCode).toBeNull()
   await until('queries are answered', async () => (await request(`${up.http}/inventory`)).status === 200)
+
+  const endless = ['--running', '--load', '--rate', '600', '--faults', '500', '--kind', 'kill']
+  const storm = startProgram(['chaos', ...endless], folder, env)
+  await until('a first fault came', () => storm.output.stdout.includes('1/500'), 60_000)
+  up.process.kill('SIGTERM')
+  expect(await storm.exited).toBe(1)
+  expect(storm.output.stdout).toMatch(/\(system ended\)[\s\S]*Nothing was proven/)
+  expect(storm.output.stderr).toMatch(
+    /The system ended, and the storm did not end it .*"CQRS_DATA=.* cqrs up", then run "cqrs audit" and "cqrs verify"/,
+  )
 })
 
 test('an app that is not the inventory gets faults and an audit, and the report says so', async () => {

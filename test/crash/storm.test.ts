@@ -11,6 +11,7 @@ import { expectCalledFor, hearAlerts } from '../support/alerts.ts'
 import { withoutSettings } from '../support/cqrs-process.ts'
 import { testSeed } from '../support/random.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
+import { until } from '../support/until.ts'
 
 /** Every kind at least twice; `npm run test:crash` has many more. */
 const FAULTS = 18
@@ -52,5 +53,9 @@ test(`a storm of ${FAULTS} faults of all kinds breaks no promise (CQRS_TEST_SEED
   expect(Object.keys(report.faults.byKind)).toHaveLength(kinds.length)
   expect(report.commands?.accepted, 'the load was a load').toBeGreaterThan(75)
   expectCalledFor(heard, outcome.inspection?.alerts ?? [])
+  expect(system.ended.aborted, 'what the storm itself has killed does not count').toBe(false)
+  process.kill(system.pidsOf('supervisor')[0] ?? Number.NaN, 'SIGTERM')
+  await until('it is seen that somebody else has stopped it', () => system.ended.aborted, 30_000)
+  expect(system.ended.reason).toMatchObject({ message: 'cqrs up ended with exit code 0' })
   expect(await system.stop()).toBe(0)
 }, 300_000)

@@ -32,15 +32,21 @@ export function renderReport(report: StormReport): string[] {
     const { sent, accepted, refused, retries, replayed, lost, doubled, oversold } = commands
     lines.push(
       `Commands: ${count(sent)} settled, ${count(accepted)} accepted, ${count(refused)} refused; ${count(retries)} retries, ` +
-        `${count(replayed)} answers from an earlier try; ${count(events)} events.`,
-      `Acknowledged and lost: ${count(lost)}. Doubled: ${count(doubled)}. Oversold: ${count(oversold)}.`,
-      '',
+        `${count(replayed)} answers from an earlier try${events === null ? '' : `; ${count(events)} events`}.`,
     )
+    if (lost !== null && doubled !== null && oversold !== null) {
+      lines.push(
+        `Acknowledged and lost: ${count(lost)}. Doubled: ${count(doubled)}. Oversold: ${count(oversold)}.`,
+      )
+    }
+    lines.push('')
   }
-  lines.push(...layOut(VIEW_COLUMNS, report.views), '')
+  if (report.views.length > 0) lines.push(...layOut(VIEW_COLUMNS, report.views), '')
   if (report.ok) lines.push('Every promise was kept.')
+  else if (ended === 'system ended') lines.push('Nothing was proven: the system ended in the middle of it.')
   else lines.push(`BROKEN, ${count(findings.length)} findings:`, ...shown(findings))
-  if (!report.ok) lines.push(`The same faults again: cqrs chaos --seed ${seed} with the same options.`)
+  if (!report.ok && ended !== 'system ended')
+    lines.push(`The same faults again: cqrs chaos --seed ${seed} with the same options.`)
   return lines
 }
 

@@ -74,7 +74,8 @@ ends the storm early and lets the system heal; a second one ends everything at o
 A running system is hit by kill and pause only; wipe, which deletes the messages in its queue, has to be named. With --load
 the items of the storm stay in its log for good.
 
-Exit code 0: every promise was kept; 1: one was broken, and the folder of the temporary system is kept.
+Exit code 0: every promise was kept; 1: one was broken, or somebody stopped the system meanwhile, so that nothing is proven. Then the
+folder of the temporary system is kept.
 
 Examples:
   cqrs chaos
@@ -143,7 +144,7 @@ async function chaos(context: CliContext, options: ChaosOptions): Promise<void> 
       onProgress: say.progress,
     })
     report = reportStorm(outcome, { seed, app: app.name, system: system.kind, leftOut, planned, withLoad })
-    if (temporary) report = withExit(report, await temporary.stop())
+    if (temporary && report.ended !== 'system ended') report = withExit(report, await temporary.stop())
   } finally {
     say.progress('')
     // Without a report nothing was found that could be looked into.
@@ -153,6 +154,7 @@ async function chaos(context: CliContext, options: ChaosOptions): Promise<void> 
   }
   if (!report.ok) context.exit(EXIT.failed.code)
   for (const line of options.json ? [JSON.stringify(report)] : renderReport(report)) context.print(line)
+  if (report.ended === 'system ended') for (const { message } of report.findings) context.warn(message)
 }
 
 async function findRunning(context: CliContext, app: StormSystem['app']): Promise<StormSystem> {
