@@ -117,8 +117,16 @@ export async function startTemporarySystem(options: TemporaryOptions): Promise<T
       ended.abort(new Error(code === null ? `${by} killed cqrs up` : `cqrs up ended with exit code ${code}`))
     })
   }
-  const restart = (): Promise<void> =>
-    until('the system is up', () => start().then(() => true), UP_MS).then(() => {})
+  let restarting: Promise<unknown> | undefined
+  const restart = async (): Promise<void> => {
+    // Faults that come together may kill it twice; two that are started at once would be in each other's way.
+    restarting ??= until('the system is up', () => start().then(() => true), UP_MS)
+    try {
+      await restarting
+    } finally {
+      restarting = undefined
+    }
+  }
 
   const system: TemporarySystem = {
     kind: 'temporary',

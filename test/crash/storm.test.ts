@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFailed, onTestFinished, test } from 'vitest'
+import { inflict } from '../../src/chaos/inflict.ts'
 import { reportStorm } from '../../src/chaos/report.ts'
 import { FAULT_KINDS, schedule, VICTIMS } from '../../src/chaos/schedule.ts'
 import { runStorm } from '../../src/chaos/storm.ts'
@@ -53,6 +54,10 @@ test(`a storm of ${FAULTS} faults of all kinds breaks no promise (CQRS_TEST_SEED
   expect(Object.keys(report.faults.byKind)).toHaveLength(kinds.length)
   expect(report.commands?.accepted, 'the load was a load').toBeGreaterThan(75)
   expectCalledFor(heard, outcome.inspection?.alerts ?? [])
+  const kill = { number: 1, kind: 'kill', victim: 'supervisor', which: 0, atMs: 0, forMs: 0 } as const
+  const calm = new AbortController().signal
+  await Promise.all([inflict(system, kill, calm), inflict(system, kill, calm)])
+  expect(system.pidsOf('engine'), 'one system comes back, however many kills came together').toHaveLength(1)
   expect(system.ended.aborted, 'what the storm itself has killed does not count').toBe(false)
   process.kill(system.pidsOf('supervisor')[0] ?? Number.NaN, 'SIGTERM')
   await until('it is seen that somebody else has stopped it', () => system.ended.aborted, 30_000)
