@@ -242,7 +242,7 @@ export const configSchema = z.object({
       max: Number.MAX_SAFE_INTEGER,
     }),
     answerMs: milliseconds(
-      'How long a worker may take to tell what failed; then it is left out of the answer.',
+      'How long a worker may take to answer what an operator asks; then the answer does without it.',
       {
         env: 'CQRS_OPS_ANSWER_MS',
         default: 3_000,

@@ -57,7 +57,7 @@ async function diskProblem({ disk }: System, { minFreeBytes }: HealthLimits): Pr
 async function functionParts(system: System): Promise<Promise<PartHealth>[]> {
   let present: ReadonlySet<string>
   try {
-    const list = functionList.parse(await system.call('engine::functions::list', {}))
+    const list = functionList.parse(await system.ask('engine::functions::list', {}))
     // The engine hides its own functions, but not those of a queue.
     present = new Set(list.functions.map(({ function_id }) => function_id))
   } catch (error) {

@@ -76,8 +76,8 @@ async function find(system: System, name: string): Promise<QueueSummary> {
   throw new CqrsError('CQRS_NOT_FOUND', `There is no queue ${name}; there are: ${known.join(', ')}.`)
 }
 
-async function allQueues({ call }: System): Promise<QueueSummary[]> {
-  const found = listed.parse(await call('iii::queue::list', {}))
+async function allQueues({ ask }: System): Promise<QueueSummary[]> {
+  const found = listed.parse(await ask('iii::queue::list', {}))
   return found
     .map(({ in_flight, waiting_for_functions, dlq_depth, oldest_at, config, ...queue }) => ({
       ...queue,

@@ -81,13 +81,13 @@ async function ageOfNext({ log, now }: System, position: Position): Promise<numb
 }
 
 async function ownedFunctions(system: System): Promise<Set<string>> {
-  const list = functionList.parse(await system.call('engine::functions::list', {}))
+  const list = functionList.parse(await system.ask('engine::functions::list', {}))
   return new Set(list.functions.map(({ function_id }) => function_id))
 }
 
 async function queueStatus(system: System, queue: string): Promise<ProjectionStatus['queue']> {
   try {
-    const stats = topicStats.parse(await system.call('engine::queue::topic_stats', { topic: queue }))
+    const stats = topicStats.parse(await system.ask('engine::queue::topic_stats', { topic: queue }))
     return { depth: stats.depth, deadLetters: stats.dlq_depth }
   } catch {
     // No queue worker is a state of the system, and the answer says so.

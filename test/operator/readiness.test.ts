@@ -58,7 +58,7 @@ function system(trouble: Trouble): System {
       parked: { retrying: 0, dead: dead.parked ?? 0, waiting: 0 },
       effects: { pending: 0, dead: dead.effects ?? 0 },
     }),
-    call: async (id: string) => {
+    ask: async (id: string) => {
       if (trouble.engine) throw new CqrsError('CQRS_ENGINE_UNREACHABLE', 'No engine answers.')
       if (id === 'engine::functions::list') return { functions }
       return { depth: 0, dlq_depth: dead.letters ?? 0 }

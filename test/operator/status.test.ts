@@ -18,7 +18,7 @@ const damaged = {
     parked: { retrying: 0, dead: 0, waiting: 0 },
     effects: { pending: 0, dead: 0 },
   }),
-  call: async (id: string) =>
+  ask: async (id: string) =>
     id === 'engine::functions::list'
       ? { functions: [...app.projections.values()].map(({ functionId }) => ({ function_id: functionId })) }
       : { depth: 0, dlq_depth: 0 },
