@@ -186,8 +186,8 @@ export class GroupCommit<Request, Result> {
     return this.#starting
   }
 
-  #spawn(): Promise<void> {
-    const thread = new Worker(this.#options.module, { workerData: this.#options.workerData })
+  async #spawn(): Promise<void> {
+    const thread = this.#newThread()
     this.#thread = thread
     this.#ready = false
     return new Promise((resolve, reject) => {
@@ -214,6 +214,17 @@ export class GroupCommit<Request, Result> {
         if (wasReady) this.#failAll(error)
       })
     })
+  }
+
+  /** @throws CqrsError if the system gives no further thread, of which there can be a limit */
+  #newThread(): Worker {
+    const { module, workerData, name } = this.#options
+    try {
+      return new Worker(module, { workerData })
+    } catch (cause) {
+      const message = `The writer thread of the ${name} cannot be started: ${(cause as Error).message}. Nothing was stored; raise the limit of threads, or try again.`
+      throw new CqrsError('CQRS_STORE_UNAVAILABLE', message, { cause })
+    }
   }
 
   #toError(error: FailedReply | undefined): Error {

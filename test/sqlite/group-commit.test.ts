@@ -94,6 +94,13 @@ test('a store that cannot be opened says so to whoever starts it', async () => {
   await expect(commits.submit(1)).rejects.toMatchObject({ code: 'CQRS_STORE_UNAVAILABLE' })
 })
 
+test('a writer thread that cannot be started fails requests, and not the process', async () => {
+  // Refused at once, as when the system gives no further thread.
+  const { commits } = counter({ module: new URL('http://localhost/counter-thread.ts') })
+  await expect(commits.submit(1)).rejects.toMatchObject({ code: 'CQRS_STORE_UNAVAILABLE' })
+  await expect(commits.start()).rejects.toMatchObject({ code: 'CQRS_STORE_UNAVAILABLE' })
+})
+
 test('many requests go in halves, one behind the other, and keep their order and their answers', async () => {
   const { commits, rows } = counter()
   const values = Array.from({ length: 1_000 }, (_, index) => index + 1_000)
