@@ -1,6 +1,8 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { parentPort } from 'node:worker_threads'
 import type { CheckpointAnswer, CheckpointOrder } from './checkpoint-messages.ts'
+import { isDiskError } from './errors.ts'
+import { existingStore } from './store-files.ts'
 
 /**
  * Pages of a write-ahead log that are worth a checkpoint, 4 MB: few enough to be synced in a moment, and enough for
@@ -22,10 +24,16 @@ class Watched {
   #pages = 0
 
   constructor(path: string) {
-    this.#db = new DatabaseSync(path, { timeout: 0 })
-    this.#db.exec('PRAGMA wal_autocheckpoint = 0')
-    this.#look = this.#db.prepare('PRAGMA wal_checkpoint(NOOP)')
-    this.#checkpoint = this.#db.prepare('PRAGMA wal_checkpoint(PASSIVE)')
+    // One that was removed since its writer opened it must not be there again, empty.
+    this.#db = new DatabaseSync(existingStore(path), { timeout: 0 })
+    try {
+      this.#db.exec('PRAGMA wal_autocheckpoint = 0')
+      this.#look = this.#db.prepare('PRAGMA wal_checkpoint(NOOP)')
+      this.#checkpoint = this.#db.prepare('PRAGMA wal_checkpoint(PASSIVE)')
+    } catch (error) {
+      this.#db.close()
+      throw error
+    }
   }
 
   /** @returns whether the store was written to since the last look */
@@ -55,16 +63,24 @@ port.on('message', (order: CheckpointOrder) => {
     if (!looking) lookAtAll()
     return
   }
-  attempt(() => stores.get(order.id)?.close())
-  stores.delete(order.id)
-  port.postMessage({ left: order.id } satisfies CheckpointAnswer)
+  leave(order.id, 'left')
 })
+
+function leave(id: number, kind: CheckpointAnswer['kind']): void {
+  attempt(() => stores.get(id)?.close())
+  stores.delete(id)
+  port?.postMessage({ kind, id } satisfies CheckpointAnswer)
+}
 
 function lookAtAll(): void {
   let grew = false
-  for (const store of stores.values()) {
-    // Locked, damaged, or the disk is full: its writer meets that itself.
-    if (attempt(() => store.look())) grew = true
+  for (const [id, store] of stores) {
+    try {
+      if (store.look()) grew = true
+    } catch (error) {
+      // Locked, damaged, or the disk is full: its writer meets that itself.
+      if (isDiskError(error)) leave(id, 'failed')
+    }
   }
   pause = grew ? SHORTEST_MS : Math.min(2 * pause, LONGEST_MS)
   looking = stores.size > 0

@@ -4,6 +4,7 @@ import { isCqrsError } from '../kernel/errors.ts'
 import { takeCheckpointsAside } from './checkpoints.ts'
 import { isStoreFailure, toStoreError } from './errors.ts'
 import type { FailedReply, FromThread, Reply, ToThread } from './group-commit.ts'
+import { ownCheckpoint } from './own-checkpoint.ts'
 
 /** What one store does in its writer thread. */
 export interface CommitHandler<Request, Result> {
@@ -28,6 +29,9 @@ export interface CommitHandler<Request, Result> {
  * transaction of its own, so that a bad one fails alone. If the store fails (the disk is full or broken),
  * all fail at once: a thousand further tries would only keep everybody waiting.
  *
+ * A checkpoint that meets an error of the disk ends the thread, and with it the one that takes checkpoints aside: the
+ * next thread opens the store anew, which has everything copied again (see copy-again.ts).
+ *
  * @param open makes the handler from the options that were given to the GroupCommit
  */
 export function serveCommits<Options, Request, Result>(
@@ -44,10 +48,18 @@ export function serveCommits<Options, Request, Result>(
     send({ kind: 'failed-to-open', error: describe(toStoreError(error, path)) })
     return
   }
-  const checkpoints = takeCheckpointsAside(handler.path)
+  const checkpoint = ownCheckpoint(handler.db)
+  const checkpoints = takeCheckpointsAside(handler.path, {
+    onFailed() {
+      throw new Error('A checkpoint failed with an error of the disk.')
+    },
+  })
   send({ kind: 'ready' })
   port.on('message', (message: ToThread<Request>) => {
-    if (message.kind === 'batch') return send(commit(handler, message.requests))
+    if (message.kind === 'batch') {
+      send(commit(handler, message.requests))
+      return checkpoint()
+    }
     checkpoints.stop().then(() => {
       handler.db.close()
       port.close()

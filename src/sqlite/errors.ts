@@ -52,6 +52,11 @@ export function isStoreFailure(error: unknown): boolean {
   return code !== CORRUPT && ADVICE[code] !== undefined
 }
 
+/** Whether the disk reported an error, so that what was written, or only synced, may be lost. */
+export function isDiskError(error: unknown): boolean {
+  return isSqliteError(error) && (error.errcode & 0xff) === IOERR
+}
+
 /**
  * Turns an error of node:sqlite into a {@link CqrsError} that says which store failed and what to do.
  * Any other error is returned as it is.

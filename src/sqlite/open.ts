@@ -1,12 +1,12 @@
 import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { pathToFileURL } from 'node:url'
 import { CqrsError } from '../kernel/errors.ts'
 import { assertSchema } from './assert-schema.ts'
 import { isSqliteError, toStoreError } from './errors.ts'
 import { migrate, type StoreSchema } from './migrate.ts'
 import { rewriteWal } from './rewrite-wal.ts'
+import { existingStore } from './store-files.ts'
 
 /** The first SQLite without the WAL-reset bug (https://www.sqlite.org/wal.html, "the WAL-reset bug"). */
 export const OLDEST_SQLITE = '3.51.3'
@@ -49,7 +49,7 @@ export function openDatabase(options: OpenOptions): DatabaseSync {
   try {
     if (!options.mustExist) mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 })
     const isNew = !options.mustExist && !existsSync(options.path)
-    const location = options.mustExist ? existing(options.path) : options.path
+    const location = options.mustExist ? existingStore(options.path) : options.path
     db = new DatabaseSync(location, { timeout: options.busyTimeoutMs ?? 5_000 })
     if (isNew) chmodSync(options.path, 0o600)
     switchToWal(db)
@@ -70,13 +70,6 @@ export function openDatabase(options: OpenOptions): DatabaseSync {
     db?.close()
     throw asStoreError(error, options.path)
   }
-}
-
-/** A file that SQLite does not make, even if it vanishes at this moment (https://www.sqlite.org/uri.html). */
-function existing(path: string): URL {
-  const location = pathToFileURL(path)
-  location.searchParams.set('mode', 'rw')
-  return location
 }
 
 /** The file system's own errors (no folder, no permission) name the store as well. */

@@ -1,11 +1,13 @@
 import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
+import { copyAgain } from './copy-again.ts'
 
 /** Bytes that are read and written back at once. */
 const CHUNK = 1024 * 1024
 
 /**
- * Makes sure that every byte of a store's write-ahead log is on the disk: writes each back over itself, then syncs.
+ * Makes sure that every byte of a store's write-ahead log is on the disk: writes each back over itself, then syncs. And has
+ * all of it copied into the store's file again, since what was copied may not be on the disk either; see copy-again.ts.
  *
  * Why a plain fsync is not enough: after an fsync that failed, Linux holds the pages for clean, though they never
  * reached the disk, and the next fsync succeeds without writing them (Rebello et al., "Can Applications Recover from
@@ -18,9 +20,11 @@ const CHUNK = 1024 * 1024
  * most some ten megabytes, and only after an end that was not orderly.
  */
 export function rewriteWal(db: DatabaseSync, path: string): void {
+  const { checkpointed } = db.prepare('PRAGMA wal_checkpoint(NOOP)').get() as { checkpointed: number }
   db.exec('BEGIN IMMEDIATE')
   try {
     rewrite(`${path}-wal`)
+    if (checkpointed > 0) copyAgain(path)
   } finally {
     db.exec('ROLLBACK')
   }

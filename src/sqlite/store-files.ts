@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
 
 /** What SQLite keeps of a database: the file itself, its write-ahead log, and the index of that. */
 const SUFFIXES = ['', '-wal', '-shm']
@@ -12,4 +13,11 @@ export function storeFiles(path: string): string[] {
 export function storeSize(path: string): number {
   const sizes = storeFiles(path).map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0)
   return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+/** Where a store is opened that SQLite is not to make, even if it vanishes at this moment (https://www.sqlite.org/uri.html). */
+export function existingStore(path: string): URL {
+  const location = pathToFileURL(path)
+  location.searchParams.set('mode', 'rw')
+  return location
 }

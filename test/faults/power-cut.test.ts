@@ -108,7 +108,7 @@ test('syncs that fail and whose pages the kernel drops take nothing along that i
   needsStrace(context)
   const seed = testSeed()
   const log = tracedLog()
-  await log.run(1, '30+7', (lines) => stored(lines) > 150)
+  await log.run(1, '30+5', (lines) => stored(lines) > 150)
   expect(log.reported().filter((line) => / CQRS_STORE_UNAVAILABLE$/.test(line)).length).toBe(
     refused(log.reported()),
   )

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, statSync, writeFileSync } from 'node:fs'
+import { openSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { migrate } from '../../src/sqlite/migrate.ts'
 import { assertSqliteVersion, openDatabase } from '../../src/sqlite/open.ts'
 import { counterSchema } from '../support/counter-schema.ts'
@@ -66,6 +66,24 @@ test('commits are synced to disk unless asked otherwise', () => {
   }
   expect(pragmas()).toEqual([{ synchronous: 2 }, { journal_mode: 'wal' }])
   expect(pragmas('normal')).toEqual([{ synchronous: 1 }, { journal_mode: 'wal' }])
+})
+
+test('what checkpoints have copied, and the disk may have lost, is copied again for the next writer', () => {
+  const path = join(tempFolder(), 'numbers.db')
+  const open = (readOnly: boolean) => {
+    const db = openDatabase({ path, schema: counterSchema, checkpointPages: 0, readOnly })
+    onTestFinished(() => db.close())
+    return db
+  }
+  const writer = open(false)
+  writer.exec('INSERT INTO numbers VALUES (7, 1); PRAGMA wal_checkpoint(PASSIVE)')
+  const whole = readFileSync(path)
+  // The page of the table, as if it had never reached the disk.
+  writeSync(openSync(path, 'r+'), Buffer.alloc(4_096), 0, 4_096, 4_096)
+  for (const readOnly of [true, false]) {
+    open(readOnly).exec('PRAGMA wal_checkpoint(PASSIVE)')
+    expect(readFileSync(path).equals(whole)).toBe(!readOnly)
+  }
 })
 
 test('a read-only store refuses to be written', () => {

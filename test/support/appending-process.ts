@@ -1,9 +1,11 @@
 import { openSync, writeSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 
 /*
  * A process that appends to an event log without end, to be disturbed: `appending-process.ts LOG REPORT FIRST`. Each
- * append has a key of its own, and is tried until it is stored. It reports to the file REPORT, a line each, written
+ * append has a key of its own, and is tried until it is stored. Meanwhile somebody reads the same state of the log for a
+ * while, and then another one, so that some checkpoints do not reach the end of the write-ahead log. It reports to the file REPORT, a line each, written
  * before anything else can happen:
  *   stored KEY POSITION | refused KEY CODE
  */
@@ -12,6 +14,7 @@ const file = openSync(report, 'a')
 const say = (line: string): void => void writeSync(file, `${line}\n`)
 
 const log = openSqliteEventLog({ path, checkpointPages: 40 })
+const reader = new DatabaseSync(path, { readOnly: true })
 const versions = new Map<string, number>()
 for (let number = Number(first); ; ) {
   const [key, stream] = [`key-${number}`, `stream-${number % 5}`]
@@ -31,6 +34,8 @@ for (let number = Number(first); ; ) {
     versions.set(stream, version)
     say(`stored ${key} ${position}`)
     number += 1
+    if (number % 5 > 0) continue
+    reader.exec(reader.isTransaction ? 'COMMIT' : 'BEGIN; SELECT max(position) FROM events')
   } catch (error) {
     say(`refused ${key} ${(error as { code?: string }).code}`)
     await new Promise((resolve) => setTimeout(resolve, 20))

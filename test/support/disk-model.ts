@@ -16,10 +16,21 @@ interface ModelledFile {
  */
 export class DiskModel {
   readonly #files = new Map<string, ModelledFile>()
+  /** By thread, the beginning of a call during which other threads made theirs. */
+  readonly #unfinished = new Map<string, string>()
 
-  /** Takes over one line of `strace -f -y -xx`. */
+  /** Takes over one line of `strace -f -y -xx`. A call that another line ends happens there. */
   observe(line: string): void {
-    const found = /^\d+ +(\w+)\(\d+<([^>]+)>(?:, (.*))?\) += (-?\d+)/.exec(line)
+    const [, thread = '', begun] = /^(\d+) +(.*) <unfinished \.\.\.>$/.exec(line) ?? []
+    if (begun !== undefined) this.#unfinished.set(thread, begun)
+    const resumed = /^(\d+) +<\.\.\. \w+ resumed>(.*)$/.exec(line)
+    this.#call(
+      resumed ? `${this.#unfinished.get(String(resumed[1]))}${resumed[2]}` : line.replace(/^\d+ +/, ''),
+    )
+  }
+
+  #call(text: string): void {
+    const found = /^(\w+)\(\d+<([^>]+)>(?:, (.*))?\) += (-?\d+)/.exec(text)
     if (!found) return
     const [, call = '', path = '', rest = '', result = ''] = found
     const file = this.#file(unescaped(path).toString())
