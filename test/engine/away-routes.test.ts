@@ -34,6 +34,20 @@ test('while a worker is away its routes say try again; those of others, and path
   expect(await at('POST', '/items/7')).toEqual(OK)
 })
 
+test('a route that comes back with other names for its parameters, and goes again, says try again', async () => {
+  const engine = await engineForTest({ http: { awayRouteMs: 60_000 } })
+  const at = (method: string, path: string) => ask(engine.httpUrl, method, path)
+  for (const api_path of ['/items/:id', '/items/:sku']) {
+    const worker = await workerForTest(engine)
+    await route(worker, { api_path }, () => ({ body: {} }))
+    expect(await at('GET', '/items/7')).toEqual(OK)
+    worker.terminate()
+    await until('it is seen to be gone', async () => (await at('GET', '/items/7'))[0] !== 200)
+    expect(await at('GET', '/items/7')).toEqual(AWAY)
+    expect(await at('GET', '/others')).toEqual(UNKNOWN)
+  }
+})
+
 test('a route that stays away is forgotten', async () => {
   const engine = await engineForTest({ http: { awayRouteMs: 300 } })
   const worker = await workerForTest(engine)
@@ -49,4 +63,6 @@ test('an engine that has just started says try again for what its workers may be
   const worker = await workerForTest(starting)
   await route(worker, { api_path: '/items' }, () => ({ body: {} }))
   expect(await ask(starting.httpUrl, 'GET', '/items')).toEqual(OK)
+  // Another worker may be about to bring it.
+  expect(await ask(starting.httpUrl, 'POST', '/items')).toEqual(AWAY)
 })

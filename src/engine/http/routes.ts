@@ -53,7 +53,7 @@ export class RouteTable implements TriggerProvider {
     const route = readRoute(trigger)
     if ('code' in route) return route
     const key = keyOf(route)
-    const shape = `${route.method} ${patternOf(route)}`
+    const shape = shapeOf(route)
     const conflict = this.#routes.get(this.#shapes.get(shape) ?? key)
     if (conflict !== undefined && keyOf(conflict) !== key) {
       return refusal(
@@ -63,7 +63,7 @@ export class RouteTable implements TriggerProvider {
     if (!this.#routes.has(key)) this.#router = undefined
     this.#routes.set(key, route)
     this.#shapes.set(shape, key)
-    this.#away.isBack(key)
+    this.#away.isBack(shape)
     return undefined
   }
 
@@ -76,10 +76,11 @@ export class RouteTable implements TriggerProvider {
     if ('code' in route) return
     const key = keyOf(route)
     if (this.#routes.get(key)?.trigger !== trigger) return
+    const shape = shapeOf(route)
     this.#routes.delete(key)
-    this.#shapes.delete(`${route.method} ${patternOf(route)}`)
+    this.#shapes.delete(shape)
     this.#router = undefined
-    this.#away.left(key, route)
+    this.#away.left(shape, route)
   }
 
   /** Finds the route of a request. `path` is the raw path: parameters keep their percent-encoding. */
@@ -108,6 +109,7 @@ export class RouteTable implements TriggerProvider {
 class AwayRoutes {
   readonly #forMs: number
   readonly #monotonic: () => number
+  /** Shape → route: one that comes back may name its parameters otherwise, and a router takes a shape once. */
   readonly #routes = new Map<string, Route & { readonly until: number }>()
   #router: Router | undefined
 
@@ -116,23 +118,23 @@ class AwayRoutes {
     this.#monotonic = monotonic
   }
 
-  left(key: string, route: Route): void {
+  left(shape: string, route: Route): void {
     if (this.#forMs === 0) return
     // Those that left last stand last.
-    this.#routes.delete(key)
-    this.#routes.set(key, { ...route, until: this.#monotonic() + this.#forMs })
+    this.#routes.delete(shape)
+    this.#routes.set(shape, { ...route, until: this.#monotonic() + this.#forMs })
     this.#router = undefined
   }
 
-  isBack(key: string): void {
-    if (this.#routes.delete(key)) this.#router = undefined
+  isBack(shape: string): void {
+    if (this.#routes.delete(shape)) this.#router = undefined
   }
 
   has(method: string, path: string): boolean {
     const now = this.#monotonic()
-    for (const [key, { until }] of this.#routes) {
+    for (const [shape, { until }] of this.#routes) {
       if (until > now) break
-      this.isBack(key)
+      this.isBack(shape)
     }
     if (this.#routes.size === 0) return false
     this.#router ??= routerOf(this.#routes)
@@ -192,6 +194,11 @@ function readRoute(trigger: Trigger): Route | ErrorBody {
 
 function keyOf(route: Route): string {
   return `${route.method}:${route.segments.join('/')}`
+}
+
+/** What two routes share that differ only in the names of their parameters. */
+function shapeOf(route: Route): string {
+  return `${route.method} ${patternOf(route)}`
 }
 
 /** The route in the router's own syntax: parameters by position, so that it parses none of our names. */

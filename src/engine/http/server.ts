@@ -93,9 +93,11 @@ export class HttpWorker {
     if (permission !== undefined) return permission
     const { path, query } = splitTarget(request.url ?? '/')
     const match = this.#routes.match(request.method ?? 'GET', path)
-    if (match.kind === 'away') return AWAY
-    if (match.kind === 'unknown') return this.#isStarting() ? AWAY : NOT_FOUND
     if (match.kind === 'bad_path') return BAD_PATH
+    if (match.kind === 'away') return AWAY
+    // The worker of another method on the same path may still be on its way.
+    if (match.kind !== 'route' && this.#isStarting()) return AWAY
+    if (match.kind === 'unknown') return NOT_FOUND
     if (match.kind === 'wrong_method') return wrongMethod(match.allowed)
     const { maxBodyBytes, maxDepth } = this.#options
     const body = await readBody(request, { maxBytes: maxBodyBytes, maxDepth })
