@@ -46,6 +46,33 @@ const documents = Object.fromEntries(
   ),
 )
 
+test('whole numbers beyond 2^53 are found by an index, each once, however small the pages are', async () => {
+  // JSON writes 2 ** 60 in the fewest digits that tell it apart: ...847000, which is another whole number than ...846976.
+  const numbers = [-(2 ** 60), 1, 2 ** 53 + 2, 2 ** 60, 2 ** 60 + 256, 2 ** 63, 1e20, 1e300]
+  const large = Object.fromEntries(
+    numbers.flatMap((balance, index) =>
+      ['a', 'b'].map((twin) => [`${index}${twin}`, { account: `${index}${twin}`, balance, moves: 1 }]),
+    ),
+  )
+  const { whole, split } = await bothWays(large)
+  for (const view of [whole, split]) {
+    for (const limit of [1, 3, 50]) {
+      const found: unknown[] = []
+      let cursor: string | undefined
+      do {
+        const page = await view.find({ by: 'balance', limit, ...(cursor && { cursor }) })
+        found.push(...page.items)
+        cursor = page.next
+      } while (cursor && found.length < 100)
+      expect(found).toEqual(Object.values(large))
+    }
+    for (const equals of numbers) {
+      const { items } = await view.find({ by: 'balance', equals, limit: 50 })
+      expect(items).toMatchObject([{ balance: equals }, { balance: equals }])
+    }
+  }
+})
+
 test('a document is found wherever it lies, and the view is as far as its slowest partition', async () => {
   const { split } = await bothWays(documents)
   for (const [key, document] of Object.entries(documents)) expect(await split.get(key)).toEqual(document)

@@ -3,7 +3,7 @@ import type { IndexValue, Search } from '../find.ts'
 /** An SQL text with the values that it is asked with. */
 export interface SearchQuery {
   readonly sql: string
-  readonly values: readonly IndexValue[]
+  readonly values: readonly (IndexValue | bigint)[]
 }
 
 /** The least value there is; what an index holds below it is NULL. */
@@ -20,6 +20,20 @@ const LEAST = '-9e999'
  * @param field the indexed expression; undefined to search by the key
  */
 export function searchQuery(search: Search, field: string | undefined): SearchQuery {
+  const { sql, values } = queryOf(search, field)
+  return { sql, values: values.map(asIndexed) }
+}
+
+/**
+ * A value as the index holds it. A float beyond 2^53 is written to JSON in the fewest digits that tell it from others, and
+ * SQLite takes them for a whole number of 64 bits, which is not the one that the float is.
+ */
+function asIndexed(value: IndexValue | bigint): IndexValue | bigint {
+  if (typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)) return value
+  return Math.abs(value) < 2 ** 63 ? BigInt(String(value)) : value
+}
+
+function queryOf(search: Search, field: string | undefined): SearchQuery {
   const { equals, after, limit } = search
   if (field === undefined) {
     const beyondKey = after ? [[`key ${beyond(search)} ?`, after.key] as const] : []

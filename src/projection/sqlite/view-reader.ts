@@ -96,16 +96,19 @@ class SqliteViewReader implements ReadableView {
 
   async search(search: Search): Promise<FoundDocument[]> {
     const { sql, values } = searchQuery(search, this.#field(search.by))
-    return this.#read([], (file) =>
-      file
-        .prepare(sql)
-        .all(...values)
-        .map((row) => ({
-          key: String(row.key),
-          value: row.value as IndexValue,
-          document: toDocument(row as unknown as DocumentRow, this.#path),
-        })),
-    )
+    return this.#read([], (file) => {
+      const statement = file.prepare(sql)
+      // node:sqlite refuses to read a whole number beyond 2^53 as a number.
+      statement.setReadBigInts(true)
+      return statement.all(...values).map(({ key, value, document, checksum }) => ({
+        key: String(key),
+        value: typeof value === 'bigint' ? Number(value) : (value as IndexValue),
+        document: toDocument(
+          { key, document, checksum: Number(checksum) } as unknown as DocumentRow,
+          this.#path,
+        ),
+      }))
+    })
   }
 
   close(): void {
