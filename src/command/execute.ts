@@ -124,6 +124,8 @@ export class CommandExecutor {
   ): Promise<CommandOutcome | undefined> {
     const { log, now } = this.#options
     const stream = definition.stream(input)
+    // The log would give it back as another one, which may be that of another stream.
+    if (!stream.isWellFormed()) return { kind: 'invalid', issues: [HALF_A_CHARACTER] }
     const cached = await this.#cache.get(stream, decider)
     const decision = definition.decide(input, cached.state, { now: now(), commandId: context.commandId })
 
@@ -214,6 +216,11 @@ export class CommandExecutor {
         'An event holds plain JSON, and its schema accepts what it gave out.',
     )
   }
+}
+
+const HALF_A_CHARACTER: InputIssue = {
+  field: '(input)',
+  problem: 'must name its stream in whole characters: half of a surrogate pair stands alone',
 }
 
 function answerAgain(original: RecordedCommand, idempotency: Idempotency | undefined): CommandOutcome {

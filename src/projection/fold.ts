@@ -19,10 +19,13 @@ export type PreparedEvent =
   | { readonly ok: true; readonly event: RecordedEvent; readonly keys: readonly string[] }
   | { readonly ok: false; readonly error: Error }
 
-/** Names the sequence of an event; an event whose sequence cannot be told is kept in order by its stream. */
+/**
+ * Names the sequence of an event, as a store gives it back; an event whose sequence cannot be told is kept in order by
+ * its stream.
+ */
 export function sequenceOf(projection: ProjectionDefinition, event: RecordedEvent): string {
   try {
-    return String(projection.sequence(event))
+    return String(projection.sequence(event)).toWellFormed()
   } catch {
     return event.stream
   }
@@ -44,6 +47,10 @@ export function prepare(
     const wrong = list.find((key) => typeof key !== 'string')
     if (wrong !== undefined)
       throw new TypeError(`key() gave ${typeof wrong}; give a string or an array of strings`)
+    // A store would give it back as another one, which may be that of another document.
+    const broken = list.find((key) => !key.isWellFormed())
+    if (broken !== undefined)
+      throw new TypeError(`key() gave ${JSON.stringify(broken)}, which holds half a character`)
     return { ok: true, event: decoded.event, keys: list }
   } catch (error) {
     return { ok: false, error: asError(error) }

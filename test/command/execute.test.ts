@@ -254,6 +254,34 @@ test('an unknown command names those that exist', async () => {
   })
 })
 
+test('a stream whose name the log would give back as another one is refused', async () => {
+  const Written = defineEvent({ type: 'written', schema: z.object({}) })
+  const pages = defineDecider({ name: 'page', events: [Written], initialState: () => 0 })
+    .evolve({ written: (times) => times + 1 })
+    .commands({
+      write: {
+        schema: z.strictObject({ page: z.string() }),
+        stream: ({ page }) => `page-${page}`,
+        decide: () => [{ type: 'written', data: {} }],
+      },
+    })
+  const { log } = shop()
+  const executor = new CommandExecutor({
+    app: defineApp({ name: 'book', deciders: [pages] }),
+    log,
+    streamCacheSize: 10,
+    conflictRetries: 0,
+    onAppended: () => undefined,
+    now: () => new Date(0),
+  })
+  const write = (page: string) => executor.execute('write', { page }, { commandId: 'c' })
+  for (const page of ['\ud800', '\ud801', 'a\udc00b']) {
+    expect(await write(page)).toMatchObject({ kind: 'invalid', issues: [{ field: '(input)' }] })
+  }
+  expect(await log.head()).toBe(0)
+  expect(await write('\u{1f600}')).toMatchObject({ kind: 'accepted', version: 1 })
+})
+
 /** A counter whose event has the schema that a test gives. */
 function counter(schema: z.ZodType<{ word: unknown }>, made: unknown) {
   const Counted = defineEvent({ type: 'counted', schema })

@@ -137,3 +137,27 @@ test.each([
   expect(await document('bob')).toMatchObject({ balance: 5 })
   expect(await view.parkedCounts()).toEqual({ retrying: 1, dead: 0, waiting: 1 })
 })
+
+test('a key that no store gives back as it was parks its event, instead of meeting the document of another one', async () => {
+  const { appendRaw, projector, document, view } = ledger()
+  for (const half of ['\ud800', '\ud801']) {
+    await appendRaw(`stream ${half.charCodeAt(0)}`, 0, 'moved', { account: half, amount: 1 })
+  }
+  await toHead(projector())
+  expect(await document('\ufffd')).toBeUndefined()
+  expect(await view.parkedCounts()).toEqual({ retrying: 2, dead: 0, waiting: 0 })
+  expect((await view.parkedEvent(1))?.failures[0]?.message).toBe(
+    'key() gave "\\ud800", which holds half a character',
+  )
+})
+
+test('a sequence is kept in order by the next process, whatever characters its name has', async () => {
+  const failing = { ...balances({ fails: (account) => account === 'ada' }), sequence: () => 'half \ud800' }
+  const { move, projector, document, view } = ledger(failing)
+  await move('ada', 1)
+  await toHead(projector())
+  await move('bob', 1)
+  await toHead(projector())
+  expect(await document('bob')).toBeUndefined()
+  expect(await view.parkedCounts()).toEqual({ retrying: 1, dead: 0, waiting: 1 })
+})
