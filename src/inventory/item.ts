@@ -70,6 +70,9 @@ export const inventoryItem = defineDecider({
           )
         }
         const totalCents = command.totalCents ?? state.priceCents * command.quantity
+        if (!cents.safeParse(totalCents).success) {
+          return conflict('total_too_high', `A sale of ${totalCents} cents is more than one sale may bring.`)
+        }
         return [
           { type: 'inventory-item-sold', data: { sku: command.sku, quantity: command.quantity, totalCents } },
         ]

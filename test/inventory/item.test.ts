@@ -47,6 +47,11 @@ test('a sale at its own amount keeps the amount', () => {
     .thenEvents({ type: 'inventory-item-sold', data: { sku: 'A-1', quantity: 3, totalCents: 999 } })
 })
 
+test('a sale whose price times quantity no event can hold is rejected, and not an error of the app', () => {
+  const precious = { ...added, data: { ...added.data, priceCents: 100_000_000_000 } }
+  given(inventoryItem, precious).when('sell-item', { sku: 'A-1', quantity: 2 }).thenRejected('total_too_high')
+})
+
 test('no more is sold than is in stock', () => {
   const sold = { type: 'inventory-item-sold', data: { sku: 'A-1', quantity: 8, totalCents: 1 } } as const
   const rejection = given(inventoryItem, added, sold)
