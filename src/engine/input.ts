@@ -52,7 +52,9 @@ function problemWith(field: unknown, kind: FieldKind): string | undefined {
   switch (kind) {
     case 'string':
     case 'string?':
-      return typeof field === 'string' ? undefined : 'must be a string'
+      if (typeof field !== 'string') return 'must be a string'
+      // Half of a surrogate pair: a store would give it back as another text.
+      return field.isWellFormed() ? undefined : 'holds half a character'
     case 'boolean?':
       return typeof field === 'boolean' ? undefined : 'must be true or false'
     case 'integer?':

@@ -54,6 +54,16 @@ test('a state write that was answered is there after kill -9', async () => {
   }
 })
 
+test('a key that no store gives back as it was is refused, and takes the place of no other one', async () => {
+  const worker = await workerForTest(await engineForTest())
+  const set = (key: string, value: number) => worker.call('state::set', { scope: 's', key, value })
+  for (const key of ['\ud800', '\ud801']) {
+    expect((await set(key, 1)).error).toMatchObject({ code: 'deserialization_error' })
+  }
+  await set('\ufffd', 2)
+  expect((await worker.call('state::list', { scope: 's' })).result).toEqual([2])
+})
+
 /** A store that counts its transactions. */
 class CountingStore extends StateStore {
   transactions = 0
