@@ -5,7 +5,12 @@ import { parseQueueSettings, type QueueSettings, queueSettings } from '../queue/
 
 // Top-level keys that are not named here are tolerated: the engine adds some, such as `_caller_worker_id`.
 
-const name = z.string().min(1, 'must not be empty').max(512)
+/** With half of a surrogate pair the store would take two receipts for one, and the second message for a duplicate. */
+const name = z
+  .string()
+  .min(1, 'must not be empty')
+  .max(512)
+  .refine((text) => text.isWellFormed(), 'holds half a character')
 
 /** `engine::queue::enqueue`: what the engine sends for TriggerAction.Enqueue. */
 export const enqueuePayload = z.object({
