@@ -54,7 +54,14 @@ export function controlStoreContract(newStore: () => ControlStoreUnderTest): voi
       }
       expect(await store.move('list', generation, 'ready')).toBe(true)
     }
-    return { store, driver, open, generation, states, request, makeReady }
+    /** Has generation 2 serve in the place of 1, whose first partition it has taken over. */
+    const replaceFirst = async () => {
+      await request()
+      await makeReady(2)
+      await store.swap('list', 2)
+      await store.tookOver('list', 0, 1)
+    }
+    return { store, driver, open, generation, states, request, makeReady, replaceFirst }
   }
 
   test('what lies in the data folder is adopted once, and serves', async () => {
@@ -100,11 +107,8 @@ export function controlStoreContract(newStore: () => ControlStoreUnderTest): voi
   })
 
   test('a rollback returns to the previous generation when it leads, and the other one becomes previous', async () => {
-    const { store, request, states, makeReady } = await control()
-    await request()
-    await makeReady(2)
-    await store.swap('list', 2)
-    await store.tookOver('list', 0, 1)
+    const { store, states, replaceFirst } = await control()
+    await replaceFirst()
     expect(await store.move('list', 1, 'returning')).toBe(true)
     expect(await store.swap('list', 1)).toEqual({ kind: 'not-yet' })
     await store.lead('list', 1, 0, 2)
@@ -183,11 +187,8 @@ export function controlStoreContract(newStore: () => ControlStoreUnderTest): voi
   })
 
   test('what is read of a projection is of one moment, whoever writes meanwhile', async () => {
-    const { store, driver, request, makeReady } = await control()
-    await request()
-    await makeReady(2)
-    await store.swap('list', 2)
-    await store.tookOver('list', 0, 1)
+    const { store, driver, replaceFirst } = await control()
+    await replaceFirst()
     const flag = new Int32Array(new SharedArrayBuffer(4))
     const swapped = driver.swapMeanwhile(flag)
     const torn: unknown[] = []
@@ -208,11 +209,8 @@ export function controlStoreContract(newStore: () => ControlStoreUnderTest): voi
   }, 30_000)
 
   test('a rollback that was cancelled has to lead anew when it is wished again', async () => {
-    const { store, request, makeReady } = await control()
-    await request()
-    await makeReady(2)
-    await store.swap('list', 2)
-    await store.tookOver('list', 0, 1)
+    const { store, replaceFirst } = await control()
+    await replaceFirst()
     await store.move('list', 1, 'returning')
     await store.lead('list', 1, 0, 2)
     await store.move('list', 1, 'previous')
@@ -331,11 +329,8 @@ export function controlStoreContract(newStore: () => ControlStoreUnderTest): voi
   })
 
   test('a generation that returns and falls behind still returns, when it leads again', async () => {
-    const { store, request, states, makeReady } = await control()
-    await request()
-    await makeReady(2)
-    await store.swap('list', 2)
-    await store.tookOver('list', 0, 1)
+    const { store, states, replaceFirst } = await control()
+    await replaceFirst()
     await store.move('list', 1, 'returning')
     await store.lead('list', 1, 0, 2)
     await store.fallBehind('list', 1, [0])
@@ -346,11 +341,8 @@ export function controlStoreContract(newStore: () => ControlStoreUnderTest): voi
   })
 
   test('a generation that is forced to return does so though it is behind', async () => {
-    const { store, request, states, makeReady, generation } = await control()
-    await request()
-    await makeReady(2)
-    await store.swap('list', 2)
-    await store.tookOver('list', 0, 1)
+    const { store, states, generation, replaceFirst } = await control()
+    await replaceFirst()
     expect(await store.move('list', 1, 'returning', { forced: true })).toBe(true)
     expect(await generation(1)).toMatchObject({ forced: true })
     expect(await store.swap('list', 1)).toEqual({ kind: 'swapped' })
