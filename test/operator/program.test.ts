@@ -178,6 +178,5 @@ test('a reader that closes the pipe early ends the program quietly', async () =>
   } = start('events', 'tail', '--from', '1', '--limit', '100000', '--json')
   await until('it prints', () => output.stdout.length > 0)
   program.stdout?.destroy()
-  expect(await exited).toBe(0)
-  expect(output.stderr).toBe('')
+  expect([await exited, output.stderr]).toEqual([0, ''])
 })

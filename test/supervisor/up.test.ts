@@ -40,8 +40,11 @@ function lives(pid: number): boolean {
 
 test('cqrs up brings up the whole system, and the lines that it prints work as printed', async () => {
   const cwd = tempFolder()
-  const { output, process: up, exited, engine } = await startUp(cwd)
+  const { output, process: up, exited, engine } = await startUp(cwd, { NODE_COMPILE_CACHE: undefined })
   expect(output.stdout).toContain(join(cwd, 'data'))
+  expect(readdirSync(join(cwd, 'data')), 'what Node compiled is kept for the next start').toContain(
+    'compiled',
+  )
 
   const [post, get] = output.stdout.split('\n').filter((line) => line.includes('curl'))
   const posted = await shell('sh', ['-c', post ?? ''])

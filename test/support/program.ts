@@ -15,8 +15,14 @@ export interface ProgramRun {
   readonly exited: Promise<number | null>
 }
 
-/** Starts the program in `cwd` with nothing in its environment but PATH and `env`. Killed when the test ends. */
-export function startProgram(args: string[], cwd: string, env: Record<string, string> = {}): ProgramRun {
+/** Variables; one that is undefined is not there. */
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Starts the program in `cwd` with nothing in its environment but PATH, where tests keep compiled modules, and `env`.
+ * Killed when the test ends.
+ */
+export function startProgram(args: string[], cwd: string, env: Environment = {}): ProgramRun {
   return startNode([CLI, ...args], cwd, env)
 }
 
@@ -26,10 +32,11 @@ export async function runNode(args: string[], cwd: string) {
   return { exitCode: await exited, ...output }
 }
 
-function startNode(args: string[], cwd: string, env: Record<string, string>): ProgramRun {
+function startNode(args: string[], cwd: string, env: Environment): ProgramRun {
+  const { PATH, NODE_COMPILE_CACHE } = process.env
   const child = spawn(process.execPath, args, {
     cwd,
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH, NODE_COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -44,13 +51,13 @@ function startNode(args: string[], cwd: string, env: Record<string, string>): Pr
 }
 
 /** Runs the program to its end. */
-export async function runProgram(args: string[], cwd: string, env: Record<string, string> = {}) {
+export async function runProgram(args: string[], cwd: string, env: Environment = {}) {
   const { exited, output } = startProgram(args, cwd, env)
   return { exitCode: await exited, ...output }
 }
 
 /** Starts `cqrs up` in `cwd` on ports that the system chooses, and waits until it says that it is up. */
-export async function startUp(cwd: string, env: Record<string, string> = {}) {
+export async function startUp(cwd: string, env: Environment = {}) {
   const run = startProgram(['up'], cwd, { III_PORT: '0', III_HTTP_PORT: '0', CQRS_LOG_LEVEL: 'warn', ...env })
   await until(
     'the system is up',
