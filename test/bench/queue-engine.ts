@@ -4,7 +4,7 @@ import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import { fillQueue } from './lab/fill-queue.ts'
 import { inFolder } from './lab/folder.ts'
 import type { LatencySummary } from './lab/latencies.ts'
-import { roundsOf, spreadOf } from './lab/spread.ts'
+import { repeated, roundsOf, spreadOf } from './lab/spread.ts'
 import { type BenchSystem, startSystem } from './lab/system.ts'
 import { type RunningTask, runTask, startTask } from './lab/task.ts'
 import type { Bench, Row } from './scenario.ts'
@@ -27,9 +27,11 @@ interface Options {
 
 /** Single messages through the engine: next to bare calls, and with nothing and with a backlog in the same store. */
 export async function throughEngine(bench: Bench<Options>): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const callers of [AT_ONCE, 4 * AT_ONCE]) rows.push(await takenThenDelivered(bench, callers))
   const { rate, row } = await inSystem(bench, 0, (lab) => saturating(bench, lab))
   const few = Math.min(100_000, bench.options.backlog)
-  const rows = [row]
+  rows.push(row)
   for (const waiting of new Set([few, bench.options.backlog])) {
     rows.push(await inSystem(bench, waiting, (lab) => besideBacklog(bench, lab, { rate, waiting })))
   }
@@ -37,7 +39,8 @@ export async function throughEngine(bench: Bench<Options>): Promise<Row[]> {
 }
 
 interface Lab {
-  load(what: SdkLoadInput['what'], pace: SdkLoadInput['pace']): Promise<SdkLoadOutput>
+  /** @param queue where `enqueue` puts its messages; `default` if left out */
+  load(what: SdkLoadInput['what'], pace: SdkLoadInput['pace'], queue?: string): Promise<SdkLoadOutput>
   /** Starts a worker that messages are delivered to. */
   worker(options?: Pick<SdkWorkerInput, 'resume'>): Promise<RunningTask<SdkWorkerOutput>>
 }
@@ -55,7 +58,7 @@ async function inSystem<Result>(
     const started: RunningTask<SdkWorkerOutput>[] = []
     try {
       return await measure({
-        load: (what, pace) => sdkLoad(system, { what, pace, seconds }),
+        load: (what, pace, queue = 'default') => sdkLoad(system, { what, pace, seconds, queue }),
         async worker(options = {}) {
           const input = { engine: system.engine, ...options }
           const task = startTask<SdkWorkerInput, SdkWorkerOutput>(SDK_WORKER, input)
@@ -71,21 +74,44 @@ async function inSystem<Result>(
   })
 }
 
+/** A queue {@link WAITING} that is paused, with so many messages. */
 async function fill(folder: string, messages: number): Promise<void> {
-  if (messages === 0) return
   const store = await openSqliteQueueStore({ folder })
   const settings = parseQueueSettings(WAITING, { concurrency: AT_ONCE })
   await store.define(WAITING, { settings, subscription: undefined })
   await store.setPaused(WAITING, true)
-  await fillQueue(store, { queue: WAITING, messages, groups: 0 })
+  if (messages > 0) await fillQueue(store, { queue: WAITING, messages, groups: 0 })
   await store.close()
 }
 
-function sdkLoad(
-  { engine }: BenchSystem,
-  input: Pick<SdkLoadInput, 'what' | 'pace' | 'seconds'>,
-): Promise<SdkLoadOutput> {
-  return runTask<SdkLoadInput, SdkLoadOutput>(SDK_LOAD, { engine, queue: 'default', ...input })
+function sdkLoad({ engine }: BenchSystem, input: Omit<SdkLoadInput, 'engine'>): Promise<SdkLoadOutput> {
+  return runTask<SdkLoadInput, SdkLoadOutput>(SDK_LOAD, { engine, ...input })
+}
+
+/** Messages that are only taken, and then only delivered, next to bare calls: each of the two is one such call. */
+async function takenThenDelivered(bench: Bench<Options>, callers: number): Promise<Row> {
+  const figures = await repeated(bench.rounds, (round) => {
+    bench.say(`${callers} callers, taken and then delivered, round ${round + 1}`)
+    return inSystem(bench, 0, async (lab) => {
+      const idle = await lab.worker()
+      const called = await lab.load('call', { closed: callers })
+      const enqueued = await lab.load('enqueue', { closed: callers }, WAITING)
+      await idle.stop()
+      const handler = await lab.worker({ resume: WAITING })
+      await delay(1_000 * bench.options.seconds)
+      const { workedPerSecond } = await handler.stop()
+      return {
+        'enqueued/s': enqueued.perSecond,
+        'worked/s': workedPerSecond,
+        'SDK calls/s': called.perSecond,
+        'of SDK': enqueued.perSecond / called.perSecond,
+        'worked, of SDK': workedPerSecond / called.perSecond,
+        'p50 ms': enqueued.latency.p50,
+        'p99 ms': enqueued.latency.p99,
+      }
+    })
+  })
+  return { of: { line: `engine, ${callers} callers, taken, then delivered` }, is: figures }
 }
 
 /** As much as it takes, next to as many bare calls. `rate` is half of it, in messages per second. */
