@@ -2,6 +2,7 @@ import type { DeciderDefinition } from '../kernel/decider.ts'
 import type { DomainEvent, RecordedEvent } from '../kernel/event.ts'
 import type { Position } from '../kernel/position.ts'
 import type { AppendOutcome, EventLog } from '../log/contract.ts'
+import { freezePlain } from './freeze-plain.ts'
 import type { Snapshot, StreamSnapshots } from './snapshots.ts'
 
 /**
@@ -36,7 +37,7 @@ export class CachedStream {
     this.#stream = stream
     this.#decider = decider
     this.#snapshots = snapshots
-    this.#state = decider.initialState()
+    this.#state = freezePlain(decider.initialState())
   }
 
   /**
@@ -60,7 +61,7 @@ export class CachedStream {
     }
     for await (const events of log.readStream(stream, { after: loaded.#version })) {
       for (const event of events) {
-        loaded.#state = decider.evolve(loaded.#state, decode(event))
+        loaded.#state = loaded.#evolved(loaded.#state, decode(event))
         loaded.#version = event.version
         loaded.#position = event.position
         loaded.#lastId = event.id
@@ -94,7 +95,8 @@ export class CachedStream {
 
   /**
    * Submits an append of events to the version that the entry stands at, and moves it ahead. The events are
-   * folded first: if `evolve` throws, nothing was submitted.
+   * folded first: if `evolve` throws, nothing was submitted, and the entry is spoiled, for a state of a class can
+   * have changed halfway.
    *
    * @param events as a reader of the log will get them
    * @param lastId of the last of them
@@ -104,7 +106,7 @@ export class CachedStream {
     lastId: string | undefined,
     submit: (expectedVersion: number, expectedLast: string | undefined) => Promise<AppendOutcome>,
   ): Promise<AppendOutcome> {
-    const state = events.reduce((folded, event) => this.#decider.evolve(folded, event), this.#state)
+    const state = events.reduce((folded, event) => this.#evolved(folded, event), this.#state)
     // What is stored does not change any more, so that its version is enough.
     const submitted = submit(this.#version, this.#underWay > 0 ? this.#lastId : undefined)
     this.#state = state
@@ -140,8 +142,17 @@ export class CachedStream {
     return !this.#spoiled
   }
 
+  #evolved(state: unknown, event: DomainEvent): unknown {
+    try {
+      return freezePlain(this.#decider.evolve(state, event))
+    } catch (error) {
+      this.#spoiled = true
+      throw error
+    }
+  }
+
   #restore({ state, version, position, eventId }: Snapshot): void {
-    this.#state = state
+    this.#state = freezePlain(state)
     this.#version = version
     this.#position = position
     this.#lastId = eventId

@@ -9,6 +9,7 @@ import type { Position } from '../kernel/position.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
 import type { AppendOutcome, EventLog, Idempotency, NewEvent, RecordedCommand } from '../log/contract.ts'
 import { canonicalJson } from './canonical-json.ts'
+import { freezePlain } from './freeze-plain.ts'
 import type { StreamSnapshots } from './snapshots.ts'
 import { StreamCache } from './stream-cache.ts'
 
@@ -86,9 +87,8 @@ export class CommandExecutor {
     const idempotency = context.idempotencyKey
       ? { key: context.idempotencyKey, fingerprint: hash('sha256', canonicalJson([name, parsed.value])) }
       : undefined
-    return (
-      (await this.#replay(idempotency)) ?? this.#decideAndAppend(command, parsed.value, context, idempotency)
-    )
+    const value = freezePlain(parsed.value)
+    return (await this.#replay(idempotency)) ?? this.#decideAndAppend(command, value, context, idempotency)
   }
 
   async #decideAndAppend(
@@ -204,7 +204,7 @@ export class CommandExecutor {
     if (read.ok) {
       return {
         stored: { id: randomUUIDv7(), type, schemaVersion: version, data: json },
-        read: { type, data: read.value },
+        read: freezePlain({ type, data: read.value }),
       }
     }
     const problem = made.ok

@@ -6,16 +6,17 @@ import { CachedStream } from './cached-stream.ts'
 import type { StreamSnapshots } from './snapshots.ts'
 
 /**
- * Folded streams by name, the least recently used dropped first. It is never trusted: the expected
- * version of an append, or {@link CachedStream.confirm}, finds whatever it does not know.
+ * Folded streams by name and decider, the least recently used dropped first. It is never trusted: the expected
+ * version of an append, or {@link CachedStream.confirm}, finds whatever it does not know. That holds for what another
+ * decider has appended to the same stream, too, of which each has a state of its own.
  */
 export class StreamCache {
   readonly #log: EventLog
   readonly #events: EventCatalog
   readonly #size: number
-  readonly #entries = new Map<string, Promise<CachedStream>>()
-
   readonly #snapshots: StreamSnapshots | undefined
+  readonly #entries = new Map<string, Promise<CachedStream>>()
+  readonly #deciders = new Map<DeciderDefinition, number>()
 
   /** @param size streams kept at the most */
   constructor(log: EventLog, events: EventCatalog, size: number, snapshots?: StreamSnapshots) {
@@ -27,26 +28,33 @@ export class StreamCache {
 
   /** The stream's state; callers that ask while it is being loaded share the load. */
   async get(stream: string, decider: DeciderDefinition): Promise<CachedStream> {
-    const known = this.#entries.get(stream)
+    const key = this.#keyOf(stream, decider)
+    const known = this.#entries.get(key)
     const decode = (event: RecordedEvent) => this.#decode(event)
     const entry = known ?? CachedStream.load(stream, decider, this.#log, decode, this.#snapshots)
-    this.#entries.delete(stream)
-    this.#entries.set(stream, entry)
+    this.#entries.delete(key)
+    this.#entries.set(key, entry)
     if (this.#entries.size > this.#size) this.#entries.delete(this.#entries.keys().next().value as string)
     try {
       const loaded = await entry
       if (!loaded.spoiled) return loaded
     } catch (error) {
-      this.drop(stream, entry)
+      this.#drop(key, entry)
       throw error
     }
-    this.drop(stream, entry)
+    this.#drop(key, entry)
     return this.get(stream, decider)
   }
 
-  /** Forgets a stream, unless it was loaded anew meanwhile. */
-  drop(stream: string, entry: Promise<CachedStream>): void {
-    if (this.#entries.get(stream) === entry) this.#entries.delete(stream)
+  /** Forgets an entry, unless it was loaded anew meanwhile. */
+  #drop(key: string, entry: Promise<CachedStream>): void {
+    if (this.#entries.get(key) === entry) this.#entries.delete(key)
+  }
+
+  #keyOf(stream: string, decider: DeciderDefinition): string {
+    const number = this.#deciders.get(decider) ?? this.#deciders.size
+    this.#deciders.set(decider, number)
+    return `${number} ${stream}`
   }
 
   #decode(event: RecordedEvent): DomainEvent {

@@ -1,4 +1,5 @@
 import { CqrsError } from '../kernel/errors.ts'
+import { isPlain } from '../kernel/plain.ts'
 
 /** Deepest nesting of a document or effect; a frame of the engine takes 127 levels, its own included. */
 const MAX_DEPTH = 100
@@ -58,14 +59,10 @@ function whatIsWrong(value: unknown, depth: number): string | undefined {
       return Number.isFinite(value) ? undefined : `is ${value}`
     case 'object':
       if (depth > MAX_DEPTH) return `nests deeper than ${MAX_DEPTH} levels or holds itself`
-      return isPlain(value) ? undefined : `is a ${value?.constructor?.name ?? 'object of its own kind'}`
+      return value === null || isPlain(value)
+        ? undefined
+        : `is a ${value?.constructor?.name ?? 'object of its own kind'}`
     default:
       return `is a ${typeof value}`
   }
-}
-
-function isPlain(value: object | null): boolean {
-  if (value === null || Array.isArray(value)) return true
-  const prototype = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
 }
