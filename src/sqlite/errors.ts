@@ -29,7 +29,8 @@ const ADVICE: Record<number, { code: ErrorCode; advice: string }> = {
   },
   [CANTOPEN]: {
     code: 'CQRS_STORE_UNAVAILABLE',
-    advice: 'it cannot be opened; check that the data folder exists and may be written',
+    advice:
+      'it cannot be opened; check that the data folder exists and may be written, and how many files a process may open (ulimit -n)',
   },
   [NOTADB]: {
     code: 'CQRS_STORE_CORRUPT',
