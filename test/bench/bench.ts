@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import { machineFacts } from './lab/machine.ts'
 import { fillOptions } from './options.ts'
@@ -8,6 +9,11 @@ import { describeMachine, describeScenario, type ScenarioResult, table } from '.
 import { runScenario } from './run.ts'
 import type { Scenario } from './scenario.ts'
 import { SCENARIOS } from './scenarios.ts'
+
+// A system that has run before finds its modules compiled; so do the processes and threads that are measured here.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
+  new URL('../../node_modules/.cache/compiled-for-bench', import.meta.url),
+)
 
 const HELP = `
 Figures depend on the machine and on who else uses it; the ratios, whose two sides are measured in the same rounds, much less.
