@@ -18,7 +18,18 @@ const BACKFILLED = 96
  * @param path of the store's file
  */
 export function copyAgain(path: string): void {
-  // Never closed: a process that closes a file gives up all its locks on it, and SQLite's locks are on this one.
-  const index = openSync(`${path}-shm`, 'r+')
+  startOver(indexOf(path))
+}
+
+/**
+ * Opens the index of a store's write-ahead log. It is never closed: a process that closes a file gives up all its locks on it,
+ * and SQLite's locks are on this one.
+ */
+export function indexOf(path: string): number {
+  return openSync(`${path}-shm`, 'r+')
+}
+
+/** {@link copyAgain}, with the index that was opened. */
+export function startOver(index: number): void {
   writeSync(index, new Uint8Array(4), 0, 4, BACKFILLED)
 }

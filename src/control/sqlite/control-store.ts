@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import { inTransaction } from '../../sqlite/transaction.ts'
+import { withWholeCheckpoints } from '../../sqlite/whole-checkpoint.ts'
 import type {
   ControlStore,
   GenerationRequest,
@@ -31,6 +32,7 @@ class SqliteControlStore implements ControlStore {
   readonly #path: string
   readonly #now: () => Date
   readonly #sql: ReturnType<typeof statements>
+  readonly #checkpointed: ReturnType<typeof withWholeCheckpoints>
   /** What was read, for as long as nobody writes. */
   readonly #known = new Map<string, ProjectionControl | undefined>()
   #dataVersion: unknown
@@ -40,6 +42,7 @@ class SqliteControlStore implements ControlStore {
     this.#now = now
     this.#db = openDatabase({ path, schema: controlSchema, cacheKiB: 1_024, checkpointPages: 1_000 })
     this.#sql = statements(this.#db)
+    this.#checkpointed = withWholeCheckpoints(this.#db, path)
   }
 
   async projection(name: string): Promise<ProjectionControl | undefined> {
@@ -247,7 +250,7 @@ class SqliteControlStore implements ControlStore {
   #write<Result>(work: () => Result): Result {
     return this.#run(() => {
       try {
-        return inTransaction(this.#db, work)
+        return this.#checkpointed(() => inTransaction(this.#db, work))
       } finally {
         // The data version tells of other connections only.
         this.#known.clear()

@@ -2,6 +2,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { openDatabase } from '../../sqlite/open.ts'
 import { assertChecksum, offerRowChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
 import { inTransaction } from '../../sqlite/transaction.ts'
+import { withWholeCheckpoints } from '../../sqlite/whole-checkpoint.ts'
 import type { RawJson } from '../raw-json.ts'
 
 // The row number keeps the order in which keys were first written, in which lists are given.
@@ -34,6 +35,7 @@ export interface StateChange {
  */
 export class StateStore {
   readonly #db: DatabaseSync
+  readonly #checkpointed: ReturnType<typeof withWholeCheckpoints>
   readonly #get: StatementSync
   readonly #set: StatementSync
   readonly #delete: StatementSync
@@ -44,6 +46,7 @@ export class StateStore {
   constructor(path: string | undefined) {
     this.#db =
       path === undefined ? openInMemory() : openDatabase({ path, schema: STATE_SCHEMA, durability: 'full' })
+    this.#checkpointed = path === undefined ? (write) => write() : withWholeCheckpoints(this.#db, path)
     this.#get = this.#db.prepare('SELECT scope, key, value, checksum FROM state WHERE scope = ? AND key = ?')
     this.#set = this.#db.prepare(
       `INSERT INTO state (scope, key, value, checksum) VALUES (?, ?, ?, ?)
@@ -86,7 +89,7 @@ export class StateStore {
 
   /** Runs `work` as one transaction: all of it is stored, or, if it throws, none. */
   transaction<T>(work: () => T): T {
-    return inTransaction(this.#db, work)
+    return this.#checkpointed(() => inTransaction(this.#db, work))
   }
 
   close(): void {

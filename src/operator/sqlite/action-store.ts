@@ -1,6 +1,7 @@
 import { toStoreError } from '../../sqlite/errors.ts'
 import type { StoreSchema } from '../../sqlite/migrate.ts'
 import { openDatabase } from '../../sqlite/open.ts'
+import { withWholeCheckpoints } from '../../sqlite/whole-checkpoint.ts'
 import type { Action, ActionStore } from '../actions.ts'
 
 export const actionSchema: StoreSchema = {
@@ -21,14 +22,22 @@ export const actionSchema: StoreSchema = {
   ],
 }
 
+export interface ActionStoreOptions {
+  /** Pages the write-ahead log may grow to before it is folded into the file. Default 500 (2 MB). */
+  checkpointPages?: number
+}
+
 /**
  * Opens the record of what operators did. Actions are rare, so each write is a transaction of its own on the
  * calling thread. Several processes may write to the file.
  *
  * @throws CqrsError CQRS_STORE_… if the file cannot be opened; so does each method if it fails
  */
-export function openSqliteActionStore(path: string): ActionStore {
-  const db = openDatabase({ path, schema: actionSchema, cacheKiB: 512, checkpointPages: 500 })
+export function openSqliteActionStore(
+  path: string,
+  { checkpointPages = 500 }: ActionStoreOptions = {},
+): ActionStore {
+  const db = openDatabase({ path, schema: actionSchema, cacheKiB: 512, checkpointPages })
   const begin = db.prepare(
     `INSERT INTO actions (operation, input, by, place, begun_at, outcome, result)
      VALUES (?, ?, ?, ?, ?, 'begun', 'null')`,
@@ -37,6 +46,7 @@ export function openSqliteActionStore(path: string): ActionStore {
   const list = db.prepare(
     'SELECT * FROM actions WHERE id < ? AND (?2 IS NULL OR operation = ?2) ORDER BY id DESC LIMIT ?3',
   )
+  const checkpointed = withWholeCheckpoints(db, path)
   const attempt = <Result>(act: () => Result): Result => {
     try {
       return act()
@@ -44,13 +54,14 @@ export function openSqliteActionStore(path: string): ActionStore {
       throw toStoreError(error, path)
     }
   }
+  const write = <Result>(act: () => Result): Result => attempt(() => checkpointed(act))
   return {
     begin: async ({ operation, input, by, from, begunAt }) =>
-      attempt(() =>
+      write(() =>
         Number(begin.run(operation, JSON.stringify(input ?? null), by, from, begunAt).lastInsertRowid),
       ),
     end: async (id, { outcome, result, endedAt }) =>
-      void attempt(() => end.run(outcome, JSON.stringify(result ?? null), endedAt, id)),
+      void write(() => end.run(outcome, JSON.stringify(result ?? null), endedAt, id)),
     list: async ({ before, limit, operation }) =>
       attempt(() => list.all(before, operation ?? null, limit).map(toAction)),
     close: () => {
