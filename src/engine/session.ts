@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { corkUntilTurnEnds } from '../turn-cork.ts'
 import { workerRegisteredFrame } from './frames.ts'
 import type { Invocation } from './invocations.ts'
 import type { TriggerAck } from './triggers.ts'
@@ -33,10 +34,9 @@ export class Session {
 
   readonly #reattachToken: string
   readonly #ws: WebSocket
-  readonly #socket: Duplex
+  readonly #cork: () => void
   readonly #maxBufferedBytes: number
   readonly #onOverflow: () => void
-  #corked = false
 
   constructor(options: {
     id: string
@@ -55,7 +55,7 @@ export class Session {
     this.ipAddress = options.ipAddress
     this.#reattachToken = options.reattachToken
     this.#ws = options.ws
-    this.#socket = options.socket
+    this.#cork = corkUntilTurnEnds(options.socket)
     this.#maxBufferedBytes = options.maxBufferedBytes
     this.#onOverflow = options.onOverflow
   }
@@ -72,11 +72,7 @@ export class Session {
   /** Queues a text frame; it leaves with the other frames of this turn. False once the session is closed. */
   send(frame: string): boolean {
     if (this.closed) return false
-    if (!this.#corked) {
-      this.#corked = true
-      this.#socket.cork()
-      setImmediate(this.#uncork)
-    }
+    this.#cork()
     this.#ws.send(frame)
     if (this.#ws.bufferedAmount > this.#maxBufferedBytes) {
       this.#onOverflow()
@@ -94,10 +90,5 @@ export class Session {
   /** Cuts the connection at once; its `close` event does the cleaning up. */
   terminate(): void {
     this.#ws.terminate()
-  }
-
-  readonly #uncork = (): void => {
-    this.#corked = false
-    this.#socket.uncork()
   }
 }

@@ -1,5 +1,6 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
+import { corkUntilTurnEnds } from '../turn-cork.ts'
 
 /**
  * Has the frames that this process sends to the engine within one turn of the event loop leave in one write. `ws`
@@ -25,18 +26,10 @@ export function writeOncePerTurn(url: string): void {
 
 /** `ws` corks the socket for each frame; the first one of a turn corks it until the turn is over. */
 function holdUntilTurnEnds(socket: Socket): void {
+  const hold = corkUntilTurnEnds(socket)
   const cork = socket.cork.bind(socket)
-  let held = false
-  const letGo = () => {
-    held = false
-    socket.uncork()
-  }
   socket.cork = () => {
-    if (!held) {
-      held = true
-      cork()
-      setImmediate(letGo)
-    }
+    hold()
     cork()
   }
 }
