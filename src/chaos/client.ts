@@ -1,4 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { z } from 'zod'
+import type { Position } from '../kernel/position.ts'
 
 /** How long one try of a request may take before it is tried again, in milliseconds. */
 const TRY_MS = 3_000
@@ -18,8 +20,8 @@ export interface InventoryCommand {
 export interface HttpAnswer {
   readonly status: number
   readonly headers: Headers
-  // biome-ignore lint/suspicious/noExplicitAny: whoever asks knows what the route answers.
-  readonly body: any
+  /** The JSON that came, whatever it is. */
+  readonly body: unknown
 }
 
 /** The answer that settled a command, after how many tries that did not. */
@@ -85,6 +87,17 @@ export async function settle(
  */
 function isSettled({ status, body }: HttpAnswer): boolean {
   if (status >= 500 || status === 405) return false
-  const code: unknown = body?.error?.code
+  const code = errorSchema.safeParse(body).data?.error.code
   return code !== 'NOT_FOUND' && code !== 'CQRS_CONFLICT'
+}
+
+const errorSchema = z.object({ error: z.object({ code: z.unknown() }) })
+
+const acceptedSchema = z.object({ position: z.int().positive() })
+
+/** The position that a command was answered with. @throws Error if it was not accepted, or the answer has none */
+export function acceptedAt({ status, body }: HttpAnswer): Position {
+  const accepted = acceptedSchema.safeParse(body)
+  if (status < 300 && accepted.success) return accepted.data.position
+  throw new Error(`A command was answered without a position: ${status} ${JSON.stringify(body)}`)
 }

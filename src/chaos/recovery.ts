@@ -3,6 +3,7 @@ import type { Position } from '../kernel/position.ts'
 import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
+import { acceptedAt } from './client.ts'
 import type { Load } from './load.ts'
 import type { StormSystem } from './system.ts'
 import { until } from './until.ts'
@@ -77,7 +78,7 @@ export class RecoveryWatch {
         for (; seen < load.settled.length; seen += 1) {
           const { answer } = load.settled[seen] ?? {}
           if (!answer || answer.status >= 300 || answer.sentAt < since) continue
-          return { position: Number(answer.body.position), at: answer.answeredAt }
+          return { position: acceptedAt(answer), at: answer.answeredAt }
         }
         return undefined
       },

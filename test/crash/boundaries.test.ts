@@ -6,7 +6,7 @@ import { inventoryList } from '../../src/inventory/list.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { CqrsProcess } from '../support/cqrs-process.ts'
 import { request, settle } from '../support/inventory-client.ts'
-import { settledMore, startLoad } from '../support/load.ts'
+import { headOf, settledMore, startLoad } from '../support/load.ts'
 import { between, seededRandom, testSeed } from '../support/random.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
 import { newSite, startPart, startParts } from '../support/system.ts'
@@ -26,7 +26,7 @@ test('a projections worker that was away catches up when it comes back', { timeo
   await load.finish()
 
   const behind = await request(`${site.http}/inventory/stats`)
-  const head = Math.max(...load.settled.map(({ answer }) => Number(answer.body.position ?? 0)))
+  const head = headOf(load)
   expect(Number(behind.headers.get('x-projection-position'))).toBeLessThan(head)
   await startPart(site, 'projections')
   await expectTruth(site, load.settled)
@@ -55,7 +55,7 @@ test('a projections worker that starts while the engine is away brings the views
   await engine.end('SIGKILL')
 
   const worker = new CqrsProcess(['worker', 'projections'], { ...site.env, III_URL: site.engine })
-  const head = Math.max(...load.settled.map(({ answer }) => Number(answer.body.position ?? 0)))
+  const head = headOf(load)
   const view = openSqliteViewReader(viewPath(site.data, inventoryList.name), inventoryList)
   onTestFinished(() => view.close())
   await until('the view is at the head', async () => (await view.position()) >= head, 30_000)

@@ -31,7 +31,7 @@ test('the runbook of a full disk leads out of it, without a restart', async (con
     const answer = await add(`full-${crypto.randomUUID()}`)
     return answer.status === 503 && answer
   })
-  expect(refused.body.error).toMatchObject({ code: 'CQRS_STORE_FULL' })
+  expect(refused.body).toMatchObject({ error: { code: 'CQRS_STORE_FULL' } })
   const ready = await fetch(`${site.http}/health/ready`)
   expect(ready.status).toBe(503)
   expect(await ready.text()).toContain('0 MiB are free, fewer than 8; free space, no restart is needed')

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { z } from 'zod'
 import type { LetterGroup } from '../../src/operator/contract.ts'
 import { type InventoryCommand, request } from '../support/inventory-client.ts'
 import { runProgram } from '../support/program.ts'
@@ -41,8 +42,10 @@ async function send(site: Site, path: string, body: Record<string, unknown>): Pr
   expect(status).toBeLessThan(300)
 }
 
+const listedItems = z.object({ items: z.array(z.object({ sku: z.string(), stock: z.number() })) })
+
 async function listed({ http }: Site): Promise<{ items: { sku: string; stock: number }[] }> {
-  return (await request(`${http}/inventory`)).body
+  return listedItems.parse((await request(`${http}/inventory`)).body)
 }
 
 test('the runbook of a poisoned event: the handler is mended, and what it failed at is applied in its order', async () => {

@@ -10,7 +10,7 @@ import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts
 import { activeViewPath } from './active-view-path.ts'
 import { BoundaryTrap, type Trap } from './boundary-trap.ts'
 import { CqrsProcess, type Lifetime } from './cqrs-process.ts'
-import { type Answered, type InventoryCommand, settle } from './inventory-client.ts'
+import { type Answered, acceptedAt, type InventoryCommand, settle } from './inventory-client.ts'
 import type { SettledCommand } from './load.ts'
 import app, { saleReceipts, TAKE_RECEIPT } from './receipts-app.ts'
 import { sdkWorker } from './sdk-worker.ts'
@@ -161,7 +161,7 @@ export class CrashWorld {
   /** A new item, of which there is enough; every view has it when this returns. */
   async add(sku: string): Promise<void> {
     const item = { sku, name: 'Mug', priceCents: 100, quantity: 1_000 }
-    const { position } = (await this.command('/inventory', item)).body
+    const position = acceptedAt(await this.command('/inventory', item))
     for (const projection of app.projections.values()) {
       const view = openSqliteViewReader(activeViewPath(this.site.data, projection.name), projection)
       await until(`${projection.name} has ${sku}`, async () => (await view.position()) >= position)

@@ -1,5 +1,6 @@
 export {
   type Answered,
+  acceptedAt,
   type HttpAnswer,
   type InventoryCommand,
   request,

@@ -1,4 +1,5 @@
 import { type Load, type LoadOptions, startLoad as start } from '../../src/chaos/load.ts'
+import { acceptedAt } from './inventory-client.ts'
 import { until } from './until.ts'
 
 export type { SettledCommand } from '../../src/chaos/load.ts'
@@ -7,6 +8,12 @@ export type { Load }
 /** A load whose clients never pause; every command has to be settled in the end. */
 export function startLoad(options: Pick<LoadOptions, 'http' | 'seed' | 'clients' | 'items'>): Promise<Load> {
   return start({ ...options, name: String(options.seed) })
+}
+
+/** The highest position that a command was answered with. */
+export function headOf({ settled }: Load): number {
+  const accepted = settled.filter(({ answer }) => answer.status < 300)
+  return Math.max(...accepted.map(({ answer }) => acceptedAt(answer)))
 }
 
 /** Resolves when `count` further commands are settled. */

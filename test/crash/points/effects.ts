@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import type { Boundary } from '../../../src/boundaries.ts'
 import { type CrashWorld, receiptOf } from '../../support/crash-world.ts'
+import { acceptedAt } from '../../support/inventory-client.ts'
 import { saleReceipts } from '../../support/receipts-app.ts'
 import { until } from '../../support/until.ts'
 import type { CrashCases } from './cases.ts'
@@ -12,12 +13,12 @@ async function sellOver(world: CrashWorld, boundary: Boundary): Promise<number> 
   const sku = `mug-${boundary}`
   await world.add(sku)
   const sold = await world.killAt('projections', boundary, () => world.sell(sku), { of: projection })
-  return sold.body.position
+  return acceptedAt(sold)
 }
 
 /** Sells once more and sees the receipt of that taken; what was before it is over by then. */
 async function nextReceipt(world: CrashWorld, boundary: Boundary): Promise<void> {
-  const { position } = (await world.sell(`mug-${boundary}`)).body
+  const position = acceptedAt(await world.sell(`mug-${boundary}`))
   await until('the next receipt is taken', () => world.timesTaken(position) > 0)
 }
 
@@ -31,7 +32,7 @@ async function deadReceipt(world: CrashWorld, boundary: Boundary): Promise<numbe
   const sku = `mug-${boundary}`
   await world.add(sku)
   world.failing.receipts = true
-  const { position } = (await world.sell(sku)).body
+  const position = acceptedAt(await world.sell(sku))
   await until('the receipt is dead', async () => (await deadReceipts(world)).includes(receiptOf(position)))
   world.failing.receipts = false
   return position

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import type { Boundary } from '../../../src/boundaries.ts'
 import type { CrashWorld } from '../../support/crash-world.ts'
+import { acceptedAt } from '../../support/inventory-client.ts'
 import { saleReceipts } from '../../support/receipts-app.ts'
 import { until } from '../../support/until.ts'
 import type { CrashCases } from './cases.ts'
@@ -19,10 +20,10 @@ function rebuildOver(boundary: Boundary) {
   return async (world: CrashWorld) => {
     const sku = `mug-${boundary}`
     await world.add(sku)
-    const settled = (await world.sell(sku)).body.position
+    const settled = acceptedAt(await world.sell(sku))
     await until('the first receipt is taken', () => world.timesTaken(settled) > 0)
     world.poison(sku, true)
-    const parked = (await world.sell(sku)).body.position
+    const parked = acceptedAt(await world.sell(sku))
     await until('the second sale is dead', async () => {
       const letters = await world.call<Letter[]>(`ops::parked::letters::${projection}`, {})
       return letters.some(({ event }) => event.position === parked && event.status === 'dead')
@@ -31,7 +32,7 @@ function rebuildOver(boundary: Boundary) {
     const rebuild = () => world.call('ops::rebuild', { projection })
     await world.killAt('projections', boundary, rebuild, { of: projection })
     await until('the second receipt is taken', () => world.timesTaken(parked) > 0, 30_000)
-    const third = (await world.sell(sku)).body.position
+    const third = acceptedAt(await world.sell(sku))
     await until('the third receipt is taken', () => world.timesTaken(third) > 0)
     expect([settled, parked, third].map((position) => world.timesTaken(position))).toEqual([1, 1, 1])
   }
