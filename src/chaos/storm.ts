@@ -64,39 +64,35 @@ export interface StormOutcome {
  */
 export async function runStorm(options: StormOptions): Promise<StormOutcome> {
   const { system, rounds, ending, onFault, onProgress } = options
-  const load = await loadOf(options).catch((error: unknown) => {
-    if (!system.ended.aborted) throw error
-    return undefined
-  })
-  const watch = new RecoveryWatch(system, load)
-  const began = performance.now()
+  const over = AbortSignal.any([ending, system.ended])
   const faults: FaultRecord[] = []
   const findings: StormOutcome['findings'][number][] = []
   let ended: StormOutcome['ended'] = 'done'
-  const over = AbortSignal.any([ending, system.ended])
-  const systemEnded = (): StormOutcome => ({
-    ended: 'system ended',
-    faults,
-    tookMs: performance.now() - began,
-    settled: load?.settled ?? [],
-    inspection: undefined,
-    findings: [...findings, { what: 'process', message: whatToDo(system) }],
-  })
+  let began = performance.now()
+  let load: Load | undefined
+  let watch: RecoveryWatch | undefined
+  /** Whatever comes of `work`, the storm is over if the system has ended by then. @throws the reason of `system.ended` */
+  const unlessEnded = async <Result>(work: Promise<Result>): Promise<Result> => {
+    await work.catch(() => {})
+    system.ended.throwIfAborted()
+    return work
+  }
   try {
+    load = await unlessEnded(loadOf(options))
+    watch = new RecoveryWatch(system, load)
+    began = performance.now()
     for (const { waitMs, faults: round } of rounds) {
-      await delay(waitMs, undefined, { signal: over }).catch(() => {})
-      if (system.ended.aborted) return systemEnded()
+      await unlessEnded(delay(waitMs, undefined, { signal: over }).catch(() => {}))
       if (ending.aborted) ended = 'interrupted'
       else if (performance.now() - began > options.durationMs) ended = 'time is up'
       if (ended !== 'done') break
 
-      const begun = await Promise.all(round.map((fault) => inflictLater(system, fault, began, over)))
-      if (system.ended.aborted) return systemEnded()
+      const inflicted = round.map((fault) => inflictLater(system, fault, began, over))
+      const begun = await unlessEnded(Promise.all(inflicted))
       const since = Math.max(...begun.map((one) => one.over))
       for (const { problem } of begun) if (problem) findings.push({ what: 'process', message: problem })
       onProgress?.('waits for the system to recover')
-      const recovery = await watch.recovered(since, RECOVERY_MS).catch((error: Error) => error)
-      if (system.ended.aborted) return systemEnded()
+      const recovery = await unlessEnded(orError(watch.recovered(since, RECOVERY_MS)))
       for (const { fault, beganMs } of begun) {
         const record: FaultRecord = {
           ...fault,
@@ -107,10 +103,8 @@ export async function runStorm(options: StormOptions): Promise<StormOutcome> {
         faults.push(record)
         onFault?.(record)
       }
-      const late =
-        recovery instanceof Error ? recovery : await linksPass(system, watch).catch((error: Error) => error)
-      const isUp = system.pidsOf('supervisor').length > 0
-      if (system.ended.aborted) return systemEnded()
+      const links = recovery instanceof Error ? recovery : orError(linksPass(system, watch))
+      const { late, isUp } = await unlessEnded(lookAfter(system, links))
       if (late instanceof Error) {
         const numbers = round.map(({ number }) => number).join(', ')
         findings.push({ what: 'behind', message: `After fault ${numbers}: ${late.message}.` })
@@ -125,19 +119,27 @@ export async function runStorm(options: StormOptions): Promise<StormOutcome> {
     }
     const tookMs = performance.now() - began
     onProgress?.('waits for the last commands')
-    const unsettled = await load?.finish().catch((error: Error) => error)
-    if (system.ended.aborted) return systemEnded()
+    const unsettled = load && (await unlessEnded(orError(load.finish())))
     if (unsettled) findings.push({ what: 'unsettled', message: unsettled.message })
     onProgress?.('looks at the log and the views')
     const settled = load?.settled ?? []
     const alone = options.alone && !unsettled
     const { data, app } = system
-    const inspection = await inspect({ data, app, settled, alone, ended: system.ended })
-    if (system.ended.aborted) return systemEnded()
+    const inspection = await unlessEnded(inspect({ data, app, settled, alone, ended: system.ended }))
     findings.push(...inspection.findings)
     return { ended, faults, tookMs, settled, inspection, findings }
+  } catch (error) {
+    if (error !== system.ended.reason) throw error
+    return {
+      ended: 'system ended',
+      faults,
+      tookMs: performance.now() - began,
+      settled: load?.settled ?? [],
+      inspection: undefined,
+      findings: [...findings, { what: 'process', message: whatToDo(system) }],
+    }
   } finally {
-    await watch.close()
+    await watch?.close()
   }
 }
 
@@ -148,11 +150,22 @@ async function loadOf({ system, seed, load }: StormOptions): Promise<Load | unde
   return startLoad({ ...load, http, seed, pauseMs: PAUSE_MS, settleMs: SETTLE_MS, signal: ended })
 }
 
+/** What went wrong, as a value. */
+function orError<Result>(work: Promise<Result>): Promise<Result | Error> {
+  return work.catch((error: Error) => error)
+}
+
 function whatToDo({ ended, data }: StormSystem): string {
   return (
     `The system ended, and the storm did not end it (${(ended.reason as Error).message}): nothing is known of its promises. ` +
     `Start it on that data folder, "CQRS_DATA=${data} cqrs up", then run "cqrs audit" and "cqrs verify".`
   )
+}
+
+/** What did not come back in time once `links` is known, and whether the supervisor is up: looking may tell that it ended. */
+async function lookAfter(system: StormSystem, links: Error | Promise<unknown>) {
+  const late = await links
+  return { late, isUp: system.pidsOf('supervisor').length > 0 }
 }
 
 /**
