@@ -2,6 +2,9 @@ import { openSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DatabaseSync, StatementSync } from 'node:sqlite'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
+import { StateStore } from '../../src/engine/state/store.ts'
+import { openSqliteActionStore } from '../../src/operator/sqlite/action-store.ts'
 import { openDatabase } from '../../src/sqlite/open.ts'
 import { inTransaction } from '../../src/sqlite/transaction.ts'
 import { withWholeCheckpoints } from '../../src/sqlite/whole-checkpoint.ts'
@@ -45,15 +48,21 @@ function takesCheckpoint(statement: unknown): boolean {
   return (statement as StatementSync).sourceSQL.includes('PASSIVE')
 }
 
-/** The next checkpoint meets an error of the disk. */
-function failNextCheckpoint(): void {
+/** The next checkpoint meets an error of the disk. @returns whether it did */
+function failNextCheckpoint(): () => boolean {
+  let failed = false
   const get = StatementSync.prototype.get
-  const spy = vi.spyOn(StatementSync.prototype, 'get').mockImplementation(function (this: StatementSync) {
-    if (!takesCheckpoint(this)) return get.call(this, {})
+  const spy = vi.spyOn(StatementSync.prototype, 'get').mockImplementation(function (
+    this: StatementSync,
+    ...given
+  ) {
+    if (!takesCheckpoint(this)) return get.apply(this, given)
     spy.mockRestore()
+    failed = true
     throw Object.assign(new Error('disk I/O error'), { errcode: 1034 })
   })
   onTestFinished(() => spy.mockRestore())
+  return () => failed
 }
 
 test('a checkpoint copies again what an earlier one has copied and the disk may have lost', () => {
@@ -115,4 +124,41 @@ test('a checkpoint that cannot have the lock is left to a later write', () => {
   other.exec('ROLLBACK')
   store.add()
   expect(store.state().checkpointed).toBeGreaterThan(0)
+})
+
+const stores: Record<string, (path: string) => { write(): unknown; close(): unknown }> = {
+  'the record of operators': (path) => {
+    const store = openSqliteActionStore(path)
+    const action = { operation: 'ops::x', input: 'x'.repeat(100_000), by: 'a test', from: 'here' }
+    return { write: () => store.begin({ ...action, begunAt: '' }), close: () => store.close() }
+  },
+  'the control store': (path) => {
+    const store = openSqliteControl({ path })
+    const place = { generation: 1, version: 1, partitions: 100 }
+    let last = 0
+    return {
+      write: () => store.adopt({ projection: `projection ${++last}`, ...place }),
+      close: () => store.close(),
+    }
+  },
+  "the engine's state": (path) => {
+    const store = new StateStore(path)
+    const value = JSON.stringify('x'.repeat(400_000))
+    let last = 0
+    return {
+      write: async () => store.transaction(() => store.set('scope', `key ${++last}`, value)),
+      close: () => store.close(),
+    }
+  },
+}
+
+test.each(Object.entries(stores))('%s takes its checkpoints so', async (_, open) => {
+  const store = open(join(tempFolder(), 'store.db'))
+  onTestFinished(() => void store.close())
+  const failed = failNextCheckpoint()
+  for (let writes = 0; !failed() && writes < 500; writes += 1) await store.write()
+  expect(failed()).toBe(true)
+  failNextCheckpoint()
+  await expect(store.write()).rejects.toThrow('disk I/O error')
+  await store.write()
 })
