@@ -137,7 +137,7 @@ export async function inspect({ data, app, settled, alone, ended }: Inspected): 
     const { alerts = [], stats } = expected ?? {}
     return { events, commands, alerts, stats, views, caughtUpMs, findings }
   } finally {
-    for (const { view } of units) view.close()
+    for (const { view } of units) await view.close()
     await log.close()
   }
 }
@@ -261,6 +261,6 @@ async function activeGenerations(app: App, data: string): Promise<Map<string, nu
     }
     return active
   } finally {
-    control.close()
+    await control.close()
   }
 }

@@ -59,7 +59,7 @@ export class RecoveryWatch {
   }
 
   async close(): Promise<void> {
-    for (const { view } of this.#views) view.close()
+    for (const { view } of this.#views) await view.close()
     await this.#log.close()
   }
 

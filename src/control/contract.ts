@@ -144,5 +144,5 @@ export interface ControlStore {
   /** A part's files are removed; the generation is forgotten with its last part. */
   gone(projection: string, generation: number, partition: number): Promise<void>
   pause(projection: string, paused: boolean): Promise<void>
-  close(): void
+  close(): Promise<void>
 }

@@ -53,15 +53,14 @@ export class ViewReaders {
       return await read(opened)
     } finally {
       opened.readers -= 1
-      this.#closeUnused(projection, active)
+      await this.#closeUnused(projection, active)
     }
   }
 
-  close(): void {
-    for (const generations of this.#opened.values()) {
-      for (const { parts } of generations.values()) for (const part of parts) part.close()
-    }
+  async close(): Promise<void> {
+    const opened = [...this.#opened.values()].flatMap((generations) => [...generations.values()])
     this.#opened.clear()
+    for (const { parts } of opened) for (const part of parts) await part.close()
   }
 
   /**
@@ -85,7 +84,7 @@ export class ViewReaders {
       }
       if (isThere) return { opened, active }
       missing = chosen.generation
-      this.#closeUnused(definition.name, active)
+      await this.#closeUnused(definition.name, active)
     }
   }
 
@@ -115,18 +114,19 @@ export class ViewReaders {
       for (const place of places) parts.push(this.#options.open(place))
       return parts
     } catch (error) {
-      for (const part of parts) part.close()
+      // Why it cannot be opened is what matters.
+      void Promise.allSettled(parts.map((part) => part.close()))
       throw error
     }
   }
 
-  #closeUnused(projection: string, active: number | undefined): void {
+  async #closeUnused(projection: string, active: number | undefined): Promise<void> {
     const ofProjection = this.#opened.get(projection) ?? new Map<number, Opened>()
-    for (const [generation, { parts, readers }] of ofProjection) {
-      if (generation === active || readers > 0) continue
-      ofProjection.delete(generation)
-      for (const part of parts) part.close()
-    }
+    const unused = [...ofProjection].filter(
+      ([generation, { readers }]) => generation !== active && readers === 0,
+    )
+    for (const [generation] of unused) ofProjection.delete(generation)
+    for (const [, { parts }] of unused) for (const part of parts) await part.close()
   }
 }
 

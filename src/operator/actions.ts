@@ -37,7 +37,7 @@ export interface ActionStore {
   end(id: number, end: Pick<Action, 'outcome' | 'result'> & { endedAt: string }): Promise<void>
   /** Newest first, below an id. */
   list(options: { before: number; limit: number; operation?: string | undefined }): Promise<Action[]>
-  close(): void
+  close(): Promise<void>
 }
 
 /** What `ops::actions` answers. */

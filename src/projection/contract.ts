@@ -153,7 +153,7 @@ export interface ReadableView extends ViewReader<unknown>, Searchable {
   marks(after: Position): Promise<DigestMark[]>
   /** Where the view is and what has not gone through, for operators. */
   standing(): Promise<ViewStanding>
-  close(): void
+  close(): Promise<void>
 }
 
 /** Where an effect comes from: the position of its event, and its number among the effects of that, from 1 on. */

@@ -45,7 +45,7 @@ export async function importOffline(options: OfflineImport): Promise<ImportOutco
         importEvents({ path: events, ...rest }),
       )
     } finally {
-      actions.close()
+      await actions.close()
     }
   } finally {
     outcome.lock.release()

@@ -49,7 +49,7 @@ async function positionOf(path: string, projection: ProjectionDefinition): Promi
   try {
     return await view.position()
   } finally {
-    view.close()
+    await view.close()
   }
 }
 
@@ -66,6 +66,6 @@ async function placesInUse(app: App, data: string): Promise<Place[]> {
     }
     return places
   } finally {
-    control.close()
+    await control.close()
   }
 }

@@ -65,9 +65,9 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   return {
     async stop() {
       offered.unregister()
-      views.close()
-      control.close()
-      actions.close()
+      await views.close()
+      await control.close()
+      await actions.close()
       await events.close()
     },
   }

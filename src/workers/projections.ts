@@ -117,7 +117,7 @@ export const startProjections: StartRole = async (context) => {
       ending.abort()
       offering.close()
       await share.stop()
-      control.close()
+      await control.close()
       await events.close()
     },
   }

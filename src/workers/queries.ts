@@ -72,8 +72,8 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   return {
     async stop() {
       offered.unregister()
-      readers.close()
-      control.close()
+      await readers.close()
+      await control.close()
       await events.close()
     },
   }

@@ -39,7 +39,7 @@ export function actionStoreContract(newStore: () => () => Promise<ActionStore>):
     expect(await all(store)).toEqual([action])
     const end = { outcome: 'done', result: { discarded: 1 }, endedAt: '2026-01-01T00:00:01.000Z' } as const
     await store.end(id, end)
-    store.close()
+    await store.close()
     expect(await all(await open())).toEqual([{ ...action, ...end }])
   })
 
@@ -65,7 +65,7 @@ export function actionStoreContract(newStore: () => () => Promise<ActionStore>):
     const numbers = Array.from({ length: 10 }, (_, index) => index + 1)
     expect(given.sort((one, other) => Number(one) - Number(other))).toEqual(numbers)
     for (const store of stores) expect(await ids(store)).toEqual(numbers.toReversed())
-    for (const store of stores) store.close()
+    for (const store of stores) await store.close()
     expect(await (await open()).begin(begun('ops::resume'))).toBe(11)
   })
 

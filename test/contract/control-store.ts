@@ -31,8 +31,8 @@ export function controlStoreContract(newStore: () => ControlStoreUnderTest): voi
       opened.push(store)
       return store
     }
-    onTestFinished(() => {
-      for (const store of opened) store.close()
+    onTestFinished(async () => {
+      for (const store of opened) await store.close()
     })
     const store = await open()
     await store.adopt({ projection: 'list', generation: 1, version: 1, partitions })
@@ -287,7 +287,7 @@ export function controlStoreContract(newStore: () => ControlStoreUnderTest): voi
       ],
     }
     expect(await store.projection('list')).toEqual(known)
-    store.close()
+    await store.close()
     expect(await (await open()).projection('list')).toEqual(known)
   })
 

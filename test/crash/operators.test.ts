@@ -56,10 +56,10 @@ test(
 
     const readers = await Promise.all([openReaders(app, site.data), openReaders(app, site.data)])
     const [first] = readers
-    onTestFinished(() => {
+    onTestFinished(async () => {
       for (const { readers: one, control } of readers) {
-        one.close()
-        control.close()
+        await one.close()
+        await control.close()
       }
     })
     let over = false

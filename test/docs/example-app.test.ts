@@ -38,8 +38,8 @@ function run(app: App) {
       const path = join(folder, `${projection.name}.1.db`)
       const store = openSqliteView(path, projection)
       const reader = openSqliteViewReader(path, projection)
-      onTestFinished(() => {
-        reader.close()
+      onTestFinished(async () => {
+        await reader.close()
         return store.close()
       })
       const projector = new Projector({

@@ -157,7 +157,7 @@ test(`no damage of a view lets out a document with changed bytes (CQRS_TEST_SEED
       }
       return 'harmless'
     } finally {
-      view.close()
+      await view.close()
     }
   })
 }, 120_000)

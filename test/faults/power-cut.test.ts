@@ -77,7 +77,7 @@ test('nor does it matter which of several writers meets a failed sync in a store
       const actions = await store.list({ before: Number.MAX_SAFE_INTEGER, limit: 1_000_000 })
       const found = new Map(actions.map(({ id, operation }) => [operation, id]))
       for (const [operation, id] of expected) expect(found.get(operation), `${operation}, ${why}`).toBe(id)
-      store.close()
+      await store.close()
     },
   })
   expect(acknowledged).toBeGreaterThan(150)

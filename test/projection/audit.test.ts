@@ -39,7 +39,7 @@ async function audited() {
           progress = step.progress
         }
       } finally {
-        reader.close()
+        await reader.close()
       }
     },
   }

@@ -26,7 +26,7 @@ async function bothWays(documents: Record<string, unknown>) {
     })
     const reader = openSqliteViewReader(path, balances())
     onTestFinished(async () => {
-      reader.close()
+      await reader.close()
       await store.close()
     })
     return reader

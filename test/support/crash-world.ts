@@ -165,7 +165,7 @@ export class CrashWorld {
     for (const projection of app.projections.values()) {
       const view = openSqliteViewReader(activeViewPath(this.site.data, projection.name), projection)
       await until(`${projection.name} has ${sku}`, async () => (await view.position()) >= position)
-      view.close()
+      await view.close()
     }
   }
 

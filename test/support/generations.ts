@@ -193,8 +193,8 @@ export function generations() {
       if (stopped) return
       stopped = true
       for (const { generations } of units) await generations.close()
-      readers.close()
-      control.close()
+      await readers.close()
+      await control.close()
     }
     onTestFinished(stop)
     const states = async () =>

@@ -66,7 +66,7 @@ export async function expectReceipts(site: Site, taken: readonly string[], given
     })
     expect(step, 'the audit of the receipts').toMatchObject({ kind: 'agrees' })
   } finally {
-    view.close()
+    await view.close()
     await log.close()
   }
 }

@@ -47,7 +47,7 @@ async function liveUnit() {
     })
     onTestFinished(async () => {
       await live.close()
-      control.close()
+      await control.close()
       await events.close()
     })
   }

@@ -203,7 +203,7 @@ class SqliteControlStore implements ControlStore {
     this.#write(() => this.#sql.pause.run(Number(paused), projection))
   }
 
-  close(): void {
+  async close(): Promise<void> {
     if (this.#db.isOpen) this.#db.close()
   }
 

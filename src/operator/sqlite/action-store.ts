@@ -64,7 +64,7 @@ export function openSqliteActionStore(
       void write(() => end.run(outcome, JSON.stringify(result ?? null), endedAt, id)),
     list: async ({ before, limit, operation }) =>
       attempt(() => list.all(before, operation ?? null, limit).map(toAction)),
-    close: () => {
+    close: async () => {
       if (db.isOpen) db.close()
     },
   }

@@ -111,7 +111,7 @@ class SqliteViewReader implements ReadableView {
     })
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#isClosed = true
     this.#file?.close()
   }
