@@ -5,6 +5,7 @@ import type { App, AppCommand } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { DomainEvent } from '../kernel/event.ts'
 import { describeIssues, type InputIssue, parseInput } from '../kernel/input.ts'
+import { parseJson } from '../kernel/json.ts'
 import type { Position } from '../kernel/position.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
 import type { AppendOutcome, EventLog, Idempotency, NewEvent, RecordedCommand } from '../log/contract.ts'
@@ -199,7 +200,7 @@ export class CommandExecutor {
   #check({ type, data }: DomainEvent): { stored: NewEvent; read: DomainEvent } {
     const { schema, version } = this.#options.app.events.get(type)
     const made = parseInput(schema, data)
-    const json: unknown = made.ok ? JSON.parse(JSON.stringify(made.value) ?? 'null') : undefined
+    const json: unknown = made.ok ? parseJson(JSON.stringify(made.value) ?? 'null') : undefined
     const read = made.ok ? parseInput(schema, json) : made
     if (read.ok) {
       return {

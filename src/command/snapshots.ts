@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { DeciderDefinition } from '../kernel/decider.ts'
+import { parseJson } from '../kernel/json.ts'
 import type { Position } from '../kernel/position.ts'
 import type { EventLog } from '../log/contract.ts'
 
@@ -76,7 +77,7 @@ export class StreamSnapshots {
     const { events } = await log.readFrom(position - 1, { limit: 1 })
     const [event] = events
     if (event?.stream !== stream || event.version !== version || event.id !== eventId) return undefined
-    return { version, position, eventId, state: JSON.parse(stored.state) }
+    return { version, position, eventId, state: parseJson(stored.state) }
   }
 
   /** Whether the stream has to be folded from its first event all the same, to {@link check} the snapshot. */
@@ -129,7 +130,7 @@ export class StreamSnapshots {
 function asJson(value: unknown): string | undefined {
   try {
     const text = JSON.stringify(value)
-    return isDeepStrictEqual(JSON.parse(text), value) ? text : undefined
+    return isDeepStrictEqual(parseJson(text), value) ? text : undefined
   } catch {
     return undefined
   }

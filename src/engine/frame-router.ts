@@ -1,3 +1,4 @@
+import { parseJson } from '../kernel/json.ts'
 import { enqueue } from './enqueue.ts'
 import {
   errorFrame,
@@ -220,6 +221,6 @@ function ignore(): void {}
 function dataWithCaller(frame: InvokeFrame, callerId: string): string {
   if (!frame.dataIsObject) return frame.data
   if (!frame.dataNamesCaller) return withField(frame.data, '_caller_worker_id', `"${callerId}"`)
-  const data = JSON.parse(frame.data) as Record<string, unknown>
+  const data = parseJson(frame.data) as Record<string, unknown>
   return JSON.stringify({ ...data, _caller_worker_id: callerId })
 }

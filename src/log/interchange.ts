@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
+import { parseJson } from '../kernel/json.ts'
 import type { Position } from '../kernel/position.ts'
 
 /**
@@ -140,7 +141,7 @@ function parseHeader(value: unknown): FileHeader {
 
 function parseLine(line: Buffer, number: number): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(line))
+    return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(line))
   } catch {
     throw invalid(number, 'is not JSON: the file is cut short or changed')
   }

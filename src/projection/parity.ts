@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
+import { parseJson } from '../kernel/json.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ViewDamage } from './damage.ts'
 
@@ -201,7 +202,7 @@ function isSame(one: StoredDocument, other: StoredDocument): boolean {
 /** A damaged document may be no JSON any more; then it is the text that it is. */
 function parsed({ document, damaged }: StoredDocument): unknown {
   try {
-    return JSON.parse(document)
+    return parseJson(document)
   } catch (error) {
     if (damaged) return document
     throw error

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
 import { CqrsError } from '../kernel/errors.ts'
+import { parseJson } from '../kernel/json.ts'
 
 /**
  * CRC-32 over the values of a row. SQLite does not notice when bytes change on the disk as long as its
@@ -39,7 +40,7 @@ export function assertChecksum(
 /** Reads JSON that a store holds. @throws CqrsError CQRS_STORE_CORRUPT if it is none (any more) */
 export function parseStored(text: unknown, what: string, advice: string): unknown {
   try {
-    return JSON.parse(text as string)
+    return parseJson(text as string)
   } catch (cause) {
     throw new CqrsError('CQRS_STORE_CORRUPT', `${what} is not what was written. ${advice}`, { cause })
   }

@@ -1,5 +1,6 @@
 import type { IIIClient } from 'iii-sdk'
 import { reachedNextTurn } from '../boundaries.ts'
+import { parseJson } from '../kernel/json.ts'
 import type { DeliverToFunction, DeliveryRequest } from '../queue/queue.ts'
 import type { DeliveryOutcome } from '../queue/runner.ts'
 import type { Metrics } from './metrics.ts'
@@ -19,7 +20,7 @@ export function deliverBy(
     const { traceparent } = request.message
     const trigger: Trigger = (call) => tracing.within(traceparent, () => iii.trigger(call))
     try {
-      const payload: unknown = JSON.parse(request.message.data)
+      const payload = parseJson(request.message.data)
       if (await isWanted(trigger, request, payload)) {
         const answered = trigger({
           function_id: request.message.functionId,

@@ -1,3 +1,4 @@
+import { parseJson } from '../kernel/json.ts'
 import type { DeadLetter } from '../queue/contract.ts'
 import type { QueueStatus } from '../queue/queue.ts'
 import type { QueueSettings } from '../queue/settings.ts'
@@ -76,7 +77,7 @@ export function toDlqMessage(letter: DeadLetter, hasSeq: boolean): Record<string
     id: letter.id,
     // Only within one queue it says where to go on.
     ...(hasSeq ? { seq: letter.seq } : {}),
-    payload: JSON.parse(letter.data) as unknown,
+    payload: parseJson(letter.data),
     error: letter.error,
     failed_at: Math.floor(letter.failedAt / 1_000),
     retries: letter.attempts,

@@ -47,6 +47,21 @@ export function eventLogContract(newFolder: () => string, open: OpenLog): void {
     })
   })
 
+  test('keys that differ in an escaped character alone come back as they are, whichever was read before', async () => {
+    const log = await openLog()
+    const tallies = ['C:\\', 'C:"', 'C:\n'].map((key) => ({ at: 0, [key]: 1 }))
+    for (const data of tallies) {
+      const events = [{ type: 'counted', schemaVersion: 1, data }]
+      await log.append({ ...append('t', tallies.indexOf(data), []), events })
+    }
+    const { events } = await log.readFrom(0, { limit: 10 })
+    for (const read of [events, await stream(log, 't')]) {
+      expect(read.map(({ data }) => JSON.stringify(data))).toEqual(
+        tallies.map((data) => JSON.stringify(data)),
+      )
+    }
+  })
+
   test('positions are contiguous over all streams, versions within each', async () => {
     const log = await openLog()
     const outcomes = await Promise.all(

@@ -72,6 +72,16 @@ export function viewStoreContract(newView: NewView): void {
     expect([found, found.nested, found.nested[0]].every((part) => Object.isFrozen(part))).toBe(true)
   })
 
+  test('keys that differ in an escaped character alone come back as they are, whichever was read before', async () => {
+    const store = await open()
+    const tallies = ['C:\\', 'C:"', 'C:\n'].map((key, index) => [`t-${index}`, { at: 0, [key]: 1 }] as const)
+    await put(store, { documents: tallies })
+    for (const [key, document] of tallies) {
+      const loaded = await store.load([key])
+      expect(JSON.stringify(loaded.get(key))).toBe(JSON.stringify(document))
+    }
+  })
+
   test('what was committed is there after the view was closed and opened again, field by field', async () => {
     const { write } = viewOf(newView)
     const first = await write()

@@ -1,3 +1,4 @@
+import { hasEscapedKey, parseJson, parseStrictly } from '../../kernel/json.ts'
 import type { RawJson } from '../raw-json.ts'
 
 /** A number that JavaScript cannot hold, kept as its text. */
@@ -13,12 +14,16 @@ const json = JSON as typeof JSON & {
  * text (`JSON.rawJSON`) instead of being rounded.
  */
 export function exactParse(text: RawJson): unknown {
-  if (!/\d{16}/.test(text)) return JSON.parse(text)
-  return JSON.parse(text, (_key: string, value: unknown, context?: { source?: string }) => {
-    const source = context?.source
-    if (typeof value !== 'number' || source === undefined) return value
-    return Number.isSafeInteger(value) || !/^-?\d+$/.test(source) ? value : json.rawJSON(source)
-  })
+  if (!/\d{16}/.test(text)) return parseJson(text)
+  const value: unknown = JSON.parse(text, (_key: string, parsed: unknown, context?: { source?: string }) =>
+    typeof parsed === 'number' && context?.source !== undefined ? exactNumber(context.source) : parsed,
+  )
+  return hasEscapedKey(text) ? parseStrictly(text, exactNumber) : value
+}
+
+function exactNumber(source: string): unknown {
+  const value = Number(source)
+  return Number.isSafeInteger(value) || !/^-?\d+$/.test(source) ? value : json.rawJSON(source)
 }
 
 /** The JSON text of what {@link exactParse} gave. */

@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../../kernel/event.ts'
+import { parseJson } from '../../kernel/json.ts'
 import { isoTime } from './iso-time.ts'
 
 /**
@@ -86,7 +87,7 @@ export function unpackEvents({ count, ...columns }: PackedEvents): RecordedEvent
 
 function parsedList(items: string): unknown[] | undefined {
   try {
-    return JSON.parse(`[${items}]`)
+    return parseJson(`[${items}]`) as unknown[]
   } catch {
     return undefined
   }

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { CqrsError } from '../../kernel/errors.ts'
 import type { RecordedEvent } from '../../kernel/event.ts'
+import { parseJson } from '../../kernel/json.ts'
 import type { Position } from '../../kernel/position.ts'
 import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
 import type { RecordedCommand } from '../contract.ts'
@@ -123,8 +124,8 @@ export function toRecordedEvent(row: EventRow): RecordedEvent {
     version: row.version,
     type: row.type,
     schemaVersion: row.schema_version,
-    data: JSON.parse(row.data),
-    metadata: JSON.parse(row.metadata),
+    data: parseJson(row.data),
+    metadata: parseJson(row.metadata) as RecordedEvent['metadata'],
     recordedAt: isoTime(row.recorded_at),
   }
 }
@@ -153,8 +154,8 @@ export function eventOfColumns(columns: EventColumns): RecordedEvent {
     version,
     type,
     schemaVersion,
-    data: JSON.parse(data),
-    metadata: JSON.parse(metadata),
+    data: parseJson(data),
+    metadata: parseJson(metadata) as RecordedEvent['metadata'],
     recordedAt: isoTime(recordedAt),
   }
 }

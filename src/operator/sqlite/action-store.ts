@@ -1,3 +1,4 @@
+import { parseJson } from '../../kernel/json.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
 import type { StoreSchema } from '../../sqlite/migrate.ts'
 import { openDatabase } from '../../sqlite/open.ts'
@@ -74,12 +75,12 @@ function toAction(row: Record<string, unknown>): Action {
   return {
     id: row.id as number,
     operation: row.operation as string,
-    input: JSON.parse(row.input as string),
+    input: parseJson(row.input as string),
     by: row.by as string,
     from: row.place as string,
     begunAt: row.begun_at as string,
     endedAt: row.ended_at as string | null,
     outcome: row.outcome as Action['outcome'],
-    result: JSON.parse(row.result as string),
+    result: parseJson(row.result as string),
   }
 }

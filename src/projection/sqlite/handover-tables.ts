@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { parseJson } from '../../kernel/json.ts'
 import type { Discarded, NamedEffect } from '../contract.ts'
 import { type Duty, positionOf, type TakeOver } from '../duty.ts'
 import type { EffectTable } from './effect-table.ts'
@@ -33,7 +34,7 @@ export class HandoverTables {
 
   discarded(): Discarded[] {
     return this.#sql.discarded.all().map(({ event, discarded_by, reason, discarded_at }) => ({
-      event: JSON.parse(String(event)),
+      event: parseJson(String(event)) as Discarded['event'],
       by: String(discarded_by),
       reason: String(reason),
       at: String(discarded_at),
@@ -59,7 +60,10 @@ export class HandoverTables {
     this.#effects.replace(effects)
     for (const { position, idempotency_key, effect } of sql.withheld.all()) {
       if (!owed.has(Number(position))) continue
-      this.#effects.add({ idempotencyKey: String(idempotency_key), effect: JSON.parse(String(effect)) })
+      this.#effects.add({
+        idempotencyKey: String(idempotency_key),
+        effect: parseJson(String(effect)) as NamedEffect['effect'],
+      })
     }
     sql.dropAll.run()
     for (const { position } of sql.parked.all()) {

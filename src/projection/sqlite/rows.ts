@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib'
+import { parseJson } from '../../kernel/json.ts'
 import { assertChecksum } from '../../sqlite/row-checksum.ts'
 import type { ParkedEvent, ParkedStatus, RecordedEffect } from '../contract.ts'
 
@@ -40,7 +41,7 @@ export interface EffectRow {
 export function toEffect(row: EffectRow): RecordedEffect {
   return {
     idempotencyKey: row.idempotency_key,
-    effect: JSON.parse(row.effect),
+    effect: parseJson(row.effect) as RecordedEffect['effect'],
     status: row.status,
     attempts: row.attempts,
     error: row.error ?? undefined,
@@ -70,5 +71,5 @@ export function toDocument({ key, document, checksum }: DocumentRow, path: strin
     file: path,
     reason: `the checksum of the document ${JSON.stringify(key)} differs`,
   })
-  return JSON.parse(document)
+  return parseJson(document)
 }

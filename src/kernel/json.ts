@@ -1,0 +1,93 @@
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COLON = 0x3a
+
+/**
+ * `JSON.parse` for what is stored. That of Node 24 (V8 12.8 and later, https://github.com/nodejs/node/issues/63785) takes an
+ * escaped key for another one after it has met an object of the same shape with a key that ends with a backslash:
+ * `{"a":1,"\""}` is read as `{"a":1,"\\"}`. A view could so take what belongs to one key for another's, and only in the
+ * process that had met such an object. Text without an escaped key, which is nearly all, is read by `JSON.parse` alone.
+ *
+ * @throws SyntaxError if the text is no JSON
+ */
+export function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  return hasEscapedKey(text) ? parseStrictly(text, Number) : value
+}
+
+/** Whether a key of valid JSON is written with an escape. Strings without one cost nothing. */
+export function hasEscapedKey(text: string): boolean {
+  for (let at = text.indexOf('\\'); at !== -1; at = text.indexOf('\\', at)) {
+    at = behindString(text, at)
+    while (isSpace(text.charCodeAt(at))) at += 1
+    if (text.charCodeAt(at) === COLON) return true
+  }
+  return false
+}
+
+/**
+ * Reads valid JSON without a memory of the shapes of objects.
+ *
+ * @param toNumber makes a value of the text of a number
+ */
+export function parseStrictly(text: string, toNumber: (source: string) => unknown): unknown {
+  let at = 0
+
+  /** The next character that is no space. */
+  const peek = (): string => {
+    while (isSpace(text.charCodeAt(at))) at += 1
+    return text.charAt(at)
+  }
+  /** The text of a string, a number, or a word. */
+  const token = (): string => {
+    const start = at
+    if (peek() === '"') at = behindString(text, at + 1)
+    else while (at < text.length && !',]}'.includes(text.charAt(at)) && !isSpace(text.charCodeAt(at))) at += 1
+    return text.slice(start, at).trimStart()
+  }
+  const list = (): unknown[] => {
+    const items: unknown[] = []
+    for (at += 1; peek() !== ']'; ) {
+      if (peek() === ',') at += 1
+      else items.push(value())
+    }
+    at += 1
+    return items
+  }
+  const object = (): Record<string, unknown> => {
+    const fields: [string, unknown][] = []
+    for (at += 1; peek() !== '}'; ) {
+      if (peek() === ',') at += 1
+      else {
+        const key = JSON.parse(token()) as string
+        peek()
+        at += 1
+        fields.push([key, value()])
+      }
+    }
+    at += 1
+    // Like JSON.parse: `__proto__` is a key as any other, and of a repeated one the last value counts.
+    return Object.fromEntries(fields)
+  }
+  const value = (): unknown => {
+    const first = peek()
+    if (first === '{') return object()
+    if (first === '[') return list()
+    const source = token()
+    return /^[-\d]/.test(source) ? toNumber(source) : JSON.parse(source)
+  }
+  return value()
+}
+
+/** The index behind the closing quote of a string, from a place inside it that no backslash before it escapes. */
+function behindString(text: string, inside: number): number {
+  let at = inside
+  for (let code = text.charCodeAt(at); code !== QUOTE && at < text.length; code = text.charCodeAt(at)) {
+    at += code === BACKSLASH ? 2 : 1
+  }
+  return at + 1
+}
+
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
+}
