@@ -1,3 +1,4 @@
+import { parseJson } from '../../kernel/json.ts'
 import { toParityReport } from '../../projection/parity.ts'
 import type { Generation, GenerationPart, PartPhase, ProjectionControl } from '../contract.ts'
 import type { GenerationState, Purpose } from '../machine.ts'
@@ -41,7 +42,7 @@ function toGeneration(row: Row, parts: readonly Row[]): Generation {
     requestedAt: String(row.requested_at),
     changedAt: String(row.changed_at),
     error: (row.error ?? undefined) as string | undefined,
-    report: row.report === null ? undefined : toParityReport(JSON.parse(String(row.report))),
+    report: row.report === null ? undefined : toParityReport(parseJson(String(row.report))),
     parts: parts.map(toPart),
   }
 }

@@ -7,6 +7,7 @@ import { dataPaths } from '../../config/paths.ts'
 import { readSecretFile } from '../../config/secret-file.ts'
 import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
 import type { RecordedEvent } from '../../kernel/event.ts'
+import { parseJson } from '../../kernel/json.ts'
 import { fromRemote } from '../../workers/remote-error.ts'
 import type { ActionsPage } from '../actions.ts'
 import type {
@@ -164,7 +165,7 @@ async function call<Name extends keyof Operations>(
   try {
     const call = { function_id, payload: input, metadata, timeoutMs: OPERATION_TIMEOUT_MS }
     const answer = await iii.trigger<unknown, Operations[Name]['result'] | string>(call)
-    return typeof answer === 'string' ? JSON.parse(answer) : answer
+    return typeof answer === 'string' ? (parseJson(answer) as Operations[Name]['result']) : answer
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
     const text = message.replace(/^[A-Za-z_]+: /, '')
