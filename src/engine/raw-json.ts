@@ -1,3 +1,5 @@
+import { endOfString, isSpace } from '../kernel/json.ts'
+
 /**
  * Raw JSON: values that travel through the engine as the text they arrived in. Forwarding the text
  * keeps what a parse and a stringify would lose (integers beyond 2^53, the order of keys, `1.0`)
@@ -16,7 +18,6 @@ export interface RawObject {
 }
 
 const QUOTE = 0x22
-const BACKSLASH = 0x5c
 const COMMA = 0x2c
 const COLON = 0x3a
 const OPEN_BRACKET = 0x5b
@@ -107,18 +108,6 @@ export function withField(object: RawJson, key: string, value: RawJson): RawJson
   return `${body}${separator}${JSON.stringify(key)}:${value}}`
 }
 
-/** The index behind the closing quote of the string that opens at `open`. */
-function endOfString(text: string, open: number): number {
-  let close = text.indexOf('"', open + 1)
-  while (close !== -1) {
-    let backslashes = 0
-    while (text.charCodeAt(close - 1 - backslashes) === BACKSLASH) backslashes += 1
-    if (backslashes % 2 === 0) return close + 1
-    close = text.indexOf('"', close + 1)
-  }
-  return text.length
-}
-
 function unquote(text: string, open: number, end: number): string {
   const inner = text.slice(open + 1, end - 1)
   return inner.includes('\\') ? (JSON.parse(text.slice(open, end)) as string) : inner
@@ -137,8 +126,4 @@ function isEmptyObject(openBody: string): boolean {
     if (!isSpace(openBody.charCodeAt(at))) return false
   }
   return true
-}
-
-function isSpace(code: number): boolean {
-  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
 }

@@ -1,11 +1,10 @@
-const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COLON = 0x3a
 
 /**
  * `JSON.parse` for what is stored. That of Node 24 (V8 12.8 and later, https://github.com/nodejs/node/issues/63785) takes an
  * escaped key for another one after it has met an object of the same shape with a key that ends with a backslash:
- * `{"a":1,"\""}` is read as `{"a":1,"\\"}`. A view could so take what belongs to one key for another's, and only in the
+ * `{"a":1,"\"":2}` is read as `{"a":1,"\\":2}`. A view could so take what belongs to one key for another's, and only in the
  * process that had met such an object. Text without an escaped key, which is nearly all, is read by `JSON.parse` alone.
  *
  * @throws SyntaxError if the text is no JSON
@@ -18,7 +17,7 @@ export function parseJson(text: string): unknown {
 /** Whether a key of valid JSON is written with an escape. Strings without one cost nothing. */
 export function hasEscapedKey(text: string): boolean {
   for (let at = text.indexOf('\\'); at !== -1; at = text.indexOf('\\', at)) {
-    at = behindString(text, at)
+    at = endOfString(text, at)
     while (isSpace(text.charCodeAt(at))) at += 1
     if (text.charCodeAt(at) === COLON) return true
   }
@@ -38,12 +37,12 @@ export function parseStrictly(text: string, toNumber: (source: string) => unknow
     while (isSpace(text.charCodeAt(at))) at += 1
     return text.charAt(at)
   }
-  /** The text of a string, a number, or a word. */
+  /** The text of the string, number, or word that begins here. */
   const token = (): string => {
     const start = at
-    if (peek() === '"') at = behindString(text, at + 1)
+    if (text.charAt(at) === '"') at = endOfString(text, at)
     else while (at < text.length && !',]}'.includes(text.charAt(at)) && !isSpace(text.charCodeAt(at))) at += 1
-    return text.slice(start, at).trimStart()
+    return text.slice(start, at)
   }
   const list = (): unknown[] => {
     const items: unknown[] = []
@@ -79,15 +78,19 @@ export function parseStrictly(text: string, toNumber: (source: string) => unknow
   return value()
 }
 
-/** The index behind the closing quote of a string, from a place inside it that no backslash before it escapes. */
-function behindString(text: string, inside: number): number {
-  let at = inside
-  for (let code = text.charCodeAt(at); code !== QUOTE && at < text.length; code = text.charCodeAt(at)) {
-    at += code === BACKSLASH ? 2 : 1
+/** The index behind the closing quote of the string that opens at `open`, or that has an escape there. */
+export function endOfString(text: string, open: number): number {
+  let close = text.indexOf('"', open + 1)
+  while (close !== -1) {
+    let backslashes = 0
+    while (text.charCodeAt(close - 1 - backslashes) === BACKSLASH) backslashes += 1
+    if (backslashes % 2 === 0) return close + 1
+    close = text.indexOf('"', close + 1)
   }
-  return at + 1
+  return text.length
 }
 
-function isSpace(code: number): boolean {
+/** Whether a character may stand between the tokens of JSON. */
+export function isSpace(code: number): boolean {
   return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09
 }
