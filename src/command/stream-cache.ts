@@ -16,7 +16,6 @@ export class StreamCache {
   readonly #size: number
   readonly #snapshots: StreamSnapshots | undefined
   readonly #entries = new Map<string, Promise<CachedStream>>()
-  readonly #deciders = new Map<DeciderDefinition, number>()
 
   /** @param size streams kept at the most */
   constructor(log: EventLog, events: EventCatalog, size: number, snapshots?: StreamSnapshots) {
@@ -28,7 +27,8 @@ export class StreamCache {
 
   /** The stream's state; callers that ask while it is being loaded share the load. */
   async get(stream: string, decider: DeciderDefinition): Promise<CachedStream> {
-    const key = this.#keyOf(stream, decider)
+    // The names of an app's deciders have no slash.
+    const key = `${decider.name}/${stream}`
     const known = this.#entries.get(key)
     const decode = (event: RecordedEvent) => this.#decode(event)
     const entry = known ?? CachedStream.load(stream, decider, this.#log, decode, this.#snapshots)
@@ -49,12 +49,6 @@ export class StreamCache {
   /** Forgets an entry, unless it was loaded anew meanwhile. */
   #drop(key: string, entry: Promise<CachedStream>): void {
     if (this.#entries.get(key) === entry) this.#entries.delete(key)
-  }
-
-  #keyOf(stream: string, decider: DeciderDefinition): string {
-    const number = this.#deciders.get(decider) ?? this.#deciders.size
-    this.#deciders.set(decider, number)
-    return `${number} ${stream}`
   }
 
   #decode(event: RecordedEvent): DomainEvent {
