@@ -16,7 +16,8 @@ import { existingStore } from './store-files.ts'
  * @param path of the store's file
  * @returns runs a write, which is to be committed when it returns, and then takes a checkpoint if the log is as long as
  *   `checkpointPages` says. One that meets an error of the disk does not undo the write; the next write is refused with that
- *   error of SQLite, before it begins, until a checkpoint succeeds.
+ *   error of SQLite, before it begins, until a checkpoint succeeds. While somebody else writes none can be tried, and the write goes on:
+ *   the log, which is synced, still holds everything.
  */
 export function withWholeCheckpoints(
   db: DatabaseSync,
