@@ -44,16 +44,21 @@ export function prepare(
   try {
     const keys = handler.key(decoded.event)
     const list = typeof keys === 'string' ? [keys] : [...new Set(keys)]
-    const wrong = list.find((key) => typeof key !== 'string')
-    if (wrong !== undefined)
-      throw new TypeError(`key() gave ${typeof wrong}; give a string or an array of strings`)
-    // A store would give it back as another one, which may be that of another document.
-    const broken = list.find((key) => !key.isWellFormed())
-    if (broken !== undefined)
-      throw new TypeError(`key() gave ${JSON.stringify(broken)}, which holds half a character`)
+    for (const key of list) checkKey(key)
     return { ok: true, event: decoded.event, keys: list }
   } catch (error) {
     return { ok: false, error: asError(error) }
+  }
+}
+
+/** @throws TypeError if it cannot be the key of a document */
+function checkKey(key: unknown): void {
+  if (typeof key !== 'string') {
+    throw new TypeError(`key() gave ${typeof key}; give a string or an array of strings`)
+  }
+  // A store would give it back as another one, which may be that of another document.
+  if (!key.isWellFormed()) {
+    throw new TypeError(`key() gave ${JSON.stringify(key)}, which holds half a character`)
   }
 }
 
