@@ -9,9 +9,12 @@ export interface LetterId {
   readonly key: string
 }
 
-/** The text form, e.g. `parked:inventory-list:42`. */
+/**
+ * The text form, e.g. `parked:inventory-list:42`. The id of a message is whatever its sender made it: a colon in it
+ * is written as `%3A`, and a percent sign as `%25`.
+ */
 export function letterId({ source, name, key }: LetterId): string {
-  return `${source}:${name}:${key}`
+  return `${source}:${name}:${key.replace(/[%:]/g, encodeURIComponent)}`
 }
 
 const KEYS: Readonly<Record<LetterSource, RegExp>> = {
@@ -22,9 +25,9 @@ const KEYS: Readonly<Record<LetterSource, RegExp>> = {
 
 /** @throws CqrsError CQRS_VALIDATION */
 export function parseLetterId(text: string): LetterId {
-  const [, source, name, key] = /^(queue|parked|effect):(.+):([^:]+)$/.exec(text) ?? []
+  const [, source, name, key] = /^(queue|parked|effect):(.+):([^:]+)$/s.exec(text) ?? []
   if (source && name && key && KEYS[source as LetterSource].test(key)) {
-    return { source: source as LetterSource, name, key }
+    return { source: source as LetterSource, name, key: key.replace(/%(?:25|3A)/g, decodeURIComponent) }
   }
   throw new CqrsError(
     'CQRS_VALIDATION',

@@ -134,7 +134,10 @@ async function takeStep(
   return { done, ...answer, ...leftOut.told() }
 }
 
-/** An event that stands first in its sequence only since those before it were settled has failed at nothing yet. */
-function hadFailed({ attempts, failedAt }: Letter, asOf: string): boolean {
-  return attempts > 0 && failedAt <= asOf
+/**
+ * An event that stands first in its sequence only since those before it were settled has failed at nothing yet. A
+ * message is dead without a failed attempt when its workers died, or its bytes changed.
+ */
+function hadFailed({ source, attempts, failedAt }: Letter, asOf: string): boolean {
+  return (source !== 'parked' || attempts > 0) && failedAt <= asOf
 }

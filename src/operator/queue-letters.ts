@@ -13,6 +13,8 @@ const topics = z.array(z.object({ topic: z.string(), message_count: z.number() }
 const message = z.object({
   id: z.string(),
   seq: z.number().optional(),
+  /** Its own queue, if a topic was asked for. */
+  queue: z.string().optional(),
   payload: z.unknown(),
   error: z.string(),
   /** Seconds since 1970. */
@@ -21,6 +23,8 @@ const message = z.object({
   function_id: z.string().optional(),
   history: z.unknown().optional(),
 })
+/** When each delivery failed, in milliseconds since 1970. */
+const failures = z.array(z.object({ at: z.number() })).min(1)
 const messages = z.array(message)
 const count = z.object({ redriven: z.number() })
 
@@ -34,13 +38,19 @@ export const queueLetters: LetterBox = {
   },
 
   async list(system, queue, limit, after = 'seq.0') {
-    const [kind, at] = after.split('.')
-    const from = kind === 'seq' ? { offset: 0, after_seq: Number(at) } : { offset: Number(at) }
+    const [, kind, at, own] = /^(seq|offset)\.(\d+)(?:\.(.+))?$/s.exec(after) ?? []
+    const from =
+      kind === 'seq'
+        ? { offset: 0, after_seq: Number(at), ...(own !== undefined && { after_queue: own }) }
+        : { offset: Number(at) }
     const page = await fetchPage(system, queue, { ...from, limit })
-    // A topic with several queues, and a provider that is not ours, know no seq: they count.
+    // A provider that is not ours knows no seq: it counts.
     return page.map((found, index) => ({
       letter: toLetter(queue, found),
-      cursor: found.seq === undefined ? `offset.${from.offset + index + 1}` : `seq.${found.seq}`,
+      cursor:
+        found.seq === undefined
+          ? `offset.${from.offset + index + 1}`
+          : ['seq', found.seq, ...(found.queue === undefined ? [] : [found.queue])].join('.'),
     }))
   },
 
@@ -85,10 +95,15 @@ function toLetter(queue: string, found: z.output<typeof message>): Letter {
     status: 'dead',
     error: found.error,
     attempts: found.retries,
-    failedAt: new Date(found.failed_at * 1_000).toISOString(),
+    failedAt: new Date(failedAt(found)).toISOString(),
     waiting: 0,
     fingerprint: fingerprint({ source: 'queue', name: queue, kind: what }, found.error),
   }
+}
+
+/** In milliseconds since 1970: iii's own key has seconds, which would put a letter before what came before it. */
+function failedAt({ failed_at, history }: z.output<typeof message>): number {
+  return failures.safeParse(history).data?.at(-1)?.at ?? failed_at * 1_000
 }
 
 function notFound(queue: string, id: string): never {

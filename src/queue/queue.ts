@@ -3,7 +3,6 @@ import type { Logger } from 'pino'
 import { CqrsError } from '../kernel/errors.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type {
-  DeadLetter,
   NewMessage,
   QueueDefinition,
   QueueStore,
@@ -11,6 +10,7 @@ import type {
   StoredQueue,
   Subscription,
 } from './contract.ts'
+import { type AfterLetter, type ListedLetter, listDeadLetters } from './dead-letters.ts'
 import { groupOf } from './group.ts'
 import { type ManagedQueue, QueueRegistry, subscriptionQueue } from './registry.ts'
 import { type DeliveryOutcome, QueueRunner, type RunnerOptions } from './runner.ts'
@@ -236,19 +236,15 @@ export class DurableQueue {
     return purged
   }
 
-  /**
-   * Dead letters of a queue in original order, of a topic subscriber by subscriber. `after`, the seq of a dead
-   * letter, goes on behind it; it has no meaning for a topic with several subscribers.
-   */
-  async deadLetters(name: string, offset: number, limit: number, after = 0): Promise<DeadLetter[]> {
-    const [queue, ...others] = this.#queues.resolve(name)
-    if (queue && others.length === 0) {
-      return this.#options.store.deadLetters(queue.name, offset, limit, after)
-    }
-    const found = await Promise.all(
-      this.#queues.resolve(name).map((each) => this.#options.store.deadLetters(each.name, 0, offset + limit)),
-    )
-    return found.flat().slice(offset, offset + limit)
+  /** Dead letters of a queue in original order, of a topic queue by queue; see {@link listDeadLetters}. */
+  async deadLetters(
+    name: string,
+    offset: number,
+    limit: number,
+    after?: AfterLetter,
+  ): Promise<ListedLetter[]> {
+    const queues = this.#queues.resolve(name).map((queue) => queue.name)
+    return listDeadLetters(this.#options.store, queues, { offset, limit, after })
   }
 
   /** Stops or resumes the deliveries of a queue or topic, also over restarts. Enqueuing goes on. */

@@ -45,12 +45,14 @@ export const pagePayload = z
     offset: z.int().min(0).default(0),
     limit: z.int().min(1).max(1_000).default(50),
     after_seq: z.int().min(0).default(0),
+    /** The queue that `after_seq` is of, if a topic is asked for. */
+    after_queue: z.string().optional(),
   })
-  .transform(({ offset, limit, after_seq: after, ...rest }, context) => ({
+  .transform(({ offset, limit, after_seq: seq, after_queue: queue, ...rest }, context) => ({
     name: toName(rest, context),
     offset,
     limit,
-    after,
+    after: { seq, queue },
   }))
 
 /** `iii::queue::unsubscribe` */

@@ -180,8 +180,7 @@ export function registerQueueProvider({
     'Dead letters of a queue or topic',
     async ({ name, offset, limit, after }) => {
       const letters = await queue.deadLetters(name, offset, limit, after)
-      const isOneQueue = (await queue.status(name)).length === 1
-      return letters.map((letter) => toDlqMessage(letter, isOneQueue))
+      return letters.map((letter) => toDlqMessage(letter, name))
     },
   )
 

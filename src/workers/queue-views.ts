@@ -1,5 +1,5 @@
 import { parseJson } from '../kernel/json.ts'
-import type { DeadLetter } from '../queue/contract.ts'
+import type { ListedLetter } from '../queue/dead-letters.ts'
 import type { QueueStatus } from '../queue/queue.ts'
 import type { QueueSettings } from '../queue/settings.ts'
 
@@ -13,10 +13,14 @@ export interface TopicSummary {
   config: QueueSettings | undefined
 }
 
-/** One line for each named queue and for each topic. */
+/**
+ * One line for each named queue and for each topic. Where a topic has the name of a queue, that name means the queue;
+ * the queues of the topic's subscriptions then have a line each, under their own names.
+ */
 export function summarise(queues: QueueStatus[]): TopicSummary[] {
   const topics = new Map<string, TopicSummary>()
   const named: TopicSummary[] = []
+  const taken = new Set(queues.filter(({ subscription }) => !subscription).map(({ name }) => name))
   for (const { name, settings, subscription, depth, dead } of queues) {
     if (!subscription) {
       named.push({
@@ -29,7 +33,7 @@ export function summarise(queues: QueueStatus[]): TopicSummary[] {
       })
       continue
     }
-    const { topic } = subscription
+    const topic = taken.has(subscription.topic) ? name : subscription.topic
     const summary = topics.get(topic) ?? {
       name: topic,
       broker: 'builtin',
@@ -71,12 +75,17 @@ export function toListed({
   }
 }
 
-/** A dead letter as `engine::queue::dlq_messages` shows it, with what iii's own keys have no place for. */
-export function toDlqMessage(letter: DeadLetter, hasSeq: boolean): Record<string, unknown> {
+/**
+ * A dead letter as `engine::queue::dlq_messages` shows it, with what iii's own keys have no place for.
+ *
+ * @param asked the queue or topic that was asked for
+ */
+export function toDlqMessage({ queue, ...letter }: ListedLetter, asked: string): Record<string, unknown> {
   return {
     id: letter.id,
-    // Only within one queue it says where to go on.
-    ...(hasSeq ? { seq: letter.seq } : {}),
+    // These say where to go on.
+    seq: letter.seq,
+    ...(queue === asked ? {} : { queue }),
     payload: parseJson(letter.data),
     error: letter.error,
     failed_at: Math.floor(letter.failedAt / 1_000),

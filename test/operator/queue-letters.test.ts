@@ -1,0 +1,103 @@
+import { expect, test } from 'vitest'
+import { listLetters } from '../../src/operator/letters.ts'
+import { discardLetters, redriveLetters } from '../../src/operator/letters-bulk.ts'
+import { callError, operatedQueue } from '../support/operated-queue.ts'
+import { eventually } from '../support/until.ts'
+
+const ada = { by: 'ada', from: 'cli' }
+const QUICK = { max_retries: 1, max_stops: 1, backoff_ms: 0, concurrency: 100 }
+
+const fails = () => {
+  throw callError('invocation_failed', 'no such shelf')
+}
+
+test('a filter means letters whose worker died, too, though no attempt of theirs has failed', async () => {
+  const { queue, functions, system, dead } = await operatedQueue({ queues: { jobs: QUICK } })
+  functions['job::run'] = () => {
+    throw callError('invocation_stopped', 'the worker died')
+  }
+  for (const id of ['a', 'b', 'c']) {
+    await queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: {}, id })
+  }
+  await dead('jobs', 3)
+  const filter = { source: 'queue', error: 'died' }
+  expect(await redriveLetters(system, { ...filter, dryRun: true })).toMatchObject({ matched: 3 })
+  functions['job::run'] = () => null
+  expect(await redriveLetters(system, filter)).toMatchObject({ matched: 3, redriven: 3 })
+  expect(await listLetters(system, {})).toMatchObject({ letters: [] })
+})
+
+test('a letter that came a moment after the first call is not among those meant', async () => {
+  const { queue, functions, system, dead } = await operatedQueue({ queues: { jobs: QUICK } })
+  functions['job::run'] = fails
+  // Not at the very beginning of a second.
+  await eventually(() => Date.now() % 1_000 > 10)
+  await queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: {}, id: 'a' })
+  await dead('jobs', 1)
+  const failedAt = (await queue.deadLetters('jobs', 0, 1))[0]?.failedAt ?? 0
+  const request = { source: 'queue', error: 'shelf', reason: 'a test' }
+  const asOf = (at: number) => ({ ...request, asOf: new Date(at).toISOString() })
+  expect(await discardLetters(system, asOf(failedAt - 1), ada)).toMatchObject({ discarded: 0 })
+  expect(await discardLetters(system, asOf(failedAt), ada)).toMatchObject({ discarded: 1 })
+})
+
+test('letters of a topic with several subscribers are all walked through while they are discarded', async () => {
+  const { queue, functions, system, dead } = await operatedQueue()
+  for (const functionId of ['mail::send', 'audit::note']) {
+    functions[functionId] = fails
+    const settings = { ...(await queue.define('settings', QUICK)) }
+    await queue.subscribe({ topic: 'orders', functionId, conditionFunctionId: undefined }, settings)
+  }
+  await Promise.all(Array.from({ length: 600 }, (_, n) => queue.publish('orders', { n })))
+  await dead('orders', 1_200)
+  const request = { source: 'queue', name: 'orders', error: 'shelf', reason: 'a test' }
+  const dry = await discardLetters(system, { ...request, dryRun: true }, ada)
+  let after = dry.next
+  let matched = dry.matched ?? 0
+  while (after) {
+    const step = await discardLetters(system, { ...request, dryRun: true, after }, ada)
+    matched += step.matched ?? 0
+    after = step.next
+  }
+  expect(matched).toBe(1_200)
+  let discarded = 0
+  let next: string | null | undefined
+  do {
+    const step = await discardLetters(system, { ...request, ...(next && { after: next }) }, ada)
+    discarded += step.discarded
+    next = step.next
+  } while (next)
+  expect(discarded).toBe(1_200)
+})
+
+test('letters of a topic that a queue shares its name with are listed, and each once', async () => {
+  const { queue, functions, system, dead } = await operatedQueue({ queues: { orders: QUICK } })
+  functions['job::run'] = fails
+  functions['mail::send'] = fails
+  const settings = await queue.define('settings', QUICK)
+  const subscription = { topic: 'orders', functionId: 'mail::send', conditionFunctionId: undefined }
+  await queue.subscribe(subscription, settings)
+  await queue.enqueue({ queue: 'orders', functionId: 'job::run', data: {}, id: 'a' })
+  await queue.publish('orders', {})
+  await dead('orders', 1)
+  await dead('orders::mail::send', 1)
+  const { letters } = await listLetters(system, {})
+  expect(letters.map(({ what }) => what).sort()).toEqual(['message for job::run', 'message for mail::send'])
+  expect(await redriveLetters(system, { all: true })).toMatchObject({ redriven: 2 })
+})
+
+test('a letter whose receipt has a colon can be shown, redriven and discarded', async () => {
+  const { queue, functions, system, dead } = await operatedQueue({ queues: { jobs: QUICK } })
+  functions['job::run'] = fails
+  for (const id of ['order:42', 'order:43', '100%', 'a%3Ab']) {
+    await queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: {}, id })
+  }
+  await dead('jobs', 4)
+  const { letters } = await listLetters(system, {})
+  expect(new Set(letters.map(({ id }) => id)).size).toBe(4)
+  const [first, ...others] = letters
+  expect(await discardLetters(system, { id: first?.id, reason: 'a test' }, ada)).toEqual({ discarded: 1 })
+  for (const { id } of others.slice(1)) expect(await redriveLetters(system, { id })).toEqual({ redriven: 1 })
+  await dead('jobs', 3)
+  expect(await discardLetters(system, { error: 'shelf', reason: 'x' }, ada)).toMatchObject({ discarded: 3 })
+})
