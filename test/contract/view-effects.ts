@@ -81,6 +81,22 @@ export function viewEffectsContract(newView: NewView): void {
     expect(await pending(store)).toEqual(keys)
   })
 
+  test('dead effects of an event that was parked and applied later stand at its place, and no page leaves them out', async () => {
+    const store = await open()
+    const applied = [900, 10, 950, 5, 7]
+    for (const position of applied) await put(store, { effects: [effect(position)] })
+    for (const position of applied) await store.effectFailed(effect(position).idempotencyKey, FAILURE)
+    const found: string[] = []
+    let after = { position: 0, n: 0 }
+    for (;;) {
+      const page = keysOf(await store.deadEffects(2, undefined, after))
+      found.push(...page)
+      if (page.length < 2) break
+      after = { position: Number(page.at(-1)?.split(':')[1]), n: 1 }
+    }
+    expect(found).toEqual([5, 7, 10, 900, 950].map((position) => `balances:${position}:1`))
+  })
+
   test('effects that another generation owes are kept back, and dropped when it has settled them', async () => {
     const store = await open()
     await put(store, { parked: [parkedEvent(1)], withheld: [effect(3), effect(3, 2), effect(4), effect(5)] })

@@ -83,11 +83,11 @@ function statements(db: DatabaseSync) {
     pending: db.prepare(`SELECT * FROM effects WHERE status = 'pending' ORDER BY id LIMIT ?`),
     // A key is `<reactor>:<position>:<n>`, and the name of a reactor has no colon.
     dead: db.prepare(`SELECT effects.* FROM effects,
-        (SELECT id, substr(idempotency_key, instr(idempotency_key, ':') + 1) AS place FROM effects
-          WHERE status = 'dead') AS places
-      WHERE effects.id = places.id AND (? IS NULL OR idempotency_key = ?)
-        AND (CAST(place AS INTEGER), CAST(substr(place, instr(place, ':') + 1) AS INTEGER)) > (?, ?)
-      ORDER BY effects.id LIMIT ?`),
+        (SELECT id, CAST(place AS INTEGER) AS position, CAST(substr(place, instr(place, ':') + 1) AS INTEGER) AS n
+          FROM (SELECT id, substr(idempotency_key, instr(idempotency_key, ':') + 1) AS place FROM effects
+            WHERE status = 'dead')) AS places
+      WHERE effects.id = places.id AND (? IS NULL OR idempotency_key = ?) AND (position, n) > (?, ?)
+      ORDER BY position, n LIMIT ?`),
     remove: db.prepare('DELETE FROM effects WHERE idempotency_key = ?'),
     fail: db.prepare(`UPDATE effects SET status = 'dead', attempts = ?, error = ?, failed_at = ?
       WHERE idempotency_key = ?`),
