@@ -11,6 +11,7 @@ import type {
   Subscription,
 } from './contract.ts'
 import { type AfterLetter, type ListedLetter, listDeadLetters } from './dead-letters.ts'
+import { encodeData } from './encode-data.ts'
 import { groupOf } from './group.ts'
 import { type ManagedQueue, QueueRegistry, subscriptionQueue } from './registry.ts'
 import { type DeliveryOutcome, QueueRunner, type RunnerOptions } from './runner.ts'
@@ -86,8 +87,9 @@ export class DurableQueue {
   }
 
   /**
-   * Reads the queues of the store and defines those that `options.queues` brings. The queue takes the store
-   * over: {@link stop} closes it.
+   * Reads the queues of the store and defines those that `options.queues` brings; one that holds messages in
+   * another order stays as it is, until a start that finds it empty. The queue takes the store over: {@link stop}
+   * closes it.
    *
    * @throws CqrsError CQRS_QUEUE_INVALID if settings are not valid
    */
@@ -96,7 +98,7 @@ export class DurableQueue {
     for (const { name, paused, settings, subscription } of await options.store.queues()) {
       queue.#queues.add({ name, paused, definition: { settings, subscription }, runner: undefined })
     }
-    for (const [name, given] of Object.entries(options.queues ?? {})) await queue.define(name, given)
+    for (const [name, given] of Object.entries(options.queues ?? {})) await queue.#defineAtStart(name, given)
     if (!queue.#queues.get(DEFAULT_QUEUE)) await queue.define(DEFAULT_QUEUE, {})
     return queue
   }
@@ -118,10 +120,12 @@ export class DurableQueue {
       throw new CqrsError('CQRS_QUEUE_INVALID', 'The name of a queue has 1 to 256 characters.')
     }
     const settings = parseQueueSettings(name, given)
-    if (this.#queues.get(name)?.definition.subscription) {
-      throw new CqrsError('CQRS_QUEUE_INVALID', `"${name}" is the queue of a topic's subscription.`)
-    }
-    await this.#define(name, { settings, subscription: undefined })
+    await this.#queues.inTurn(name, async () => {
+      if (this.#queues.get(name)?.definition.subscription) {
+        throw new CqrsError('CQRS_QUEUE_INVALID', `"${name}" is the queue of a topic's subscription.`)
+      }
+      await this.#define(name, { settings, subscription: undefined })
+    })
     return settings
   }
 
@@ -131,23 +135,37 @@ export class DurableQueue {
    */
   async subscribe(subscription: Subscription, settings: QueueSettings): Promise<void> {
     const name = subscriptionQueue(subscription)
-    const known = this.#queues.get(name)
-    if (known && !known.definition.subscription) {
-      throw new CqrsError('CQRS_QUEUE_INVALID', `A queue named "${name}" exists already; rename it.`)
-    }
-    await this.#define(name, { settings, subscription })
+    await this.#queues.inTurn(name, async () => {
+      const known = this.#queues.get(name)
+      if (known && !known.definition.subscription) {
+        throw new CqrsError('CQRS_QUEUE_INVALID', `A queue named "${name}" exists already; rename it.`)
+      }
+      await this.#define(name, { settings, subscription })
+    })
   }
 
-  /** Ends a subscription and deletes what waits for it. False if there was none. */
+  /**
+   * Ends a subscription and deletes what waits for it. False if there was none. If the store fails, or the process
+   * is killed, before all is deleted, the subscription goes on with the newer part: end it again.
+   */
   async unsubscribe(topic: string, functionId: string): Promise<boolean> {
-    const queue = this.#queues.get(subscriptionQueue({ topic, functionId }))
-    if (!queue?.definition.subscription) return false
-    this.#queues.remove(queue)
-    await queue.runner?.stop(0)
-    while (!(await this.#options.store.remove(queue.name, CHUNK))) {
-      // Each call removes a chunk, so that other callers get their turn in between.
-    }
-    return true
+    const name = subscriptionQueue({ topic, functionId })
+    return this.#queues.inTurn(name, async () => {
+      const queue = this.#queues.get(name)
+      if (!queue?.definition.subscription) return false
+      this.#queues.remove(queue)
+      await queue.runner?.stop(0)
+      try {
+        while (!(await this.#options.store.remove(name, CHUNK))) {
+          // Each call removes a chunk, so that other callers get their turn in between.
+        }
+      } catch (error) {
+        this.#queues.add(queue)
+        this.#run(queue)
+        throw error
+      }
+      return true
+    })
   }
 
   /**
@@ -159,7 +177,7 @@ export class DurableQueue {
   async enqueue(request: EnqueueRequest): Promise<void> {
     const queue = this.#queues.get(request.queue)
     if (!queue) throw this.#queues.unknown(request.queue)
-    const data = this.#encode(request.data)
+    const data = encodeData(request.data, this.#options.maxDataLength)
     const group = groupOf(queue.name, queue.definition, request.data)
     const { id, functionId, traceparent } = request
     await this.#store([{ queue: queue.name, id, functionId, group, data, traceparent }])
@@ -169,7 +187,7 @@ export class DurableQueue {
   async publish(topic: string, data: unknown, traceparent?: string): Promise<number> {
     const subscribers = this.#queues.subscribers(topic)
     if (subscribers.length === 0) return 0
-    const encoded = this.#encode(data)
+    const encoded = encodeData(data, this.#options.maxDataLength)
     const messages = subscribers.map(({ name, definition }) => {
       const functionId = definition.subscription?.functionId ?? ''
       return {
@@ -305,20 +323,33 @@ export class DurableQueue {
     if (unknown) throw this.#queues.unknown(unknown.queue)
   }
 
+  /** Whoever has redefined a queue that the program brings must not keep it from starting: only a start drains it. */
+  async #defineAtStart(name: string, given: unknown): Promise<void> {
+    const settings = parseQueueSettings(name, given)
+    const kept = await this.#conflict(name, { settings, subscription: undefined })
+    if (kept)
+      this.#options.log.warn({ queue: name }, `${kept.message} It stays as it is until a start after that.`)
+    else await this.define(name, given)
+  }
+
   async #define(name: string, definition: QueueDefinition): Promise<void> {
-    const known = this.#queues.get(name)
-    if (known && orderOf(known.definition) !== orderOf(definition)) {
-      const counts = await this.#options.store.counts(name)
-      if (counts && counts.depth + counts.dead > 0) {
-        throw new CqrsError(
-          'CQRS_QUEUE_INVALID',
-          `Queue "${name}" holds ${counts.depth} messages and ${counts.dead} dead letters: its type and ` +
-            'message_group_field can change only while it is empty. Drain it, or define another queue.',
-        )
-      }
-    }
+    const conflict = await this.#conflict(name, definition)
+    if (conflict) throw conflict
     await this.#options.store.define(name, definition)
     this.#apply(name, definition)
+  }
+
+  /** Why a queue cannot be defined so for now; undefined if it can. */
+  async #conflict(name: string, definition: QueueDefinition): Promise<CqrsError | undefined> {
+    const known = this.#queues.get(name)
+    if (!known || orderOf(known.definition) === orderOf(definition)) return undefined
+    const counts = await this.#options.store.counts(name)
+    if (!counts || counts.depth + counts.dead === 0) return undefined
+    return new CqrsError(
+      'CQRS_QUEUE_INVALID',
+      `Queue "${name}" holds ${counts.depth} messages and ${counts.dead} dead letters: its type and ` +
+        'message_group_field can change only while it is empty. Drain it, or define another queue.',
+    )
   }
 
   #apply(name: string, definition: QueueDefinition): void {
@@ -357,22 +388,6 @@ export class DurableQueue {
 
   #whileHeld<Result>(queue: ManagedQueue, change: () => Promise<Result>): Promise<Result> {
     return queue.runner ? queue.runner.whileHeld(change) : change()
-  }
-
-  /** JSON text; what cannot be JSON (nested too deep, too long) is refused. */
-  #encode(data: unknown): string {
-    const limit = this.#options.maxDataLength ?? 1_048_576
-    let text: string
-    try {
-      text = JSON.stringify(data ?? null)
-    } catch (cause) {
-      throw new CqrsError('CQRS_QUEUE_INVALID', 'The data of the message cannot be written as JSON.', {
-        cause,
-      })
-    }
-    if (text.length <= limit) return text
-    const message = `The data of the message has ${text.length} characters of JSON; at most ${limit} are allowed.`
-    throw new CqrsError('CQRS_QUEUE_INVALID', message)
   }
 }
 

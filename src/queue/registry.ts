@@ -18,6 +18,8 @@ const NAMES_SHOWN = 20
 export class QueueRegistry {
   readonly #queues = new Map<string, ManagedQueue>()
   readonly #topics = new Map<string, ManagedQueue[]>()
+  /** The last of those who change what a queue is, by its name. */
+  readonly #turns = new Map<string, Promise<unknown>>()
 
   get(name: string): ManagedQueue | undefined {
     return this.#queues.get(name)
@@ -40,6 +42,20 @@ export class QueueRegistry {
     const others = this.subscribers(topic).filter((other) => other !== queue)
     if (others.length > 0) this.#topics.set(topic, others)
     else this.#topics.delete(topic)
+  }
+
+  /** Carries out one change of what a queue is after the other, so that none begins on what another takes away. */
+  inTurn<Result>(name: string, change: () => Promise<Result>): Promise<Result> {
+    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(change)
+    const ended = turn.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#turns.set(name, ended)
+    ended.then(() => {
+      if (this.#turns.get(name) === ended) this.#turns.delete(name)
+    })
+    return turn
   }
 
   /** The queues of a topic's subscriptions. */

@@ -71,6 +71,8 @@ export class QueueRunner {
   #paused: boolean
   #holds = 0
   #stopped = false
+  /** Nothing is stored any more: the queue may be another one of the same name soon. */
+  #ended = false
   #settling = 0
   #acknowledged: { seq: number; settled: () => void }[] = []
   #acknowledging = 0
@@ -175,6 +177,7 @@ export class QueueRunner {
     }
     const unfinished = this.#inFlight.size + this.#settling
     this.#inFlight.clear()
+    this.#ended = true
     return unfinished
   }
 
@@ -325,6 +328,7 @@ export class QueueRunner {
   #settle(write: () => Promise<unknown>, settled: (written: unknown) => void, count = 1): void {
     this.#settling += count
     const attempt = (): void => {
+      if (this.#ended) return
       write().then(
         (written) => {
           this.#settling -= count

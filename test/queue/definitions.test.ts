@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest'
+import { DONE, queueHarness } from '../support/queue-harness.ts'
+import { eventually } from '../support/until.ts'
+
+const FIFO = { type: 'fifo', message_group_field: 'group' }
+const SUBSCRIPTION = { topic: 'orders', functionId: 'mail::send', conditionFunctionId: undefined }
+
+test('a queue that was redefined while it holds messages does not keep the worker from starting', async () => {
+  const first = await queueHarness({ queues: { jobs: {} } })
+  await first.queue.define('jobs', FIFO)
+  await first.enqueue('a', { group: 1 })
+  await first.enqueue('b', { group: 1 })
+  await first.queue.stop(0)
+
+  const second = await queueHarness({ queues: { jobs: {}, others: {} } }, first.folder)
+  expect((await second.status())?.settings).toMatchObject(FIFO)
+  expect((await second.status('others'))?.settings).toMatchObject({ type: 'standard' })
+  second.start()
+  await second.untilOpen('a')
+  await second.answer('a')
+  await second.untilOpen('b')
+  await second.answer('b')
+  await eventually(() => second.open.length === 0)
+  await second.settled()
+  await second.queue.stop(0)
+
+  // What it waited for is gone: now it is as it was meant.
+  const third = await queueHarness({ queues: { jobs: {} } }, first.folder)
+  expect((await third.status())?.settings).toMatchObject({ type: 'standard' })
+})
+
+test('who subscribes while the subscription is being ended gets what is published from then on', async () => {
+  const { queue, store, start, open } = await queueHarness()
+  start()
+  const settings = await queue.define('settings', { concurrency: 1 })
+  await queue.subscribe(SUBSCRIPTION, settings)
+  for (let n = 0; n < 3; n += 1) await queue.publish('orders', { n })
+  const ended = queue.unsubscribe('orders', 'mail::send')
+  const again = queue.subscribe(SUBSCRIPTION, settings)
+  expect(await ended).toBe(true)
+  await again
+  open.splice(0)
+  expect(await queue.publish('orders', { last: true })).toBe(1)
+  await eventually(() => open.length === 1)
+  open[0]?.answer(DONE)
+  await eventually(() => open.length === 0)
+  expect((await store.queues()).map(({ name }) => name)).toContain('orders::mail::send')
+})
+
+test('a subscription that could not be ended goes on, and can be ended then', async () => {
+  const { queue, store, start, untilOpen, open } = await queueHarness()
+  start()
+  await queue.subscribe(SUBSCRIPTION, await queue.define('settings', { concurrency: 1 }))
+  await queue.publish('orders', { n: 1 })
+  await eventually(() => open.length === 1)
+  const id = open[0]?.id ?? ''
+  const remove = store.remove.bind(store)
+  store.remove = () => Promise.reject(new Error('the disk is full'))
+  await expect(queue.unsubscribe('orders', 'mail::send')).rejects.toThrow('the disk is full')
+  store.remove = remove
+  expect(await queue.publish('orders', { n: 2 })).toBe(1)
+  // What was in flight comes again.
+  await untilOpen(id, id)
+  expect(await queue.unsubscribe('orders', 'mail::send')).toBe(true)
+  expect(await queue.publish('orders', { n: 3 })).toBe(0)
+})
