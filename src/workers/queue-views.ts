@@ -86,7 +86,7 @@ export function toDlqMessage({ queue, ...letter }: ListedLetter, asked: string):
     // These say where to go on.
     seq: letter.seq,
     ...(queue === asked ? {} : { queue }),
-    payload: parseJson(letter.data),
+    payload: payloadOf(letter.data),
     error: letter.error,
     failed_at: Math.floor(letter.failedAt / 1_000),
     retries: letter.attempts,
@@ -94,5 +94,14 @@ export function toDlqMessage({ queue, ...letter }: ListedLetter, asked: string):
     function_id: letter.functionId,
     stops: letter.stops,
     history: letter.history,
+  }
+}
+
+/** What is left of a message whose bytes changed may be no JSON: it is shown as text, and hides no other letter. */
+function payloadOf(data: string): unknown {
+  try {
+    return parseJson(data)
+  } catch {
+    return data
   }
 }

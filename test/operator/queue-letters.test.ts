@@ -1,7 +1,13 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import { listLetters } from '../../src/operator/letters.ts'
+import { listLetters, showLetter } from '../../src/operator/letters.ts'
 import { discardLetters, redriveLetters } from '../../src/operator/letters-bulk.ts'
+import { DurableQueue } from '../../src/queue/queue.ts'
+import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import { callError, operatedQueue } from '../support/operated-queue.ts'
+import { silent } from '../support/queue-harness.ts'
+import { tempFolder } from '../support/temp-folder.ts'
 import { eventually } from '../support/until.ts'
 
 const ada = { by: 'ada', from: 'cli' }
@@ -100,4 +106,28 @@ test('a letter whose receipt has a colon can be shown, redriven and discarded', 
   for (const { id } of others.slice(1)) expect(await redriveLetters(system, { id })).toEqual({ redriven: 1 })
   await dead('jobs', 3)
   expect(await discardLetters(system, { error: 'shelf', reason: 'x' }, ada)).toMatchObject({ discarded: 3 })
+})
+
+test('a message whose bytes changed is listed with what is left of it, and can be discarded', async () => {
+  const folder = tempFolder()
+  const store = await openSqliteQueueStore({ folder })
+  const before = await DurableQueue.open({ store, log: silent, queues: { jobs: QUICK } })
+  for (const id of ['a', 'b', 'c']) {
+    await before.enqueue({ queue: 'jobs', functionId: 'job::run', data: { id }, id })
+  }
+  await before.stop(0)
+  const db = new DatabaseSync(join(folder, 'queue.db'))
+  db.exec(`UPDATE messages SET data = '{"id":' WHERE message_id = 'a'`)
+  db.exec(`UPDATE messages SET data = '{"id":"d"}' WHERE message_id = 'b'`)
+  db.close()
+
+  const { functions, system, dead } = await operatedQueue({ queues: { jobs: QUICK } }, folder)
+  functions['job::run'] = fails
+  await dead('jobs', 3)
+  const { letters } = await listLetters(system, {})
+  expect(letters.map(({ id }) => id)).toEqual(['queue:jobs:a', 'queue:jobs:b', 'queue:jobs:c'])
+  expect(await showLetter(system, { id: 'queue:jobs:a' })).toMatchObject({ content: '{"id":' })
+  expect(await discardLetters(system, { error: 'changed on the disk', reason: 'x' }, ada)).toMatchObject({
+    discarded: 2,
+  })
 })
