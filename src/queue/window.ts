@@ -202,7 +202,8 @@ export class Window {
     try {
       messages = await store.load(queue, wanted.flat(), maxBytes)
     } catch (error) {
-      this.#bare.push(...lanes)
+      // What a rewind has dropped meanwhile must not come back: its groups are others' now.
+      if (epoch === this.#epoch) this.#bare.push(...lanes)
       throw error
     }
     if (epoch !== this.#epoch) return

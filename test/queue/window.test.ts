@@ -188,3 +188,41 @@ test('racing redrives deliver each dead letter once', async () => {
   expect(harness.delivered.slice(20).toSorted()).toEqual(ids.toSorted())
   expect(await harness.status()).toMatchObject({ depth: 0, dead: 0 })
 })
+
+test('what is in memory is counted right though a head could not be loaded while the window began anew', async () => {
+  const { queue, store, clock, start, enqueue, answer, untilOpen, openIds, settled, status } =
+    await queueHarness({
+      limits: { perGroup: 1 },
+      storeRetryMs: 50,
+      queues: { jobs: { ...fifo, concurrency: 2 } },
+    })
+  for (const id of ['a1', 'a2', 'a3']) await enqueue(id, { group: 'a' })
+  start()
+  await untilOpen('a1')
+  const load = store.load.bind(store)
+  const failing = Promise.withResolvers<never>()
+  let asked = false
+  store.load = () => {
+    asked = true
+    return failing.promise
+  }
+  // The next message is known by its number only, and has to be loaded.
+  await answer('a1')
+  await eventually(() => asked)
+  store.load = load
+  expect(await queue.purge('jobs')).toBe(2)
+  failing.reject(new Error('the disk is slow'))
+  await settled()
+  await enqueue('b1', { group: 'a' })
+  clock.advance(50)
+  await untilOpen('b1')
+  await settled()
+  await enqueue('b2', { group: 'a' })
+  await settled()
+  expect(openIds()).toEqual(['b1'])
+  await answer('b1')
+  await untilOpen('b2')
+  await answer('b2')
+  await settled()
+  expect((await status())?.memory).toEqual({ held: 0, tracked: 0 })
+})
