@@ -1,8 +1,24 @@
-/** JSON with the keys of every object in one order, so that equal values give equal text. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) => {
-    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part
+import { isPlain } from '../kernel/plain.ts'
+
+/** What JSON has no text for that would tell one from another. */
+const UNTOLD: ReadonlySet<string> = new Set(['bigint', 'function', 'symbol'])
+
+/**
+ * JSON with the keys of every object in one order, so that equal values give equal text.
+ *
+ * @returns undefined if a part has no JSON that tells it from others, as a Map or a bigint
+ */
+export function canonicalJson(value: unknown): string | undefined {
+  let isTold = true
+  const text = JSON.stringify(value, (_, part: unknown) => {
+    const isObject = typeof part === 'object' && part !== null
+    if (UNTOLD.has(typeof part) || (isObject && !isPlain(part))) {
+      isTold = false
+      return null
+    }
+    if (!isObject || Array.isArray(part)) return part
     const entries = Object.entries(part).sort(([left], [right]) => (left < right ? -1 : 1))
     return Object.fromEntries(entries)
   })
+  return isTold ? text : undefined
 }

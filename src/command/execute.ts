@@ -1,4 +1,4 @@
-import { hash, randomUUIDv7 } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import pRetry from 'p-retry'
 import { reached } from '../boundaries.ts'
 import type { App, AppCommand } from '../kernel/app.ts'
@@ -9,7 +9,7 @@ import { parseJson } from '../kernel/json.ts'
 import type { Position } from '../kernel/position.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
 import type { AppendOutcome, EventLog, Idempotency, NewEvent, RecordedCommand } from '../log/contract.ts'
-import { canonicalJson } from './canonical-json.ts'
+import { fingerprintOf, isSameCommand } from './fingerprint.ts'
 import { freezePlain } from './freeze-plain.ts'
 import type { StreamSnapshots } from './snapshots.ts'
 import { StreamCache } from './stream-cache.ts'
@@ -84,12 +84,15 @@ export class CommandExecutor {
       throw new CqrsError('CQRS_UNKNOWN_COMMAND', `There is no command ${name}; there are: ${known}.`)
     }
     const parsed = parseInput(command.definition.schema, input)
-    if (!parsed.ok) return { kind: 'invalid', issues: parsed.issues }
+    const read = parsed.ok ? ([parsed.value] as const) : []
     const idempotency = context.idempotencyKey
-      ? { key: context.idempotencyKey, fingerprint: hash('sha256', canonicalJson([name, parsed.value])) }
+      ? { key: context.idempotencyKey, fingerprint: fingerprintOf(name, input, ...read) }
       : undefined
-    const value = freezePlain(parsed.value)
-    return (await this.#replay(idempotency)) ?? this.#decideAndAppend(command, value, context, idempotency)
+    const answered = await this.#replay(idempotency)
+    // What was accepted once stays so, even if the schema would not take it any more.
+    if (!parsed.ok)
+      return answered?.kind === 'accepted' ? answered : { kind: 'invalid', issues: parsed.issues }
+    return answered ?? this.#decideAndAppend(command, freezePlain(parsed.value), context, idempotency)
   }
 
   async #decideAndAppend(
@@ -225,7 +228,7 @@ const HALF_A_CHARACTER: InputIssue = {
 }
 
 function answerAgain(original: RecordedCommand, idempotency: Idempotency | undefined): CommandOutcome {
-  if (original.fingerprint !== idempotency?.fingerprint) return { kind: 'key-reused' }
+  if (!isSameCommand(original.fingerprint, idempotency?.fingerprint ?? '')) return { kind: 'key-reused' }
   const { position, version, events } = original
   return { kind: 'accepted', position, version, events, replayed: true }
 }
