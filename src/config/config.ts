@@ -177,6 +177,15 @@ export const configSchema = z.object({
       min: 1,
       max: 1_000,
     }),
+    maxStops: wholeNumber(
+      'Workers that may end over an effect, before an answer, until it is dead and waits for an operator.',
+      {
+        env: 'CQRS_PROJECTIONS_MAX_STOPS',
+        default: 10,
+        min: 1,
+        max: 1_000,
+      },
+    ),
     retryBaseMs: milliseconds('Wait before the second attempt; doubles from there.', {
       env: 'CQRS_PROJECTIONS_RETRY_BASE_MS',
       default: 200,

@@ -5,9 +5,10 @@ import type { RecordedEffect, TracedEffect, ViewStore } from './contract.ts'
 
 /**
  * How sending an effect ended. `unreachable`: nobody was there to take it, because the engine or the
- * function was away. That is not the effect's fault: it stays recorded, however long it takes.
+ * function was away. That is not the effect's fault: it stays recorded, however long it takes. `stopped`: whoever had
+ * taken it ended before an answer, which may be the effect's fault: it stays recorded, but not for ever.
  */
-export type SendOutcome = 'sent' | 'unreachable'
+export type SendOutcome = 'sent' | 'unreachable' | 'stopped'
 
 /** Does an effect in the world; what it throws is a failed attempt and tried again. */
 export type SendEffect = (effect: TracedEffect, idempotencyKey: string) => Promise<SendOutcome>
@@ -17,6 +18,8 @@ export interface EffectSenderOptions {
   send: SendEffect
   /** Attempts before an effect is dead. */
   maxAttempts: number
+  /** Times that whoever had taken an effect ended before an answer, counted by this process, before it is dead. */
+  maxStops: number
   /** Delay after the first failure, in milliseconds; doubles with each further one. */
   baseMs: number
   /** Longest delay, in milliseconds. */
@@ -41,6 +44,8 @@ export class EffectSender {
   #flushing: Promise<void> | undefined
   #again = false
   #unreachable = false
+  /** The effect whose takers ended, and how many did. */
+  #stopped = { idempotencyKey: '', times: 0 }
 
   constructor(options: EffectSenderOptions) {
     this.#options = options
@@ -74,33 +79,58 @@ export class EffectSender {
 
   /** Sends one effect; false if it is still to be sent. */
   async #settle(recorded: RecordedEffect): Promise<boolean> {
-    const { view, maxAttempts, log, signal, now } = this.#options
-    const { idempotencyKey, effect } = recorded
+    const { view, signal } = this.#options
+    const { idempotencyKey } = recorded
     const outcome = await this.#send(recorded)
     if (signal.aborted && outcome !== 'sent') return false
-    if (outcome === 'unreachable') {
-      if (!this.#unreachable) log.warn({ idempotencyKey, effect }, 'Nobody takes an effect; it waits')
-      this.#unreachable = true
-      return false
-    }
+    if (outcome === 'unreachable') return this.#wait(recorded)
     this.#unreachable = false
+    if (outcome === 'stopped') return this.#stop(recorded)
     if (outcome === 'sent') {
       reached('effect-sent', idempotencyKey)
       await view.effectsSent([idempotencyKey])
       reached('effect-forgotten', idempotencyKey)
       return true
     }
-    log.error({ err: outcome, idempotencyKey, effect }, 'An effect failed too often and is dead')
+    return this.#giveUp(recorded, outcome)
+  }
+
+  #wait({ idempotencyKey, effect }: RecordedEffect): false {
+    if (!this.#unreachable)
+      this.#options.log.warn({ idempotencyKey, effect }, 'Nobody takes an effect; it waits')
+    this.#unreachable = true
+    return false
+  }
+
+  /** Whoever had taken it ended. Once or twice says nothing of the effect: processes end for reasons of their own. */
+  async #stop(recorded: RecordedEffect): Promise<boolean> {
+    const { log, maxStops } = this.#options
+    const { idempotencyKey, effect } = recorded
+    const times = this.#stopped.idempotencyKey === idempotencyKey ? this.#stopped.times + 1 : 1
+    this.#stopped = { idempotencyKey, times }
+    if (times < maxStops) {
+      log.warn({ idempotencyKey, effect, times }, 'Who took an effect ended before an answer; it waits')
+      return false
+    }
+    const message = `Its taker ended before an answer ${times} times, the effect perhaps being why.`
+    return this.#giveUp(recorded, { error: new Error(message), attempts: times })
+  }
+
+  async #giveUp({ idempotencyKey, effect }: RecordedEffect, { error, attempts }: Failed): Promise<true> {
+    const { view, log, now } = this.#options
+    log.error({ err: error, idempotencyKey, effect }, 'An effect failed too often and is dead')
     const at = new Date(now()).toISOString()
-    await view.effectFailed(idempotencyKey, { attempts: maxAttempts, error: outcome.message, at })
+    await view.effectFailed(idempotencyKey, { attempts, error: error.message, at })
     reached('effect-dead', idempotencyKey)
     return true
   }
 
-  async #send({ effect, idempotencyKey }: RecordedEffect): Promise<SendOutcome | Error> {
+  async #send({ effect, idempotencyKey }: RecordedEffect): Promise<SendOutcome | Failed> {
     const { send, maxAttempts, baseMs, capMs, signal } = this.#options
     let outcome: SendOutcome | undefined
+    let attempts = 0
     const attempt = async () => {
+      attempts += 1
       outcome = await send(effect, idempotencyKey)
       return outcome
     }
@@ -114,7 +144,13 @@ export class EffectSender {
       })
     } catch (error) {
       // Called off meanwhile, p-retry rejects even what has been sent.
-      return outcome ?? (error as Error)
+      return outcome ?? { error: error as Error, attempts }
     }
   }
+}
+
+/** The last error of an effect that was tried as often as it may be, and how often that was. */
+interface Failed {
+  readonly error: Error
+  readonly attempts: number
 }

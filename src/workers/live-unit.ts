@@ -53,6 +53,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
     batchSize,
     batchBytes,
     maxAttempts,
+    maxStops,
     retryBaseMs: baseMs,
     retryCapMs: capMs,
     sweepIntervalMs,
@@ -107,6 +108,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
       }
     },
     maxAttempts,
+    maxStops,
     baseMs,
     capMs,
     now,

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 import type { CommandOutcome } from '../command/execute.ts'
+import type { SendOutcome } from '../projection/effect-sender.ts'
 import type { DeliveryOutcome } from '../queue/runner.ts'
 
 /** Seconds; from one commit on a good disk to a call that is about to time out. */
@@ -105,7 +106,7 @@ export class Metrics {
     }
   }
 
-  effect(projection: string, outcome: 'sent' | 'unreachable' | 'failed'): void {
+  effect(projection: string, outcome: SendOutcome | 'failed'): void {
     this.#effects.inc({ projection, outcome })
   }
 

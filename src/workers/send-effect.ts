@@ -19,7 +19,8 @@ export async function sendEffect(
     return 'sent'
   } catch (error) {
     const { code } = error as { code?: unknown }
-    if (code === 'function_not_found' || code === 'invocation_stopped') return 'unreachable'
+    if (code === 'invocation_stopped') return 'stopped'
+    if (code === 'function_not_found') return 'unreachable'
     if (code === 'TIMEOUT' && !(await engineAnswers(iii))) return 'unreachable'
     throw error
   }

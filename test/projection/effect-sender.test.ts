@@ -12,6 +12,7 @@ async function threeEffects(send: SendEffect, signal = new AbortController().sig
     view,
     send,
     maxAttempts: 3,
+    maxStops: 4,
     baseMs: 1,
     capMs: 1,
     now: () => 0,
@@ -61,6 +62,34 @@ test('an effect that fails every time is dead after its attempts, and the others
   expect(attempts.filter((key) => key === 'balances:2:1')).toHaveLength(3)
   expect(attempts.at(-1)).toBe('balances:3:1')
   expect(await pending()).toEqual([])
+})
+
+test('an effect over which its takers end waits for the next one, and is dead when too many have ended', async () => {
+  const stops: string[] = []
+  const { view, sender, pending } = await threeEffects(async (_, key) => {
+    const isPoison = key === KEYS[1]
+    // The first one meets takers that end for reasons of their own.
+    if (!isPoison && (key !== KEYS[0] || stops.filter((each) => each === key).length === 3)) return 'sent'
+    stops.push(key)
+    return 'stopped'
+  })
+  for (let taker = 0; taker < 3; taker += 1) {
+    await sender.flush()
+    expect(await pending()).toEqual(KEYS)
+  }
+  for (let taker = 0; taker < 3; taker += 1) {
+    await sender.flush()
+    expect(await pending()).toEqual(KEYS.slice(1))
+  }
+  await sender.flush()
+  expect(await pending()).toEqual([])
+  expect(await view.deadEffects(10)).toMatchObject([
+    {
+      idempotencyKey: KEYS[1],
+      attempts: 4,
+      error: expect.stringContaining('ended before an answer 4 times'),
+    },
+  ])
 })
 
 test('an effect that was sent but could not be forgotten is sent again, not given up', async () => {

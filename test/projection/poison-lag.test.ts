@@ -18,6 +18,7 @@ function world(poisoned: boolean) {
     view,
     send: async () => 'sent',
     maxAttempts: 1,
+    maxStops: 10,
     baseMs: 1,
     capMs: 1,
     now: Date.now,

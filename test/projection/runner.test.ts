@@ -24,6 +24,7 @@ function unattended(
       return 'sent'
     },
     maxAttempts: 1,
+    maxStops: 10,
     baseMs: 1,
     capMs: 1,
     now: () => 0,

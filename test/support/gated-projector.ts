@@ -57,6 +57,7 @@ export class GatedProjector {
           return 'sent' as const
         }),
       maxAttempts: 1,
+      maxStops: 10,
       baseMs: 1,
       capMs: 1,
       now,

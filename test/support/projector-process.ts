@@ -42,6 +42,7 @@ const runner = new ProjectionRunner({
       return 'sent'
     },
     maxAttempts: 1,
+    maxStops: 10,
     signal: new AbortController().signal,
   }),
   sweepIntervalMs: 10,
