@@ -2,13 +2,14 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { StateStore } from '../../src/engine/state/store.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { RecordedEvent } from '../../src/kernel/event.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { DurableQueue } from '../../src/queue/queue.ts'
+import { parseQueueSettings } from '../../src/queue/settings.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import { isSqliteError } from '../../src/sqlite/errors.ts'
 import { readHighWater } from '../../src/sqlite/high-water.ts'
@@ -192,6 +193,36 @@ test(`no damage of the queue delivers a message with changed bytes (CQRS_TEST_SE
   })
   await queue.stop()
 }, 120_000)
+
+test('a history of failures whose bytes changed keeps no message from its end, and no letter from being shown', async () => {
+  const folder = tempFolder()
+  const store = await openSqliteQueueStore({ folder, rememberedReceipts: 100 })
+  onTestFinished(() => store.close())
+  await store.define('jobs', { settings: parseQueueSettings('jobs', {}), subscription: undefined })
+  const job = (id: string) => ({ queue: 'jobs', id, functionId: 'job::run', group: undefined, data: '{}' })
+  await store.enqueue([job('fails again'), job('dead'), job('fine')])
+  const failed = (seq: number, error: string, at: number) =>
+    ({ seq, attempts: 1, stops: 0, failure: { kind: 'failed', error, at } }) as const
+  await store.recordFailure('jobs', failed(1, 'first', 5), 10)
+  await store.deadLetter('jobs', failed(2, 'first', 6))
+  for (const garbage of ['{]', 'null', '[{"error":"no time"}]']) {
+    const db = new DatabaseSync(join(folder, 'queue.db'))
+    for (const table of ['failures', 'dead_letters'])
+      db.prepare(`UPDATE ${table} SET history = ?`).run(garbage)
+    db.close()
+    await store.recordFailure('jobs', failed(1, `after ${garbage}`, 7), 10)
+    expect(await store.deadLetters('jobs', 0, 10)).toMatchObject([
+      { id: 'dead', failedAt: 6, error: expect.stringContaining('changed on the disk') },
+    ])
+  }
+  await store.deadLetter('jobs', failed(1, 'last', 8))
+  const [letter] = await store.deadLetters('jobs', 0, 1)
+  expect(letter?.history.map(({ error }) => error)).toEqual([
+    expect.stringContaining('changed on the disk'),
+    'after [{"error":"no time"}]',
+    'last',
+  ])
+})
 
 test(`no damage of the engine's state lets out a value with changed bytes (CQRS_TEST_SEED=${seed})`, async () => {
   const path = join(tempFolder(), 'state.db')

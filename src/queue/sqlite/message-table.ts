@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { parseStored, rowChecksum } from '../../sqlite/row-checksum.ts'
+import { parseJson } from '../../kernel/json.ts'
+import { rowChecksum } from '../../sqlite/row-checksum.ts'
 import {
   type DeadLetter,
   type Failure,
@@ -15,7 +16,7 @@ import { SEQ_BITS, SEQ_MASK } from './schema.ts'
 const KEY = `((? << ${SEQ_BITS}) | ?)`
 const SEQ = `key & ${SEQ_MASK} AS seq`
 
-const RESTORE = 'Restore the queue store from a backup.'
+const UNREADABLE = 'What failed before cannot be read any more: its bytes changed on the disk.'
 
 type Row = Record<string, unknown>
 
@@ -235,6 +236,18 @@ function toDeadLetter(row: Row): DeadLetter {
   return { ...message, error: history.at(-1)?.error ?? '', failedAt: row.failed_at as number, history }
 }
 
-function parseHistory({ history }: Row): Failure[] {
-  return parseStored(history, 'The history of a message', RESTORE) as Failure[]
+/** What is only told must not keep a message from being delivered or a letter from being shown: what is no history is left out. */
+function parseHistory({ history, failed_at }: Row): Failure[] {
+  try {
+    const parsed = parseJson(history as string)
+    if (Array.isArray(parsed) && parsed.every(isFailure)) return parsed
+  } catch {
+    // Said below.
+  }
+  return [{ kind: 'failed', error: UNREADABLE, at: (failed_at as number | undefined) ?? 0 }]
+}
+
+function isFailure(value: unknown): value is Failure {
+  const { error, at } = (value ?? {}) as Partial<Failure>
+  return typeof error === 'string' && typeof at === 'number'
 }
