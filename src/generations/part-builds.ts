@@ -117,13 +117,12 @@ export class PartBuilds {
     const { projection, partition } = unit
     // Nobody moves it: not this code, and no other, while this process has the unit.
     const frozen = active && !fits(active, projection) ? active : undefined
-    const owing =
-      active && generation.purpose === 'serve' ? placesOfStreams(active, projection, partition).places : []
     const order = {
       place: this.#place(generation),
       // What the active generation has settled is settled; where it stands the new one takes over.
       until: generation.until ?? (frozen ? 'owing' : 'head'),
-      owing,
+      owing: active ? placesOfStreams(active, projection, partition).places : [],
+      takesOver: generation.purpose === 'serve',
     } as const
     log.info({ generation: generation.generation, purpose: generation.purpose }, 'building a generation')
     const build = startBuild(order, {

@@ -39,8 +39,13 @@ export interface BuildOrder {
   readonly place: Place
   /** Where it ends: a position; where `owing` stands, which nobody moves; or near the head of the log. */
   readonly until: Position | 'owing' | 'head'
-  /** The part, or all parts, of the active generation that owes the effects; none if effects are of no matter. */
+  /** The part, or all parts, of the active generation: what operators gave up there is not applied. */
   readonly owing: readonly Place[]
+  /**
+   * Whether it is to take over the effects that they owe. If it is not, its effects are of no matter, and so is whether what
+   * they owe can be read.
+   */
+  readonly takesOver: boolean
 }
 
 export interface BuildEvents {

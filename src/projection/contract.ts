@@ -209,7 +209,7 @@ export interface ViewStore {
   redriveEffects(idempotencyKey?: string): Promise<number>
   /** Gives a dead effect up, with who and why. @returns whether it was dead */
   discardEffect(idempotencyKey: string, discard: { by: string; reason: string; at: string }): Promise<boolean>
-  /** What operators gave up of its events. */
+  /** What operators gave up of its events; the same array as before if nothing was added. */
   discarded(): Promise<readonly Discarded[]>
   /** What the view owes. Synced first: no power cut takes back what this says is done. */
   duty(): Promise<Duty>

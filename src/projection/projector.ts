@@ -186,16 +186,10 @@ export class Projector {
     const head = await this.#parkedHead(position)
     if (!head) return false
     const at = new Date(this.#options.now()).toISOString()
-    const change = {
-      ...NOTHING,
-      expectedRevision: revision,
-      settled: [position],
-      parked: await this.#nextInLine(head),
-      discarded: [{ event: head, by, reason, at }],
-    }
-    if ((await this.#commit(change, 'letter-discarded')) === 'superseded') {
-      return this.discard(position, by, reason)
-    }
+    const change = { discarded: [{ event: head, by, reason, at }] }
+    const settled = await this.#settle(head, change, revision, 'letter-discarded')
+    // Whoever was faster may have changed something else.
+    if (settled.kind === 'left') return this.discard(position, by, reason)
     await this.#unblockIfEmpty(head.sequence)
     return true
   }
@@ -280,6 +274,8 @@ export class Projector {
     const { revision } = await this.#state()
     const parked = await this.#parkedHead(position)
     if (!parked || !isWanted(parked)) return { kind: 'left' }
+    const givenUp = this.#options.givenUp?.(parked.position)
+    if (givenUp) return this.#settle(parked, { discarded: [givenUp] }, revision)
     const { events } = await log.readFrom(parked.position - 1, { limit: 1 })
     const recorded = events[0] as RecordedEvent
     const prepared = prepare(projection, catalog, recorded)
@@ -294,18 +290,25 @@ export class Projector {
       if (stored === 'advanced') applied?.([recorded], [again])
       return { kind: 'left' }
     }
-    const next = await this.#nextInLine(parked)
-    const change = {
-      expectedRevision: revision,
-      documents: outcome.changed,
-      parked: next,
-      settled: [parked.position],
-      effects: nameEffects(projection.name, recorded, outcome.effects),
-    }
-    const committed = await this.#commit(change, 'retry-stored')
+    const effects = nameEffects(projection.name, recorded, outcome.effects)
+    const change = { documents: outcome.changed, effects }
+    const settled = await this.#settle(parked, change, revision, 'retry-stored')
+    if (settled.kind === 'applied') applied?.([recorded], [])
+    return settled
+  }
+
+  /** Commits that the parked head of a sequence is applied, or given up; what is behind it comes next. */
+  async #settle(
+    head: ParkedEvent,
+    change: Partial<ViewChange>,
+    expectedRevision: number,
+    ...boundaries: Boundary[]
+  ): Promise<RetryOutcome> {
+    const next = await this.#nextInLine(head)
+    const settled = { settled: [head.position], parked: next, expectedRevision }
+    const committed = await this.#commit({ ...NOTHING, ...change, ...settled }, ...boundaries)
     if (committed === 'superseded') return { kind: 'left' }
-    applied?.([recorded], [])
-    return { kind: 'applied', sequence: parked.sequence, next: next[0]?.position }
+    return { kind: 'applied', sequence: head.sequence, next: next[0]?.position }
   }
 
   /** The event right behind a settled one becomes the sequence's head: due at once, in the same commit. */

@@ -14,8 +14,9 @@ export interface BuildThreadOrder {
   readonly log: string
   readonly view: string
   readonly until: BuildOrder['until']
-  /** The files of the generation that owes the effects. */
+  /** The files of the active generation, which owes the effects. */
   readonly owing: readonly { readonly path: string; readonly version: number }[]
+  readonly takesOver: BuildOrder['takesOver']
   readonly policy: RetryPolicy
   readonly batchSize: number
   readonly batchBytes: number

@@ -4,9 +4,10 @@ import type { Position } from '../kernel/position.ts'
 import { handledTypes, type ProjectionDefinition } from '../kernel/projection.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { BufferedView } from '../projection/buffered-view.ts'
-import type { CommitOutcome, Trial, ViewChange, ViewStore } from '../projection/contract.ts'
+import type { CommitOutcome, Discarded, Trial, ViewChange, ViewStore } from '../projection/contract.ts'
 import { damageOf, readLegacy } from '../projection/damage.ts'
 import { owedAmong } from '../projection/duty.ts'
+import { GivenUp } from '../projection/given-up.ts'
 import { Projector } from '../projection/projector.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
 import { Turns } from '../projection/turns.ts'
@@ -24,6 +25,11 @@ const YIELD_MS = 10
 
 /** Events that are worth a second thread, which takes a moment to begin. */
 const WORTH_CHECKING_AHEAD = 20_000
+
+type Kind = ProjectionDefinition['kind']
+
+/** What operators gave up where that cannot be read. */
+const NOTHING: readonly Discarded[] = []
 
 /** For how long changed documents are held back at the least, in milliseconds, and so the progress. */
 const HELD_BACK_MS = 1_000
@@ -83,8 +89,11 @@ async function build(): Promise<void> {
   const projection = app.projections.get(order.projection)
   if (!projection) throw new Error(`The app has no projection ${order.projection}.`)
   const log = openSqliteEventLog({ path: order.log })
-  const owing = await openOwing(projection)
-  const end = await whereToEnd(projection, owing)
+  // What is of no matter to an effect may be damaged.
+  const kind = order.takesOver ? projection.kind : 'projection'
+  const owing = await openOwing(projection, kind)
+  const end = await whereToEnd(kind, owing)
+  const givenUp = new GivenUp(owing.map((view) => () => readLegacy(kind, () => view.discarded(), NOTHING)))
   const head = async () => end ?? (await log.head())
 
   /** Folds until nearly nothing is left. @returns whether it got there */
@@ -99,14 +108,9 @@ async function build(): Promise<void> {
     const watched = new WatchedView(
       projection.kind === 'reactor'
         ? new WithholdingView(buffered, async (positions) =>
-            owing.length === 0 ? new Set() : owedAmong(positions, owing, log),
+            owing.length === 0 || !order.takesOver ? new Set() : owedAmong(positions, owing, log),
           )
         : buffered,
-    )
-    const givenUp = new Map(
-      (await Promise.all(owing.map((view) => readLegacy(projection.kind, () => view.discarded(), []))))
-        .flat()
-        .map((discarded) => [discarded.event.position, discarded]),
     )
     const { position: start, digest } = await buffered.checkpoint()
     const checked =
@@ -134,7 +138,7 @@ async function build(): Promise<void> {
       documentCacheSize: order.cachedDocuments,
       now: () => Date.now(),
       random: Math.random,
-      givenUp: (position) => givenUp.get(position),
+      givenUp: (position) => givenUp.at(position),
       ...(checked && { digestAfter: checked.digestAfter }),
     })
     const rate = new Rate(await projector.position())
@@ -145,6 +149,7 @@ async function build(): Promise<void> {
     try {
       await report()
       for (let reported = performance.now(); Atomics.load(signals, STOP) === 0; ) {
+        await givenUp.refresh()
         if ((await projector.step(end)) === 'at-head') {
           await projector.retryDue()
           await buffered.flush()
@@ -177,28 +182,19 @@ async function build(): Promise<void> {
   post(round.finished ? { kind: 'done', position: round.position } : { kind: 'stopped' })
 }
 
-async function openOwing(projection: ProjectionDefinition): Promise<ViewStore[]> {
+async function openOwing(projection: ProjectionDefinition, kind: Kind): Promise<ViewStore[]> {
   const opened = order.owing.map(({ path, version }) =>
-    readLegacy(
-      projection.kind,
-      () => openSqliteView(path, projection, { version, indexes: false }),
-      undefined,
-    ),
+    readLegacy(kind, () => openSqliteView(path, projection, { version, indexes: false }), undefined),
   )
   return (await Promise.all(opened)).filter((view) => view !== undefined)
 }
 
 /** The position to end at; undefined for the head of the log, also if it cannot be read where that one stands. */
-async function whereToEnd(
-  projection: ProjectionDefinition,
-  owing: readonly ViewStore[],
-): Promise<Position | undefined> {
+async function whereToEnd(kind: Kind, owing: readonly ViewStore[]): Promise<Position | undefined> {
   if (order.until === 'head') return undefined
   if (order.until !== 'owing') return order.until
   const positions = await Promise.all(
-    owing.map((view) =>
-      readLegacy(projection.kind, async () => (await view.checkpoint()).position, undefined),
-    ),
+    owing.map((view) => readLegacy(kind, async () => (await view.checkpoint()).position, undefined)),
   )
   const isWhole = owing.length === order.owing.length && positions.every((position) => position !== undefined)
   return isWhole ? Math.max(...positions) : undefined

@@ -179,7 +179,7 @@ function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean
     retryCapMs: capMs,
     buildDocuments,
   } = config.projections
-  return ({ place, until, owing }: BuildOrder, events) =>
+  return ({ place, until, owing, takesOver }: BuildOrder, events) =>
     startBuildThread({
       order: {
         app: config.app,
@@ -189,6 +189,7 @@ function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean
         view: placePath(config.data, place),
         until,
         owing: owing.map((one) => ({ path: placePath(config.data, one), version: one.version })),
+        takesOver,
         policy: { maxAttempts, baseMs, capMs },
         batchSize,
         batchBytes,

@@ -16,6 +16,7 @@ import { BufferedView } from '../../src/projection/buffered-view.ts'
 import type { ViewStore } from '../../src/projection/contract.ts'
 import { readLegacy, unlessDamaged } from '../../src/projection/damage.ts'
 import { owedAmong } from '../../src/projection/duty.ts'
+import { GivenUp } from '../../src/projection/given-up.ts'
 import { Projector, type ProjectorOptions } from '../../src/projection/projector.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { compareSqliteViews } from '../../src/projection/sqlite/view-snapshot.ts'
@@ -101,12 +102,12 @@ export function generations() {
       if (damage) events.onDamage(damage)
     }
     async function fold(
-      { place, until, owing: places }: BuildOrder,
+      { place, until, owing: places, takesOver }: BuildOrder,
       events: BuildEvents,
       stop: Promise<void>,
     ) {
       const legacy = async <Result>(read: () => Result | Promise<Result>) =>
-        readLegacy(projection.kind, read, undefined)
+        readLegacy(takesOver ? projection.kind : 'projection', read, undefined)
       const opened = await Promise.all(places.map((one) => legacy(() => house.open(one))))
       const owing = opened.filter((one) => one !== undefined)
       const store = new BufferedView(house.open(place), {
@@ -116,14 +117,10 @@ export function generations() {
         now: () => clock.now,
       })
       const view = new WithholdingView(store, async (positions) =>
-        owing.length > 0 ? owedAmong(positions, owing, log) : new Set(),
+        owing.length > 0 && takesOver ? owedAmong(positions, owing, log) : new Set(),
       )
-      const givenUp = new Map(
-        (await Promise.all(owing.map((one) => legacy(() => one.discarded()))))
-          .flatMap((discarded) => discarded ?? [])
-          .map((one) => [one.event.position, one]),
-      )
-      const one = projector(view, place.partition, (position) => givenUp.get(position))
+      const givenUp = new GivenUp(owing.map((one) => async () => (await legacy(() => one.discarded())) ?? []))
+      const one = projector(view, place.partition, (position) => givenUp.at(position))
       const positions = await Promise.all(
         owing.map((o) => legacy(async () => (await o.checkpoint()).position)),
       )
@@ -137,6 +134,7 @@ export function generations() {
       try {
         const isStopped = await Promise.race([gate.then(() => false), stop.then(() => true)])
         for (let step = 0; !isStopped && step < buildSteps; step += 1) {
+          await givenUp.refresh()
           if ((await one.step(end)) !== 'at-head') continue
           const position = await one.position()
           await view.close()

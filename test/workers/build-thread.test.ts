@@ -6,6 +6,7 @@ import type { BuildProgress } from '../../src/generations/place.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { AUDIT_START, auditStep } from '../../src/projection/audit.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
+import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
 import { startBuildThread } from '../../src/workers/start-build.ts'
 import { damageView } from '../support/damage-view.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -17,10 +18,11 @@ const projection = app.projections.get('troubled') as NonNullable<ReturnType<typ
 /** A log with one movement for each of `accounts`, and builds of the view over it. */
 async function site(
   accounts: readonly string[],
-  { cachedDocuments = 1_000, batchSize = 50, isLiveBehind = false } = {},
+  { cachedDocuments = 1_000, batchSize = 50, isLiveBehind = false, takesOver = true } = {},
 ) {
   const folder = tempFolder()
-  const paths = { log: join(folder, 'events.db'), view: join(folder, 'troubled.2.db') }
+  const file = (name: string) => join(folder, name)
+  const paths = { log: file('events.db'), active: file('troubled.1.db'), view: file('troubled.2.db') }
   const log = openSqliteEventLog({ path: paths.log })
   onTestFinished(() => log.close())
   const versions = new Map<string, number>()
@@ -45,7 +47,8 @@ async function site(
         log: paths.log,
         view: paths.view,
         until: 'head',
-        owing: [],
+        owing: [{ path: paths.active, version: 1 }],
+        takesOver,
         policy: { maxAttempts: 1, baseMs: 10, capMs: 10 },
         batchSize,
         batchBytes: 1_000_000,
@@ -165,6 +168,34 @@ test('a build whose documents do not fit into memory makes the same view', async
     expect(await small.view().get(account)).toMatchObject({ balance: 55 })
   }
 })
+
+test.each([true, false])(
+  'what is given up while a part is built is not applied there (it takes over effects: %s)',
+  async (takesOver) => {
+    const { start, view, paths } = await site(
+      [...Array.from({ length: 200 }, () => 'ada'), 'bob'],
+      // So slow that the decision is there long before the build is where it matters.
+      { batchSize: 1, isLiveBehind: true, takesOver },
+    )
+    const active = openSqliteView(paths.active, projection)
+    onTestFinished(() => active.close())
+    const { done, seen } = start()
+    await until('it has got somewhere', () => seen.some(({ position }) => position > 0))
+    const event = { position: 201, sequence: 'bob', type: 'moved', status: 'dead', dueAt: 0 } as const
+    const parked = { ...event, attempts: 1, failures: [], parkedAt: '2026-01-01T00:00:00.000Z' }
+    await active.commit({
+      expectedRevision: 0,
+      documents: [],
+      parked: [],
+      settled: [],
+      effects: [],
+      discarded: [{ event: parked, by: 'eve', reason: 'a test', at: '2026-01-01T00:00:00.000Z' }],
+    })
+    expect(await done).toBe(201)
+    expect(await view().get('ada')).toMatchObject({ balance: 20_100 })
+    expect(await view().get('bob')).toBeUndefined()
+  },
+)
 
 test('a build leaves the processor to its live view as long as that is behind, and gets on all the same', async () => {
   const { start } = await site(

@@ -8,6 +8,8 @@ import type { EffectTable } from './effect-table.ts'
 export class HandoverTables {
   readonly #effects: EffectTable
   readonly #sql: ReturnType<typeof statements>
+  /** Rows are added, and never changed: those that were read, up to the last one. */
+  #discarded: { readonly last: unknown; readonly all: readonly Discarded[] } = { last: null, all: [] }
 
   constructor(db: DatabaseSync, effects: EffectTable) {
     this.#effects = effects
@@ -32,13 +34,18 @@ export class HandoverTables {
     }
   }
 
-  discarded(): Discarded[] {
-    return this.#sql.discarded.all().map(({ event, discarded_by, reason, discarded_at }) => ({
+  /** The same array as before if nothing was added. */
+  discarded(): readonly Discarded[] {
+    const last = this.#sql.lastDiscard.get()?.last
+    if (last === this.#discarded.last) return this.#discarded.all
+    const all = this.#sql.discarded.all().map(({ event, discarded_by, reason, discarded_at }) => ({
       event: parseJson(String(event)) as Discarded['event'],
       by: String(discarded_by),
       reason: String(reason),
       at: String(discarded_at),
     }))
+    this.#discarded = { last, all }
+    return all
   }
 
   undecided() {
@@ -103,6 +110,7 @@ function statements(db: DatabaseSync) {
     /** Given-up effects are recorded in the same table; events have a sequence. */
     discarded: db.prepare(`SELECT event, discarded_by, reason, discarded_at FROM discarded
       WHERE json_extract(event, '$.sequence') IS NOT NULL ORDER BY position`),
+    lastDiscard: db.prepare('SELECT max(rowid) AS last FROM discarded'),
     recordDiscard: db.prepare('INSERT INTO discarded VALUES (?, ?, ?, ?, ?)'),
     /** A sequence whose head was given up goes on with what waited behind it. */
     nextInLine: db.prepare(`UPDATE parked SET status = 'retrying', due_at = ? WHERE status = 'waiting'

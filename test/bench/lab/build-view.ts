@@ -30,6 +30,7 @@ export async function buildView({
       view,
       until: 'head',
       owing: [],
+      takesOver: true,
       policy: { maxAttempts: 5, baseMs: 200, capMs: 60_000 },
       batchSize: 1_000,
       batchBytes: 8_388_608,
