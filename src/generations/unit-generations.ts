@@ -7,6 +7,7 @@ import type { EventLog } from '../log/contract.ts'
 import type { Discarded, ViewStore } from '../projection/contract.ts'
 import { damageOf, unlessDamaged, type ViewDamage } from '../projection/damage.ts'
 import { owedAmong } from '../projection/duty.ts'
+import { givenUpIn } from '../projection/given-up.ts'
 import type { Projector, StepOutcome } from '../projection/projector.ts'
 import type { Followed } from '../projection/runner.ts'
 import { WithholdingView } from '../projection/withholding-view.ts'
@@ -110,6 +111,14 @@ export class UnitGenerations implements Followed {
     return (await this.#served()) ?? 0
   }
 
+  /** How far the active generation is behind a position; 0 if nothing moves it, so that nobody has to make room for it. */
+  async lagAt(position: Position): Promise<number> {
+    const serving = this.#active()
+    const stands =
+      this.#state?.paused || this.#isHeldUp || !serving || this.#damages.isKnown(serving.generation)
+    return stands ? 0 : Math.max(0, position - (await this.position()))
+  }
+
   async step(): Promise<StepOutcome> {
     const state = this.#state
     const active = state?.generations.find((one) => one.state === 'active')
@@ -183,7 +192,7 @@ export class UnitGenerations implements Followed {
     if (!active || !(await active.projector.discard(position, by, reason))) return false
     for (const member of this.#members.values()) {
       if (member === active) continue
-      member.givenUp = await this.#givenUp(active.store)
+      member.givenUp = await givenUpIn(active.store)
       await this.#aside(member.generation, () => member.projector.discard(position, by, reason))
     }
     return true
@@ -244,7 +253,7 @@ export class UnitGenerations implements Followed {
     await this.#damages.forget(active.generation)
     // It holds the effects now, so that they are sent from there, whether or not this can be noted yet.
     if (!settled) await this.#handover.note(state, active, partition)
-    opened.result.givenUp = await this.#givenUp(store)
+    opened.result.givenUp = await givenUpIn(store)
   }
 
   /** @returns false if the active generation meets damage when it takes over, and nothing moves until that is gone */
@@ -266,7 +275,7 @@ export class UnitGenerations implements Followed {
     const place = this.#place(generation)
     const member = await this.#aside(place.generation, async () => this.#enter(place, { mustExist: true }))
     const owing = this.#members.get((active as Generation).generation)?.store
-    if (member && owing) member.givenUp = await this.#givenUp(owing)
+    if (member && owing) member.givenUp = await givenUpIn(owing)
     if (member) return
     this.#unopened.add(generation.generation)
     if (generation.parts[partition.index]?.leading) await this.#fallBehind(generation)
@@ -314,11 +323,6 @@ export class UnitGenerations implements Followed {
   #place({ generation, version }: Generation): Place {
     const { projection, partition } = this.#options.unit
     return { projection, generation, version, partition }
-  }
-
-  async #givenUp(active: ViewStore): Promise<ReadonlyMap<Position, Discarded>> {
-    const { result = [] } = await unlessDamaged(() => active.discarded())
-    return new Map(result.map((discarded) => [discarded.event.position, discarded]))
   }
 
   /**

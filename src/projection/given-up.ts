@@ -1,5 +1,6 @@
 import type { Position } from '../kernel/position.ts'
 import type { Discarded, ViewStore } from './contract.ts'
+import { unlessDamaged } from './damage.ts'
 
 /**
  * What operators gave up in the generation that serves, for whoever folds another one beside it. That takes a while, and
@@ -27,4 +28,10 @@ export class GivenUp {
   at(position: Position): Discarded | undefined {
     return this.#byPosition.get(position)
   }
+}
+
+/** What operators have given up in a generation by now; nothing if it is damaged. */
+export async function givenUpIn(view: ViewStore): Promise<ReadonlyMap<Position, Discarded>> {
+  const { result = [] } = await unlessDamaged(() => view.discarded())
+  return new Map(result.map((one) => [one.event.position, one]))
 }

@@ -135,7 +135,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
         })
       : undefined
   const look = async () => {
-    isLiveBehind = (await events.head()) - (await generations.position()) > batchSize
+    isLiveBehind = (await generations.lagAt(await events.head())) > batchSize
     if (!(await generations.isStale())) return
     await runner.inTurn(() => generations.reconcile())
     await runner.catchUp()

@@ -19,10 +19,10 @@ import { until } from '../support/until.ts'
 const projection = app.projections.get('troubled') as ProjectionDefinition
 
 /** The unit of a view, at work as in a projections worker; `lines` are the errors that it has logged. */
-async function liveUnit() {
+async function liveUnit({ env = {}, turns = new Turns() } = {}) {
   const cwd = tempFolder()
   const appModule = new URL('../support/troubled-app.ts', import.meta.url).pathname
-  const config = loadConfig({ env: { CQRS_APP: appModule }, cwd })
+  const config = loadConfig({ env: { CQRS_APP: appModule, ...env }, cwd })
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   const control = openSqliteControl({ path: dataPaths(config.data).control })
   await control.adopt({ projection: 'troubled', generation: 1, version: 1, partitions: 1 })
@@ -32,7 +32,7 @@ async function liveUnit() {
     const live = await openLiveUnit(unitsOf(projection)[0] as ReturnType<typeof unitsOf>[number], {
       events,
       control,
-      turns: new Turns(),
+      turns,
       context: {
         app,
         config,
@@ -53,7 +53,7 @@ async function liveUnit() {
   }
   const generation = async (wanted: number) =>
     (await control.projection('troubled'))?.generations.find((one) => one.generation === wanted)
-  return { data: config.data, control, lines, open, generation }
+  return { data: config.data, events, control, lines, open, generation }
 }
 
 test('what cannot be decided for a view as a whole keeps no unit from its own work, and is said once', async () => {
@@ -74,3 +74,42 @@ test('what cannot be decided for a view as a whole keeps no unit from its own wo
   expect(await generation(2)).toMatchObject({ state: 'cancelling' })
   expect(lines).toEqual(['The generations could not be decided on; it is tried again'])
 })
+
+test('a build leaves the processor to the live view while that is more than a batch behind', async () => {
+  const turns = new Turns()
+  const { events, control, open } = await liveUnit({ env: { CQRS_PROJECTIONS_BATCH_SIZE: '1' }, turns })
+  await events.append({
+    stream: 'ada',
+    expectedVersion: 0,
+    events: Array.from({ length: 1_000 }, () => ({
+      type: 'moved',
+      schemaVersion: 1,
+      data: { account: 'ada', amount: 1 },
+    })),
+    metadata: { commandId: 'c', correlationId: 'c' },
+  })
+  const positions: number[] = []
+  const { progress } = control
+  control.progress = async (...given) => {
+    positions.push(given[3].position)
+    return progress.apply(control, given)
+  }
+  await control.request({ projection: 'troubled', version: 1, partitions: 1, purpose: 'serve', by: 'test' })
+  // The live view is behind until its turn comes.
+  const behind = Promise.withResolvers<void>()
+  void turns.run(() => behind.promise)
+  await open()
+  // It waits 10 ms after each batch and reports every 200 ms, however fast or slow the machine is.
+  const steps = () => positions.slice(1).map((position, index) => position - Number(positions[index]))
+  try {
+    await until('it waits after each batch', () =>
+      steps().some((step, index) => isSlow(step) && isSlow(steps()[index + 1])),
+    )
+  } finally {
+    behind.resolve()
+  }
+})
+
+function isSlow(batches = 0): boolean {
+  return batches > 0 && batches <= 25
+}
