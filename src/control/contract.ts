@@ -135,9 +135,12 @@ export interface ControlStore {
     to: Exclude<GenerationState, 'active'>,
     options?: { error?: string; forced?: boolean },
   ): Promise<boolean>
-  /** Notes the comparison. No-op if the generation is not `ready` any more. */
-  report(projection: string, generation: number, report: ParityReport): Promise<void>
-  /** Makes a generation the active one, all its parts at once. */
+  /** Notes the comparison with the active generation `beside`. No-op if that is not active, or the other one not `ready`, any more. */
+  report(projection: string, generation: number, report: ParityReport, beside: number): Promise<void>
+  /**
+   * Makes a generation the active one, all its parts at once. Others that are `ready` are `building` again, without a report:
+   * they have to lead, and be compared, beside this one.
+   */
   swap(projection: string, generation: number): Promise<SwapOutcome>
   /** A partition of the active generation has taken over the effects that the one before owed. */
   tookOver(projection: string, partition: number, swap: number): Promise<void>

@@ -19,8 +19,8 @@
  * all parts are gone the generation is gone. `failed` keeps its files, so that one can look at what was refused.
  *
  * A generation that is `ready` is `building` again if the active one has to be moved by a process that cannot move both:
- * one of other code, which takes over because the one that was building has died; or if it cannot be moved itself at the
- * moment. If its file is damaged it is `failed`, and one that was to return is `previous` again.
+ * one of other code, which takes over because the one that was building has died; if it cannot be moved itself at the
+ * moment; or if another one is swapped in, beside which it has to lead and with which it has to be compared. If its file is damaged it is `failed`, and one that was to return is `previous` again.
  *
  * Wishes are states because then they survive whatever dies, and two who wish the same thing wish it once.
  */

@@ -45,7 +45,12 @@ export class Coordinator {
     if (!active) return
     await this.#followTheCode(state, active)
     let waits = false
-    for (const generation of state.generations) waits = (await this.#advance(generation, active)) || waits
+    for (const generation of state.generations) {
+      const outcome = await this.#advance(generation, active)
+      // What is known of the others is old by now.
+      if (outcome === 'swapped') return
+      waits ||= outcome === 'waits'
+    }
     if (!waits) this.#at = state
   }
 
@@ -75,8 +80,8 @@ export class Coordinator {
     )
   }
 
-  /** @returns true if it waits for something that the control store will not tell of */
-  async #advance(generation: Generation, active: Generation): Promise<boolean> {
+  /** @returns `waits` if it waits for something that the control store will not tell of */
+  async #advance(generation: Generation, active: Generation): Promise<'done' | 'waits' | 'swapped'> {
     const { projection, control, log } = this.#options
     const { state, purpose, parts, report } = generation
     const verdict = state === 'ready' && report ? verdictOn(generation, report, projection) : undefined
@@ -90,19 +95,19 @@ export class Coordinator {
       }
     } else if (state === 'ready' && !report) {
       this.#compare(generation, active)
-      return true
+      return 'waits'
     } else if (verdict && verdict.kind !== 'swap') {
       await move(verdict.kind, verdict.kind === 'failed' ? verdict.error : undefined)
     } else if (state === 'ready' || state === 'returning') {
       const { kind } = await control.swap(projection.name, generation.generation)
-      if (kind === 'not-yet') return true
-      if (kind === 'swapped') reached('generation-swapped', projection.name)
-      if (kind === 'swapped')
-        log.info({ generation: generation.generation, was: state }, 'swapped a generation in')
+      if (kind !== 'swapped') return kind === 'not-yet' ? 'waits' : 'done'
+      reached('generation-swapped', projection.name)
+      log.info({ generation: generation.generation, was: state }, 'swapped a generation in')
+      return 'swapped'
     } else if (state === 'cancelling' || state === 'pruning') {
       await this.#removeStrange(generation)
     }
-    return false
+    return 'done'
   }
 
   /** Begins the comparison, unless it is under way or rests after one that failed. */
@@ -115,7 +120,7 @@ export class Coordinator {
     }
     this.#comparing = generation.generation
     compare(placesOf(active, projection), placesOf(generation, projection))
-      .then((report) => control.report(projection.name, generation.generation, report))
+      .then((report) => control.report(projection.name, generation.generation, report, active.generation))
       .then(() => {
         this.#failed = { times: 0, reason: '', rest: 0 }
       })

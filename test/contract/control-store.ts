@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { ControlStore, PartProgress } from '../../src/control/contract.ts'
-import type { ParityReport } from '../../src/projection/parity.ts'
+import type { Comparison } from '../../src/projection/parity.ts'
 
 /** A control store of its own to each test. */
 export interface ControlStoreUnderTest {
@@ -9,6 +9,12 @@ export interface ControlStoreUnderTest {
   /** Lets `swapInTurns` of test/support run on it beside the test. @returns what that does */
   swapMeanwhile(flag: Int32Array): Promise<number>
 }
+
+const SIDE = { position: 10, documents: 3, hash: 'ab' }
+
+const NO_CHANGES = { added: 0, changed: 0, removed: 0, damaged: 0, examples: [] }
+
+const REPORT: Comparison = { kind: 'compared', samePosition: true, before: SIDE, after: SIDE, ...NO_CHANGES }
 
 const AT_END: PartProgress = {
   phase: 'following',
@@ -352,27 +358,30 @@ export function controlStoreContract(newStore: () => ControlStoreUnderTest): voi
   test('a comparison is noted while the generation is ready, and a failure with its reason', async () => {
     const { store, request, makeReady, generation } = await control()
     await request()
-    const side = { position: 10, documents: 3, hash: 'ab' }
-    const report: ParityReport = {
-      kind: 'compared',
-      before: side,
-      after: side,
-      samePosition: true,
-      added: 0,
-      changed: 0,
-      removed: 0,
-      damaged: 0,
-      examples: [],
-    }
-    await store.report('list', 2, report)
+    await store.report('list', 2, REPORT, 1)
     expect(await generation(2)).toMatchObject({ report: undefined })
     await makeReady(2)
-    await store.report('list', 2, report)
-    expect(await generation(2)).toMatchObject({ report })
+    await store.report('list', 2, REPORT, 2)
+    expect(await generation(2), 'it is of another generation').toMatchObject({ report: undefined })
+    await store.report('list', 2, REPORT, 1)
+    expect(await generation(2)).toMatchObject({ report: REPORT })
     expect(await store.move('list', 2, 'failed', { error: 'It differs.' })).toBe(true)
-    expect(await generation(2)).toMatchObject({ state: 'failed', error: 'It differs.', report })
-    await store.report('list', 2, { ...report, changed: 1 })
-    expect(await generation(2)).toMatchObject({ report })
+    expect(await generation(2)).toMatchObject({ state: 'failed', error: 'It differs.', report: REPORT })
+    await store.report('list', 2, { ...REPORT, changed: 1 }, 1)
+    expect(await generation(2)).toMatchObject({ report: REPORT })
+  })
+
+  test('a comparison is void when another generation is swapped in', async () => {
+    const { store, request, replaceFirst, makeReady, states, generation } = await control()
+    await replaceFirst()
+    await request()
+    await makeReady(3)
+    await store.report('list', 3, REPORT, 2)
+    await store.move('list', 1, 'returning')
+    await store.lead('list', 1, 0, 2)
+    expect(await store.swap('list', 1)).toEqual({ kind: 'swapped' })
+    expect(await states()).toEqual({ 1: 'active', 2: 'previous', 3: 'building' })
+    expect(await generation(3)).toMatchObject({ report: undefined, parts: [{ leading: false }] })
   })
 
   test('what is not there is neither moved nor swapped in', async () => {

@@ -48,3 +48,35 @@ test('a comparison that fails is begun again after longer and longer rests, and 
   expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
   expect(comparisons).toBe(6)
 })
+
+test.each([
+  { cured: false, removed: [0, 1], added: [0, 0], ends: { 1: 'active', 2: 'previous', 3: 'failed' } },
+  { cured: true, removed: [0, 0], added: [1, 0], ends: { 1: 'previous', 2: 'retired', 3: 'active' } },
+])(
+  'a generation is compared anew with the one that a rollback brings back meanwhile (cured: $cured)',
+  async ({ cured, removed, added, ends }) => {
+    const { work, move } = generations()
+    const failing = new Set<string>()
+    const worker = await work(balances({ fails: (account) => failing.has(account) }))
+    const live = worker.units[0]?.generations
+    await move('ada', 1)
+    await worker.settle()
+    failing.add('ada')
+    await worker.request()
+    await worker.settle()
+    expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+    // A document is missing, and in the third one again, unless its cause has gone.
+    if (cured) failing.clear()
+    await worker.request({ requireParity: true })
+    const third = async () => (await worker.control.projection('balances'))?.generations.at(-1)
+    while (!(await third())?.report) await worker.tick()
+    expect(await third()).toMatchObject({ state: 'ready', report: { removed: removed[0], added: added[0] } })
+    await worker.control.move('balances', 1, 'returning')
+    await live?.reconcile()
+    while ((await live?.step()) !== 'at-head');
+    await worker.settle()
+    expect(await worker.states()).toEqual(ends)
+    expect(await third()).toMatchObject({ report: { removed: removed[1], added: added[1] } })
+    expect(await worker.read('ada')).toMatchObject({ balance: 1 })
+  },
+)

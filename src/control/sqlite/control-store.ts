@@ -158,8 +158,8 @@ class SqliteControlStore implements ControlStore {
     })
   }
 
-  async report(projection: string, generation: number, report: unknown): Promise<void> {
-    this.#write(() => this.#sql.report.run(JSON.stringify(report), projection, generation))
+  async report(projection: string, generation: number, report: unknown, beside: number): Promise<void> {
+    this.#write(() => this.#sql.report.run(JSON.stringify(report), projection, generation, beside))
   }
 
   async swap(projection: string, generation: number): Promise<SwapOutcome> {
@@ -180,6 +180,7 @@ class SqliteControlStore implements ControlStore {
       set('active', generation)
       this.#sql.swapped.run(outgoing.generation, projection)
       this.#sql.stopLeading.run(projection)
+      this.#sql.compareAnew.run(now, projection)
       this.#sql.forgetTakenOver.run(projection)
       return { kind: 'swapped' }
     })
@@ -325,8 +326,11 @@ function statements(db: DatabaseSync) {
       'UPDATE generations SET error = ?, forced = ? WHERE projection = ? AND generation = ?',
     ),
     report: db.prepare(
-      `UPDATE generations SET report = ? WHERE projection = ? AND generation = ? AND state = 'ready'`,
+      `UPDATE generations SET report = ?1 WHERE projection = ?2 AND generation = ?3 AND state = 'ready'
+      AND EXISTS (SELECT 1 FROM generations WHERE projection = ?2 AND generation = ?4 AND state = 'active')`,
     ),
+    compareAnew: db.prepare(`UPDATE generations SET state = 'building', report = NULL, changed_at = ?
+      WHERE projection = ? AND state = 'ready'`),
     swapped: db.prepare('UPDATE projections SET swaps = swaps + 1, outgoing = ? WHERE name = ?'),
     tookOver: db.prepare('INSERT OR REPLACE INTO taken_over VALUES (?, ?, ?)'),
     forgetTakenOver: db.prepare('DELETE FROM taken_over WHERE projection = ?'),
