@@ -119,7 +119,12 @@ export async function cancelRebuild(system: System, input: unknown): Promise<Gen
   )
 }
 
-/** Wishes a return to the previous generation. @throws CqrsError CQRS_NOT_FOUND if there is none */
+/**
+ * Wishes a return to the previous generation. One that is wished already, and waits because this code cannot keep it up to
+ * date, is forced if this one is.
+ *
+ * @throws CqrsError CQRS_NOT_FOUND if there is none (any more); CQRS_VALIDATION if it is of other code and not forced
+ */
 export async function rollback(system: System, input: unknown): Promise<GenerationsChanged> {
   const { projection: name, force } = parseRequest(inputs.rollback, input)
   const definition = findProjection(system.app, name)
@@ -135,10 +140,23 @@ export async function rollback(system: System, input: unknown): Promise<Generati
         'that version runs. If that is what you want, take --force, then run that app.',
     )
   }
-  if (previous.state === 'previous') {
-    await system.control.move(name, previous.generation, 'returning', { forced })
+  const { generation, state } = previous
+  const isToBeForced = state === 'returning' && forced && !previous.forced
+  if (isToBeForced) await system.control.move(name, generation, 'previous')
+  if (state === 'previous' || isToBeForced) {
+    const moved = await system.control.move(name, generation, 'returning', { forced })
+    if (!moved) await assertReturns(system, name, generation)
   }
-  return { generations: [{ projection: name, generation: previous.generation }] }
+  return { generations: [{ projection: name, generation }] }
+}
+
+/** Refuses a rollback that somebody has made impossible meanwhile; whoever wished the same one has made it. */
+async function assertReturns(system: System, name: string, generation: number): Promise<void> {
+  const found = (await known(system, name)).generations.find((one) => one.generation === generation)
+  if (found?.state === 'returning' || found?.state === 'active') return
+  throw nothing(
+    `Generation ${generation} of ${name} was pruned or replaced meanwhile; "cqrs projections show ${name}" says what there is.`,
+  )
 }
 
 /** Stops applying events and sending effects of a projection; what is being built goes on. */
