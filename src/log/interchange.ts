@@ -40,12 +40,17 @@ const header = z.strictObject({
 
 const footer = z.strictObject({ count: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) })
 
+/** With half of a surrogate pair the log would take two texts for one, and so two streams. */
+const whole = z
+  .string()
+  .refine((text) => text.isWellFormed(), 'holds half a character: half of a surrogate pair stands alone')
+
 const event = z.strictObject({
   position: z.int().min(1),
-  id: z.string().min(1),
-  stream: z.string().min(1),
+  id: whole.min(1),
+  stream: whole.min(1),
   version: z.int().min(1),
-  type: z.string().min(1),
+  type: whole.min(1),
   schemaVersion: z.int().min(1),
   data: z.unknown(),
   metadata: z.looseObject({ commandId: z.string(), correlationId: z.string() }),

@@ -113,6 +113,30 @@ test('a file with a wrong version of a stream leaves nothing', async () => {
   expect([rows(path, 'events'), rows(path, 'streams')]).toEqual([[], []])
 })
 
+test.each(['id', 'stream', 'type'])(
+  'a file with half a character in a name leaves nothing: %s',
+  async (field) => {
+    const { log: source } = await filled(4)
+    const { events } = await source.readFrom(0, { limit: 4 })
+    const writer = new EventFileWriter()
+    const halves = events.map((event, index) =>
+      // Two halves that the log would take for one character, and so two streams for one.
+      index < 2 ? event : { ...event, version: 1, [field]: index === 2 ? 's-\ud800' : 's-\ud801' },
+    )
+    const file = join(tempFolder(), 'halves.ndjson')
+    writeFileSync(
+      file,
+      writer.begin({ app: 'counter', from: 1, to: 4 }) + writer.events(halves) + writer.end(),
+    )
+    const { path } = open()
+    await expect(importFile(path, file)).rejects.toMatchObject({
+      code: 'CQRS_IMPORT_INVALID',
+      message: expect.stringMatching(new RegExp(`Line 4 is no event: .*half a character.*at ${field}`, 's')),
+    })
+    expect([rows(path, 'events'), rows(path, 'streams')]).toEqual([[], []])
+  },
+)
+
 test('an import that is killed leaves nothing, and is done again', async () => {
   const folder = tempFolder()
   const path = join(folder, 'events.db')
