@@ -5,6 +5,14 @@ import type { AppendOutcome, EventLog } from '../log/contract.ts'
 import { freezePlain } from './freeze-plain.ts'
 import type { Snapshot, StreamSnapshots } from './snapshots.ts'
 
+/** Version and position of a stream's last stored event. */
+export interface StreamEnd {
+  readonly version: number
+  readonly position: Position
+}
+
+const NO_EVENTS: StreamEnd = { version: 0, position: 0 }
+
 /**
  * The folded state of one stream, ahead of the log by the appends that are under way.
  *
@@ -22,7 +30,6 @@ export class CachedStream {
   readonly #decider: DeciderDefinition
   #state: unknown
   #version = 0
-  #position: Position = 0
   /** Id of the last event that the state was folded from. */
   #lastId: string | undefined
   /** Appends whose outcome is open. */
@@ -59,18 +66,19 @@ export class CachedStream {
       loaded.#snapshotAt = snapshot.version
       if (!isToBeChecked) loaded.#restore(snapshot)
     }
+    let position = snapshot?.position ?? 0
     for await (const events of log.readStream(stream, { after: loaded.#version })) {
       for (const event of events) {
         loaded.#state = loaded.#evolved(loaded.#state, decode(event))
         loaded.#version = event.version
-        loaded.#position = event.position
+        position = event.position
         loaded.#lastId = event.id
         if (isToBeChecked && snapshot && event.version === snapshot.version) {
           snapshots?.check(stream, decider, snapshot, loaded.#state)
         }
       }
     }
-    loaded.#offerSnapshot(loaded.#state, loaded.#version, loaded.#position, loaded.#lastId)
+    loaded.#offerSnapshot(loaded.#state, loaded.#version, position, loaded.#lastId)
     return loaded
   }
 
@@ -83,12 +91,7 @@ export class CachedStream {
     return this.#version
   }
 
-  /** Position of the stream's last stored event. */
-  get position(): Position {
-    return this.#position
-  }
-
-  /** The entry is ahead of something that was not stored; it must not be used again. */
+  /** The entry is ahead of something that was not stored, or behind somebody else; it must not be used again. */
   get spoiled(): boolean {
     return this.#spoiled
   }
@@ -118,7 +121,6 @@ export class CachedStream {
       (outcome) => {
         this.#underWay -= 1
         if (outcome.kind === 'appended') {
-          this.#position = outcome.position
           this.#offerSnapshot(state, version, outcome.position, lastId)
         } else this.#spoiled = true
       },
@@ -131,15 +133,19 @@ export class CachedStream {
   }
 
   /**
-   * Whether the state that stands at `version` is the stream's real state at a moment after this call
-   * began. Waits for the appends that lead to it.
+   * Where the stream ends, if the state that stands at `version` is its real one at a moment after this call
+   * began; undefined if it is not. Waits for the appends that lead to it, and if there are newer events for those that
+   * were submitted meanwhile.
    */
-  async confirm(log: EventLog): Promise<boolean> {
+  async confirm(log: EventLog): Promise<StreamEnd | undefined> {
+    const decidedAt = this.#version
     await this.#lastAppend
     const [newest] = await log.history(this.#stream, { limit: 1 })
-    // Newer events that this entry knows were submitted after the decision; others are somebody else's.
-    if ((newest?.version ?? 0) > this.#version) this.#spoiled = true
-    return !this.#spoiled
+    const { version, position } = newest ?? NO_EVENTS
+    if (version > this.#version) this.#spoiled = true
+    // Newer events are of this entry, or of somebody who was there before it decided: then its own append will fail.
+    else if (version > decidedAt) await this.#lastAppend
+    return this.#spoiled ? undefined : { version, position }
   }
 
   #evolved(state: unknown, event: DomainEvent): unknown {
@@ -151,10 +157,9 @@ export class CachedStream {
     }
   }
 
-  #restore({ state, version, position, eventId }: Snapshot): void {
+  #restore({ state, version, eventId }: Snapshot): void {
     this.#state = freezePlain(state)
     this.#version = version
-    this.#position = position
     this.#lastId = eventId
   }
 

@@ -131,6 +131,8 @@ export class CommandExecutor {
     // The log would give it back as another one, which may be that of another stream.
     if (!stream.isWellFormed()) return { kind: 'invalid', issues: [HALF_A_CHARACTER] }
     const cached = await this.#cache.get(stream, decider)
+    // An append can have failed after the cache has looked: what expects its version might find another event there.
+    if (cached.spoiled) return undefined
     const decision = definition.decide(input, cached.state, { now: now(), commandId: context.commandId })
 
     if (isRejection(decision)) {
@@ -146,14 +148,8 @@ export class CommandExecutor {
       )
     }
     if (decision.length === 0 && !idempotency) {
-      if (!(await cached.confirm(log))) return undefined
-      return {
-        kind: 'accepted',
-        position: cached.position,
-        version: cached.version,
-        events: 0,
-        replayed: false,
-      }
+      const end = await cached.confirm(log)
+      return end && { kind: 'accepted', ...end, events: 0, replayed: false }
     }
 
     const checked = decision.map((event: DomainEvent) => this.#check(event))
