@@ -127,7 +127,15 @@ export class CommandExecutor {
     idempotency: Idempotency | undefined,
   ): Promise<CommandOutcome | undefined> {
     const { log, now } = this.#options
-    const stream = definition.stream(input)
+    const stream: unknown = definition.stream(input)
+    if (typeof stream !== 'string') {
+      throw new CqrsError(
+        'CQRS_APP_INVALID',
+        `The stream of the command ${name} is ${String(stream)}; its function stream has to return a text.`,
+      )
+    }
+    // A file of events has no place for it.
+    if (stream === '') return { kind: 'invalid', issues: [NO_STREAM] }
     // The log would give it back as another one, which may be that of another stream.
     if (!stream.isWellFormed()) return { kind: 'invalid', issues: [HALF_A_CHARACTER] }
     const cached = await this.#cache.get(stream, decider)
@@ -152,7 +160,14 @@ export class CommandExecutor {
       return end && { kind: 'accepted', ...end, events: 0, replayed: false }
     }
 
-    const checked = decision.map((event: DomainEvent) => this.#check(event))
+    const checked = decision.map((event: unknown) => {
+      if (isEvent(event)) return this.#check(event)
+      throw new CqrsError(
+        'CQRS_APP_INVALID',
+        `The decider ${decider.name} answered the command ${name} with a list that holds ${String(event)}; ` +
+          'an event is { type, data }.',
+      )
+    })
     const submitted = cached.append(
       checked.map(({ read }) => read),
       checked.at(-1)?.stored.id,
@@ -217,6 +232,12 @@ export class CommandExecutor {
     )
   }
 }
+
+function isEvent(made: unknown): made is DomainEvent {
+  return typeof made === 'object' && made !== null && typeof (made as { type?: unknown }).type === 'string'
+}
+
+const NO_STREAM: InputIssue = { field: '(input)', problem: 'must name its stream: the name is empty' }
 
 const HALF_A_CHARACTER: InputIssue = {
   field: '(input)',

@@ -72,19 +72,6 @@ test('a repetition is known after the schema has changed, and even where it is n
   expect(await strict({ text: 'eggs' })).toMatchObject({ kind: 'invalid' })
 })
 
-test('inputs are told apart where their schema makes of them what JSON writes alike', async () => {
-  const note = desk().start(
-    z.object({
-      tags: z.record(z.string(), z.string()).transform((tags) => new Map(Object.entries(tags))),
-      total: z.string().transform(BigInt),
-    }),
-  )
-  expect(await note({ tags: { a: 'x' }, total: '1' })).toEqual(first)
-  expect(await note({ total: '1', tags: { a: 'x' } })).toEqual(again)
-  expect(await note({ tags: { a: 'y' }, total: '1' })).toEqual(reused)
-  expect(await note({ tags: { a: 'x' }, total: '2' })).toEqual(reused)
-})
-
 test('a key that was stored with what its schema had made of the input alone is known', async () => {
   const { log, start } = desk()
   const event = { id: 'id-1', type: 'noted', schemaVersion: 1, data: { text: '' } }
