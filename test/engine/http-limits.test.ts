@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../support/until.ts'
 import { engineForTest, route, workerForTest } from './start.ts'
 
@@ -146,6 +146,43 @@ test.each([
   socket.write(text)
   await closed
   expect(received).toContain('408')
+})
+
+test('a body that ends after its request was answered with 408 calls no function', async () => {
+  const { engine, worker } = await echo({ http: { defaultTimeoutMs: 100 } })
+  await route(worker, { api_path: '/next' }, () => ({ body: 'next' }))
+  const socket = connect(engine.httpPort ?? 0, '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  let received = ''
+  socket.on('data', (bytes) => {
+    received += String(bytes)
+  })
+  socket.write(
+    'POST /echo/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a"',
+  )
+  await until('the answer', () => received.includes('BODY_LATE'))
+  expect(received).toContain('HTTP/1.1 408')
+  // The connection goes on; what comes next on it is served after the rest of the body.
+  socket.write(':1234}GET /next HTTP/1.1\r\nHost: x\r\n\r\n')
+  await until('the next answer', () => received.includes('"next"'))
+  const called = worker.frames.filter((frame) => frame.type === 'invokefunction')
+  expect(called).toMatchObject([{ function_id: 'test::GET/next' }])
+})
+
+test('a middleware that ends after its request was answered with 504 is not followed by the function', async () => {
+  const middleware = [{ functionId: 'test::slow', priority: 1 }]
+  const engine = await engineForTest({ http: { defaultTimeoutMs: 100, middleware } })
+  const worker = await workerForTest(engine)
+  const slow = Promise.withResolvers<unknown>()
+  let asked = 0
+  await worker.offer('test::slow', () => (++asked === 1 ? slow.promise : { action: 'continue' }))
+  await route(worker, { api_path: '/late' }, () => ({ body: 'late' }))
+  await route(worker, { api_path: '/next' }, () => ({ body: 'next' }))
+  expect((await fetch(`${engine.httpUrl}/late`)).status).toBe(504)
+  slow.resolve({ action: 'continue' })
+  expect(await (await fetch(`${engine.httpUrl}/next`)).json()).toBe('next')
+  const called = worker.frames.filter((frame) => frame.type === 'invokefunction')
+  expect(called.map((frame) => frame.function_id)).toEqual(['test::slow', 'test::slow', 'test::GET/next'])
 })
 
 test('what is no HTTP is a 400', async () => {

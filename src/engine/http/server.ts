@@ -101,7 +101,9 @@ export class HttpWorker {
     if (match.kind === 'wrong_method') return wrongMethod(match.allowed)
     const { maxBodyBytes, maxDepth } = this.#options
     const body = await readBody(request, { maxBytes: maxBodyBytes, maxDepth })
-    if (body.kind === 'aborted') return undefined
+    // Who was told that it is too late must not be obeyed afterwards.
+    if (body.kind === 'aborted' || deadline.isPassed) return undefined
+    deadline.answer = TIMED_OUT
     if (body.kind === 'malformed' || body.kind === 'too_large') return refusedBody(body, maxBodyBytes)
     const json = body.kind === 'json' ? body.json : 'null'
     const call = readCall(request, query, match.route, match.pathParams, json)
@@ -127,6 +129,7 @@ export class HttpWorker {
       (await this.#runMiddleware(this.#middleware, call)) ??
       (await this.#checkCondition(route, call)) ??
       (await this.#runMiddleware(route.middlewareFunctionIds, call)) ??
+      (deadline.isPassed ? deadline.answer : undefined) ??
       (await this.#runFunction(route, call, exchange, deadline))
     )
   }
@@ -199,10 +202,12 @@ export class HttpWorker {
 
 /** When a request has to be answered, and with what if its function has not. */
 class Deadline {
-  answer: Answer = TIMED_OUT
+  answer: Answer = BODY_LATE
+  isPassed = false
   onPass: () => void = () => {}
 
   pass(): Answer {
+    this.isPassed = true
     this.onPass()
     return this.answer
   }
@@ -223,6 +228,10 @@ const OVERLOADED = errorAnswer(
   { code: 'OVERLOADED', message: 'Too many requests are in flight. Try again in a moment.' },
   [['retry-after', '1']],
 )
+const BODY_LATE = errorAnswer(408, {
+  code: 'BODY_LATE',
+  message: 'The body of the request did not arrive in time; no function was called.',
+})
 const TIMED_OUT = errorAnswer(504, {
   code: 'TIMEOUT',
   message: 'The function of the route did not answer in time.',
