@@ -43,6 +43,12 @@ test('a JSON body over the limit is a 413, whether its length was announced or n
   expect((await post(fits)).status).toBe(200)
 })
 
+test('the name of the type of a body may be written in capitals', async () => {
+  const { post } = await echo()
+  const { answer } = await post('{"a":1}', '/echo/x', { 'content-type': 'Application/JSON; Charset=UTF-8' })
+  expect(answer).toMatchObject({ body: { a: 1 } })
+})
+
 test('the default limit is 1 MiB', async () => {
   const { post } = await echo()
   expect((await post(JSON.stringify('x'.repeat(1_048_574)))).status).toBe(200)

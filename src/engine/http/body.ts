@@ -20,7 +20,8 @@ export async function readBody(
   request: IncomingMessage,
   limits: { readonly maxBytes: number; readonly maxDepth: number },
 ): Promise<Body> {
-  if (!(request.headers['content-type'] ?? '').includes('application/json')) return { kind: 'stream' }
+  const type = request.headers['content-type'] ?? ''
+  if (!type.toLowerCase().includes('application/json')) return { kind: 'stream' }
   if (Number(request.headers['content-length'] ?? 0) > limits.maxBytes) return { kind: 'too_large' }
   const chunks: Buffer[] = []
   let bytes = 0
