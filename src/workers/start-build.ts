@@ -46,7 +46,13 @@ export function startBuildThread({ order, events, hangMs, isLiveBehind, log }: B
     let outcome: BuildMessage | undefined
     Atomics.store(shared, FOLDING, 0)
     const workerData: BuildThreadOrder = { ...order, signals }
-    const worker = new Worker(new URL('./build-thread.ts', import.meta.url), { workerData })
+    let worker: Worker
+    try {
+      worker = new Worker(new URL('./build-thread.ts', import.meta.url), { workerData })
+    } catch (error) {
+      // At the limit of threads, for example, which others may leave room in.
+      return fail(`The thread of a build cannot be started: ${(error as Error).message}`)
+    }
     thread = worker
     worker.on('message', (message: BuildMessage) => {
       if (message.kind !== 'progress') outcome = message

@@ -31,8 +31,8 @@ export function diskUse(data: string, place: Place): number {
   return storeSize(placePath(data, place))
 }
 
-/** Compares two generations in a thread of its own. */
-export function compareInThread(
+/** Compares two generations in a thread of its own. Rejects also if the system gives none at the moment. */
+export async function compareInThread(
   data: string,
   projection: string,
   before: readonly Place[],

@@ -8,12 +8,17 @@ import { AUDIT_START, auditStep } from '../../src/projection/audit.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
 import { startBuildThread } from '../../src/workers/start-build.ts'
+import { compareInThread } from '../../src/workers/view-house.ts'
 import { damageView } from '../support/damage-view.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import app from '../support/troubled-app.ts'
 import { until } from '../support/until.ts'
 
 const projection = app.projections.get('troubled') as NonNullable<ReturnType<typeof app.projections.get>>
+
+/** An object with what another has besides, accessors as they are. */
+const withAccessors = <Value extends object>(more: object, value: Value): Value =>
+  Object.defineProperties(value, Object.getOwnPropertyDescriptors(more))
 
 /** A log with one movement for each of `accounts`, and builds of the view over it. */
 async function site(
@@ -36,11 +41,11 @@ async function site(
       metadata: { commandId: 'c', correlationId: 'c' },
     })
   }
-  const start = (hangMs = 20_000) => {
+  const start = (hangMs = 20_000, more: object = {}) => {
     const seen: BuildProgress[] = []
     const done = Promise.withResolvers<number>()
     const build = startBuildThread({
-      order: {
+      order: withAccessors(more, {
         app: new URL('../support/troubled-app.ts', import.meta.url).pathname,
         projection: 'troubled',
         partition: { index: 0, count: 1 },
@@ -53,7 +58,7 @@ async function site(
         batchSize,
         batchBytes: 1_000_000,
         cachedDocuments,
-      },
+      }),
       events: {
         onProgress: (progress) => void seen.push(progress),
         onDone: done.resolve,
@@ -208,4 +213,27 @@ test('a build leaves the processor to its live view as long as that is behind, a
   const steps = positions.slice(1).map((position, index) => position - Number(positions[index]))
   // It waits 10 ms after each batch and reports every 200 ms, however fast or slow the machine is.
   expect(Math.max(...steps), `batches between two reports of ${positions}`).toBeLessThanOrEqual(25)
+})
+
+test('a build whose thread cannot be started is tried again, and ends', async () => {
+  const { start } = await site(['ada'])
+  let tries = 0
+  const more = {
+    get batchSize() {
+      tries += 1
+      // What cannot be handed over is refused at once, as is a thread when the system gives none.
+      return tries < 3 ? () => 50 : 50
+    },
+  }
+  const { done, seen } = start(20_000, more)
+  expect(await done).toBe(1)
+  expect(seen.slice(0, 2).map(({ error }) => error)).toEqual([
+    expect.stringContaining('cannot be started'),
+    expect.stringContaining('cannot be started'),
+  ])
+})
+
+test('a comparison whose thread cannot be started fails, so that it is begun again', async () => {
+  const uncloneable = (() => 'troubled') as unknown as string
+  await expect(compareInThread(tempFolder(), uncloneable, [], [])).rejects.toThrow('could not be cloned')
 })
