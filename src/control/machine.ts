@@ -40,12 +40,15 @@ export type GenerationState =
 /** What a generation is built for. */
 export type Purpose = 'serve' | 'verify' | 'inspect'
 
-/** The one table of moves: a state, and those from which it can be reached. */
+/**
+ * The one table of moves: a state, and those from which it can be reached. Nothing leads away from `active` but the swap that
+ * puts another one there: who cancels a rollback in the moment in which it is done must not leave readers without any.
+ */
 const FROM: Readonly<Record<GenerationState, readonly GenerationState[]>> = {
   building: ['ready'],
   ready: ['building'],
   active: ['ready', 'returning'],
-  previous: ['active', 'returning'],
+  previous: ['returning'],
   returning: ['previous'],
   retired: ['previous', 'returning'],
   verified: ['ready'],
