@@ -175,20 +175,29 @@ test('a body that ends after its request was answered with 408 calls no function
   expect(called).toMatchObject([{ function_id: 'test::GET/next' }])
 })
 
-test('a middleware that ends after its request was answered with 504 is not followed by the function', async () => {
-  const middleware = [{ functionId: 'test::slow', priority: 1 }]
+test('a middleware that ends after its request was answered with 504 is followed by no other and by no function', async () => {
+  const middleware = [
+    { functionId: 'test::slow', priority: 1 },
+    { functionId: 'test::second', priority: 2 },
+  ]
   const engine = await engineForTest({ http: { defaultTimeoutMs: 100, middleware } })
   const worker = await workerForTest(engine)
   const slow = Promise.withResolvers<unknown>()
   let asked = 0
   await worker.offer('test::slow', () => (++asked === 1 ? slow.promise : { action: 'continue' }))
+  await worker.offer('test::second', () => ({ action: 'continue' }))
   await route(worker, { api_path: '/late' }, () => ({ body: 'late' }))
   await route(worker, { api_path: '/next' }, () => ({ body: 'next' }))
   expect((await fetch(`${engine.httpUrl}/late`)).status).toBe(504)
   slow.resolve({ action: 'continue' })
   expect(await (await fetch(`${engine.httpUrl}/next`)).json()).toBe('next')
   const called = worker.frames.filter((frame) => frame.type === 'invokefunction')
-  expect(called.map((frame) => frame.function_id)).toEqual(['test::slow', 'test::slow', 'test::GET/next'])
+  expect(called.map((frame) => frame.function_id)).toEqual([
+    'test::slow',
+    'test::slow',
+    'test::second',
+    'test::GET/next',
+  ])
 })
 
 test('what is no HTTP is a 400', async () => {

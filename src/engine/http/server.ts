@@ -123,29 +123,30 @@ export class HttpWorker {
     return performance.now() - this.#startedAt < this.#options.startingMs
   }
 
+  /** What comes before the function may answer in its place. Nothing is called for a request that was told it is too late. */
   async #run(call: HttpCall, exchange: Exchange, deadline: Deadline): Promise<Answer> {
     const { route } = call
-    return (
-      (await this.#runMiddleware(this.#middleware, call)) ??
-      (await this.#checkCondition(route, call)) ??
-      (await this.#runMiddleware(route.middlewareFunctionIds, call)) ??
-      (deadline.isPassed ? deadline.answer : undefined) ??
-      (await this.#runFunction(route, call, exchange, deadline))
-    )
+    const middleware = (functionId: string) => () => this.#runMiddleware(functionId, call)
+    const before = [
+      ...this.#middleware.map(middleware),
+      () => this.#checkCondition(route, call),
+      ...route.middlewareFunctionIds.map(middleware),
+    ]
+    for (const step of before) {
+      const answer = await step()
+      if (answer !== undefined) return answer
+      if (deadline.isPassed) return deadline.answer
+    }
+    return this.#runFunction(route, call, exchange, deadline)
   }
 
-  async #runMiddleware(functionIds: readonly string[], call: HttpCall): Promise<Answer | undefined> {
-    for (const functionId of functionIds) {
-      const outcome = await this.#hub.invocations.call({
-        ...call.trace,
-        functionId,
-        data: middlewarePayload(call),
-      })
-      if (!outcome.ok) return this.#failed(functionId, outcome.error)
-      const said = JSON.parse(outcome.result ?? 'null') as { action?: unknown; response?: unknown } | null
-      if (said?.action === 'respond') return answerFrom(JSON.stringify(said.response ?? null), 'null')
-    }
-    return undefined
+  async #runMiddleware(functionId: string, call: HttpCall): Promise<Answer | undefined> {
+    const data = middlewarePayload(call)
+    const outcome = await this.#hub.invocations.call({ ...call.trace, functionId, data })
+    if (!outcome.ok) return this.#failed(functionId, outcome.error)
+    const said = JSON.parse(outcome.result ?? 'null') as { action?: unknown; response?: unknown } | null
+    if (said?.action !== 'respond') return undefined
+    return answerFrom(JSON.stringify(said.response ?? null), 'null')
   }
 
   async #checkCondition(route: Route, call: HttpCall): Promise<Answer | undefined> {
