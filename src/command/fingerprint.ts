@@ -10,9 +10,8 @@ import { canonicalJson } from './canonical-json.ts'
  * @param read what the schema made of it; left out if it made nothing
  */
 export function fingerprintOf(name: string, sent: unknown, ...read: [value?: unknown]): string {
-  const texts = [...read, sent].map((value) => canonicalJson([name, value]))
-  const hashes = texts.flatMap((text) => (text === undefined ? [] : [hash('sha256', text)]))
-  return [...new Set(hashes)].join(' ')
+  const texts = new Set([...read, sent].map((value) => canonicalJson([name, value])))
+  return [...texts].flatMap((text) => (text === undefined ? [] : [hash('sha256', text)])).join(' ')
 }
 
 /** Whether two fingerprints are of the same command with the same input, in one of the two ways. */
