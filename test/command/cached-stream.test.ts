@@ -67,7 +67,8 @@ test('a command that begins while another one learns of its conflict does not re
   }
 })
 
-test('a rejection rests on what others had stored before, though an append is under way', async () => {
+/** Two processes that know a lamp; appends of the first are held until it is let go on. */
+async function appendsOfOneHeld() {
   const release = Promise.withResolvers<void>()
   let held = 0
   const { one, two } = twoProcesses((append) => async (request) => {
@@ -77,29 +78,26 @@ test('a rejection rests on what others had stored before, though an append is un
   })
   await two('add-inventory-item', lamp)
   expect(await one('adjust-price', { sku: 'lamp', priceCents: 1_000 })).toMatchObject({ events: 0 })
+  return { one, two, isHeld: () => held > 0, release: release.resolve }
+}
+
+test('a rejection rests on what others had stored before, though an append is under way', async () => {
+  const { one, two, isHeld, release } = await appendsOfOneHeld()
   expect(await two('restock-item', { sku: 'lamp', quantity: 10 })).toMatchObject({ version: 2 })
   // There are 20, and the first process still thinks of 10.
   const sale = one('sell-item', { sku: 'lamp', quantity: 15 })
   const small = one('sell-item', { sku: 'lamp', quantity: 1 })
-  await until('an append is under way', () => held > 0)
-  release.resolve()
+  await until('an append is under way', isHeld)
+  release()
   expect(await Promise.all([sale, small])).toMatchObject([{ kind: 'accepted' }, { kind: 'accepted' }])
 })
 
 test('a command that changes nothing names a version that is stored', async () => {
-  const release = Promise.withResolvers<void>()
-  let held = 0
-  const { one, two } = twoProcesses((append) => async (request) => {
-    held += 1
-    await release.promise
-    return append(request)
-  })
-  await two('add-inventory-item', lamp)
-  expect(await one('adjust-price', { sku: 'lamp', priceCents: 1_000 })).toMatchObject({ events: 0 })
+  const { one, isHeld, release } = await appendsOfOneHeld()
   const same = one('adjust-price', { sku: 'lamp', priceCents: 1_000 })
   const sale = one('sell-item', { sku: 'lamp', quantity: 1 })
-  await until('an append is under way', () => held > 0)
+  await until('an append is under way', isHeld)
   expect(await same).toMatchObject({ position: 1, version: 1, events: 0 })
-  release.resolve()
+  release()
   expect(await sale).toMatchObject({ position: 2, version: 2 })
 })
