@@ -6,6 +6,9 @@ import { parseJson } from '../kernel/json.ts'
 /**
  * CRC-32 over the values of a row. SQLite does not notice when bytes change on the disk as long as its
  * structure stays whole, so rows that are handed to others carry one.
+ *
+ * A row that is looked up is checked with the key it was looked up by, not with the one that it holds: in a damaged
+ * page SQLite finds rows of other keys, each of them whole.
  */
 export function rowChecksum(...values: readonly unknown[]): number {
   return crc32(values.map((value) => value ?? '').join('\n'))

@@ -47,7 +47,7 @@ export class StateStore {
     this.#db =
       path === undefined ? openInMemory() : openDatabase({ path, schema: STATE_SCHEMA, durability: 'full' })
     this.#checkpointed = path === undefined ? (write) => write() : withWholeCheckpoints(this.#db, path)
-    this.#get = this.#db.prepare('SELECT scope, key, value, checksum FROM state WHERE scope = ? AND key = ?')
+    this.#get = this.#db.prepare('SELECT value, checksum FROM state WHERE scope = ? AND key = ?')
     this.#set = this.#db.prepare(
       `INSERT INTO state (scope, key, value, checksum) VALUES (?, ?, ?, ?)
        ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value, checksum = excluded.checksum`,
@@ -61,7 +61,7 @@ export class StateStore {
 
   get(scope: string, key: string): RawJson | undefined {
     const row = this.#get.get(scope, key)
-    return row && toValue(row)
+    return row && toValue({ ...row, scope, key })
   }
 
   set(scope: string, key: string, value: RawJson): StateChange {

@@ -109,7 +109,7 @@ class SqliteEventLog implements EventLog {
   async findCommand(key: string): Promise<RecordedCommand | undefined> {
     return this.#read(() => {
       const row = this.#statements.command.get(key) as unknown as CommandRow | undefined
-      return row && toRecordedCommand({ ...row })
+      return row && toRecordedCommand({ ...row, key })
     })
   }
 

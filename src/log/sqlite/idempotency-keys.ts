@@ -8,8 +8,8 @@ const PRUNED_PER_KEY = 2
 /** Expired keys that one transaction removes at the most. */
 const PRUNED_AT_MOST = 256
 
-/** The columns of a command that are answered. */
-export const COMMAND_COLUMNS = 'key, fingerprint, stream, position, version, events, checksum'
+/** The columns of a command that are answered, beside the key that was asked for. */
+export const COMMAND_COLUMNS = 'fingerprint, stream, position, version, events, checksum'
 
 export interface IdempotencyKeysOptions {
   /** How long a key is kept, in milliseconds of the log's work; undefined: for ever. */
@@ -51,7 +51,7 @@ export class IdempotencyKeys {
   /** The command that used a key, if it is still known. @throws CqrsError CQRS_STORE_CORRUPT */
   find(key: string): RecordedCommand | undefined {
     const row = this.#sql.find.get(key) as unknown as CommandRow | undefined
-    return row && toRecordedCommand({ ...row })
+    return row && toRecordedCommand({ ...row, key })
   }
 
   add(command: RecordedCommand, recordedAt: number): void {

@@ -86,7 +86,7 @@ class SqliteViewReader implements ReadableView {
   async get(key: string): Promise<unknown> {
     return this.#read(undefined, (file) => {
       const row = file.document.get(key)
-      return row && toDocument(row as unknown as DocumentRow, this.#path)
+      return row && toDocument({ ...row, key } as unknown as DocumentRow, this.#path)
     })
   }
 
@@ -167,7 +167,7 @@ class ViewFile {
     this.counted = db.prepare(
       'SELECT position, revision, (SELECT count(*) FROM parked) AS parked FROM checkpoint',
     )
-    this.document = db.prepare('SELECT key, document, checksum FROM documents WHERE key = ?')
+    this.document = db.prepare('SELECT document, checksum FROM documents WHERE key = ?')
   }
 
   position(): Position {

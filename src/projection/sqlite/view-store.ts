@@ -101,7 +101,8 @@ class SqliteViewStore implements ViewStore {
       const loaded = new Map<string, unknown>()
       for (const key of keys) {
         const row = this.#sql.document.get(key)
-        if (row) loaded.set(key, freezeJson(toDocument(row as unknown as DocumentRow, this.#path)))
+        if (row)
+          loaded.set(key, freezeJson(toDocument({ ...row, key } as unknown as DocumentRow, this.#path)))
       }
       return loaded
     })
@@ -314,7 +315,7 @@ function statements(db: DatabaseSync) {
       SELECT 1, ?, ?, ? FROM checkpoint WHERE revision = ?`),
     trial: db.prepare('SELECT from_position, to_position, ends FROM trial'),
     endTrial: db.prepare('DELETE FROM trial WHERE ? = (SELECT revision FROM checkpoint)'),
-    document: db.prepare('SELECT key, document, checksum FROM documents WHERE key = ?'),
+    document: db.prepare('SELECT document, checksum FROM documents WHERE key = ?'),
     putDocument: db.prepare(`INSERT INTO documents (key, document, checksum) VALUES (?, ?, ?)
       ON CONFLICT (key) DO UPDATE SET document = excluded.document, checksum = excluded.checksum`),
     removeDocument: db.prepare('DELETE FROM documents WHERE key = ?'),
