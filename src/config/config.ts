@@ -200,6 +200,10 @@ export const configSchema = z.object({
       min: 0,
       max: 100_000_000,
     }),
+    buildHeldBackMs: milliseconds(
+      'How long a rebuild lets documents wait for more changes before it writes them; it does so much again if its process dies.',
+      { env: 'CQRS_PROJECTIONS_BUILD_HELD_BACK_MS', default: 10_000, min: 0 },
+    ),
   }),
   queries: z.object({
     waitForPositionMs: milliseconds('How long a query with `after` waits for the view; then 503.', {

@@ -4,26 +4,47 @@ import { passesMark } from './digest.ts'
 import { ViewDecorator } from './view-decorator.ts'
 
 export interface BufferOptions {
-  /** Changed documents that are held back at the most; one batch may go beyond. */
+  /** Documents, changed ones and others, and effects that are kept at the most; one batch may go beyond. */
   maxDocuments: number
   /**
-   * How long a change is held back at the least, in milliseconds, unless there are too many documents. As many documents
-   * take a while to write, the next ones are held back for {@link WORK_PER_WRITING} times as long.
+   * How long changes are held back, in milliseconds. As many documents take a while to write, they are held back for
+   * {@link WORK_PER_WRITING} times as long as that took.
    */
-  minMs: number
-  /** Documents that whoever reads from here keeps and does not ask for again, as long as there are no more. */
-  readerKeeps: number
+  heldBackMs: HoldingBack
   /** A clock, in milliseconds. */
   now: () => number
+}
+
+/** For how long a build holds changes back, in milliseconds: so much of its work is lost if the process dies. */
+export interface HoldingBack {
+  /** The first changes of a view that was empty. They are stored so soon that its build is known for begun. */
+  readonly first: number
+  /** The least, and all there is for a view that was not empty: its build was interrupted before, and may be again. */
+  readonly least: number
+  /** The most, as long as documents go on changing: those that wait for more changes are written once for all of them. */
+  readonly most: number
 }
 
 /** How much longer than the last write took the work before the next one lasts: so little of a build is writing. */
 const WORK_PER_WRITING = 8
 
+/** Events for each changed document from which on it is written at once: to wait for more would save little. */
+const EVENTS_PER_DOCUMENT = 8
+
+/** A document as the reader has it, null if it is removed; undefined if there is none. */
+interface Entry {
+  readonly key: string
+  document: unknown
+  /** Whether the view below has another one. */
+  changed: boolean
+}
+
 /**
  * A view that is built: changes of many batches are committed as one, so that a document that changes a
- * hundred times is written once. What is held back is lost if the process dies, checkpoint and documents
- * together, and is made again from the log.
+ * hundred times is written once. It is the memory of the build, too: documents that were read or written stay in it, in
+ * one map with those that are held back, since with many documents each look into a map waits for the computer's
+ * memory. What is held back is lost if the process dies, checkpoint and documents together, and is made again from
+ * the log.
  *
  * A batch that parks, settles or gives up an event, or tries a single one, is committed at once with all before it.
  *
@@ -32,7 +53,8 @@ const WORK_PER_WRITING = 8
  */
 export class BufferedView extends ViewDecorator {
   readonly #options: BufferOptions
-  readonly #documents = new Map<string, unknown>()
+  readonly #entries = new Map<string, Entry>()
+  #changed: Entry[] = []
   readonly #effects: NamedEffect[] = []
   readonly #withheld: NamedEffect[] = []
   readonly #marks: DigestMark[] = []
@@ -42,8 +64,9 @@ export class BufferedView extends ViewDecorator {
   #since: number | undefined
   /** How long the last write took. */
   #writingMs = 0
-  /** Documents that were asked for since the view was opened empty; undefined if it was not empty. */
-  #asked: number | undefined
+  /** Whether all documents that there are have an entry: it was opened empty, and nothing has been dropped. */
+  #isWhole = false
+  #wasInterrupted = false
   #single = false
   /** The revision of the view below at which the last trial began. */
   #triedAt: number | undefined
@@ -56,23 +79,29 @@ export class BufferedView extends ViewDecorator {
   override async checkpoint(): Promise<Checkpoint> {
     if (!this.#checkpoint) {
       this.#checkpoint = this.#below = await this.view.checkpoint()
-      if (this.#checkpoint.revision === 0) this.#asked = 0
+      this.#isWhole = this.#checkpoint.revision === 0
+      this.#wasInterrupted = !this.#isWhole
     }
     return this.#checkpoint
   }
 
   override async load(keys: Iterable<string>): Promise<Map<string, unknown>> {
-    const wanted = [...keys]
-    if (this.#asked !== undefined) this.#asked += wanted.length
-    // Nobody has forgotten a document yet, so one that is asked for was never made.
-    if (this.#asked !== undefined && this.#asked <= this.#options.readerKeeps) return new Map()
-    this.#asked = undefined
-    const loaded = await this.view.load(wanted.filter((key) => !this.#documents.has(key)))
-    for (const key of wanted) {
-      const document = this.#documents.get(key)
-      if (document !== undefined && document !== null) loaded.set(key, document)
+    const documents = new Map<string, unknown>()
+    const missing: string[] = []
+    for (const key of keys) {
+      const entry = this.#entries.get(key)
+      if (entry) {
+        if (entry.document !== undefined && entry.document !== null) documents.set(key, entry.document)
+      } else if (!this.#isWhole) missing.push(key)
     }
-    return loaded
+    if (missing.length === 0) return documents
+    const loaded = await this.view.load(missing)
+    for (const key of missing) {
+      const document = loaded.get(key)
+      this.#entries.set(key, { key, document, changed: false })
+      if (document !== undefined) documents.set(key, document)
+    }
+    return documents
   }
 
   override async commit(change: ViewChange): Promise<CommitOutcome> {
@@ -83,7 +112,7 @@ export class BufferedView extends ViewDecorator {
     const revision = before.revision + 1
     const after = { ...before, ...change.advanceTo, revision }
     if (passesMark(before.processed, after.processed)) this.#marks.push(after)
-    for (const [key, document] of change.documents) this.#documents.set(key, document)
+    for (const [key, document] of change.documents) this.#change(key, document)
     this.#effects.push(...change.effects)
     this.#withheld.push(...(change.withheld ?? []))
     this.#checkpoint = after
@@ -116,48 +145,86 @@ export class BufferedView extends ViewDecorator {
     await this.view.close()
   }
 
+  #change(key: string, document: unknown): void {
+    let entry = this.#entries.get(key)
+    if (!entry) {
+      entry = { key, document, changed: false }
+      this.#entries.set(key, entry)
+    }
+    entry.document = document
+    if (entry.changed) return
+    entry.changed = true
+    this.#changed.push(entry)
+  }
+
   #isFull(): boolean {
-    const { maxDocuments, minMs, now } = this.#options
-    if (this.#documents.size >= maxDocuments) return true
-    return now() - (this.#since ?? now()) >= Math.max(minMs, WORK_PER_WRITING * this.#writingMs)
+    const kept = this.#entries.size + this.#effects.length + this.#withheld.length
+    return kept >= this.#options.maxDocuments || this.#isTime()
+  }
+
+  #isTime(): boolean {
+    const { heldBackMs, now } = this.#options
+    const { first, least, most } = heldBackMs
+    const held = now() - (this.#since ?? now())
+    const isFirst = this.#below?.revision === 0
+    if (held < Math.max(isFirst ? first : least, WORK_PER_WRITING * this.#writingMs)) return false
+    if (isFirst || this.#wasInterrupted || held >= most) return true
+    const events = (this.#checkpoint?.processed ?? 0) - (this.#below?.processed ?? 0)
+    return events >= EVENTS_PER_DOCUMENT * this.#changed.length
   }
 
   async #flush(parking: Pick<ViewChange, 'parked' | 'settled' | 'discarded'>): Promise<CommitOutcome> {
     const checkpoint = this.#checkpoint as Checkpoint
     const { position, processed, digest, revision } = checkpoint
-    const asked = this.#asked
     const began = this.#options.now()
-    let outcome: CommitOutcome
+    let outcome: CommitOutcome | undefined
     try {
       outcome = await this.view.commit({
         ...parking,
         expectedRevision: (this.#below as Checkpoint).revision,
         advanceTo: { position, processed, digest },
         // In the order of the keys neighbours are written together.
-        documents: [...this.#documents].sort(([one], [other]) => (one < other ? -1 : 1)),
+        documents: this.#changed.sort(byKey).map(({ key, document }) => [key, document] as const),
         effects: this.#effects,
         withheld: this.#withheld,
         marks: this.#marks,
       })
     } finally {
-      this.#letGo()
+      if (outcome?.kind === 'committed') this.#keep()
+      else this.#letGo()
     }
     this.#writingMs = this.#options.now() - began
     if (outcome.kind === 'superseded') return outcome
     this.#below = { position, processed, digest, revision: outcome.revision }
-    this.#checkpoint = checkpoint
-    this.#asked = asked
     return { kind: 'committed', revision }
+  }
+
+  /** What was held back is stored; its documents stay for the reader, unless there are too many. */
+  #keep(): void {
+    for (const entry of this.#changed) entry.changed = false
+    this.#forgetChanges()
+    if (this.#entries.size < this.#options.maxDocuments) return
+    this.#entries.clear()
+    this.#isWhole = false
   }
 
   /** Forgets all that was held back, and what it rests on. */
   #letGo(): void {
-    this.#documents.clear()
+    this.#forgetChanges()
+    this.#entries.clear()
+    this.#isWhole = false
+    this.#checkpoint = this.#below = undefined
+  }
+
+  #forgetChanges(): void {
+    this.#changed = []
     this.#effects.length = 0
     this.#withheld.length = 0
     this.#marks.length = 0
     this.#since = undefined
-    this.#checkpoint = this.#below = undefined
-    this.#asked = undefined
   }
+}
+
+function byKey(one: Entry, other: Entry): number {
+  return one.key < other.key ? -1 : 1
 }

@@ -11,7 +11,7 @@ export class DocumentCache {
   readonly #size: number
   readonly #documents: Documents = new Map()
 
-  /** @param size documents that are kept; when there are more, all are dropped */
+  /** @param size documents that are kept; when there are more, all are dropped. 0: the view keeps them by itself */
   constructor(view: Pick<ViewStore, 'load'>, size: number) {
     this.#view = view
     this.#size = size
@@ -19,6 +19,7 @@ export class DocumentCache {
 
   /** The documents of a batch, to be changed as it is folded; without those that the view does not have. */
   async of(batch: Iterable<readonly string[]>): Promise<Documents> {
+    if (this.#size === 0) return this.#view.load(new Set(flat(batch)))
     const documents: Documents = new Map()
     const missing: string[] = []
     for (const keys of batch) {
@@ -41,6 +42,7 @@ export class DocumentCache {
 
   /** Takes over what a batch has committed. */
   keep(changed: Iterable<readonly [key: string, document: unknown]>): void {
+    if (this.#size === 0) return
     for (const [key, document] of changed) this.#documents.set(key, document)
     if (this.#documents.size > this.#size) this.#documents.clear()
   }
@@ -48,4 +50,8 @@ export class DocumentCache {
   clear(): void {
     this.#documents.clear()
   }
+}
+
+function* flat(batch: Iterable<readonly string[]>): Generator<string> {
+  for (const keys of batch) yield* keys
 }

@@ -22,6 +22,8 @@ export interface BuildThreadOrder {
   readonly batchBytes: number
   /** Documents that are kept in memory. */
   readonly cachedDocuments: number
+  /** For how long changes may wait for more of them, in milliseconds. */
+  readonly heldBackMs: number
   /** Shared: {@link STOP}, {@link YIELD} to the thread; {@link FOLDING}, {@link BEAT} from it. */
   readonly signals: SharedArrayBuffer
 }

@@ -31,8 +31,9 @@ type Kind = ProjectionDefinition['kind']
 /** What operators gave up where that cannot be read. */
 const NOTHING: readonly Discarded[] = []
 
-/** For how long changed documents are held back at the least, in milliseconds, and so the progress. */
-const HELD_BACK_MS = 1_000
+/** When the first changed documents are stored, and others at the earliest, in milliseconds; see BufferedView. */
+const FIRST_MS = 250
+const LEAST_MS = 1_000
 
 const order = workerData as BuildThreadOrder
 const signals = new Int32Array(order.signals)
@@ -101,8 +102,7 @@ async function build(): Promise<void> {
     const store = openSqliteView(order.view, projection, { indexes })
     const buffered = new BufferedView(store, {
       maxDocuments: order.cachedDocuments,
-      minMs: HELD_BACK_MS,
-      readerKeeps: order.cachedDocuments,
+      heldBackMs: { first: FIRST_MS, least: LEAST_MS, most: order.heldBackMs },
       now: () => performance.now(),
     })
     const watched = new WatchedView(
@@ -135,7 +135,8 @@ async function build(): Promise<void> {
       turns: new Turns(),
       batchSize: order.batchSize,
       batchBytes: order.batchBytes,
-      documentCacheSize: order.cachedDocuments,
+      // The buffer keeps them.
+      documentCacheSize: 0,
       now: () => Date.now(),
       random: Math.random,
       givenUp: (position) => givenUp.at(position),

@@ -178,6 +178,7 @@ function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean
     retryBaseMs: baseMs,
     retryCapMs: capMs,
     buildDocuments,
+    buildHeldBackMs,
   } = config.projections
   return ({ place, until, owing, takesOver }: BuildOrder, events) =>
     startBuildThread({
@@ -194,6 +195,7 @@ function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean
         batchSize,
         batchBytes,
         cachedDocuments: buildDocuments,
+        heldBackMs: buildHeldBackMs,
       },
       events,
       hangMs: config.hangMs,

@@ -1,4 +1,4 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import { BufferedView } from '../../src/projection/buffered-view.ts'
 import type { ViewStore } from '../../src/projection/contract.ts'
@@ -17,8 +17,9 @@ class FullNowAndThen extends ViewDecorator {
   }
 }
 
-function buffered(view: ViewStore, minMs = 1e9) {
-  const buffer = new BufferedView(view, { maxDocuments: 1_000, minMs, readerKeeps: 1_000, now: () => 0 })
+function buffered(view: ViewStore, ms = 1e9) {
+  const heldBackMs = { first: ms, least: ms, most: ms }
+  const buffer = new BufferedView(view, { maxDocuments: 1_000, heldBackMs, now: () => 0 })
   onTestFinished(() => buffer.close())
   return buffer
 }
@@ -92,4 +93,92 @@ test('a build that another writer overtakes goes on from what that one has store
   await view.flush()
   expect(await world.document('ada')).toMatchObject({ balance: 6, moves: 3 })
   expect(await world.document('bob')).toMatchObject({ balance: 7, moves: 2 })
+})
+
+describe('how long changes are held back', () => {
+  /** A view with a buffer whose clock stands; `commits` tells how many documents each commit has written. */
+  function heldBack(world = ledger(balances()), maxDocuments = 1_000) {
+    const commits: number[] = []
+    class Counting extends ViewDecorator {
+      override async commit(change: Parameters<ViewStore['commit']>[0]) {
+        commits.push([...change.documents].length)
+        return super.commit(change)
+      }
+    }
+    const clock = { now: 0 }
+    const heldBackMs = { first: 100, least: 500, most: 2_000 }
+    const view = new BufferedView(new Counting(world.openView()), {
+      maxDocuments,
+      heldBackMs,
+      now: () => clock.now,
+    })
+    onTestFinished(() => view.close())
+    const building = world.projector({ view, documentCacheSize: 0 })
+    /** Applies a movement of each account after so many milliseconds; a batch of a single one would be stored at once. */
+    const after = async (ms: number, ...accounts: string[]) => {
+      clock.now += ms
+      for (const account of accounts) await world.move(account, 1)
+      await toHead(building)
+    }
+    return { world, view, commits, after }
+  }
+
+  test('those of an empty view are stored first of all, so that its build is known for begun', async () => {
+    const { commits, after } = heldBack()
+    await after(0, 'ada', 'bob')
+    await after(99, 'bob', 'eve')
+    expect(commits).toEqual([])
+    await after(1, 'ada', 'eve')
+    expect(commits).toEqual([3])
+  })
+
+  test('documents that go on changing are written once for all changes, but wait no longer than they may', async () => {
+    const { commits, after } = heldBack()
+    await after(0, 'ada', 'bob')
+    await after(100, 'ada', 'bob')
+    await after(0, 'ada', 'bob')
+    for (const ms of [500, 500, 500, 499]) await after(ms, 'bob', 'eve')
+    expect(commits).toEqual([2])
+    await after(1, 'ada', 'eve')
+    expect(commits).toEqual([2, 3])
+  })
+
+  test('what has changed so often that waiting saves little is stored', async () => {
+    const { commits, after } = heldBack()
+    await after(0, 'ada', 'ada')
+    await after(100, 'ada', 'ada')
+    await after(0, 'ada', 'ada', 'ada', 'ada')
+    await after(499, 'ada', 'ada', 'ada', 'ada')
+    expect(commits).toEqual([1])
+    await after(1, 'ada', 'ada')
+    expect(commits).toEqual([1, 1])
+  })
+
+  test('a build that was interrupted stores what it has as soon as it may', async () => {
+    const { world, view, after } = heldBack()
+    await after(0, 'ada', 'bob')
+    await view.close()
+    const again = heldBack(world)
+    await again.after(0, 'ada', 'bob')
+    await again.after(499, 'ada', 'bob')
+    expect(again.commits).toEqual([])
+    await again.after(1, 'eve', 'kim')
+    expect(again.commits).toEqual([4])
+    expect(await world.document('ada')).toMatchObject({ balance: 3, moves: 3 })
+  })
+
+  test('with more documents than are kept, they are stored, dropped and read again', async () => {
+    const { world, view, commits, after } = heldBack(undefined, 3)
+    await after(0, 'ada', 'bob')
+    expect(commits).toEqual([])
+    await after(0, 'ada', 'eve')
+    expect(commits).toEqual([3])
+    await after(0, 'ada', 'bob')
+    await after(0, 'kim', 'eve')
+    expect(commits).toEqual([3, 4])
+    await view.flush()
+    const moves = { ada: 3, bob: 2, eve: 2, kim: 1 }
+    for (const [account, count] of Object.entries(moves))
+      expect(await world.document(account)).toMatchObject({ balance: count, moves: count })
+  })
 })

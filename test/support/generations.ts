@@ -112,8 +112,7 @@ export function generations() {
       const owing = opened.filter((one) => one !== undefined)
       const store = new BufferedView(house.open(place), {
         maxDocuments: 1_000,
-        minMs: 1e9,
-        readerKeeps: 100,
+        heldBackMs: { first: 1e9, least: 1e9, most: 1e9 },
         now: () => clock.now,
       })
       const view = new WithholdingView(store, async (positions) =>

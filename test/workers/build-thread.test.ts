@@ -58,6 +58,7 @@ async function site(
         batchSize,
         batchBytes: 1_000_000,
         cachedDocuments,
+        heldBackMs: 10_000,
       }),
       events: {
         onProgress: (progress) => void seen.push(progress),

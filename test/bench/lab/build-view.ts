@@ -35,6 +35,7 @@ export async function buildView({
       batchSize: 1_000,
       batchBytes: 8_388_608,
       cachedDocuments,
+      heldBackMs: 10_000,
     },
     events: {
       onProgress: ({ error }) => error && done.reject(new Error(error)),
