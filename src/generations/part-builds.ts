@@ -43,7 +43,7 @@ export class PartBuilds {
     for (const [generation, { build, active: before }] of this.#running) {
       const found = state.generations.find((one) => one.generation === generation)
       // Another active generation owes the effects, e.g. after a rollback: the build goes on beside that one.
-      if (found?.state === 'building' && before === active?.generation) continue
+      if (found && this.#isBuilt(found, active) && before === active?.generation) continue
       this.#running.delete(generation)
       await build.stop()
     }
@@ -53,7 +53,7 @@ export class PartBuilds {
     for (const generation of state.generations) {
       if (generation.partitions !== this.#options.unit.partition.count) continue
       if (UNWANTED.includes(generation.state)) await this.#remove(generation)
-      else if (await this.#isStillToBeBuilt(generation)) this.#begin(generation, active)
+      else if (await this.#isStillToBeBuilt(generation, active)) this.#begin(generation, active)
       else if (active && this.#hasLostTheLead(generation, active)) await this.#leadAgain(generation, active)
     }
   }
@@ -68,19 +68,30 @@ export class PartBuilds {
     this.#running.clear()
   }
 
-  #isToBeBuilt(generation: Generation): boolean {
+  /**
+   * Whether a generation is made in threads of its own. One that is to return beside a generation that nobody moves is, too,
+   * until it has reached where that one stands: it fits the code, and there is no step that moves it.
+   */
+  #isBuilt({ state, forced }: Generation, active: Generation | undefined): boolean {
+    if (state === 'returning')
+      return !forced && active !== undefined && !fits(active, this.#options.unit.projection)
+    return state === 'building'
+  }
+
+  #isToBeBuilt(generation: Generation, active: Generation | undefined): boolean {
     const { projection, partition } = this.#options.unit
-    const phase = generation.parts[partition.index]?.phase
-    return generation.state === 'building' && fits(generation, projection) && phase !== 'following'
+    const part = generation.parts[partition.index]
+    if (!this.#isBuilt(generation, active) || !fits(generation, projection)) return false
+    return generation.state === 'returning' ? !part?.leading : part?.phase !== 'following'
   }
 
   /** What was read may be old by now: a build of it can have ended since. */
-  async #isStillToBeBuilt(generation: Generation): Promise<boolean> {
+  async #isStillToBeBuilt(generation: Generation, active: Generation | undefined): Promise<boolean> {
     const { unit, control } = this.#options
-    if (!this.#isToBeBuilt(generation)) return false
+    if (!this.#isToBeBuilt(generation, active)) return false
     const now = await control.projection(unit.projection.name)
     const found = now?.generations.find((one) => one.generation === generation.generation)
-    return found !== undefined && this.#isToBeBuilt(found) && !this.#unnoted.has(found.generation)
+    return found !== undefined && this.#isToBeBuilt(found, active) && !this.#unnoted.has(found.generation)
   }
 
   /**

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { viewPath } from '../../src/config/paths.ts'
+import type { ControlStore } from '../../src/control/contract.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import { Coordinator } from '../../src/generations/coordinator.ts'
 import type { Build, BuildEvents, BuildOrder, Place, ViewHouse } from '../../src/generations/place.ts'
@@ -48,11 +49,14 @@ export function generations() {
       buildSteps = Number.POSITIVE_INFINITY,
       gate = Promise.resolve(),
       log: logger = pino({ level: 'silent' }),
+      /** How the worker gets to the control store. */
+      through = (store: ControlStore) => store,
     } = {},
   ) {
-    const control = openSqliteControl({ path: join(data, 'control.db') })
+    const bare = openSqliteControl({ path: join(data, 'control.db') })
+    const control = through(bare)
     const { name, version, partitions } = projection
-    await control.adopt({ projection: name, generation: 1, version, partitions })
+    await bare.adopt({ projection: name, generation: 1, version, partitions })
     const house: ViewHouse = {
       open: (place, options) =>
         openSqliteView(path(place), projection, {
@@ -86,8 +90,10 @@ export function generations() {
         ...(givenUp && { givenUp }),
       })
     const building = new Set<Promise<void>>()
+    const stops: (() => void)[] = []
     const startBuild = (order: BuildOrder, events: BuildEvents): Build => {
       const stop = Promise.withResolvers<void>()
+      stops.push(stop.resolve)
       const ended = build(order, events, stop.promise)
       building.add(ended)
       return {
@@ -147,7 +153,7 @@ export function generations() {
     }
     const readers = new ViewReaders({
       app: { projections: new Map([[name, projection]]) } as unknown as App,
-      control,
+      control: bare,
       open: (place) => openSqliteViewReader(path(place), projection),
     })
     const units = unitsOf(projection).map((unit) => ({
@@ -167,7 +173,8 @@ export function generations() {
       projection,
       control,
       house,
-      compare: async (before, after) => compareSqliteViews(name, before.map(path), after.map(path)),
+      // Nothing moves meanwhile.
+      compare: async (before, after) => compareSqliteViews(name, before.map(path), after.map(path), 1),
       log: pino({ level: 'silent' }),
     })
     /** What the units do by themselves, without anything being decided for the view as a whole. */
@@ -191,7 +198,7 @@ export function generations() {
       stopped = true
       for (const { generations } of units) await generations.close()
       await readers.close()
-      await control.close()
+      await bare.close()
     }
     onTestFinished(stop)
     const states = async () =>
@@ -200,7 +207,7 @@ export function generations() {
           [],
       )
     return {
-      control,
+      control: bare,
       units,
       coordinator,
       readers,
@@ -210,11 +217,18 @@ export function generations() {
       tick,
       states,
       stop,
+      /** The end of a process that is killed: nothing of it happens any more, and nothing is put in order. */
+      async kill() {
+        stopped = true
+        for (const stop of stops) stop()
+        await Promise.all(building)
+        await bare.close()
+      },
       /** Until nothing changes any more. */
       async settle() {
         for (let before = ''; ; ) {
           await tick()
-          const now = JSON.stringify(await control.projection(name))
+          const now = JSON.stringify(await bare.projection(name))
           if (now === before) return
           before = now
         }
