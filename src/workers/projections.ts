@@ -15,6 +15,7 @@ import type { RoleContext, StartRole } from './role.ts'
 import { spread } from './spread.ts'
 import { seatLock, tryOwnUnit } from './unit-locks.ts'
 import { unitOperations } from './unit-operations.ts'
+import { setAsideUnknownViews } from './unknown-views.ts'
 
 /**
  * The projections worker: folds the log into the views of the app, woken by one queue per unit (a
@@ -27,6 +28,7 @@ export const startProjections: StartRole = async (context) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   const control = openSqliteControl({ path: dataPaths(config.data).control })
   await adoptViews(app, config.data, control)
+  await setAsideUnknownViews(app, config.data, control, log)
   await assertCodeIsNotOlder(app, control)
   await assertLogReachesViews(app, config.data, events)
   const turns = new Turns()
