@@ -6,6 +6,7 @@ import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { Turns } from '../projection/turns.ts'
 import { adoptViews, assertCodeIsNotOlder } from './adopt.ts'
+import { forgetLaterSwaps } from './later-swaps.ts'
 import { applyUpTo, openLiveUnit } from './live-unit.ts'
 import { assertLogReachesViews } from './log-reaches-views.ts'
 import { openOffering, type Registration } from './offer.ts'
@@ -29,6 +30,7 @@ export const startProjections: StartRole = async (context) => {
   const control = openSqliteControl({ path: dataPaths(config.data).control })
   await adoptViews(app, config.data, control)
   await setAsideUnknownViews(app, config.data, control, log)
+  await forgetLaterSwaps(app, config.data, control, log)
   await assertCodeIsNotOlder(app, control)
   await assertLogReachesViews(app, config.data, events)
   const turns = new Turns()
