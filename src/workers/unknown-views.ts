@@ -1,10 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { dataPaths } from '../config/paths.ts'
 import type { ControlStore } from '../control/contract.ts'
 import type { App } from '../kernel/app.ts'
 import { storeFiles } from '../sqlite/store-files.ts'
+import { viewFiles } from './view-files.ts'
 
 /**
  * Moves files of generations that the control store does not know out of the way, to `views/aside/<n>`. After an older copy of
@@ -22,32 +23,24 @@ export async function setAsideUnknownViews(
   control: ControlStore,
   log: Logger,
 ): Promise<void> {
-  const { views } = dataPaths(data)
-  if (!existsSync(views)) return
   // In this order: another process may begin a generation meanwhile, which is known before its file is there.
-  const files = readdirSync(views)
-  for (const { name } of app.projections.values()) {
-    const known = (await control.projection(name))?.generations.map(({ generation }) => generation) ?? []
-    for (const file of files) {
-      const generation = generationOf(file, name)
-      if (generation === undefined || known.includes(generation)) continue
-      const to = setAside(views, file)
+  const files = [...app.projections.keys()].map(
+    (projection) => [projection, viewFiles(data, projection)] as const,
+  )
+  for (const [projection, found] of files) {
+    const known = (await control.projection(projection))?.generations.map((one) => one.generation) ?? []
+    for (const { name, path, generation } of found) {
+      if (known.includes(generation)) continue
+      const to = setAside(dataPaths(data).views, name)
       if (to === undefined) continue
       log.warn(
-        { projection: name, generation, from: join(views, file), to },
+        { projection, generation, from: path, to },
         'control.db does not know the generation that this file belongs to, as after an older copy of control.db was put ' +
           'back; the file was moved aside, so that no rebuild goes on from it. Remove it; or, if it is to serve, stop the ' +
           'system and put back the file and the control.db of the same moment',
       )
     }
   }
-}
-
-/** Which generation of a projection a file is of; undefined if it is something else. */
-function generationOf(file: string, projection: string): number | undefined {
-  if (!file.startsWith(`${projection}.`)) return undefined
-  const found = /^(\d+)(?:\.\d+of\d+)?\.db$/.exec(file.slice(projection.length + 1))
-  return found ? Number(found[1]) : undefined
 }
 
 /** @returns where the file is now; undefined if somebody else has removed it */
