@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
 import { dataPaths, roleLock } from '../config/paths.ts'
 import type { App } from '../kernel/app.ts'
@@ -10,6 +10,7 @@ import { recorded } from '../operator/actions.ts'
 import type { Operator } from '../operator/operations.ts'
 import { openSqliteActionStore } from '../operator/sqlite/action-store.ts'
 import { tryOwn } from '../sqlite/owner-lock.ts'
+import { storeFiles } from '../sqlite/store-files.ts'
 import { madeOfOthers, type PlaceAhead, viewsAhead } from './log-reaches-views.ts'
 
 export interface OfflineImport {
@@ -47,7 +48,7 @@ export interface OfflineImportOutcome extends ImportOutcome {
  */
 export async function importOffline(options: OfflineImport): Promise<OfflineImportOutcome> {
   const { config, name, operator, app, otherApp, ...rest } = options
-  const { events, actions: actionsPath } = dataPaths(config.data)
+  const { events, snapshots, actions: actionsPath } = dataPaths(config.data)
   const outcome = tryOwn(roleLock(config.data, 'commands'))
   if (!outcome.held) {
     const who = outcome.pid === undefined ? '' : ` (process ${outcome.pid})`
@@ -65,6 +66,8 @@ export async function importOffline(options: OfflineImport): Promise<OfflineImpo
         const log = openSqliteEventLog({ path: events })
         try {
           const ahead = await aheadOf(log, app, config.data)
+          // Folded from events of the same ids, which somebody may have edited since. They are only a cache.
+          for (const file of storeFiles(snapshots)) rmSync(file, { force: true })
           const outcome = await importEvents({ path: events, app: otherApp ? undefined : app.name, ...rest })
           const otherEvents = await madeOfOthers(ahead, log)
           return otherEvents.length > 0 ? { ...outcome, otherEvents } : outcome

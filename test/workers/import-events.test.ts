@@ -1,6 +1,8 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
+import { openSqliteSnapshots } from '../../src/command/sqlite/snapshot-store.ts'
 import { dataPaths, viewPath } from '../../src/config/paths.ts'
 import app from '../../src/inventory/app.ts'
 import { allUnits } from '../../src/kernel/unit.ts'
@@ -80,4 +82,21 @@ test('a stretch that does not reach the views says nothing of them, and a folder
   const taken = await runProgram(['events', 'import', file], tempFolder(), { CQRS_DATA: empty })
   expect(taken).toMatchObject({ exitCode: 0, stderr: '' })
   expect([existsSync(dataPaths(empty).control), existsSync(dataPaths(empty).views)]).toEqual([false, false])
+})
+
+test('no snapshot of a stream outlives the log that it was folded from', async () => {
+  const { data, file, loseLog, cqrs } = await folder(200)
+  const { snapshots, events } = dataPaths(data)
+  const store = openSqliteSnapshots(snapshots, pino({ level: 'silent' }))
+  const stream = 'inventory-item-seeded-0'
+  store.save({ stream, version: 1, position: 1, eventId: 'e', state: '{}', fingerprint: 'f' })
+  await store.close()
+  const kept = openSqliteSnapshots(snapshots, pino({ level: 'silent' }))
+  expect(await kept.find(stream)).toBeDefined()
+  await kept.close()
+  // Edited by somebody who keeps the ids, and put in the place of the log that was.
+  loseLog()
+  expect(await cqrs('events', 'import', file)).toMatchObject({ exitCode: 0 })
+  expect(existsSync(events)).toBe(true)
+  expect(storeFiles(snapshots).filter((each) => existsSync(each))).toEqual([])
 })
