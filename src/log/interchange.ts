@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
-import { parseJson } from '../kernel/json.ts'
+import { parseJson, parseStrictly } from '../kernel/json.ts'
 import type { Position } from '../kernel/position.ts'
 
 /**
@@ -19,6 +19,15 @@ const VERSION = 1
 const MAX_LINE = 64 * 1024 * 1024
 
 const NEWLINE = 0x0a
+
+const CARRIAGE_RETURN = 0x0d
+
+/** How a file begins that some program on the way has made another one of. */
+const CHANGED_ON_THE_WAY: readonly (readonly [first: Buffer, what: string])[] = [
+  [Buffer.from([0x1f, 0x8b]), 'is compressed: "gunzip -c <file> | cqrs events import -"'],
+  [Buffer.from([0xef, 0xbb, 0xbf]), 'begins with a byte order mark, which some program has put there'],
+  [Buffer.from([0xff, 0xfe]), 'is UTF-16, which some program has made of UTF-8'],
+]
 
 /** The first line. */
 export interface FileHeader {
@@ -104,8 +113,8 @@ export async function* readEventFile(
   let number = 0
   for await (const line of linesOf(bytes)) {
     number += 1
-    if (ended)
-      throw invalid(number, 'stands behind the end of the file; export the events again, or cut it off')
+    if (ended) throw invalid(number, 'stands behind the end of the file')
+    if (number === 1) assertUnchanged(line)
     const value = parseLine(line, number)
     if (!head) {
       head = parseHeader(value)
@@ -114,7 +123,8 @@ export async function* readEventFile(
     } else if (expected <= head.to) {
       const parsed = event.safeParse(value)
       if (!parsed.success) throw invalid(number, `is no event: ${z.prettifyError(parsed.error)}`)
-      const found = parsed.data as RecordedEvent
+      // As it stands there: what zod gives has the fields of the metadata in another order.
+      const found = value as RecordedEvent
       if (found.position !== expected) {
         throw invalid(number, `has position ${found.position} where ${expected} is due`)
       }
@@ -144,37 +154,63 @@ function parseHeader(value: unknown): FileHeader {
   throw invalid(1, `says version ${version}; this program reads ${VERSION}`)
 }
 
+/** Says what was done to a file that is no such file any more, where that can be told by its first line. */
+function assertUnchanged(line: Buffer): void {
+  const [, what] = CHANGED_ON_THE_WAY.find(([first]) => line.subarray(0, first.length).equals(first)) ?? []
+  if (what !== undefined) throw invalid(1, what)
+  if (line.at(-2) === CARRIAGE_RETURN)
+    throw invalid(1, 'ends with a carriage return: some program has changed the ends of the lines')
+}
+
 function parseLine(line: Buffer, number: number): unknown {
+  let value: unknown
+  let text: string
   try {
-    return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(line))
+    text = new TextDecoder('utf-8', { fatal: true }).decode(line)
+    value = parseJson(text)
   } catch {
     throw invalid(number, 'is not JSON: the file is cut short or changed')
   }
+  // What an export has written comes out as it is; a file that was made otherwise may say what JavaScript cannot hold.
+  if (`${JSON.stringify(value)}\n` !== text) parseStrictly(text, (source) => exactNumber(source, number))
+  return value
+}
+
+/** @throws CqrsError CQRS_IMPORT_INVALID if the number of a line would be stored as another one */
+function exactNumber(source: string, line: number): number {
+  const value = Number(source)
+  const isExact = Number.isFinite(value) && (!/^-?\d+$/.test(source) || BigInt(source) === BigInt(value))
+  if (isExact) return value
+  throw invalid(
+    line,
+    `has the number ${source.slice(0, 40)}, which would be stored as another one: make it a text`,
+  )
 }
 
 /** Splits at line feeds alone: a text in JSON may hold every other character that ends a line somewhere. */
 async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let parts: Buffer[] = []
   let length = 0
+  let number = 1
   for await (const chunk of bytes) {
     let rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
     for (let at = rest.indexOf(NEWLINE); at !== -1; at = rest.indexOf(NEWLINE)) {
       yield Buffer.concat([...parts, rest.subarray(0, at + 1)])
       parts = []
       length = 0
+      number += 1
       rest = rest.subarray(at + 1)
     }
     if (rest.length === 0) continue
     parts.push(rest)
     length += rest.length
-    if (length > MAX_LINE)
-      throw new CqrsError('CQRS_IMPORT_INVALID', `A line is longer than ${MAX_LINE} bytes.`)
+    if (length > MAX_LINE) throw invalid(number, `is longer than ${MAX_LINE} bytes`)
   }
   if (length > 0) yield Buffer.concat(parts)
 }
 
+const ADVICE = 'Nothing was imported. Export the events again, or take another copy of the file.'
+
 function invalid(line: number, why: string): CqrsError {
-  return new CqrsError('CQRS_IMPORT_INVALID', `Line ${line} ${why}. Nothing was imported.`, {
-    details: { line },
-  })
+  return new CqrsError('CQRS_IMPORT_INVALID', `Line ${line} ${why}. ${ADVICE}`, { details: { line } })
 }

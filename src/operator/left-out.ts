@@ -1,12 +1,15 @@
 import { isCqrsError } from '../kernel/errors.ts'
 import type { LeftOutLetters, LetterSource } from './contract.ts'
 
+const UNREADABLE = ['CQRS_ENGINE_UNREACHABLE', 'CQRS_STORE_CORRUPT', 'CQRS_VIEW_BEHIND'] as const
+
 /** What an answer about letters lacks, because somebody could not be asked. */
 export class LeftOut {
   readonly #places = new Map<string, LeftOutLetters>()
 
   /**
-   * What `ask` gives; nothing, and that is noted, if the worker is away or does not answer in time, or if its store is damaged.
+   * What `ask` gives; nothing, and that is noted, if the worker is away or does not answer in time, or if its store is damaged
+   * or of another version than its code.
    *
    * @param name the queue or unit that is asked; null if the source is asked which it has
    */
@@ -18,7 +21,7 @@ export class LeftOut {
     try {
       return await ask()
     } catch (error) {
-      if (!isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE', 'CQRS_STORE_CORRUPT')) throw error
+      if (!isCqrsError(error, ...UNREADABLE)) throw error
       this.#places.set(`${source}:${name}`, { source, name, error: error.message })
       return undefined
     }

@@ -1,20 +1,24 @@
-import { existsSync, readdirSync } from 'node:fs'
-import { dataPaths, viewPath } from '../config/paths.ts'
+import { existsSync } from 'node:fs'
+import { viewPath } from '../config/paths.ts'
 import type { ControlStore } from '../control/contract.ts'
 import { assertNotOlder } from '../generations/coordinator.ts'
 import type { App } from '../kernel/app.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
 import { unlessDamaged } from '../projection/damage.ts'
+import { lastSwapIn } from '../projection/sqlite/later-swaps.ts'
 import { readViewVersion } from '../projection/sqlite/view-version.ts'
+import { type ViewFile, viewFiles } from './view-files.ts'
 
 /**
- * Makes every projection of the app known to the control store. A data folder from before there were generations
- * has views that it does not know: they are generation 1, in the version and with the partitions that they have.
+ * Makes every projection of the app known to the control store. A data folder without that store, because it is from before there
+ * were generations or because the store was lost, has views that it does not know: the generation serves that took over last,
+ * in the version and with the partitions that it has. That is the one that owes effects which are not sent yet; any other
+ * would send those again that it has sent.
  */
 export async function adoptViews(app: App, data: string, control: ControlStore): Promise<void> {
   for (const projection of app.projections.values()) {
     if (!(await control.projection(projection.name))) {
-      await control.adopt({ projection: projection.name, generation: 1, ...(await found(data, projection)) })
+      await control.adopt({ projection: projection.name, ...(await found(data, projection)) })
     }
   }
 }
@@ -27,26 +31,32 @@ export async function assertCodeIsNotOlder(app: App, control: ControlStore): Pro
   }
 }
 
-/** What generation 1 is: as its files say, or as the app says if there are none. */
+/** Which generation serves and what it is: as the files say, or the first as the app says if there are none. */
 async function found(data: string, { name, version, partitions }: ProjectionDefinition) {
-  for (const count of [partitions, ...countsOnDisk(data, name)]) {
-    const path = viewPath(data, name, { generation: 1, partition: { index: 0, count } })
-    if (existsSync(path)) return { version: (await versionOf(path, name)) ?? version, partitions: count }
+  const files = viewFiles(data, name)
+  const swaps = new Map<ViewFile, number>()
+  for (const file of files) {
+    const { result: last = 0 } = await unlessDamaged(() => lastSwapIn(file.path, name))
+    if (last > 0) swaps.set(file, last)
   }
-  return { version, partitions }
+  const [served] = [...swaps].toSorted(([, one], [, other]) => other - one)[0] ?? []
+  const candidates = served
+    ? [served]
+    : [partitions, ...files.filter(({ generation }) => generation === 1).map(({ count }) => count)].map(
+        (count) => ({
+          generation: 1,
+          count,
+        }),
+      )
+  for (const { generation, count } of candidates) {
+    const path = viewPath(data, name, { generation, partition: { index: 0, count } })
+    if (existsSync(path))
+      return { generation, version: (await versionOf(path, name)) ?? version, partitions: count }
+  }
+  return { generation: 1, version, partitions }
 }
 
 /** The version of a view; undefined if nobody has written it yet, or if it is damaged. */
 async function versionOf(path: string, projection: string): Promise<number | undefined> {
   return (await unlessDamaged(() => readViewVersion(path, projection))).result
-}
-
-function countsOnDisk(data: string, name: string): number[] {
-  const folder = dataPaths(data).views
-  if (!existsSync(folder)) return []
-  return readdirSync(folder).flatMap((file) => {
-    if (!file.startsWith(`${name}.1.`)) return []
-    const part = /^(?:0of(\d+)\.)?db$/.exec(file.slice(`${name}.1.`.length))
-    return part ? [Number(part[1] ?? 1)] : []
-  })
 }

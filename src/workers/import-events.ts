@@ -1,11 +1,17 @@
+import { existsSync, rmSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
 import { dataPaths, roleLock } from '../config/paths.ts'
+import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
+import type { EventLog } from '../log/contract.ts'
+import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { type ImportOutcome, importEvents } from '../log/sqlite/import.ts'
 import { recorded } from '../operator/actions.ts'
 import type { Operator } from '../operator/operations.ts'
 import { openSqliteActionStore } from '../operator/sqlite/action-store.ts'
 import { tryOwn } from '../sqlite/owner-lock.ts'
+import { storeFiles } from '../sqlite/store-files.ts'
+import { madeOfOthers, type PlaceAhead, viewsAhead } from './log-reaches-views.ts'
 
 export interface OfflineImport {
   readonly config: Config
@@ -13,21 +19,36 @@ export interface OfflineImport {
   readonly bytes: AsyncIterable<Uint8Array>
   /** What the file is called, for the record. */
   readonly name: string
-  /** The app whose events they have to be; undefined: of whichever. */
-  readonly app: string | undefined
+  /** The app of the data folder. */
+  readonly app: App
+  /** Take events of an app of another name, too. */
+  readonly otherApp: boolean
   readonly operator: Operator
   onProgress?(events: number, of: number): void
+}
+
+/** What an import did to a data folder. */
+export interface OfflineImportOutcome extends ImportOutcome {
+  /**
+   * Views that were ahead of the log, and were made of other events than it has now, in words that name the file; not
+   * there if there is none.
+   */
+  readonly otherEvents?: readonly string[]
 }
 
 /**
  * Imports a file of events into the log of a data folder whose commands worker is stopped: positions have one
  * giver, and for the time of the import it is this process. Projections may run on; they see all of it at once.
  *
+ * A view that has applied more than the log has was made of the events that are imported now, as where the log was lost, or of
+ * others, as where only the log was taken away to begin anew. It is compared afterwards: beyond the end of the log
+ * nobody sees the difference at a start.
+ *
  * @throws CqrsError CQRS_STORE_LOCKED while a commands worker is at work, CQRS_IMPORT_INVALID, or a store error
  */
-export async function importOffline(options: OfflineImport): Promise<ImportOutcome> {
-  const { config, name, operator, ...rest } = options
-  const { events, actions: actionsPath } = dataPaths(config.data)
+export async function importOffline(options: OfflineImport): Promise<OfflineImportOutcome> {
+  const { config, name, operator, app, otherApp, ...rest } = options
+  const { events, snapshots, actions: actionsPath } = dataPaths(config.data)
   const outcome = tryOwn(roleLock(config.data, 'commands'))
   if (!outcome.held) {
     const who = outcome.pid === undefined ? '' : ` (process ${outcome.pid})`
@@ -41,13 +62,28 @@ export async function importOffline(options: OfflineImport): Promise<ImportOutco
     const actions = openSqliteActionStore(actionsPath)
     try {
       const action = { operation: 'events import', input: { file: name }, ...operator }
-      return await recorded({ actions, now: () => new Date() }, action, () =>
-        importEvents({ path: events, ...rest }),
-      )
+      return await recorded({ actions, now: () => new Date() }, action, async () => {
+        const log = openSqliteEventLog({ path: events })
+        try {
+          const ahead = await aheadOf(log, app, config.data)
+          // Folded from events of the same ids, which somebody may have edited since. They are only a cache.
+          for (const file of storeFiles(snapshots)) rmSync(file, { force: true })
+          const outcome = await importEvents({ path: events, app: otherApp ? undefined : app.name, ...rest })
+          const otherEvents = await madeOfOthers(ahead, log)
+          return otherEvents.length > 0 ? { ...outcome, otherEvents } : outcome
+        } finally {
+          await log.close()
+        }
+      })
     } finally {
       await actions.close()
     }
   } finally {
     outcome.lock.release()
   }
+}
+
+/** In a folder that has no views nothing is made. */
+async function aheadOf(log: EventLog, app: App, data: string): Promise<PlaceAhead[]> {
+  return existsSync(dataPaths(data).views) ? viewsAhead(app, data, log) : []
 }

@@ -4,8 +4,9 @@ import { type Place, placesOf } from '../generations/place.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { Position } from '../kernel/position.ts'
-import type { ProjectionDefinition } from '../kernel/projection.ts'
+import { handledTypes, type ProjectionDefinition } from '../kernel/projection.ts'
 import type { EventLog } from '../log/contract.ts'
+import { AUDIT_START, auditStep } from '../projection/audit.ts'
 import { unlessDamaged } from '../projection/damage.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { markPath, readHighWater } from '../sqlite/high-water.ts'
@@ -29,19 +30,55 @@ export async function assertLogReachesViews(app: App, data: string, events: Even
   const acknowledged = readHighWater(dataPaths(data).events)
   const mark = markPath(dataPaths(data).events)
   if (acknowledged > (await events.head())) ahead.push(`${mark} says that ${acknowledged} was stored`)
-  for (const place of await placesInUse(app, data)) {
-    const path = placePath(data, place)
-    // In this order: a view that is at work meanwhile is never ahead of a head read afterwards.
-    const { result: position } = await unlessDamaged(() => positionOf(path, place.projection))
-    if (position !== undefined && position > (await events.head()))
-      ahead.push(`${path} has applied up to ${position}`)
-  }
+  for (const { path, position } of await viewsAhead(app, data, events))
+    ahead.push(`${path} has applied up to ${position}`)
   if (ahead.length === 0) return
   throw new CqrsError(
     'CQRS_LOG_TOO_SHORT',
     `The event log ends at ${await events.head()}, but ${ahead.join(', ')}. Put back the newest copy of the ` +
       'log; or, if what came after is really lost, move these files away: views are built anew.',
   )
+}
+
+/** A part of a view that has applied more than the log has. */
+export interface PlaceAhead extends Place {
+  /** Its file. */
+  readonly path: string
+  readonly position: Position
+}
+
+/** The parts of views that are ahead of the log; one that is damaged tells nothing. */
+export async function viewsAhead(app: App, data: string, events: EventLog): Promise<PlaceAhead[]> {
+  const ahead: PlaceAhead[] = []
+  for (const place of await placesInUse(app, data)) {
+    const path = placePath(data, place)
+    // In this order: a view that is at work meanwhile is never ahead of a head read afterwards.
+    const { result: position } = await unlessDamaged(() => positionOf(path, place.projection))
+    if (position !== undefined && position > (await events.head())) ahead.push({ ...place, path, position })
+  }
+  return ahead
+}
+
+/**
+ * Which of some parts were made of other events than the log has now, in words that name the file. One whose fold is of
+ * another version than the code's is not looked at: its digest is over other types of events. Nor is one that is ahead still.
+ */
+export async function madeOfOthers(places: readonly PlaceAhead[], log: EventLog): Promise<string[]> {
+  const found: string[] = []
+  const head = await log.head()
+  for (const { projection, partition, version, path, position } of places) {
+    if (version !== projection.version || position > head) continue
+    const view = openSqliteViewReader(path, projection)
+    try {
+      const marks = await view.marks(0)
+      const types = handledTypes(projection)
+      const step = await auditStep({ log, types, partition, progress: AUDIT_START, marks, limit: position })
+      if (step.kind === 'found') found.push(`${path}: ${step.finding.message}`)
+    } finally {
+      await view.close()
+    }
+  }
+  return found
 }
 
 async function positionOf(path: string, projection: ProjectionDefinition): Promise<Position> {

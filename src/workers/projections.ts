@@ -6,6 +6,7 @@ import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { Turns } from '../projection/turns.ts'
 import { adoptViews, assertCodeIsNotOlder } from './adopt.ts'
+import { forgetLaterSwaps } from './later-swaps.ts'
 import { applyUpTo, openLiveUnit } from './live-unit.ts'
 import { assertLogReachesViews } from './log-reaches-views.ts'
 import { openOffering, type Registration } from './offer.ts'
@@ -15,6 +16,7 @@ import type { RoleContext, StartRole } from './role.ts'
 import { spread } from './spread.ts'
 import { seatLock, tryOwnUnit } from './unit-locks.ts'
 import { unitOperations } from './unit-operations.ts'
+import { setAsideUnknownViews } from './unknown-views.ts'
 
 /**
  * The projections worker: folds the log into the views of the app, woken by one queue per unit (a
@@ -27,6 +29,8 @@ export const startProjections: StartRole = async (context) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   const control = openSqliteControl({ path: dataPaths(config.data).control })
   await adoptViews(app, config.data, control)
+  await setAsideUnknownViews(app, config.data, control, log)
+  await forgetLaterSwaps(app, config.data, control, log)
   await assertCodeIsNotOlder(app, control)
   await assertLogReachesViews(app, config.data, events)
   const turns = new Turns()

@@ -107,6 +107,39 @@ test('the backup of the runbook, taken after a rebuild and while generations com
   await expectWhole(join(folder, 'during'))
 })
 
+test('a backup during which a generation stopped serving and served again is begun anew', async () => {
+  const folder = tempFolder()
+  const data = join(folder, 'data')
+  await seedInventory({ data, events: 100, items: 5 })
+  const { process, exited } = await startUp(folder, { CQRS_DATA: data })
+  process.kill('SIGTERM')
+  await exited
+  // Two rollbacks while the log is copied for the first time: the same generation serves as before, and each has taken over.
+  const meanwhile = join(folder, 'meanwhile.mjs')
+  writeFileSync(
+    meanwhile,
+    `import { DatabaseSync } from 'node:sqlite'
+    const { exec } = DatabaseSync.prototype
+    let isFirst = true
+    DatabaseSync.prototype.exec = function (sql) {
+      if (isFirst && sql.includes('events.db')) {
+        isFirst = false
+        const control = new DatabaseSync(${JSON.stringify(join(data, 'control.db'))})
+        exec.call(control, "UPDATE projections SET swaps = swaps + 2 WHERE name = 'inventory-alert'")
+        control.close()
+      }
+      return exec.call(this, sql)
+    }`,
+  )
+  const to = join(folder, 'backup')
+  const taken = await runNode(['--import', meanwhile, script(folder), data, to], folder)
+  expect(taken).toMatchObject({ exitCode: 0, stderr: '' })
+  const control = new DatabaseSync(join(to, 'control.db'), { readOnly: true })
+  const swaps = control.prepare('SELECT name, swaps FROM projections WHERE swaps > 0').all()
+  control.close()
+  expect(swaps).toEqual([{ name: 'inventory-alert', swaps: 2 }])
+})
+
 test('a damaged view is left out of the backup, which says so; the rest is whole, and the view is built anew', async () => {
   const folder = tempFolder()
   const data = join(folder, 'data')

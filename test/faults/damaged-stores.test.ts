@@ -7,6 +7,7 @@ import { StateStore } from '../../src/engine/state/store.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { RecordedEvent } from '../../src/kernel/event.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { openSqliteActionStore } from '../../src/operator/sqlite/action-store.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { DurableQueue } from '../../src/queue/queue.ts'
 import { parseQueueSettings } from '../../src/queue/settings.ts'
@@ -251,3 +252,19 @@ test(`no damage of the engine's state lets out a value with changed bytes (CQRS_
   })
   store.close()
 }, 120_000)
+
+test('a record of an operator whose bytes changed keeps no other one from being shown', async () => {
+  const path = join(tempFolder(), 'operator.db')
+  const store = openSqliteActionStore(path)
+  onTestFinished(() => store.close())
+  const action = { operation: 'ops::rebuild', by: 'ada', from: 'cli', begunAt: '2026-01-01T00:00:00.000Z' }
+  for (const projection of ['one', 'two']) await store.begin({ ...action, input: { projection } })
+  const db = new DatabaseSync(path)
+  db.exec(`UPDATE actions SET input = '{]', result = 'nul' WHERE id = 1`)
+  db.close()
+  const unreadable = expect.stringContaining('changed on the disk')
+  expect(await store.list({ before: 10, limit: 10 })).toMatchObject([
+    { id: 2, input: { projection: 'two' }, result: null },
+    { id: 1, operation: 'ops::rebuild', by: 'ada', input: unreadable, result: unreadable },
+  ])
+})

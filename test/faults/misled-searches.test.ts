@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
@@ -6,8 +6,13 @@ import { StateStore } from '../../src/engine/state/store.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { IdempotencyKeys } from '../../src/log/sqlite/idempotency-keys.ts'
+import type { ViewStore } from '../../src/projection/contract.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
+import { parseQueueSettings } from '../../src/queue/settings.ts'
+import { MessageTable } from '../../src/queue/sqlite/message-table.ts'
+import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
+import { isSqliteError } from '../../src/sqlite/errors.ts'
 import { withMisledPointers } from '../support/damage.ts'
 import { ledger, toHead } from '../support/ledger.ts'
 import { balances } from '../support/ledger-app.ts'
@@ -59,6 +64,11 @@ function isRefusal(error: unknown): boolean {
   return error instanceof CqrsError && error.code === 'CQRS_STORE_CORRUPT'
 }
 
+/** What SQLite itself notices: an entry of an index that is not where it should be when its row is removed. */
+function isDamage(error: unknown): boolean {
+  return isSqliteError(error) && (error.errcode & 0xff) === 11
+}
+
 test('in the state of the engine', async () => {
   const path = join(tempFolder(), 'state.db')
   const store = new StateStore(path)
@@ -106,5 +116,153 @@ test('in the log, for the commands that used a key', async () => {
     const db = new DatabaseSync(copy)
     const keys = new IdempotencyKeys(db, { keepMs: undefined, monotonic: () => 0 })
     return { find: (key) => keys.find(key), close: () => db.close() }
+  })
+})
+
+/*
+ * Nor may a change that is meant for one key befall another one: an effect that is forgotten unsent, or a document that is
+ * removed, is missed by nobody.
+ */
+
+/** The values of a column, read row by row and without an index of their own, where they fit what is wanted. */
+function rows(path: string, table: string, column: string, where: Record<string, unknown> = {}): string[] {
+  using db = new DatabaseSync(path)
+  return db
+    .prepare(`SELECT * FROM ${table}`)
+    .all()
+    .filter((row) => Object.entries(where).every(([name, value]) => row[name] === value))
+    .map((row) => String(row[column]))
+}
+
+/** Misleads each pointer and does something for a key, which may befall that key alone or be refused. */
+async function changed(
+  store: string,
+  read: (copy: string) => string[],
+  change: (copy: string, key: string) => Promise<unknown>,
+  keys = KEYS,
+): Promise<void> {
+  const whole = new DatabaseSync(store)
+  whole.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  whole.close()
+  const copy = join(tempFolder(), 'changed.db')
+  let [done, refused] = [0, 0]
+  for (const [index, bytes] of [...withMisledPointers(store)].entries()) {
+    for (const suffix of ['-wal', '-shm', '-mark']) rmSync(copy + suffix, { force: true })
+    writeFileSync(copy, bytes)
+    const before = read(copy)
+    const key = keys[index % keys.length] as string
+    let after = before
+    try {
+      await change(copy, key).finally(() => {
+        after = read(copy)
+      })
+      done += 1
+    } catch (error) {
+      if (!isRefusal(error) && !isDamage(error)) throw error
+      refused += 1
+    }
+    const lost = before.filter((one) => one !== key && !after.includes(one))
+    expect(lost, `changed for ${key}`).toEqual([])
+  }
+  expect(done + refused).toBeGreaterThan(0)
+}
+
+/** Each way to mislead a search costs a store to be opened. */
+const FEW = KEYS.slice(0, 12)
+
+const EFFECTS = FEW.map((_, index) => `balances:${index + 1}:1`)
+
+/** A closed view with an effect for each key. */
+async function viewOfEffects(): Promise<string> {
+  const { viewPath, move, projector, view } = ledger()
+  for (const account of FEW) await move(account, -1)
+  await toHead(projector())
+  await view.close()
+  return viewPath
+}
+
+test('an effect that was sent, or refused, takes no other one with it', async () => {
+  const store = await viewOfEffects()
+  const pending = (copy: string) => rows(copy, 'effects', 'idempotency_key', { status: 'pending' })
+  const failure = { attempts: 1, error: 'no', at: '2026-01-01T00:00:00.000Z' }
+  for (const change of [
+    (view: ViewStore, key: string) => view.effectsSent([key]),
+    (view: ViewStore, key: string) => view.effectFailed(key, failure),
+  ]) {
+    await changed(store, pending, (copy, key) => inView(copy, (view) => change(view, key)), EFFECTS)
+  }
+})
+
+async function inView(path: string, work: (view: ViewStore) => Promise<unknown>): Promise<void> {
+  const view = openSqliteView(path, balances(), { indexes: false })
+  await work(view).finally(() => view.close())
+}
+
+test('a document that is removed takes no other one with it', async () => {
+  const remove = (copy: string, key: string) =>
+    inView(copy, async (view) => {
+      const { revision } = await view.checkpoint()
+      const nothing = { parked: [], settled: [], effects: [] }
+      await view.commit({ ...nothing, expectedRevision: revision, documents: new Map([[key, null]]) })
+    })
+  await changed(await viewOfEffects(), (copy) => rows(copy, 'documents', 'key'), remove, FEW)
+})
+
+test('what waits in one sequence is none of another one', async () => {
+  const { viewPath, move, projector, view } = ledger(balances({ fails: () => true }))
+  for (const account of [...KEYS, ...KEYS]) await move(account, 1)
+  await toHead(projector())
+  await view.close()
+  await misled(viewPath, (copy) => {
+    const opened = openSqliteView(copy, balances(), { indexes: false })
+    return {
+      /** A part of what waits there can be hidden. */
+      async find(sequence) {
+        const found = await opened.sequence(sequence, 10)
+        for (const event of found) expect(event.sequence).toBe(sequence)
+      },
+      close: () => opened.close(),
+    }
+  })
+})
+
+test('a dead letter of a queue that is given up or tried again is the one that is meant', async () => {
+  const folder = tempFolder()
+  const store = await openSqliteQueueStore({ folder, rememberedReceipts: 100 })
+  await store.define('jobs', { settings: parseQueueSettings('jobs', {}), subscription: undefined })
+  const job = (id: string) => ({ queue: 'jobs', id, functionId: 'job::run', group: undefined, data: '{}' })
+  await store.enqueue(KEYS.map(job))
+  for (const [index] of KEYS.entries()) {
+    const failure = { kind: 'failed', error: 'no', at: 5 } as const
+    await store.deadLetter('jobs', { seq: index + 1, attempts: 1, stops: 0, failure })
+  }
+  await store.close()
+  const letters = (copy: string) => rows(copy, 'dead_letters', 'message_id')
+  for (const isGivenUp of [true, false]) {
+    await changed(join(folder, 'queue.db'), letters, async (copy, key) => {
+      using db = new DatabaseSync(copy)
+      const table = new MessageTable(db)
+      const isDone = isGivenUp ? table.discard(1, 1_000, key) : table.redriveOne(1, 1_000, key, 0)
+      expect(isDone).toBe(true)
+      expect(letters(copy), 'the letter that was meant is gone').not.toContain(key)
+    })
+  }
+})
+
+test('no key that is young is forgotten in the place of one that is old', async () => {
+  const path = join(tempFolder(), 'events.db')
+  await openSqliteEventLog({ path }).close()
+  const db = new DatabaseSync(path)
+  const insert = db.prepare(`INSERT INTO commands VALUES (?, 'f', 's', 1, 1, 1, 0, 0, ?)`)
+  for (const [index, key] of KEYS.entries()) insert.run(key, index % 2 === 0 ? 0 : 10_000)
+  db.close()
+  const young = (copy: string) => rows(copy, 'commands', 'key', { running_ms: 10_000 })
+  const command = { key: 'new', fingerprint: 'f', stream: 's', position: 1, version: 1, events: 1 }
+  await changed(path, young, async (copy) => {
+    using opened = new DatabaseSync(copy)
+    const keys = new IdempotencyKeys(opened, { keepMs: 1_000, monotonic: () => 0 })
+    keys.begin()
+    for (const n of [1, 2, 3]) keys.add({ ...command, key: `new ${n}` }, 0)
+    keys.prune()
   })
 })

@@ -80,7 +80,8 @@ function statements(db: DatabaseSync) {
     add: db.prepare(`INSERT INTO commands
       (key, fingerprint, stream, position, version, events, recorded_at, checksum, running_ms)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`),
-    prune: db.prepare(`DELETE FROM commands WHERE key IN
-      (SELECT key FROM commands WHERE running_ms < ? ORDER BY running_ms LIMIT ?)`),
+    /** Asked of the row that is removed as well: in a damaged page SQLite finds one for the key of another. */
+    prune: db.prepare(`DELETE FROM commands WHERE running_ms < ?1 AND key IN
+      (SELECT key FROM commands WHERE running_ms < ?1 ORDER BY running_ms LIMIT ?2)`),
   }
 }

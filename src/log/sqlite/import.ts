@@ -42,14 +42,16 @@ export async function importEvents({ path, bytes, app, onProgress }: ImportOptio
   try {
     db.exec('BEGIN IMMEDIATE')
     const appender = new Appender(db)
-    let [imported, total] = [0, 0]
+    let [imported, total, from] = [0, 0, 0]
     for await (const line of readEventFile(bytes)) {
       if ('header' in line) {
         assertContinues(line.header, app, appender.head)
-        total = line.header.to - line.header.from + 1
+        from = line.header.from
+        total = line.header.to - from + 1
         continue
       }
-      appender.append(line.event)
+      // The header is line 1.
+      appender.append(line.event, line.event.position - from + 2)
       imported += 1
       if (imported % PROGRESS_EVERY === 0) onProgress?.(imported, total)
     }
@@ -94,13 +96,13 @@ class Appender {
     this.head = Number(this.#sql.head.get()?.position ?? 0)
   }
 
-  append(event: RecordedEvent): void {
+  append(event: RecordedEvent, line: number): void {
     const { position, id, stream, version, type, schemaVersion, data, metadata, recordedAt } = event
     const row = this.#sql.stream.get(stream) as unknown as StreamRow | undefined
     const last = row ? checkedStream(stream, row) : { version: 0, position: 0 }
     if (version !== last.version + 1) {
       throw refused(
-        `The event at position ${position} has version ${version} of the stream ${stream}, where ${last.version + 1} is due.`,
+        `Line ${line}: the event at position ${position} has version ${version} of the stream ${stream}, where ${last.version + 1} is due.`,
       )
     }
     const stored = {

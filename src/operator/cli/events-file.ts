@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { Command } from 'commander'
 import { CqrsError } from '../../kernel/errors.ts'
 import { EventFileWriter } from '../../log/interchange.ts'
+import { EXIT } from '../../supervisor/exit-codes.ts'
 import { assertStretch } from '../events.ts'
 import type { CliContext } from './context.ts'
 import { assertIsNew, writeNewFile } from './new-file.ts'
@@ -82,19 +83,27 @@ Examples:
       const { loadApp } = await import('../../workers/load-app.ts')
       const config = context.config()
       await assertReadable(file)
-      const app = options.otherApp ? undefined : (await loadApp(config.app)).name
+      const app = await loadApp(config.app)
       const { env, stdout, stdin } = context.process
       const result = await importOffline({
         config,
         bytes: file === '-' ? stdin : createReadStream(file),
         name: file,
         app,
+        otherApp: options.otherApp ?? false,
         operator: { by: env.USER || 'operator', from: `cli on ${hostname()}` },
         onProgress(events, of) {
           if (stdout.isTTY) stdout.write(`\r\x1b[K${count(events)} of ${count(of)}`)
         },
       })
       if (stdout.isTTY) stdout.write('\r\x1b[K')
+      if (result.otherEvents) {
+        context.exit(EXIT.failed.code)
+        context.warn(
+          'These views were made of other events than the log has now. Move their files away, with -wal and -shm, before you ' +
+            `start the system: they are built anew.\n  ${result.otherEvents.join('\n  ')}`,
+        )
+      }
       if (options.json) return context.print(JSON.stringify(result, null, 2))
       context.print(`${count(result.imported)} events imported; the log ends at ${count(result.head)} now.`)
     })

@@ -1,8 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { EffectPlace, RecordedEffect, ViewChange } from '../contract.ts'
 import { type EffectRow, toEffect } from './rows.ts'
+import { OtherRow } from './view-error.ts'
 
-/** The effects of one view: pending until they are sent and forgotten, dead when they failed too often. */
+/**
+ * The effects of one view: pending until they are sent and forgotten, dead when they failed too often. None is changed in the
+ * place of another one, though in a damaged page SQLite finds that for a key.
+ */
 export class EffectTable {
   readonly #sql: ReturnType<typeof statements>
 
@@ -45,14 +49,14 @@ export class EffectTable {
   }
 
   sent(idempotencyKeys: readonly string[]): void {
-    for (const key of idempotencyKeys) this.#sql.remove.run(key)
+    for (const key of idempotencyKeys) this.#changed(key, this.#sql.remove.run(key))
   }
 
   failed(
     idempotencyKey: string,
     { attempts, error, at }: { attempts: number; error: string; at: string },
   ): void {
-    this.#sql.fail.run(attempts, error, at, idempotencyKey)
+    this.#changed(idempotencyKey, this.#sql.fail.run(idempotencyKey, attempts, error, at))
   }
 
   /** @returns how many dead effects are pending now */
@@ -66,10 +70,19 @@ export class EffectTable {
     if (!effect) return false
     const position = Number(idempotencyKey.split(':').at(-2))
     this.#sql.recordDiscard.run(position, JSON.stringify(effect), by, reason, at)
-    this.#sql.remove.run(idempotencyKey)
+    this.#changed(idempotencyKey, this.#sql.remove.run(idempotencyKey))
     return true
   }
+
+  /** @throws OtherRow if nothing was changed though the effect is there */
+  #changed(idempotencyKey: string, { changes }: { readonly changes: number | bigint }): void {
+    if (Number(changes) === 0 && this.#sql.isThere.get(idempotencyKey))
+      throw new OtherRow('effects', idempotencyKey)
+  }
 }
+
+/** The row of a key: what the index finds for it is compared once more. */
+const ITSELF = `idempotency_key = ?1 AND idempotency_key || '' = ?1`
 
 function statements(db: DatabaseSync) {
   return {
@@ -88,9 +101,12 @@ function statements(db: DatabaseSync) {
             WHERE status = 'dead')) AS places
       WHERE effects.id = places.id AND (? IS NULL OR idempotency_key = ?) AND (position, n) > (?, ?)
       ORDER BY position, n LIMIT ?`),
-    remove: db.prepare('DELETE FROM effects WHERE idempotency_key = ?'),
-    fail: db.prepare(`UPDATE effects SET status = 'dead', attempts = ?, error = ?, failed_at = ?
-      WHERE idempotency_key = ?`),
+    remove: db.prepare(`DELETE FROM effects WHERE ${ITSELF}`),
+    fail: db.prepare(
+      `UPDATE effects SET status = 'dead', attempts = ?2, error = ?3, failed_at = ?4 WHERE ${ITSELF}`,
+    ),
+    /** Without the index. */
+    isThere: db.prepare('SELECT 1 FROM effects WHERE +idempotency_key = ?'),
     redrive: db.prepare(`UPDATE effects SET status = 'pending', attempts = 0
       WHERE status = 'dead' AND (? IS NULL OR idempotency_key = ?)`),
     recordDiscard: db.prepare('INSERT INTO discarded VALUES (?, ?, ?, ?, ?)'),

@@ -9,9 +9,17 @@ export function toViewError(error: unknown, path: string, projection: string): u
   // Has its code and advice already.
   if (error instanceof CqrsError) return error
   const failure = toStoreError(error, path)
-  return isCqrsError(failure, 'CQRS_STORE_CORRUPT') || isBrokenJson(error)
+  return isCqrsError(failure, 'CQRS_STORE_CORRUPT') || isBrokenJson(error) || error instanceof OtherRow
     ? damagedView(error as Error, path, projection)
     : failure
+}
+
+/** In a damaged page SQLite finds rows of other keys, or none, for a key that is there. */
+export class OtherRow extends Error {
+  /** @param table where it was looked for */
+  constructor(table: string, key: string) {
+    super(`what is found in ${table} for ${JSON.stringify(key)} is not that`)
+  }
 }
 
 /** Parked events and effects are stored as JSON without checksums; and SQLite reads that of documents when it indexes them. */

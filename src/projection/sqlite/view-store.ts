@@ -23,7 +23,7 @@ import { HandoverTables } from './handover-tables.ts'
 import { createIndexes } from './indexes.ts'
 import { openView } from './open-view.ts'
 import { type DocumentRow, documentChecksum, type ParkedRow, toDocument, toParked } from './rows.ts'
-import { foreignView, toViewError } from './view-error.ts'
+import { foreignView, OtherRow, toViewError } from './view-error.ts'
 
 export interface OpenViewOptions {
   /** Bring its indexes in step with the definition. Default true. */
@@ -158,8 +158,10 @@ class SqliteViewStore implements ViewStore {
     // What was settled in the generation before has had its effects.
     const due = effects.filter(({ idempotencyKey }) => !sql.silent.get(positionOf(idempotencyKey)))
     for (const [key, document] of documents) {
-      if (document === null) sql.removeDocument.run(key)
-      else {
+      if (document === null) {
+        const removed = sql.removeDocument.get(key)
+        if (removed && removed.key !== key) throw new OtherRow('documents', key)
+      } else {
         const text = JSON.stringify(document)
         sql.putDocument.run(key, text, documentChecksum(key, text))
       }
@@ -193,9 +195,13 @@ class SqliteViewStore implements ViewStore {
   }
 
   async sequence(sequence: string, limit: number): Promise<ParkedEvent[]> {
-    return this.#run(() =>
-      this.#sql.sequence.all(sequence, limit).map((row) => toParked(row as unknown as ParkedRow)),
-    )
+    return this.#run(() => {
+      const events = this.#sql.sequence
+        .all(sequence, limit)
+        .map((row) => toParked(row as unknown as ParkedRow))
+      if (events.some((event) => event.sequence !== sequence)) throw new OtherRow('parked', sequence)
+      return events
+    })
   }
 
   async letters({ after, limit }: { after: number; limit: number }) {
@@ -318,7 +324,7 @@ function statements(db: DatabaseSync) {
     document: db.prepare('SELECT document, checksum FROM documents WHERE key = ?'),
     putDocument: db.prepare(`INSERT INTO documents (key, document, checksum) VALUES (?, ?, ?)
       ON CONFLICT (key) DO UPDATE SET document = excluded.document, checksum = excluded.checksum`),
-    removeDocument: db.prepare('DELETE FROM documents WHERE key = ?'),
+    removeDocument: db.prepare('DELETE FROM documents WHERE key = ? RETURNING key'),
     park: db.prepare(`INSERT INTO parked (position, sequence, type, status, attempts, due_at, failures, parked_at)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (position) DO UPDATE SET status = excluded.status,
       attempts = excluded.attempts, due_at = excluded.due_at, failures = excluded.failures`),

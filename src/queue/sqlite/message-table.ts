@@ -126,17 +126,17 @@ export class MessageTable {
 
   /** Puts one dead letter back; false if it is not there. */
   redriveOne(queue: number, tail: number, id: string, at: number): boolean {
-    const row = this.#statements.findDead.get(id, queue, queue, tail)
-    if (!row) return false
-    this.#revive(queue, row.seq as number, at)
+    const seq = this.#findDead(queue, tail, id)
+    if (seq === undefined) return false
+    this.#revive(queue, seq, at)
     return true
   }
 
   /** Deletes one dead letter; false if it is not there. */
   discard(queue: number, tail: number, id: string): boolean {
-    const row = this.#statements.findDead.get(id, queue, queue, tail)
-    if (!row) return false
-    this.#statements.removeDead.run(queue, row.seq as number)
+    const seq = this.#findDead(queue, tail, id)
+    if (seq === undefined) return false
+    this.#statements.removeDead.run(queue, seq)
     return true
   }
 
@@ -153,6 +153,13 @@ export class MessageTable {
     const seqs = this.#statements.oldestDead.all(queue, queue, tail, limit)
     for (const row of seqs) this.#statements.removeDead.run(queue, row.seq as number)
     return seqs.length
+  }
+
+  /** In a damaged page of the index SQLite finds another letter, or none: then all of the queue's are looked through. */
+  #findDead(queue: number, tail: number, id: string): number | undefined {
+    const byIndex = this.#statements.findDead.get(id, queue, queue, tail)
+    const row = byIndex?.message_id === id ? byIndex : this.#statements.seekDead.get(id, queue, queue, tail)
+    return row?.seq as number | undefined
   }
 
   #revive(queue: number, seq: number, at: number): void {
@@ -201,7 +208,8 @@ const SQL = {
   deadLetters: `SELECT ${SEQ}, * FROM dead_letters WHERE key > ${KEY} AND key <= ${KEY}
                 ORDER BY key LIMIT ? OFFSET ?`,
   oldestDead: `SELECT ${SEQ} FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`,
-  findDead: `SELECT ${SEQ} FROM dead_letters WHERE message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
+  findDead: `SELECT ${SEQ}, message_id FROM dead_letters WHERE message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
+  seekDead: `SELECT ${SEQ} FROM dead_letters WHERE +message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
   removeDead: `DELETE FROM dead_letters WHERE key = ${KEY}`,
   revive: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum, traceparent, accepted_at)
            SELECT key, message_id, function_id, message_group, data, checksum, traceparent, ? FROM dead_letters WHERE key = ${KEY}`,

@@ -1,0 +1,69 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import type { App } from '../../src/kernel/app.ts'
+import { listLetters } from '../../src/operator/letters.ts'
+import type { System } from '../../src/operator/system.ts'
+import { storeFiles } from '../../src/sqlite/store-files.ts'
+import type { LiveUnit } from '../../src/workers/live-unit.ts'
+import { unitOperations } from '../../src/workers/unit-operations.ts'
+import { generations, type Worker } from '../support/generations.ts'
+import { balances } from '../support/ledger-app.ts'
+
+/** What operators are told of the letters of a worker's unit. */
+async function told(worker: Worker) {
+  const [{ unit, generations: live }] = worker.units as [Worker['units'][0]]
+  const offered = unitOperations({ unit, view: live.view } as unknown as LiveUnit)
+  const ask = async (functionId: string, payload: unknown) =>
+    functionId === 'engine::queue::dlq_topics'
+      ? []
+      : offered.find(({ id }) => id === functionId)?.handle(payload, undefined)
+  const app = { projections: new Map([['balances', unit.projection]]) } as unknown as App
+  const { letters, incomplete } = await listLetters({ app, ask } as unknown as System, {})
+  return { letters: letters.length, incomplete: incomplete.map(({ source, error }) => [source, error]) }
+}
+
+/** A view with a letter, whose worker has ended. */
+async function site() {
+  const found = generations()
+  const worker = await found.work(balances({ fails: () => true }))
+  await found.move('ada', 1)
+  await worker.settle()
+  expect(await told(worker)).toEqual({ letters: 1, incomplete: [] })
+  await worker.stop()
+  return found
+}
+
+test('letters of a view that stands still until its rebuild are left out by name, and there again afterwards', async () => {
+  const found = await site()
+  const gate = Promise.withResolvers<void>()
+  const newer = await found.work({ ...balances({ fails: () => true }), version: 2 }, { gate: gate.promise })
+  for (const { generations: live } of newer.units) await live.reconcile()
+  const says = expect.stringContaining('wait for its rebuild')
+  expect(await told(newer)).toEqual({
+    letters: 0,
+    incomplete: [
+      ['parked', says],
+      ['effect', says],
+    ],
+  })
+  gate.resolve()
+  await newer.settle()
+  expect(await told(newer)).toEqual({ letters: 1, incomplete: [] })
+})
+
+test('letters of a view whose file cannot be opened are left out by name', async () => {
+  const found = await site()
+  const [file = '', ...beside] = storeFiles(join(found.data, 'views', 'balances.1.db'))
+  for (const each of [file, ...beside]) writeFileSync(each, 'no store'.repeat(1_000))
+  const worker = await found.work(balances())
+  for (const { generations: live } of worker.units) await live.reconcile()
+  const says = expect.stringContaining('is damaged')
+  expect(await told(worker)).toEqual({
+    letters: 0,
+    incomplete: [
+      ['parked', says],
+      ['effect', says],
+    ],
+  })
+})
