@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
+import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import { StateStore } from '../../src/engine/state/store.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { RecordedEvent } from '../../src/kernel/event.ts'
@@ -267,4 +268,21 @@ test('a record of an operator whose bytes changed keeps no other one from being 
     { id: 2, input: { projection: 'two' }, result: null },
     { id: 1, operation: 'ops::rebuild', by: 'ada', input: unreadable, result: unreadable },
   ])
+})
+
+test('a comparison whose bytes changed is made again, and keeps nothing else of the view from being read', async () => {
+  const path = join(tempFolder(), 'control.db')
+  const store = openSqliteControl({ path })
+  onTestFinished(() => store.close())
+  await store.adopt({ projection: 'list', generation: 1, version: 1, partitions: 1 })
+  await store.request({ projection: 'list', version: 1, partitions: 1, purpose: 'serve', by: 'ada' })
+  const db = new DatabaseSync(path)
+  db.exec(`UPDATE generations SET report = '{"kind":"compared"[' WHERE generation = 2`)
+  db.close()
+  expect(await store.projection('list')).toMatchObject({
+    generations: [
+      { generation: 1, state: 'active' },
+      { generation: 2, state: 'building', report: undefined },
+    ],
+  })
 })

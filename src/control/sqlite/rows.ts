@@ -1,5 +1,5 @@
 import { parseJson } from '../../kernel/json.ts'
-import { toParityReport } from '../../projection/parity.ts'
+import { type ParityReport, toParityReport } from '../../projection/parity.ts'
 import type { Generation, GenerationPart, PartPhase, ProjectionControl } from '../contract.ts'
 import type { GenerationState, Purpose } from '../machine.ts'
 
@@ -42,8 +42,17 @@ function toGeneration(row: Row, parts: readonly Row[]): Generation {
     requestedAt: String(row.requested_at),
     changedAt: String(row.changed_at),
     error: (row.error ?? undefined) as string | undefined,
-    report: row.report === null ? undefined : toParityReport(parseJson(String(row.report))),
+    report: row.report === null ? undefined : toReport(String(row.report)),
     parts: parts.map(toPart),
+  }
+}
+
+/** One whose bytes changed on the disk is none: what waits for it is compared anew, and all else can be read. */
+function toReport(text: string): ParityReport | undefined {
+  try {
+    return toParityReport(parseJson(text))
+  } catch {
+    return undefined
   }
 }
 
