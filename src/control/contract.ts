@@ -125,7 +125,8 @@ export interface ControlStore {
   fallBehind(projection: string, generation: number, partitions: readonly number[]): Promise<void>
   /**
    * Moves a generation to another state. `ready` needs all its parts to lead, `side` all to be at its end,
-   * and `pruning` that every part of the active generation has taken over what this one leaves. In `previous` no part leads.
+   * and `pruning` that every part of the active generation has taken over what this one leaves. In `previous` no part leads. One
+   * that is `returning` already can be moved there again, if that is `forced` now.
    *
    * @returns false if it is in no state from which it may be moved there
    */

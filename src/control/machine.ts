@@ -58,9 +58,13 @@ const FROM: Readonly<Record<GenerationState, readonly GenerationState[]>> = {
   pruning: ['previous', 'retired', 'verified', 'side', 'failed'],
 }
 
-/** The states from which `to` can be reached in one move. */
-export function statesBefore(to: GenerationState): readonly GenerationState[] {
-  return FROM[to]
+/**
+ * The states from which `to` can be reached in one move.
+ *
+ * @param forced a rollback that waits is forced where it is: between two moves its wish could be lost
+ */
+export function statesBefore(to: GenerationState, forced = false): readonly GenerationState[] {
+  return to === 'returning' && forced ? [...FROM[to], to] : FROM[to]
 }
 
 /** Whether a generation is being made. */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Generation, ProjectionControl } from '../control/contract.ts'
+import type { Generation, GenerationRequest, ProjectionControl } from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
 import { fits } from '../generations/place.ts'
 import { findProjection } from '../generations/view-readers.ts'
@@ -39,24 +39,16 @@ export async function startRebuild(
   const { version, partitions } = definition
   await known(system, name)
   const end = until === undefined ? undefined : await positionAt(system, until)
-  const { kind, generation } = await system.control.request({
-    projection: name,
-    version,
-    partitions,
-    purpose: end === undefined ? 'serve' : 'inspect',
-    until: end,
-    requireParity,
-    restart: force,
-    by,
-  })
-  const joined = (await known(system, name)).generations.find((one) => one.generation === generation)
-  if (kind === 'joined' && (joined?.until !== end || joined?.requireParity !== requireParity)) {
+  const purpose = end === undefined ? 'serve' : 'inspect'
+  const request = { projection: name, version, partitions, purpose, until: end, requireParity, by } as const
+  const { kind, generation, joined } = await requested(system, { ...request, restart: force })
+  if (joined && (joined.until !== end || joined.requireParity !== requireParity)) {
     throw new CqrsError(
       'CQRS_VALIDATION',
       `Generation ${generation} of ${name} is being built with other options; wait for it, or take --force to begin anew.`,
     )
   }
-  if (kind === 'joined' && joined && !fits(joined, definition)) {
+  if (joined && !fits(joined, definition)) {
     throw new CqrsError(
       'CQRS_VALIDATION',
       `Generation ${generation} of ${name} is being built by code of version ${joined.version} in ${joined.partitions} parts, and ` +
@@ -64,6 +56,17 @@ export async function startRebuild(
     )
   }
   return { projection: name, generation, joined: kind === 'joined', until: end }
+}
+
+/** What became of a request, with the generation that it joined: one that is gone by the time it is looked at was none to join. */
+async function requested(system: System, request: GenerationRequest) {
+  for (;;) {
+    const outcome = await system.control.request(request)
+    if (outcome.kind === 'created') return { ...outcome, joined: undefined }
+    const { generations } = await known(system, request.projection)
+    const joined = generations.find((one) => one.generation === outcome.generation)
+    if (joined && joined.state !== 'cancelling') return { ...outcome, joined }
+  }
 }
 
 /**
@@ -86,7 +89,7 @@ export async function startVerify(system: System, input: unknown, { by }: Operat
   }
   const { version, partitions } = definition
   const request = { projection: name, version, partitions, purpose: 'verify', by } as const
-  const { kind, generation } = await system.control.request(request)
+  const { kind, generation } = await requested(system, request)
   return { projection: name, generation, joined: kind === 'joined', until: undefined }
 }
 
@@ -111,7 +114,9 @@ export async function cancelRebuild(system: System, input: unknown): Promise<Gen
   if (changed.length > 0) {
     return { generations: changed.map((generation) => ({ projection: name, generation })) }
   }
-  if (!generations.some(({ state }) => isUnderWay(state))) throw nothing(`Nothing is being built of ${name}.`)
+  // What could be given up when it was looked at was done, or given up, before this one had its say.
+  const needed = generations.some((one) => isUnderWay(one.state) && isNeeded(one))
+  if (!needed) throw nothing(`Nothing is being built of ${name}.`)
   throw new CqrsError(
     'CQRS_VALIDATION',
     `The app needs this rebuild: ${name} is served in version ${active?.version}, and the app defines version ` +
@@ -141,9 +146,7 @@ export async function rollback(system: System, input: unknown): Promise<Generati
     )
   }
   const { generation, state } = previous
-  const isToBeForced = state === 'returning' && forced && !previous.forced
-  if (isToBeForced) await system.control.move(name, generation, 'previous')
-  if (state === 'previous' || isToBeForced) {
+  if (state === 'previous' || (forced && !previous.forced)) {
     const moved = await system.control.move(name, generation, 'returning', { forced })
     if (!moved) await assertReturns(system, name, generation)
   }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import type { ControlStore } from '../../src/control/contract.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import type { App } from '../../src/kernel/app.ts'
 import { cancelRebuild, rollback, startRebuild, startVerify } from '../../src/operator/rebuild.ts'
@@ -20,10 +21,21 @@ async function site() {
     const app = { projections: new Map([['balances', { ...balances(), version }]]) } as unknown as App
     return { control, log, app } as unknown as System
   }
+  /** As an operator sees it who is slower than others. */
+  const system = (seen: Partial<ControlStore>) => {
+    const { projection, request, move } = control
+    const through = {
+      projection: projection.bind(control),
+      request: request.bind(control),
+      move: move.bind(control),
+    }
+    return { ...code(), control: { ...through, ...seen } } as unknown as System
+  }
   const rebuild = (version?: number, options: object = {}) =>
     startRebuild(code(version), { ...input, ...options }, ada)
   return {
     control,
+    system,
     rebuild,
     verify: () => startVerify(code(), input, ada),
     rollback: () => rollback(code(), input),
@@ -148,4 +160,33 @@ test('a rollback that is not done yet is called off', async () => {
   expect(await made.states()).toEqual({ 1: 'returning', 2: 'active' })
   expect(await made.cancel()).toEqual({ generations: [{ projection: 'balances', generation: 1 }] })
   expect(await made.states()).toEqual({ 1: 'previous', 2: 'active' })
+})
+
+test('what was swapped in just before is not called a rebuild that the app needs', async () => {
+  const { rebuild, ready, control, system } = await site()
+  await rebuild()
+  await ready(2)
+  const move: ControlStore['move'] = async (...wish) => {
+    await control.swap('balances', 2)
+    return control.move(...wish)
+  }
+  await expect(cancelRebuild(system({ move }), input)).rejects.toMatchObject({
+    code: 'CQRS_NOT_FOUND',
+    message: 'Nothing is being built of balances.',
+  })
+})
+
+test('a rebuild that is given up by somebody else before it is joined is not joined, and another one begins', async () => {
+  const { rebuild, cancel, control, system, states } = await site()
+  await rebuild()
+  const request: ControlStore['request'] = async (wish) => {
+    const outcome = await control.request(wish)
+    if (outcome.kind === 'joined') {
+      await cancel()
+      await control.gone('balances', outcome.generation, 0)
+    }
+    return outcome
+  }
+  expect(await startRebuild(system({ request }), input, ada)).toMatchObject({ generation: 3, joined: false })
+  expect(await states()).toEqual({ 1: 'active', 3: 'building' })
 })

@@ -62,3 +62,17 @@ test('a rollback that waits for other code is done with --force', async () => {
   await rollback(code(2), { ...input, force: true })
   expect(await control.swap('balances', 1)).toEqual({ kind: 'swapped' })
 })
+
+test('a rollback that waits is wished at any moment while it is forced', async () => {
+  const { control, code } = await site()
+  await rollback(code(), input)
+  const seen: unknown[] = []
+  const move: ControlStore['move'] = async (...wish) => {
+    const moved = await control.move(...wish)
+    seen.push((await control.projection('balances'))?.generations[0]?.state)
+    return moved
+  }
+  await rollback(code(2, { move }), { ...input, force: true })
+  expect(seen).toEqual(['returning'])
+  expect(await control.swap('balances', 1)).toEqual({ kind: 'swapped' })
+})

@@ -150,7 +150,7 @@ class SqliteControlStore implements ControlStore {
       if (to === 'ready' && !this.#allLead(projection, generation)) return false
       if (to === 'side' && !this.#allAtTheirEnd(projection, generation)) return false
       if (to === 'pruning' && this.#leavesEffects(projection, generation)) return false
-      if (!this.#moveTo(to, projection, generation)) return false
+      if (!this.#moveTo(to, projection, generation, forced)) return false
       // It is moved behind the active one from now on.
       if (to === 'previous') this.#sql.follow.run(projection, generation)
       this.#sql.explain.run(error ?? null, Number(forced), projection, generation)
@@ -225,8 +225,8 @@ class SqliteControlStore implements ControlStore {
     }
   }
 
-  #moveTo(to: GenerationState, projection: string, generation: number): boolean {
-    const before = JSON.stringify(statesBefore(to))
+  #moveTo(to: GenerationState, projection: string, generation: number, forced = false): boolean {
+    const before = JSON.stringify(statesBefore(to, forced))
     return this.#sql.move.run(to, this.#timestamp(), projection, generation, before).changes === 1
   }
 
