@@ -4,6 +4,13 @@ import type { Discarded, NamedEffect } from '../contract.ts'
 import { type Duty, positionOf, type TakeOver } from '../duty.ts'
 import type { EffectTable } from './effect-table.ts'
 
+/**
+ * Records that an event was given up: once, though a generation that goes back in time takes the record over and meets the
+ * event afterwards.
+ */
+export const RECORD_DISCARD = `INSERT INTO discarded SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (
+  SELECT 1 FROM discarded WHERE position = ?1 AND json_extract(event, '$.sequence') IS NOT NULL)`
+
 /** What one generation of a view keeps back, leaves and takes over; see ../duty.ts. */
 export class HandoverTables {
   readonly #effects: EffectTable
@@ -111,7 +118,7 @@ function statements(db: DatabaseSync) {
     discarded: db.prepare(`SELECT event, discarded_by, reason, discarded_at FROM discarded
       WHERE json_extract(event, '$.sequence') IS NOT NULL ORDER BY position`),
     lastDiscard: db.prepare('SELECT max(rowid) AS last FROM discarded'),
-    recordDiscard: db.prepare('INSERT INTO discarded VALUES (?, ?, ?, ?, ?)'),
+    recordDiscard: db.prepare(RECORD_DISCARD),
     /** A sequence whose head was given up goes on with what waited behind it. */
     nextInLine: db.prepare(`UPDATE parked SET status = 'retrying', due_at = ? WHERE status = 'waiting'
       AND NOT EXISTS (SELECT 1 FROM parked AS before

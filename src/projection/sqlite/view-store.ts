@@ -19,7 +19,7 @@ import { EMPTY_DIGEST, passesMark } from '../digest.ts'
 import { type Duty, type Estate, positionOf, type TakeOver } from '../duty.ts'
 import { freezeJson } from '../plain-json.ts'
 import { EffectTable } from './effect-table.ts'
-import { HandoverTables } from './handover-tables.ts'
+import { HandoverTables, RECORD_DISCARD } from './handover-tables.ts'
 import { createIndexes } from './indexes.ts'
 import { openView } from './open-view.ts'
 import { type DocumentRow, documentChecksum, type ParkedRow, toDocument, toParked } from './rows.ts'
@@ -342,6 +342,6 @@ function statements(db: DatabaseSync) {
       ) AS waiting
       FROM parked WHERE status <> 'waiting' AND position > ? ORDER BY position LIMIT ?`),
     counts: db.prepare('SELECT status, count(*) AS events FROM parked GROUP BY status'),
-    discard: db.prepare('INSERT INTO discarded VALUES (?, ?, ?, ?, ?)'),
+    discard: db.prepare(RECORD_DISCARD),
   }
 }
