@@ -104,7 +104,7 @@ export class Coordinator {
       reached('generation-swapped', projection.name)
       log.info({ generation: generation.generation, was: state }, 'swapped a generation in')
       return 'swapped'
-    } else if (state === 'cancelling' || state === 'pruning') {
+    } else if (state === 'cancelling' || state === 'pruning' || state === 'verified') {
       await this.#removeStrange(generation)
     }
     return 'done'
@@ -144,8 +144,11 @@ export class Coordinator {
     const { projection, control, house } = this.#options
     if (generation.partitions === projection.partitions) return
     for (const place of placesOf(generation, projection)) {
+      const { index } = place.partition
+      // It stays without files; when it is pruned it is forgotten with its last part.
+      if (generation.state === 'verified' && generation.parts[index]?.phase === 'gone') continue
       await house.remove(place)
-      await control.gone(projection.name, generation.generation, place.partition.index)
+      await control.gone(projection.name, generation.generation, index)
     }
   }
 }

@@ -80,3 +80,26 @@ test.each([
     expect(await worker.read('ada')).toMatchObject({ balance: 1 })
   },
 )
+
+test('a generation that was verified leaves no files, though code that splits otherwise has taken over before they were removed', async () => {
+  const { work, move } = generations()
+  await move('ada', 1)
+  const first = await work(balances())
+  await first.settle()
+  await first.request({ purpose: 'verify' })
+  while ((await first.states())[2] !== 'ready') await first.tick()
+  for (let looks = 1; (await first.states())[2] !== 'verified'; looks += 1) {
+    expect(looks).toBeLessThan(10)
+    await first.coordinator.reconcile()
+    await new Promise(setImmediate)
+  }
+  expect(first.files()).toContain('balances.2.db')
+  await first.kill()
+  const second = await work({ ...balances(), partitions: 2 })
+  await second.settle()
+  expect(await second.states()).toEqual({ 1: 'previous', 2: 'verified', 3: 'active' })
+  expect(second.files()).not.toContain('balances.2.db')
+  await second.control.move('balances', 2, 'pruning')
+  await second.settle()
+  expect(await second.states()).toEqual({ 1: 'previous', 3: 'active' })
+})
