@@ -71,3 +71,8 @@ export function statesBefore(to: GenerationState, forced = false): readonly Gene
 export function isUnderWay(state: GenerationState): boolean {
   return state === 'building' || state === 'ready'
 }
+
+/** Whether a generation is on its way to the place of the active one, or to a comparison with it: it may lead. */
+export function isComing(state: GenerationState): boolean {
+  return isUnderWay(state) || state === 'returning'
+}

@@ -137,7 +137,13 @@ export class PartBuilds {
     } as const
     log.info({ generation: generation.generation, purpose: generation.purpose }, 'building a generation')
     const build = startBuild(order, {
-      onProgress: (progress) => void this.#note(generation, progress.phase, progress),
+      // What returns is whole as far as it is, and can be read and swapped in by force meanwhile.
+      onProgress: (progress) =>
+        void this.#note(
+          generation,
+          generation.state === 'returning' ? 'following' : progress.phase,
+          progress,
+        ),
       onDone: (position) => void this.#finish(generation, position, frozen),
       onDamage: (damage) => void this.#giveUp(generation, damage),
     })

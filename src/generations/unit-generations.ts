@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { ControlStore, Generation, ProjectionControl } from '../control/contract.ts'
-import { isUnderWay } from '../control/machine.ts'
+import { isComing, isUnderWay } from '../control/machine.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
@@ -132,8 +132,7 @@ export class UnitGenerations implements Followed {
       if (generation.generation === active.generation) continue
       const leads = generation.parts[this.#options.unit.partition.index]?.leading === true
       const member = this.#members.get(generation.generation)
-      const comes = isUnderWay(generation.state) || generation.state === 'returning'
-      if (!comes || generation.purpose === 'inspect') continue
+      if (!isComing(generation.state) || generation.purpose === 'inspect') continue
       // It leads, and is not open yet: nobody may pass it.
       if (leads && !member) return 'at-head'
       if (!member) continue
@@ -386,7 +385,7 @@ export class UnitGenerations implements Followed {
     const active = state?.generations.find((one) => one.state === 'active')
     if (!state || !active || !fits(active, projection)) return state
     for (const generation of state.generations) {
-      if (!isUnderWay(generation.state) || fits(generation, projection)) continue
+      if (!isComing(generation.state) || fits(generation, projection)) continue
       const isSplitAlike = generation.partitions === partition.count
       const passed = generation.parts.filter(
         (part) => part.leading && (!isSplitAlike || part.partition === partition.index),

@@ -48,6 +48,8 @@ export function generations() {
     {
       buildSteps = Number.POSITIVE_INFINITY,
       gate = Promise.resolve(),
+      /** Whether builds say how far they are when they begin. */
+      progress = false,
       log: logger = pino({ level: 'silent' }),
       /** How the worker gets to the control store. */
       through = (store: ControlStore) => store,
@@ -136,6 +138,8 @@ export function generations() {
           : typeof until === 'number'
             ? until
             : Number.MAX_SAFE_INTEGER
+      if (progress)
+        events.onProgress({ phase: 'folding', position: 0, target: 0, eventsPerSecond: 0, error: undefined })
       try {
         const isStopped = await Promise.race([gate.then(() => false), stop.then(() => true)])
         for (let step = 0; !isStopped && step < buildSteps; step += 1) {

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
+import { generations } from '../support/generations.ts'
+import { balances } from '../support/ledger-app.ts'
+
+const later = { ...balances(), version: 2 } as ProjectionDefinition
+
+test('a generation that returns can be read all along, also if it is forced while it is brought to where the other one stands', async () => {
+  const { move, work } = generations()
+  for (let index = 0; index < 12; index += 1) await move('ada', 1)
+  const first = await work(balances())
+  await first.settle()
+  await first.stop()
+  const second = await work(later)
+  await second.settle()
+  await second.control.move('balances', 1, 'returning', { forced: true })
+  await second.settle()
+  await second.stop()
+  const gate = Promise.withResolvers<void>()
+  const last = await work(later, { gate: gate.promise, progress: true })
+  await last.control.move('balances', 2, 'returning')
+  await last.units[0]?.generations.reconcile()
+  await new Promise(setImmediate)
+  expect(await last.read('ada', 2)).toMatchObject({ moves: 12 })
+  await last.control.move('balances', 2, 'returning', { forced: true })
+  await last.coordinator.reconcile()
+  expect(await last.states()).toEqual({ 1: 'previous', 2: 'active' })
+  expect(await last.read('ada')).toMatchObject({ moves: 12 })
+  gate.resolve()
+})
+
+test('code that splits otherwise takes over from one that brought a generation back, and passes it before it moves', async () => {
+  const { move, work } = generations()
+  const accounts = ['ada', 'bob', 'eve', 'kim']
+  for (const account of accounts) await move(account, 1)
+  const split = { ...balances(), partitions: 2 }
+  const first = await work(split)
+  await first.settle()
+  await first.stop()
+  const whole = await work(balances())
+  await whole.settle()
+  await whole.control.move('balances', 1, 'returning', { forced: true })
+  await whole.settle()
+  await whole.control.move('balances', 2, 'returning')
+  await whole.moveUnits()
+  expect((await whole.control.projection('balances'))?.generations[1]).toMatchObject({
+    state: 'returning',
+    parts: [{ leading: true }],
+  })
+  await whole.kill()
+  const again = await work(split)
+  for (const account of accounts) await move(account, 1)
+  await again.moveUnits()
+  expect(await again.position()).toBe(8)
+  await again.settle()
+  expect(await again.position()).toBe(8)
+  expect(await again.states()).toEqual({ 1: 'active', 2: 'returning' })
+  await again.stop()
+  const last = await work(balances())
+  await last.settle()
+  expect(await last.states()).toEqual({ 1: 'previous', 2: 'active' })
+  for (const account of accounts) expect(await last.read(account)).toMatchObject({ moves: 2 })
+})
