@@ -189,9 +189,7 @@ export class Projector {
     const change = { discarded: [{ event: head, by, reason, at }] }
     const settled = await this.#settle(head, change, revision, 'letter-discarded')
     // Whoever was faster may have changed something else.
-    if (settled.kind === 'left') return this.discard(position, by, reason)
-    await this.#unblockIfEmpty(head.sequence)
-    return true
+    return settled.kind === 'applied' || this.discard(position, by, reason)
   }
 
   async #foldPage(events: readonly RecordedEvent[]) {
@@ -263,7 +261,6 @@ export class Projector {
         this.#retryEvent(position as Position, isWanted),
       )
       if (outcome.kind === 'left') return applied
-      if (outcome.next === undefined) await this.#unblockIfEmpty(outcome.sequence)
       position = outcome.next
     }
     return applied
@@ -308,18 +305,15 @@ export class Projector {
     const settled = { settled: [head.position], parked: next, expectedRevision }
     const committed = await this.#commit({ ...NOTHING, ...change, ...settled }, ...boundaries)
     if (committed === 'superseded') return { kind: 'left' }
-    return { kind: 'applied', sequence: head.sequence, next: next[0]?.position }
+    // Of the revision that was committed, so that nothing has to be read that could fail: what came next would wait behind nobody.
+    if (next.length === 0) this.#blocked.delete(head.sequence)
+    return { kind: 'applied', next: next[0]?.position }
   }
 
   /** The event right behind a settled one becomes the sequence's head: due at once, in the same commit. */
   async #nextInLine(head: ParkedEvent): Promise<ParkedEvent[]> {
     const [, next] = await this.#options.view.sequence(head.sequence, 2)
     return next ? [{ ...next, status: 'retrying', dueAt: this.#steady() }] : []
-  }
-
-  async #unblockIfEmpty(sequence: string): Promise<void> {
-    const [left] = await this.#options.view.sequence(sequence, 1)
-    if (!left) this.#blocked.delete(sequence)
   }
 
   async #parkedHead(position: Position): Promise<ParkedEvent | undefined> {
@@ -389,7 +383,7 @@ export class Projector {
 
 /** `left`: the event is as it was, or failed again, or somebody else was faster. */
 type RetryOutcome =
-  | { readonly kind: 'applied'; readonly sequence: string; readonly next: Position | undefined }
+  | { readonly kind: 'applied'; readonly next: Position | undefined }
   | { readonly kind: 'left' }
 
 function* keysOf(prepared: readonly PreparedEvent[]): Generator<readonly string[]> {

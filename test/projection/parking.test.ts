@@ -1,4 +1,8 @@
 import { expect, test } from 'vitest'
+import { CqrsError } from '../../src/kernel/errors.ts'
+import type { ViewChange } from '../../src/projection/contract.ts'
+import type { Projector } from '../../src/projection/projector.ts'
+import { ViewDecorator } from '../../src/projection/view-decorator.ts'
 import { ledger, toHead } from '../support/ledger.ts'
 import { balances } from '../support/ledger-app.ts'
 
@@ -51,6 +55,41 @@ test('a parked event is tried again when it is due, with growing delays, and is 
   )
   clock.now += 1_000_000
   expect(await runner.retryDue()).toBe(0)
+})
+
+/** A view of which one read fails, the first one after a parked event was settled. */
+class FailsAfterSettling extends ViewDecorator {
+  #fails = false
+
+  override async commit(change: ViewChange) {
+    const outcome = await super.commit(change)
+    this.#fails = change.settled.length > 0
+    return outcome
+  }
+
+  override async sequence(sequence: string, limit: number) {
+    const fails = this.#fails
+    this.#fails = false
+    if (fails) throw new CqrsError('CQRS_STORE_UNAVAILABLE', 'The disk fails.')
+    return super.sequence(sequence, limit)
+  }
+}
+
+test.each([
+  { settles: 'a retry', settle: (live: Projector) => live.retry(1) },
+  { settles: 'a discard', settle: (live: Projector) => live.discard(1, 'eve', 'a test') },
+])('what comes after $settles is applied, though the disk fails just behind that', async ({ settle }) => {
+  const { projection, state } = poisoned('ada')
+  const { move, projector, view } = ledger(projection)
+  await move('ada', 1)
+  const live = projector({ view: new FailsAfterSettling(view) })
+  await toHead(live)
+  state.ill = false
+  // Whether it says so or not: it is stored.
+  await settle(live).catch(() => undefined)
+  await move('ada', 1)
+  await toHead(live)
+  expect(await view.parkedCounts()).toEqual({ retrying: 0, dead: 0, waiting: 0 })
 })
 
 test('when the cause is gone the whole sequence is applied, in order, and live again', async () => {
