@@ -60,17 +60,20 @@ export class Coordinator {
    * operator wanted the other one.
    *
    * What code of another split began in the same version is given up: that code is not at work (unit-locks.ts), and may
-   * never be again. It gives this one up in turn if it takes the units over; no two do so to each other at once.
+   * never be again. It gives this one up in turn if it takes the units over; no two do so to each other at once. What later code
+   * began waits for that code, unless this one cannot move what serves either: then the view would stand still as long.
    */
   async #followTheCode(state: ProjectionControl, active: Generation): Promise<void> {
     const { projection, control, log } = this.#options
     const { name, version, partitions } = projection
+    const rebuilds = !fits(active, projection) && !isOlder(projection, state)
     for (const generation of state.generations) {
-      const outdated = isUnderWay(generation.state) && !fits(generation, projection)
-      if (outdated && generation.version <= version)
+      const strange = isUnderWay(generation.state) && !fits(generation, projection)
+      const isInTheWay = rebuilds && generation.purpose === 'serve'
+      if (strange && (generation.version <= version || isInTheWay))
         await control.move(name, generation.generation, 'cancelling')
     }
-    if (fits(active, projection) || isOlder(projection, state)) return
+    if (!rebuilds) return
     const known = state.generations.some((one) => fits(one, projection) && isAnswer(one, active))
     if (known) return
     await control.request({ projection: name, version, partitions, purpose: 'serve', by: 'cqrs' })

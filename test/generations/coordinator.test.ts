@@ -2,6 +2,7 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { Coordinator } from '../../src/generations/coordinator.ts'
 import type { ViewHouse } from '../../src/generations/place.ts'
+import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
 import { generations } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
 
@@ -102,4 +103,21 @@ test('a generation that was verified leaves no files, though code that splits ot
   await second.control.move('balances', 2, 'pruning')
   await second.settle()
   expect(await second.states()).toEqual({ 1: 'previous', 3: 'active' })
+})
+
+test('a rebuild that later code began does not keep a view frozen that this code splits otherwise', async () => {
+  const { work, move } = generations()
+  await move('ada', 1)
+  const first = await work(balances())
+  await first.settle()
+  await first.stop()
+  const later = await work({ ...balances(), version: 2 } as ProjectionDefinition, { buildSteps: 0 })
+  await later.settle()
+  expect(await later.states()).toEqual({ 1: 'active', 2: 'building' })
+  await later.stop()
+  const earlier = await work({ ...balances(), partitions: 2 } as ProjectionDefinition)
+  await move('ada', 1)
+  await earlier.settle()
+  expect(await earlier.states()).toEqual({ 1: 'previous', 3: 'active' })
+  expect(await earlier.read('ada')).toMatchObject({ moves: 2 })
 })
