@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { CqrsError } from '../../src/kernel/errors.ts'
 
-/** How a gated call goes on: it runs; or its process ends just before it, or just after it. */
-export type Passage = 'runs' | 'ends before' | 'ends after'
+/** How a gated call goes on: it runs; it fails, and nothing is done; or its process ends just before it, or just after it. */
+export type Passage = 'runs' | 'fails' | 'ends before' | 'ends after'
 
 /**
  * Holds up every call that one process makes, so that a test decides which call of which process is next
@@ -37,6 +38,7 @@ export class Gate {
       if (this.#ended) return
       this.#held.push(async (passage) => {
         if (passage === 'ends before') return this.end()
+        if (passage === 'fails') return reject(new CqrsError('CQRS_STORE_UNAVAILABLE', 'The disk fails.'))
         const outcome = await Promise.try(call).then(
           (result) => () => resolve(result),
           (error) => () => reject(error),
