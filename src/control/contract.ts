@@ -140,7 +140,7 @@ export interface ControlStore {
   report(projection: string, generation: number, report: ParityReport, beside: number): Promise<void>
   /**
    * Makes a generation the active one, all its parts at once. Others that are `ready` are `building` again, without a report:
-   * they have to lead, and be compared, beside this one.
+   * they have to lead, and be compared, beside this one. One that was to return does not any more, and its error says so.
    */
   swap(projection: string, generation: number): Promise<SwapOutcome>
   /** A partition of the active generation has taken over the effects that the one before owed. */

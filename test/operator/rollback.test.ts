@@ -76,3 +76,19 @@ test('a rollback that waits is wished at any moment while it is forced', async (
   expect(seen).toEqual(['returning'])
   expect(await control.swap('balances', 1)).toEqual({ kind: 'swapped' })
 })
+
+test('a rollback that a rebuild is faster than says so', async () => {
+  const { control, code } = await site()
+  await rollback(code(), input)
+  await control.request({ ...input, version: 1, partitions: 1, purpose: 'serve', by: 'test' })
+  const there = { phase: 'following', position: 9, target: 9, eventsPerSecond: 0, error: undefined } as const
+  await control.progress('balances', 3, 0, there)
+  await control.lead('balances', 3, 0, 2)
+  await control.move('balances', 3, 'ready')
+  expect(await control.swap('balances', 3)).toEqual({ kind: 'swapped' })
+  expect((await control.projection('balances'))?.generations).toMatchObject([
+    { state: 'retired', error: 'Generation 3 was swapped in before this one could return.' },
+    { state: 'previous', error: undefined },
+    { state: 'active' },
+  ])
+})

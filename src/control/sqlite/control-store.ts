@@ -174,7 +174,10 @@ class SqliteControlStore implements ControlStore {
       const now = this.#timestamp()
       const set = (state: GenerationState, one: number) => this.#sql.set.run(state, now, projection, one)
       for (const { state, generation: one } of control.generations) {
-        if (state === 'previous' || state === 'returning') set('retired', one)
+        if (state !== 'previous' && state !== 'returning') continue
+        set('retired', one)
+        const why = `Generation ${generation} was swapped in before this one could return.`
+        if (state === 'returning' && one !== generation) this.#sql.explain.run(why, 0, projection, one)
       }
       set('previous', outgoing.generation)
       set('active', generation)
