@@ -16,7 +16,9 @@ import type { Discarded, RecordedEffect, ViewStore } from './contract.ts'
  *
  * When a generation takes over, the outgoing one stands still. It leaves its recorded effects, pending and dead; those
  * withheld effects become pending that the outgoing one still owed, and the others are dropped; and what is parked here, but was settled
- * there, is marked as silent: its effects are settled, too. So each event's effects are recorded by the one generation
+ * there, is marked as silent: its effects are settled, too. What the one that takes over recorded when it was active before was
+ * left to the outgoing one then, and is dropped; but for what that one still owes, because it came back by force and is
+ * behind: nobody else has that. So each event's effects are recorded by the one generation
  * that owed it when it settled it, whichever fold does more or less, and never twice.
  */
 export interface Duty {
@@ -37,7 +39,7 @@ export interface Estate extends Duty {
 export interface TakeOver {
   /** The number of the swap. */
   readonly swap: number
-  /** Of its own parked and withheld events: those that the outgoing generation still owed. */
+  /** Of its own events that are parked, withheld, or have effects recorded: those that the outgoing generation still owed. */
   readonly owed: ReadonlySet<Position>
   readonly effects: readonly RecordedEffect[]
   readonly discarded: readonly Discarded[]
@@ -70,6 +72,7 @@ export async function takeOver(
   if ((await view.tookOver()) >= swap) return
   const estates = await Promise.all(parts.map((part) => part.estate()))
   const { parked, withheld } = await view.undecided()
+  const own = (await view.estate()).effects.map(({ idempotencyKey }) => positionOf(idempotencyKey))
   const effects: RecordedEffect[] = []
   for (const effect of estates.flatMap((estate) => estate.effects)) {
     const position = positionOf(effect.idempotencyKey)
@@ -78,7 +81,7 @@ export async function takeOver(
   effects.sort((one, other) => positionOf(one.idempotencyKey) - positionOf(other.idempotencyKey))
   await view.takeOver({
     swap,
-    owed: await owedBy([...new Set([...parked, ...withheld])], estates, log),
+    owed: await owedBy([...new Set([...parked, ...withheld, ...own])], estates, log),
     effects,
     // Those of other partitions meet nothing here.
     discarded: estates.flatMap(({ discarded }) => discarded),

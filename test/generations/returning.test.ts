@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import { isIn } from '../../src/kernel/partition.ts'
 import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
+import { unitsOf } from '../../src/kernel/unit.ts'
 import { generations } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
 
@@ -60,4 +62,34 @@ test('code that splits otherwise takes over from one that brought a generation b
   await last.settle()
   expect(await last.states()).toEqual({ 1: 'previous', 2: 'active' })
   for (const account of accounts) expect(await last.read(account)).toMatchObject({ moves: 2 })
+})
+
+test('what a unit records while another one sees to a forced rollback to another split is sent, also if that is taken back by force', async () => {
+  const { move, work } = generations()
+  const split = { ...balances(), partitions: 2 } as ProjectionDefinition
+  const [, second] = unitsOf(split)
+  const account = ['ada', 'bob', 'eve', 'kim', 'joe'].find((name) =>
+    isIn(name, (second as NonNullable<typeof second>).partition),
+  ) as string
+  await move(account, 1)
+  const first = await work(balances())
+  await first.settle()
+  await first.stop()
+  const worker = await work(split)
+  await worker.settle()
+  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+  await move(account, -5)
+  await worker.control.move('balances', 1, 'returning', { forced: true })
+  await worker.coordinator.reconcile()
+  const [one, other] = worker.units
+  // The first unit sees to the rollback; the second one has not noticed it.
+  await one?.generations.reconcile()
+  while ((await other?.generations.step()) !== 'at-head');
+  await worker.settle()
+  expect(await worker.states()).toEqual({ 1: 'active', 2: 'previous' })
+  await worker.control.move('balances', 2, 'returning', { forced: true })
+  await worker.settle()
+  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+  expect(await worker.read(account)).toMatchObject({ moves: 2 })
+  expect(await worker.send()).toEqual(['balances:2:1'])
 })

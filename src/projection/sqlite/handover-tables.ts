@@ -71,7 +71,15 @@ export class HandoverTables {
   takeOver({ swap, owed, effects, discarded, now }: TakeOver): boolean {
     if (this.tookOver() >= swap) return false
     const sql = this.#sql
-    this.#effects.replace(effects)
+    const left = new Set(effects.map(({ idempotencyKey }) => idempotencyKey))
+    const own = this.#effects
+      .all()
+      .filter(
+        ({ idempotencyKey: key, status }) =>
+          status === 'pending' && owed.has(positionOf(key)) && !left.has(key),
+      )
+    const place = ({ idempotencyKey }: NamedEffect) => positionOf(idempotencyKey)
+    this.#effects.replace([...effects, ...own].sort((one, other) => place(one) - place(other)))
     for (const { position, idempotency_key, effect } of sql.withheld.all()) {
       if (!owed.has(Number(position))) continue
       this.#effects.add({
