@@ -1,5 +1,5 @@
 import { CqrsError } from '../kernel/errors.ts'
-import type { EffectPlace, RecordedEffect, ViewStore } from '../projection/contract.ts'
+import type { RecordedEffect, ViewStore } from '../projection/contract.ts'
 import { ViewDecorator } from '../projection/view-decorator.ts'
 
 /**
@@ -8,7 +8,7 @@ import { ViewDecorator } from '../projection/view-decorator.ts'
  * them where they are afterwards.
  *
  * While the active generation is of another version of the fold, or its file cannot be opened, it is not touched: there is
- * nothing to send and nothing to decide.
+ * nothing to send, and whoever wants to decide is told so.
  */
 export class ActiveView extends ViewDecorator {
   readonly #projection: string
@@ -65,18 +65,6 @@ export class ActiveView extends ViewDecorator {
 
   override async nextDueAt(): Promise<number | undefined> {
     return this.#paused ? undefined : this.#current?.nextDueAt()
-  }
-
-  override async letters(options: { after: number; limit: number }) {
-    return this.#current?.letters(options) ?? []
-  }
-
-  override async deadEffects(
-    limit: number,
-    idempotencyKey?: string,
-    after?: EffectPlace,
-  ): Promise<RecordedEffect[]> {
-    return this.#current?.deadEffects(limit, idempotencyKey, after) ?? []
   }
 
   override async effectsSent(idempotencyKeys: readonly string[]): Promise<void> {

@@ -39,7 +39,6 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
   const operations: Record<string, (payload: unknown) => Promise<unknown>> = {
     'ops::parked::letters': async (payload) => {
       const { after, limit } = parseRequest(inputs.letters, payload)
-      await assertReadable(view)
       return view.letters({ after, limit })
     },
     'ops::parked::show': async (payload) => {
@@ -65,7 +64,6 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
     },
     'ops::effects::dead': async (payload) => {
       const { limit, idempotencyKey, after } = parseRequest(inputs.deadEffects, payload)
-      await assertReadable(view)
       return view.deadEffects(limit, idempotencyKey, after)
     },
     'ops::effects::redrive': async (payload) => {
@@ -87,15 +85,6 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
     description: 'What operators do with what a projection could not apply or send.',
     handle,
   }))
-}
-
-/**
- * Of a view that is damaged, or of another version of the code, the worker reads nothing: that is not the same as no letters.
- *
- * @throws CqrsError CQRS_STORE_CORRUPT, CQRS_VIEW_BEHIND
- */
-async function assertReadable(view: LiveUnit['view']): Promise<void> {
-  await view.parkedCounts()
 }
 
 function notParked(projection: string, position: number): never {

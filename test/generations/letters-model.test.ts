@@ -110,7 +110,7 @@ class Scenario {
     },
     redriveEffects: async () => (this.#view.current ? this.#view.redriveEffects() : 0),
     discardEffect: async () => {
-      const [dead] = await this.#view.deadEffects(1)
+      const [dead] = (await this.#view.current?.deadEffects(1)) ?? []
       if (!dead) return
       const discard = { by: 'eve', reason: 'a test', at: '2026-01-01T00:00:00.000Z' }
       if (await this.#view.discardEffect(dead.idempotencyKey, discard))
@@ -177,7 +177,7 @@ class Scenario {
   }
 
   async #letter(): Promise<number | undefined> {
-    const letters = await this.#view.letters({ after: 0, limit: 100 })
+    const letters = (await this.#view.current?.letters({ after: 0, limit: 100 })) ?? []
     return letters.length === 0 ? undefined : oneOf(this.#random, letters).event.position
   }
 

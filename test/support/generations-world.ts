@@ -261,7 +261,7 @@ export class GenerationsWorld {
     if (!live) return
     void worker.begin(`discard ${name}`, async () => {
       if (worker.units.get(name) !== live) return
-      const letters = await live.generations.view.letters({ after: 0, limit: 100 })
+      const letters = (await live.generations.view.current?.letters({ after: 0, limit: 100 })) ?? []
       if (letters.length === 0) return
       const { position } = oneOf(this.#random, letters).event
       this.truth.doomed.add(position)
@@ -279,7 +279,7 @@ export class GenerationsWorld {
     if (!live) return
     void worker.begin(`redrive ${name}`, async () => {
       if (worker.units.get(name) !== live) return
-      const letters = await live.generations.view.letters({ after: 0, limit: 100 })
+      const letters = (await live.generations.view.current?.letters({ after: 0, limit: 100 })) ?? []
       if (letters.length === 0) return
       const { position } = oneOf(this.#random, letters).event
       await live.runner.inTurn(async (followed) => {
@@ -358,12 +358,12 @@ export class GenerationsWorld {
       }
       const letters = await Promise.all(
         [...worker.units.values()].map(({ generations }) => {
-          const found = generations.view.letters({ after: 0, limit: 1 })
+          const found = generations.view.current?.letters({ after: 0, limit: 1 })
           return this.calm().then(() => found)
         }),
       )
       const isQuiet =
-        JSON.stringify(await this.state()) === before && letters.every((found) => found.length === 0)
+        JSON.stringify(await this.state()) === before && letters.every((found) => !found?.length)
       quiet = isQuiet ? quiet + 1 : 0
     }
     if (worker.busy.length > 0) this.#fail(`what does not end: ${worker.busy}`)
