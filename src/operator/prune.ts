@@ -7,7 +7,8 @@ import { known } from './rebuild.ts'
 import { flag, number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
-const inputs = z.object({
+// Strict: with `keepPrevious` mistyped, the way back would be removed, too.
+const inputs = z.strictObject({
   projection: z.string().optional(),
   generation: number(1).optional(),
   keepPrevious: flag().default(false),

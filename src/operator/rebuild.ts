@@ -11,15 +11,21 @@ import { flag, number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
 const projection = z.string()
+// Strict: with a name mistyped, what was to hold an operation back (`requireParity`) would be passed over.
 const inputs = {
-  rebuild: z.object({
+  rebuild: z.strictObject({
     projection,
     force: flag().default(false),
-    until: z.union([number(1), z.iso.datetime({ offset: true }), z.iso.date()]).optional(),
+    until: z
+      .union([number(1), z.iso.datetime({ offset: true }), z.iso.date()], {
+        error:
+          'give a position from 1 on, a day (2026-01-31), or a time with its zone (2026-01-31T12:00:00Z)',
+      })
+      .optional(),
     requireParity: flag().default(false),
   }),
-  one: z.object({ projection }),
-  rollback: z.object({ projection, force: flag().default(false) }),
+  one: z.strictObject({ projection }),
+  rollback: z.strictObject({ projection, force: flag().default(false) }),
 }
 
 /**

@@ -102,3 +102,16 @@ test('what can go goes: one that is meant, or all that do not serve', async () =
     'active',
   ])
 })
+
+test('a mistyped way to spare the previous generation removes nothing', async () => {
+  const { control, takeOver, prune } = await site()
+  await takeOver()
+  for (const mistyped of [{ keepPrevios: true }, { keep_previous: true }]) {
+    const message = `${Object.keys(mistyped)[0]}: is not known; leave it out`
+    await expect(prune(mistyped)).rejects.toMatchObject({ code: 'CQRS_VALIDATION', message })
+  }
+  expect((await control.projection('balances'))?.generations.map(({ state }) => state)).toEqual([
+    'previous',
+    'active',
+  ])
+})

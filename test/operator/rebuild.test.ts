@@ -43,3 +43,13 @@ test('a rebuild that other code has begun is not joined: this code does not buil
     { generation: 3, state: 'building', version: 1 },
   ])
 })
+
+test('a mistyped condition of a rebuild is refused, and nothing is built without it', async () => {
+  const { control, code } = await site()
+  for (const mistyped of ['requiredParity', 'require_parity', 'untl']) {
+    const asked = startRebuild(code(1), { projection: 'balances', [mistyped]: true }, ada)
+    const message = `${mistyped}: is not known; leave it out`
+    await expect(asked).rejects.toMatchObject({ code: 'CQRS_VALIDATION', message })
+  }
+  expect((await control.projection('balances'))?.generations).toHaveLength(1)
+})

@@ -92,8 +92,12 @@ test('a position has to be in the log, and something else is no time', async () 
     code: 'CQRS_VALIDATION',
     message: 'until: 7 is beyond the log, which ends at 6.',
   })
-  for (const until of [0, 'yesterday', '2026-01-31T12:00:00', '2026-02-30']) {
-    await expect(endOf(until)).rejects.toMatchObject({ code: 'CQRS_VALIDATION' })
+  await expect(endOf(0)).rejects.toMatchObject({ code: 'CQRS_VALIDATION' })
+  for (const until of ['yesterday', '2026-01-31T12:00:00', '2026-02-30']) {
+    await expect(endOf(until)).rejects.toMatchObject({
+      code: 'CQRS_VALIDATION',
+      message: expect.stringMatching(/^until: give a position from 1 on, a day .*, or a time with its zone/),
+    })
   }
 })
 
