@@ -7,9 +7,13 @@ import { balances } from '../support/ledger-app.ts'
 
 const later = { ...balances(), version: 2 } as ProjectionDefinition
 
-test('a generation that returns can be read all along, also if it is forced while it is brought to where the other one stands', async () => {
+/** A view of twelve moves that later code has rebuilt, forced back to the generation before, with that code at work. */
+async function forcedBack() {
   const { move, work } = generations()
-  for (let index = 0; index < 12; index += 1) await move('ada', 1)
+  const moves = async (count: number) => {
+    for (let left = count; left > 0; left -= 1) await move('ada', 1)
+  }
+  await moves(12)
   const first = await work(balances())
   await first.settle()
   await first.stop()
@@ -17,6 +21,40 @@ test('a generation that returns can be read all along, also if it is forced whil
   await second.settle()
   await second.control.move('balances', 1, 'returning', { forced: true })
   await second.settle()
+  expect(await second.states()).toEqual({ 1: 'active', 2: 'previous' })
+  return { moves, work, second }
+}
+
+test('a forced rollback is taken back while the later code runs', async () => {
+  const { moves, second } = await forcedBack()
+  await moves(1)
+  await second.control.move('balances', 2, 'returning')
+  await second.settle()
+  expect(await second.states()).toEqual({ 1: 'previous', 2: 'active' })
+  expect(await second.read('ada')).toMatchObject({ moves: 13 })
+})
+
+test('a generation of this code returns beside one of other code that is further, and is brought there first', async () => {
+  const { moves, work, second } = await forcedBack()
+  await second.stop()
+  await moves(25)
+  const again = await work(balances())
+  await again.settle()
+  expect(await again.position()).toBe(37)
+  await again.stop()
+  const last = await work(later)
+  await last.control.move('balances', 2, 'returning')
+  for (let tick = 0; (await last.states())[2] !== 'active'; tick += 1) {
+    expect(tick, 'it returns').toBeLessThan(10)
+    expect(await last.position()).toBe(37)
+    await last.tick()
+  }
+  await last.settle()
+  expect(await last.read('ada')).toMatchObject({ moves: 37 })
+})
+
+test('a generation that returns can be read all along, also if it is forced while it is brought to where the other one stands', async () => {
+  const { work, second } = await forcedBack()
   await second.stop()
   const gate = Promise.withResolvers<void>()
   const last = await work(later, { gate: gate.promise, progress: true })
