@@ -5,6 +5,7 @@ import { takeCheckpointsAside } from './checkpoints.ts'
 import { isStoreFailure, toStoreError } from './errors.ts'
 import type { FailedReply, FromThread, Reply, ToThread } from './group-commit.ts'
 import { ownCheckpoint } from './own-checkpoint.ts'
+import { packPairs } from './pairs.ts'
 
 /** What one store does in its writer thread. */
 export interface CommitHandler<Request, Result> {
@@ -67,14 +68,16 @@ export function serveCommits<Options, Request, Result>(
   })
 }
 
-type Answered<Result> = Extract<FromThread<Result>, { kind: 'results' | 'replies' }>
+type Answered<Result> = Extract<FromThread<Result>, { kind: 'results' | 'pairs' | 'replies' }>
 
 function commit<Request, Result>(
   handler: CommitHandler<Request, Result>,
   requests: Request[],
 ): Answered<Result> {
   try {
-    return { kind: 'results', results: transaction(handler, requests) }
+    const results = transaction(handler, requests)
+    const pairs = packPairs(results)
+    return pairs ? { kind: 'pairs', pairs } : { kind: 'results', results }
   } catch (error) {
     if (requests.length === 1 || isStoreFailure(error)) {
       const failure = describe(toStoreError(error, handler.path))

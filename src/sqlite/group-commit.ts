@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { CqrsError, type ErrorCode } from '../kernel/errors.ts'
+import { pairAt } from './pairs.ts'
 
 export type ToThread<Request> = { kind: 'batch'; requests: Request[] } | { kind: 'close' }
 
@@ -12,6 +13,8 @@ export type FromThread<Result> =
   | { kind: 'failed-to-open'; error: FailedReply }
   /** All of a batch went well: the results alone, which cost less to hand over than replies. */
   | { kind: 'results'; results: Result[] }
+  /** The same where they are pairs of numbers. */
+  | { kind: 'pairs'; pairs: Float64Array }
   | { kind: 'replies'; replies: Reply<Result>[] }
 
 /** Batches that the thread has at the same time: one under way and one that waits for its end. */
@@ -194,6 +197,9 @@ export class GroupCommit<Request, Result> {
       thread.on('message', (message: FromThread<Result>) => {
         if (message.kind === 'results') {
           return this.#settle((waiting, index) => waiting.resolve(message.results[index] as Result))
+        }
+        if (message.kind === 'pairs') {
+          return this.#settle((waiting, index) => waiting.resolve(pairAt(message.pairs, index) as Result))
         }
         if (message.kind === 'replies') return this.#settleEach(message.replies)
         if (message.kind === 'failed-to-open') return reject(this.#toError(message.error))

@@ -6,6 +6,9 @@ import { StateStore } from '../../src/engine/state/store.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { IdempotencyKeys } from '../../src/log/sqlite/idempotency-keys.ts'
+import { type StreamRow, streamChecksum } from '../../src/log/sqlite/row.ts'
+import { StreamEndWriter } from '../../src/log/sqlite/stream-end-writer.ts'
+import { StreamEnds } from '../../src/log/sqlite/stream-ends.ts'
 import type { ViewStore } from '../../src/projection/contract.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
@@ -119,6 +122,32 @@ test('in the log, for the commands that used a key', async () => {
   })
 })
 
+/** A log with an event in the stream of each key, and all ends of streams in their table. */
+async function logOfStreams(): Promise<string> {
+  const path = join(tempFolder(), 'events.db')
+  const log = openSqliteEventLog({ path, endsBehind: 1 })
+  for (const stream of KEYS) {
+    await log.append({
+      stream,
+      expectedVersion: 0,
+      events: [{ type: 'moved', schemaVersion: 1, data: {} }],
+      metadata: { commandId: 'c', correlationId: 'c' },
+    })
+  }
+  await log.close()
+  return path
+}
+
+test('in the log, for where a stream ends', async () => {
+  await misled(await logOfStreams(), (copy) => {
+    const db = new DatabaseSync(copy)
+    const ends = new StreamEnds(db)
+    ends.catchUp()
+    const find = (stream: string) => (ends.of(stream).position === 0 ? undefined : ends.of(stream))
+    return { find, close: () => db.close() }
+  })
+})
+
 /*
  * Nor may a change that is meant for one key befall another one: an effect that is forgotten unsent, or a document that is
  * removed, is missed by nobody.
@@ -166,6 +195,26 @@ async function changed(
   }
   expect(done + refused).toBeGreaterThan(0)
 }
+
+test('the end of a stream that is stored takes the place of no other one', async () => {
+  const whole = (copy: string) => {
+    using db = new DatabaseSync(copy)
+    const found = db.prepare('SELECT * FROM streams').all() as unknown as (StreamRow & { stream: string })[]
+    return found.filter((row) => row.checksum === streamChecksum(row.stream, row)).map(({ stream }) => stream)
+  }
+  await changed(await logOfStreams(), whole, async (copy, stream) => {
+    using db = new DatabaseSync(copy)
+    const ends = new StreamEndWriter(db, { behind: 1 })
+    const position = KEYS.length + 1
+    ends.begin()
+    db.exec('BEGIN IMMEDIATE')
+    ends.last()
+    ends.move(stream, { version: 1, position: 1, id: undefined }, { version: 2, position, id: undefined })
+    ends.store()
+    db.exec('COMMIT')
+    expect(whole(copy), 'it is there').toContain(stream)
+  })
+})
 
 /** Each way to mislead a search costs a store to be opened. */
 const FEW = KEYS.slice(0, 12)

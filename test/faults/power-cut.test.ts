@@ -25,6 +25,10 @@ function expectNothingLost(traced: TracedStore, seed: number): Promise<number> {
       expect(head, why).toBeGreaterThanOrEqual(readHighWater(left))
       const { events } = await log.readFrom(0, { limit: head + 1 })
       expect(events.length, why).toBe(head)
+      const last = new Map(events.map(({ stream, position }) => [stream, position]))
+      for (const [stream, position] of last) {
+        expect(await log.history(stream, { limit: 1 }), `${stream}, ${why}`).toMatchObject([{ position }])
+      }
       await log.close()
     },
   })

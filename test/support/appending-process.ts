@@ -13,7 +13,7 @@ const [path = '', report = '', first = '1'] = process.argv.slice(2)
 const file = openSync(report, 'a')
 const say = (line: string): void => void writeSync(file, `${line}\n`)
 
-const log = openSqliteEventLog({ path, checkpointPages: 40 })
+const log = openSqliteEventLog({ path, checkpointPages: 40, endsBehind: 8 })
 const reader = new DatabaseSync(path, { readOnly: true })
 const versions = new Map<string, number>()
 for (let number = Number(first); ; ) {

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
-import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { openSqliteEventLog, type SqliteEventLogOptions } from '../../src/log/sqlite/event-log.ts'
 import type { ViewStore } from '../../src/projection/contract.ts'
 import { Projector, type ProjectorOptions } from '../../src/projection/projector.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
@@ -10,10 +10,13 @@ import { balances, ledgerCatalog } from './ledger-app.ts'
 import { tempFolder } from './temp-folder.ts'
 
 /** A log, a view and projectors on them, in a folder of their own. */
-export function ledger(projection: ProjectionDefinition = balances()) {
+export function ledger(
+  projection: ProjectionDefinition = balances(),
+  options: Partial<SqliteEventLogOptions> = {},
+) {
   const folder = tempFolder()
   const logPath = join(folder, 'events.db')
-  const log = openSqliteEventLog({ path: logPath })
+  const log = openSqliteEventLog({ path: logPath, ...options })
   const viewPath = join(folder, 'balances.1.db')
   const views: ViewStore[] = []
   const clock = { now: 1_700_000_000_000 }

@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { RecordedEvent } from '../../kernel/event.ts'
 import { isIn } from '../../kernel/partition.ts'
 import type { Position } from '../../kernel/position.ts'
@@ -23,17 +24,16 @@ import {
   assertWholeColumns,
   brokenStream,
   type CommandRow,
-  checkedStream,
   EVENT_SHAPE,
   type EventColumns,
   type EventRow,
   eventOfColumns,
   missingEvent,
-  type StreamRow,
   toRecordedCommand,
   toRecordedEvent,
 } from './row.ts'
 import { eventLogSchema } from './schema.ts'
+import { StreamEnds } from './stream-ends.ts'
 import type { StoredAppend, StoredEvent, StoredOutcome, WriterOptions } from './writer.ts'
 
 /** Events in one batch of {@link EventLog.readStream} at the most. */
@@ -48,6 +48,11 @@ export interface SqliteEventLogOptions {
   maxBatch?: number
   /** How long an idempotency key is kept, in milliseconds of the log's work. Default: for ever. */
   keepKeysMs?: number
+  /**
+   * Events that the stored ends of streams may be behind before they are brought up. Those are read when a process begins to
+   * append, and before its first stream is read: some 3 µs each. Default 16,384.
+   */
+  endsBehind?: number
   checkpointPages?: OpenOptions['checkpointPages']
   /** The wall clock, in milliseconds. Default Date.now. */
   now?: () => number
@@ -70,19 +75,22 @@ class SqliteEventLog implements EventLog {
   readonly #writer: GroupCommit<StoredAppend, StoredOutcome>
   readonly #statements: ReturnType<typeof statements>
   readonly #pages: PageReader<EventColumns>
+  readonly #ends: StreamEnds
 
   constructor(options: SqliteEventLogOptions) {
-    const { path, maxWaiting, maxBatch, keepKeysMs, checkpointPages, now = Date.now } = options
+    const { path, maxWaiting, maxBatch, keepKeysMs, endsBehind, checkpointPages, now = Date.now } = options
     this.#path = path
     this.#now = now
     this.#db = openDatabase({ path, schema: eventLogSchema, readOnly: true })
     this.#statements = statements(this.#db)
     this.#pages = new PageReader(this.#db, EVENT_SHAPE)
+    this.#ends = new StreamEnds(this.#db)
     this.#writer = new GroupCommit({
       module: new URL('./writer.ts', import.meta.url),
       workerData: {
         path,
         keepKeysMs,
+        endsBehind,
         ...(checkpointPages === undefined ? {} : { checkpointPages }),
       } satisfies WriterOptions,
       name: 'event log',
@@ -103,7 +111,12 @@ class SqliteEventLog implements EventLog {
       idempotency?.fingerprint,
       ...events.map(toStoredEvent),
     ])
-    return toOutcome(stored)
+    const outcome = toOutcome(stored)
+    if (outcome.kind === 'appended') {
+      const { position, version } = outcome
+      this.#ends.appendedElsewhere(stream, events.length, { position, version, id: undefined })
+    }
+    return outcome
   }
 
   async findCommand(key: string): Promise<RecordedCommand | undefined> {
@@ -114,8 +127,9 @@ class SqliteEventLog implements EventLog {
   }
 
   async *readStream(stream: string, { after = 0 } = {}): AsyncGenerator<readonly RecordedEvent[]> {
+    const end = await this.#end(stream)
     const positions = this.#read(() =>
-      this.#statements.chain.all(stream, after + 1, after + 1).map((row) => Number(row.position)),
+      this.#statements.chain.all(end, after + 1, after + 1).map((row) => Number(row.position)),
     )
     positions.reverse()
     for (let start = 0; start < positions.length; ) {
@@ -129,9 +143,10 @@ class SqliteEventLog implements EventLog {
     stream: string,
     { limit, before = Number.MAX_SAFE_INTEGER }: { limit: number; before?: number },
   ): Promise<readonly RecordedEvent[]> {
+    const end = await this.#end(stream)
     return this.#read(() => {
       const events: RecordedEvent[] = []
-      let position = this.#end(stream)
+      let position = end
       while (position > 0 && events.length < limit) {
         const row = this.#row(position)
         const event = toRecordedEvent(row)
@@ -180,9 +195,10 @@ class SqliteEventLog implements EventLog {
   }
 
   /** Where a stream ends; 0 if there is no such stream. */
-  #end(stream: string): Position {
-    const row = this.#statements.last.get(stream) as unknown as StreamRow | undefined
-    return row ? checkedStream(stream, row).position : 0
+  async #end(stream: string): Promise<Position> {
+    const steps = this.#ends.catchingUp()
+    while (!this.#read(() => steps.next()).done) await nextTurn()
+    return this.#read(() => this.#ends.of(stream).position)
   }
 
   #row(position: Position): EventRow {
@@ -235,18 +251,15 @@ function toOutcome(stored: StoredOutcome): AppendOutcome {
 function statements(db: DatabaseSync) {
   return {
     head: db.prepare('SELECT max(position) AS position FROM events'),
-    last: db.prepare('SELECT version, position, checksum FROM streams WHERE stream = ?'),
     event: db.prepare('SELECT * FROM events WHERE position = ?'),
     command: db.prepare(`SELECT ${COMMAND_COLUMNS} FROM commands WHERE key = ?`),
     /**
-     * Positions of a stream's events from the newest down to the wanted version. A link that was damaged may
+     * Positions of a stream's events from the newest, whose position is given, down to the wanted version. A link that was damaged may
      * lead forward: then the chain ends, instead of going round without end.
      */
     chain: db.prepare(`
       WITH RECURSIVE chain (position, version, previous) AS (
-        SELECT events.position, events.version, events.previous
-          FROM streams JOIN events ON events.position = streams.position
-          WHERE streams.stream = ? AND events.version >= ?
+        SELECT position, version, previous FROM events WHERE position = ? AND version >= ?
         UNION ALL
         SELECT events.position, events.version, events.previous
           FROM chain JOIN events ON events.position = chain.previous

@@ -1,4 +1,4 @@
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { CqrsError } from '../../kernel/errors.ts'
 import type { RecordedEvent } from '../../kernel/event.ts'
 import type { Position } from '../../kernel/position.ts'
@@ -6,8 +6,9 @@ import { toStoreError } from '../../sqlite/errors.ts'
 import { HighWater } from '../../sqlite/high-water.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import { readEventFile } from '../interchange.ts'
-import { checkedStream, checksum, type StreamRow, streamChecksum } from './row.ts'
+import { checksum, INSERT_EVENT } from './row.ts'
 import { eventLogSchema } from './schema.ts'
+import { StreamEndWriter } from './stream-end-writer.ts'
 
 /** What an import did. */
 export interface ImportOutcome {
@@ -88,18 +89,22 @@ function assertContinues(
 
 /** Puts events behind the end of the log, inside an open transaction. */
 class Appender {
-  head: Position
-  readonly #sql: ReturnType<typeof statements>
+  readonly #ends: StreamEndWriter
+  readonly #insert: StatementSync
 
   constructor(db: DatabaseSync) {
-    this.#sql = statements(db)
-    this.head = Number(this.#sql.head.get()?.position ?? 0)
+    this.#ends = new StreamEndWriter(db)
+    this.#ends.begin()
+    this.#insert = db.prepare(INSERT_EVENT)
+  }
+
+  get head(): Position {
+    return this.#ends.last()
   }
 
   append(event: RecordedEvent, line: number): void {
     const { position, id, stream, version, type, schemaVersion, data, metadata, recordedAt } = event
-    const row = this.#sql.stream.get(stream) as unknown as StreamRow | undefined
-    const last = row ? checkedStream(stream, row) : { version: 0, position: 0 }
+    const last = this.#ends.of(stream)
     if (version !== last.version + 1) {
       throw refused(
         `Line ${line}: the event at position ${position} has version ${version} of the stream ${stream}, where ${last.version + 1} is due.`,
@@ -117,22 +122,9 @@ class Appender {
       metadata: JSON.stringify(metadata),
       recorded_at: Date.parse(recordedAt),
     }
-    this.#sql.insert.run(...Object.values(stored), checksum(stored))
-    this.#sql.move.run(stream, version, position, streamChecksum(stream, { version, position }))
-    this.head = position
-  }
-}
-
-function statements(db: DatabaseSync) {
-  return {
-    head: db.prepare('SELECT max(position) AS position FROM events'),
-    stream: db.prepare('SELECT version, position, checksum FROM streams WHERE stream = ?'),
-    insert: db.prepare(`INSERT INTO events
-      (position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at, checksum)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
-    move: db.prepare(`INSERT INTO streams (stream, version, position, checksum) VALUES (?, ?, ?, ?)
-      ON CONFLICT (stream) DO UPDATE SET version = excluded.version, position = excluded.position,
-        checksum = excluded.checksum`),
+    this.#insert.run(...Object.values(stored), checksum(stored))
+    this.#ends.move(stream, last, { version, position, id })
+    this.#ends.store()
   }
 }
 

@@ -24,6 +24,11 @@ export interface EventRow {
   checksum: number
 }
 
+/** Stores an event: the columns of {@link EventRow}, in their order. */
+export const INSERT_EVENT = `INSERT INTO events
+  (position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at, checksum)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
 /** In SQL, the text that {@link checksumOfColumns} is taken of. */
 export const CHECKED_TEXT =
   'concat_ws(char(10), position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at)'
@@ -188,13 +193,31 @@ export interface StreamRow {
 }
 
 export function streamChecksum(stream: string, { version, position }: Omit<StreamRow, 'checksum'>): number {
-  return rowChecksum(stream, version, position)
+  // What rowChecksum gives, in a third of the time.
+  return crc32(`${stream}\n${version}\n${position}`)
 }
 
 /** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written */
 export function checkedStream(stream: string, row: StreamRow): StreamRow {
   assertChecksum(row.checksum, streamChecksum(stream, row), `The end of the stream ${stream}`, RESTORE)
   return row
+}
+
+/** The row of the table `streams_through`: up to which position the table `streams` has all ends for certain. */
+export interface ThroughRow {
+  position: number
+  checksum: number
+}
+
+export function throughChecksum(position: Position): number {
+  return rowChecksum(position)
+}
+
+/** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written, or gone */
+export function checkedThrough(row: ThroughRow | undefined): Position {
+  const { position, checksum } = row ?? { position: 0, checksum: undefined }
+  assertChecksum(checksum, throughChecksum(position), 'How far the ends of streams are stored', RESTORE)
+  return position
 }
 
 /** A row of the table `commands`, as it is read. */

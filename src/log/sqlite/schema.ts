@@ -3,8 +3,10 @@ import type { StoreSchema } from '../../sqlite/migrate.ts'
 /**
  * The log needs no index on (stream, version): each event names the position of the one before it in
  * its stream, and `streams` names the last one. A stream is read by walking that chain through the
- * primary key, and an append touches one small row besides the event, whatever the length of the log.
- * Versions stay unique because an append checks and moves the stream's row in its own transaction.
+ * primary key. Versions stay unique because an append checks the stream's end in its own transaction.
+ *
+ * `streams` may be some thousand events behind, so that an append writes its event and nothing else: it has every end up to
+ * `streams_through`, and those of the events behind that are read from the events (stream-ends.ts).
  *
  * `commands.running_ms` is how long the log had been at work, in all, when the key was stored; see idempotency-keys.ts.
  */
@@ -51,6 +53,11 @@ export const eventLogSchema: StoreSchema = {
     UPDATE commands SET checksum = row_checksum(key, fingerprint, stream, position, version, events);
     ALTER TABLE commands ADD COLUMN running_ms INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX commands_by_age ON commands (running_ms);
+    `,
+    `
+    CREATE TABLE streams_through (position INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT;
+    INSERT INTO streams_through SELECT position, row_checksum(position)
+      FROM (SELECT coalesce(max(position), 0) AS position FROM events);
     `,
   ],
 }

@@ -1,13 +1,13 @@
-import type { DatabaseSync } from 'node:sqlite'
 import { reached } from '../../boundaries.ts'
+import type { Position } from '../../kernel/position.ts'
 import { type CommitHandler, serveCommits } from '../../sqlite/commit-thread.ts'
 import { HighWater } from '../../sqlite/high-water.ts'
 import { type OpenOptions, openDatabase } from '../../sqlite/open.ts'
 import type { RecordedCommand } from '../contract.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
-import { checksumOfColumns } from './row.ts'
+import { checksumOfColumns, INSERT_EVENT } from './row.ts'
 import { eventLogSchema } from './schema.ts'
-import { StreamHeads } from './stream-heads.ts'
+import { StreamEndWriter } from './stream-end-writer.ts'
 
 /**
  * An append on its way to the writer thread. Tuples and text: what crosses between threads is copied field by
@@ -36,36 +36,40 @@ export type StoredOutcome =
 export type WriterOptions = Omit<OpenOptions, 'schema' | 'readOnly' | 'durability'> & {
   /** How long an idempotency key is kept, in milliseconds of the log's work; undefined: for ever. */
   keepKeysMs: number | undefined
+  /** Events that the stored ends of streams may be behind; undefined: as many as usual. */
+  endsBehind: number | undefined
 }
-
-/** Streams whose end the writer remembers. */
-const REMEMBERED_STREAMS = 50_000
 
 serveCommits(openWriter)
 
-function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<StoredAppend, StoredOutcome> {
+function openWriter({
+  keepKeysMs,
+  endsBehind,
+  ...options
+}: WriterOptions): CommitHandler<StoredAppend, StoredOutcome> {
   const db = openDatabase({ ...options, schema: eventLogSchema })
-  const { insertEvent, lastPosition } = statements(db)
-  const heads = new StreamHeads(db, REMEMBERED_STREAMS)
+  const insertEvent = db.prepare(INSERT_EVENT)
+  const ends = new StreamEndWriter(db, { behind: endsBehind })
   const keys = new IdempotencyKeys(db, { keepMs: keepKeysMs, monotonic: () => performance.now() })
   const mark = new HighWater(options.path)
-  /** Last position of the log; unknown until the open transaction has read it. */
-  let last: number | undefined
+  /** Last position of the log, if the open transaction appends to it. */
+  let last: Position | undefined
 
   return {
     db,
     path: options.path,
     begin: () => {
       last = undefined
-      heads.begin()
+      ends.begin()
       keys.begin()
     },
     prepare: () => {
       keys.prune()
+      ends.store()
       if (last !== undefined) reached('append-written')
     },
     committed: () => {
-      heads.committed()
+      ends.committed()
       if (last === undefined) return
       reached('append-stored')
       mark.reached(last)
@@ -74,11 +78,12 @@ function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<St
       const original = key === undefined ? undefined : keys.find(key)
       if (original) return original
 
-      let { version, position } = heads.of(stream)
-      const rests = expectedLast === undefined || heads.lastId(stream) === expectedLast
+      const from = ends.of(stream)
+      let { version, position } = from
+      const rests = expectedLast === undefined || ends.lastId(stream) === expectedLast
       if (version !== expectedVersion || !rests) return [version]
 
-      last ??= Number(lastPosition.get()?.position ?? 0)
+      last = ends.last()
       for (const [id, type, schemaVersion, data] of events) {
         const previous = position
         last += 1
@@ -98,7 +103,7 @@ function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<St
         ] as const
         insertEvent.run(...row, checksumOfColumns(...row))
       }
-      if (events.length > 0) heads.move(stream, { version, position, id: events.at(-1)?.[0] })
+      if (events.length > 0) ends.move(stream, from, { version, position, id: events.at(-1)?.[0] })
       if (key !== undefined) {
         const command = {
           key,
@@ -112,14 +117,5 @@ function openWriter({ keepKeysMs, ...options }: WriterOptions): CommitHandler<St
       }
       return [position, version]
     },
-  }
-}
-
-function statements(db: DatabaseSync) {
-  return {
-    insertEvent: db.prepare(`INSERT INTO events
-      (position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at, checksum)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
-    lastPosition: db.prepare('SELECT max(position) AS position FROM events'),
   }
 }

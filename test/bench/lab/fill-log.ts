@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto'
-import { checksumOfColumns, streamChecksum } from '../../../src/log/sqlite/row.ts'
+import { checksumOfColumns, streamChecksum, throughChecksum } from '../../../src/log/sqlite/row.ts'
 import { eventLogSchema } from '../../../src/log/sqlite/schema.ts'
 import { openDatabase } from '../../../src/sqlite/open.ts'
 
@@ -50,6 +50,7 @@ export function fillLog({ path, events, items }: LogFill): void {
     }
     db.exec('COMMIT')
   }
+  db.prepare('UPDATE streams_through SET position = ?, checksum = ?').run(events, throughChecksum(events))
   db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   db.close()
 }
