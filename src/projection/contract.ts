@@ -53,23 +53,22 @@ export interface ParkedEvent {
 /** An effect with the W3C trace context of its event, if that has one. */
 export type TracedEffect = Effect & { readonly traceparent?: string }
 
-/** An effect that is recorded and not yet sent. */
-export interface RecordedEffect {
+/** An effect under the key that it is sent with. */
+export interface NamedEffect {
   /** `<projection>:<position>:<n>`; the same however often it is sent. */
   readonly idempotencyKey: string
   readonly effect: TracedEffect
+  /** What is stored is not what was recorded. It must not be sent; `effect` only shows what is there. */
+  readonly damaged?: true
+}
+
+/** An effect that is recorded and not yet sent. */
+export interface RecordedEffect extends NamedEffect {
   readonly status: 'pending' | 'dead'
   readonly attempts: number
   /** Of the last attempt, with when it failed (ISO 8601). */
   readonly error: string | undefined
   readonly failedAt: string | undefined
-}
-
-/** An effect under the key that it is sent with. */
-export interface NamedEffect {
-  /** `<projection>:<position>:<n>`. */
-  readonly idempotencyKey: string
-  readonly effect: TracedEffect
 }
 
 /** Everything that one step changes; committed whole or not at all. */

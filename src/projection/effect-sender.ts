@@ -31,6 +31,11 @@ export interface EffectSenderOptions {
   signal: AbortSignal
 }
 
+/** Said of an effect that is dead because nobody knows any more what it was. */
+const DAMAGED =
+  'What is stored of it is not what was recorded: its checksum differs. It was not sent, and a redrive does not send it either. ' +
+  'See what the event at the position in its key calls for, do that by hand if it was not done, then discard this letter.'
+
 /** Effects read from the store at once. */
 const PAGE = 100
 
@@ -80,7 +85,8 @@ export class EffectSender {
   /** Sends one effect; false if it is still to be sent. */
   async #settle(recorded: RecordedEffect): Promise<boolean> {
     const { view, signal } = this.#options
-    const { idempotencyKey } = recorded
+    const { idempotencyKey, damaged } = recorded
+    if (damaged) return this.#giveUp(recorded, { error: new Error(DAMAGED), attempts: 0 })
     const outcome = await this.#send(recorded)
     if (signal.aborted && outcome !== 'sent') return false
     if (outcome === 'unreachable') return this.#wait(recorded)
@@ -118,7 +124,7 @@ export class EffectSender {
 
   async #giveUp({ idempotencyKey, effect }: RecordedEffect, { error, attempts }: Failed): Promise<true> {
     const { view, log, now } = this.#options
-    log.error({ err: error, idempotencyKey, effect }, 'An effect failed too often and is dead')
+    log.error({ err: error, idempotencyKey, effect }, 'An effect is dead')
     const at = new Date(now()).toISOString()
     await view.effectFailed(idempotencyKey, { attempts, error: error.message, at })
     reached('effect-dead', idempotencyKey)

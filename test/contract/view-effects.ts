@@ -37,6 +37,20 @@ export function viewEffectsContract(newView: NewView): void {
     expect(await store.deadEffects(10)).toMatchObject([{ idempotencyKey: 'balances:1:1', attempts: 5 }])
   })
 
+  test('an effect that is damaged stays so, in whichever generation it comes to be', async () => {
+    const [store, next] = [await open(), await open()]
+    const damaged = { ...effect(2), damaged: true } as const
+    await put(store, { effects: [effect(1), damaged], withheld: [{ ...effect(3), damaged: true }] })
+    const is = async (one: ViewStore) => (await one.pendingEffects(10)).map((each) => each.damaged ?? false)
+    expect(await is(store)).toEqual([false, true])
+    const { effects } = await store.estate()
+    const over = { swap: 1, owed: new Set([3]), discarded: [], now: 0 }
+    await next.takeOver({ ...over, effects })
+    expect(await is(next)).toEqual([false, true])
+    await store.takeOver({ ...over, effects: [] })
+    expect(await is(store)).toEqual([true])
+  })
+
   test('a dead effect is listed, made pending again, or given up with who and why', async () => {
     const store = await open()
     await put(store, { effects: [effect(1), effect(2)] })

@@ -10,6 +10,7 @@ import type { RecordedEvent } from '../../src/kernel/event.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { openSqliteActionStore } from '../../src/operator/sqlite/action-store.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
+import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
 import { DurableQueue } from '../../src/queue/queue.ts'
 import { parseQueueSettings } from '../../src/queue/settings.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
@@ -171,6 +172,25 @@ test(`no damage of a view lets out a document with changed bytes (CQRS_TEST_SEED
       return 'harmless'
     } finally {
       await view.close()
+    }
+  })
+}, 120_000)
+
+test(`no damage of a reactor's view sends an effect with changed bytes (CQRS_TEST_SEED=${seed})`, async () => {
+  const { viewPath, move, projector, view } = ledger()
+  for (let index = 0; index < 120; index += 1) await move(`account-${index}`, -index - 1)
+  await toHead(projector())
+  const recorded = new Map((await view.pendingEffects(200)).map((one) => [one.idempotencyKey, one]))
+  await view.close()
+
+  await damaged(viewPath, 60, async (copy) => {
+    const opened = openSqliteView(copy, balances(), { indexes: false })
+    try {
+      const found = await opened.pendingEffects(200)
+      for (const one of found) if (!one.damaged) expect(one).toEqual(recorded.get(one.idempotencyKey))
+      return found.some((one) => one.damaged) ? 'CQRS_STORE_CORRUPT' : 'harmless'
+    } finally {
+      await opened.close()
     }
   })
 }, 120_000)

@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { EffectSender, type SendEffect } from '../../src/projection/effect-sender.ts'
@@ -5,7 +6,7 @@ import { ledger, toHead } from '../support/ledger.ts'
 
 /** A view with three recorded effects, and a sender whose `send` the test gives. */
 async function threeEffects(send: SendEffect, signal = new AbortController().signal) {
-  const { view, move, projector } = ledger()
+  const { view, viewPath, move, projector } = ledger()
   for (const account of ['ada', 'bob', 'cy']) await move(account, -1)
   await toHead(projector())
   const sender = new EffectSender({
@@ -20,7 +21,7 @@ async function threeEffects(send: SendEffect, signal = new AbortController().sig
     signal,
   })
   const pending = async () => (await view.pendingEffects(10)).map(({ idempotencyKey }) => idempotencyKey)
-  return { view, sender, pending }
+  return { view, viewPath, sender, pending }
 }
 
 const KEYS = ['balances:1:1', 'balances:2:1', 'balances:3:1']
@@ -115,4 +116,25 @@ test('an effect that is under way when everything stops is forgotten once it is 
   await sender.idle()
   expect(sent).toEqual(KEYS.slice(0, 1))
   expect(await pending()).toEqual(KEYS.slice(1))
+})
+
+test('an effect whose bytes changed on the disk is not sent, whoever asks for it, and the others are', async () => {
+  const sent: string[] = []
+  const { view, viewPath, sender, pending } = await threeEffects(async (_, key) => {
+    sent.push(key)
+    return 'sent'
+  })
+  const vandal = new DatabaseSync(viewPath)
+  vandal.exec(`UPDATE effects SET effect = replace(effect, 'bob', 'bot') WHERE id = 2`)
+  vandal.close()
+  await sender.flush()
+  expect([sent, await pending()]).toEqual([[KEYS[0], KEYS[2]], []])
+  for (let redrive = 0; redrive < 2; redrive += 1) {
+    expect(await view.deadEffects(10)).toMatchObject([
+      { idempotencyKey: KEYS[1], attempts: 0, error: expect.stringContaining('not what was recorded') },
+    ])
+    expect(await view.redriveEffects()).toBe(1)
+    await sender.flush()
+  }
+  expect(sent).toHaveLength(2)
 })

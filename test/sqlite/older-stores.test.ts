@@ -6,11 +6,13 @@ import { controlSchema } from '../../src/control/sqlite/schema.ts'
 import { eventLogSchema } from '../../src/log/sqlite/schema.ts'
 import { actionSchema } from '../../src/operator/sqlite/action-store.ts'
 import { viewSchema } from '../../src/projection/sqlite/schema.ts'
+import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
 import { queueSchema, SEQ_BITS, SEQ_MASK } from '../../src/queue/sqlite/schema.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import type { StoreSchema } from '../../src/sqlite/migrate.ts'
 import { openDatabase } from '../../src/sqlite/open.ts'
 import { offerRowChecksum } from '../../src/sqlite/row-checksum.ts'
+import { balances } from '../support/ledger-app.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 /** A store as a program left it that knew the first `steps` of its schema. */
@@ -71,3 +73,27 @@ test.for([1, 2, 3])(
     expect((await store.read('jobs', 3, 10, 1e6)).messages).toMatchObject([{ id: 'new', traceparent }])
   },
 )
+
+test.for([1, 2, 3])('effects of a program that knew %i steps are what was recorded', async (steps) => {
+  const path = join(tempFolder(), 'view.db')
+  const db = older(path, viewSchema, steps)
+  db.exec(`INSERT INTO checkpoint (id, projection, version, position, processed, digest, revision)
+    VALUES (1, 'balances', 1, 1, 1, '', 1)`)
+  const effect = { kind: 'publish', topic: 'overdrawn', data: { account: 'ada' } }
+  db.prepare(
+    `INSERT INTO effects (idempotency_key, effect, status) VALUES ('balances:1:1', ?, 'pending')`,
+  ).run(JSON.stringify(effect))
+  db.close()
+  const view = openSqliteView(path, balances())
+  onTestFinished(() => view.close())
+  expect(await view.pendingEffects(10)).toEqual([
+    {
+      idempotencyKey: 'balances:1:1',
+      effect,
+      status: 'pending',
+      attempts: 0,
+      error: undefined,
+      failedAt: undefined,
+    },
+  ])
+})

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { EffectPlace, RecordedEffect, ViewChange } from '../contract.ts'
-import { type EffectRow, toEffect } from './rows.ts'
+import type { EffectPlace, NamedEffect, RecordedEffect } from '../contract.ts'
+import { type EffectRow, effectColumns, toEffect } from './rows.ts'
 import { OtherRow } from './view-error.ts'
 
 /**
@@ -15,22 +15,16 @@ export class EffectTable {
   }
 
   /** An effect that is recorded already, because its event was applied before, stays as it is. */
-  add({ idempotencyKey, effect }: ViewChange['effects'][number]): void {
-    this.#sql.add.run(idempotencyKey, JSON.stringify(effect))
+  add(effect: NamedEffect): void {
+    this.#sql.add.run(...effectColumns(effect))
   }
 
   /** Those of another generation, as they stand there; what was here is void. */
   replace(effects: readonly RecordedEffect[]): void {
     this.#sql.clear.run()
-    for (const { idempotencyKey, effect, status, attempts, error, failedAt } of effects) {
-      this.#sql.take.run(
-        idempotencyKey,
-        JSON.stringify(effect),
-        status,
-        attempts,
-        error ?? null,
-        failedAt ?? null,
-      )
+    for (const effect of effects) {
+      const { status, attempts, error, failedAt } = effect
+      this.#sql.take.run(...effectColumns(effect), status, attempts, error ?? null, failedAt ?? null)
     }
   }
 
@@ -87,11 +81,11 @@ const ITSELF = `idempotency_key = ?1 AND idempotency_key || '' = ?1`
 function statements(db: DatabaseSync) {
   return {
     add: db.prepare(
-      `INSERT OR IGNORE INTO effects (idempotency_key, effect, status) VALUES (?, ?, 'pending')`,
+      `INSERT OR IGNORE INTO effects (idempotency_key, effect, checksum, status) VALUES (?, ?, ?, 'pending')`,
     ),
     clear: db.prepare('DELETE FROM effects'),
-    take: db.prepare(`INSERT OR IGNORE INTO effects (idempotency_key, effect, status, attempts, error, failed_at)
-      VALUES (?, ?, ?, ?, ?, ?)`),
+    take: db.prepare(`INSERT OR IGNORE INTO effects (idempotency_key, effect, checksum, status, attempts, error, failed_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?)`),
     all: db.prepare('SELECT * FROM effects ORDER BY id'),
     pending: db.prepare(`SELECT * FROM effects WHERE status = 'pending' ORDER BY id LIMIT ?`),
     // A key is `<reactor>:<position>:<n>`, and the name of a reactor has no colon.

@@ -3,6 +3,7 @@ import { parseJson } from '../../kernel/json.ts'
 import type { Discarded, NamedEffect } from '../contract.ts'
 import { type Duty, positionOf, type TakeOver } from '../duty.ts'
 import type { EffectTable } from './effect-table.ts'
+import { effectColumns, type NamedEffectRow, toNamedEffect } from './rows.ts'
 
 /**
  * Records that an event was given up: once, though a generation that goes back in time takes the record over and meets the
@@ -24,8 +25,8 @@ export class HandoverTables {
   }
 
   withhold(effects: readonly NamedEffect[]): void {
-    for (const { idempotencyKey, effect } of effects) {
-      this.#sql.withhold.run(positionOf(idempotencyKey), idempotencyKey, JSON.stringify(effect))
+    for (const effect of effects) {
+      this.#sql.withhold.run(positionOf(effect.idempotencyKey), ...effectColumns(effect))
     }
   }
 
@@ -80,12 +81,8 @@ export class HandoverTables {
       )
     const place = ({ idempotencyKey }: NamedEffect) => positionOf(idempotencyKey)
     this.#effects.replace([...effects, ...own].sort((one, other) => place(one) - place(other)))
-    for (const { position, idempotency_key, effect } of sql.withheld.all()) {
-      if (!owed.has(Number(position))) continue
-      this.#effects.add({
-        idempotencyKey: String(idempotency_key),
-        effect: parseJson(String(effect)) as NamedEffect['effect'],
-      })
+    for (const row of sql.withheld.all()) {
+      if (owed.has(Number(row.position))) this.#effects.add(toNamedEffect(row as unknown as NamedEffectRow))
     }
     sql.dropAll.run()
     for (const { position } of sql.parked.all()) {
@@ -109,7 +106,7 @@ export class HandoverTables {
 
 function statements(db: DatabaseSync) {
   return {
-    withhold: db.prepare('INSERT OR IGNORE INTO withheld VALUES (?, ?, ?)'),
+    withhold: db.prepare('INSERT OR IGNORE INTO withheld VALUES (?, ?, ?, ?)'),
     withheld: db.prepare(
       'SELECT * FROM withheld ORDER BY position, length(idempotency_key), idempotency_key',
     ),

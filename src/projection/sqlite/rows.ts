@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { parseJson } from '../../kernel/json.ts'
-import { assertChecksum } from '../../sqlite/row-checksum.ts'
-import type { ParkedEvent, ParkedStatus, RecordedEffect } from '../contract.ts'
+import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
+import type { NamedEffect, ParkedEvent, ParkedStatus, RecordedEffect } from '../contract.ts'
 
 /** A row of the table `parked`. */
 export interface ParkedRow {
@@ -28,20 +28,54 @@ export function toParked(row: ParkedRow): ParkedEvent {
   }
 }
 
-/** A row of the table `effects`. */
-export interface EffectRow {
+/** What the tables `effects` and `withheld` have in common. */
+export interface NamedEffectRow {
   idempotency_key: string
   effect: string
+  checksum: number | null
+}
+
+/** A row of the table `effects`. */
+export interface EffectRow extends NamedEffectRow {
   status: 'pending' | 'dead'
   attempts: number
   error: string | null
   failed_at: string | null
 }
 
+export function effectChecksum(idempotencyKey: string, effect: string): number {
+  return rowChecksum(idempotencyKey, effect)
+}
+
+/** What is stored of an effect, in the order of {@link NamedEffectRow}; one that is damaged stays so. */
+export function effectColumns({
+  idempotencyKey,
+  effect,
+  damaged,
+}: NamedEffect): [string, string, number | null] {
+  const text = JSON.stringify(effect)
+  return [idempotencyKey, text, damaged ? null : effectChecksum(idempotencyKey, text)]
+}
+
+/** What is stored of an effect; marked, if it is not what was written. */
+export function toNamedEffect({
+  idempotency_key: idempotencyKey,
+  effect,
+  checksum,
+}: NamedEffectRow): NamedEffect {
+  if (checksum === effectChecksum(idempotencyKey, effect)) {
+    return { idempotencyKey, effect: parseJson(effect) as NamedEffect['effect'] }
+  }
+  return {
+    idempotencyKey,
+    effect: { kind: 'call', functionId: '(damaged)', data: { stored: effect } },
+    damaged: true,
+  }
+}
+
 export function toEffect(row: EffectRow): RecordedEffect {
   return {
-    idempotencyKey: row.idempotency_key,
-    effect: parseJson(row.effect) as RecordedEffect['effect'],
+    ...toNamedEffect(row),
     status: row.status,
     attempts: row.attempts,
     error: row.error ?? undefined,

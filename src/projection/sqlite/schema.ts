@@ -82,5 +82,12 @@ export const viewSchema: StoreSchema = {
       PRIMARY KEY (position, idempotency_key)
     ) STRICT, WITHOUT ROWID;
     `,
+    // An effect without one, or with another one, is not what was decided.
+    `
+    ALTER TABLE effects ADD COLUMN checksum INTEGER;
+    UPDATE effects SET checksum = row_checksum(idempotency_key, effect);
+    ALTER TABLE withheld ADD COLUMN checksum INTEGER;
+    UPDATE withheld SET checksum = row_checksum(idempotency_key, effect);
+    `,
   ],
 }
