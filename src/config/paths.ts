@@ -25,6 +25,8 @@ export interface DataPaths {
   readonly opsToken: string
   /** The token of those who only look. */
   readonly opsReadToken: string
+  /** Empty; opened to find out whether anything can be written. */
+  readonly writeProbe: string
   /** What workers show to the embedded engine where it is open to other machines. */
   readonly workerSecret: string
 }
@@ -43,6 +45,7 @@ export function dataPaths(data: string): DataPaths {
     actions: join(data, 'operator.db'),
     opsToken: join(data, 'ops.token'),
     opsReadToken: join(data, 'ops-read.token'),
+    writeProbe: join(data, 'write.probe'),
     workerSecret: join(data, 'worker.secret'),
   }
 }

@@ -10,6 +10,12 @@ import type { System } from './system.ts'
 /** Positions looked at for one page, so that a rare type does not scan the whole log in one call. */
 const SCAN = 10_000
 
+/**
+ * How large a page of events is at most, in characters of JSON, but for its last event. The engine cuts off a worker whose answer is
+ * larger than it takes (16 MiB), and an answer that travels as a text is up to twice as large.
+ */
+const PAGE_CHARACTERS = 4_194_304
+
 const request = z.object({
   after: number(0).default(0),
   limit: number(1, 1_000).default(100),
@@ -23,17 +29,18 @@ export async function readEvents({ log }: System, input: unknown): Promise<Event
   const events: RecordedEvent[] = []
   let next = after
   const filter = types ? { types: new Set(types) } : {}
-  while (next < after + SCAN) {
-    const page = await log.readFrom(next, { limit: Math.min(limit, 1_000), ...filter })
+  for (let left = PAGE_CHARACTERS; next < after + SCAN; ) {
+    const page = await log.readFrom(next, { limit: Math.min(limit, 1_000), bytes: left, ...filter })
     const wanted = stream === undefined ? page.events : page.events.filter((event) => event.stream === stream)
     const room = limit - events.length
     events.push(...wanted.slice(0, room))
+    left -= wanted.reduce((sum, event) => sum + JSON.stringify(event).length, 0)
     if (wanted.length > room) return { events, head: page.head, next: events.at(-1)?.position ?? next }
     // Large events: what follows would not fit into the answer.
     const isCut = page.through < Math.min(next + Math.min(limit, 1_000), page.head)
     next = page.through
-    if (page.through >= page.head || events.length === limit || (isCut && events.length > 0))
-      return { events, head: page.head, next }
+    const isFull = events.length === limit || left <= 0 || (isCut && events.length > 0)
+    if (page.through >= page.head || isFull) return { events, head: page.head, next }
   }
   return { events, head: await log.head(), next }
 }

@@ -5,6 +5,7 @@ import { fits, placesOf } from '../generations/place.ts'
 import { findProjection } from '../generations/view-readers.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
+import type { Page, ViewReader } from '../kernel/query.ts'
 import { unlessDamaged } from '../projection/damage.ts'
 import { parityVerdict } from '../projection/parity.ts'
 import { progressOf } from './build-progress.ts'
@@ -16,6 +17,12 @@ import type {
 } from './generations-contract.ts'
 import { number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
+
+/**
+ * How large a page of documents is at most, in characters of JSON, unless it is one document. The engine cuts off a worker whose
+ * answer is larger than it takes (16 MiB), and an answer that travels as a text is up to twice as large.
+ */
+const PAGE_CHARACTERS = 4_194_304
 
 const inputs = {
   show: z.object({ projection: z.string() }),
@@ -57,12 +64,23 @@ export async function readView(system: System, input: unknown): Promise<ViewAnsw
     projection,
     async ({ view, generation: { generation } }) => {
       const position = await view.position()
-      if (key === undefined) return { ...(await view.find(withoutUndefined(find))), generation, position }
+      if (key === undefined) return { ...(await findFitting(view, find)), generation, position }
       const document = await view.get(key)
       return { items: document === undefined ? [] : [document], next: undefined, generation, position }
     },
     generation,
   )
+}
+
+/** A page with as many of the documents as fit into one answer, one at least. */
+async function findFitting(
+  view: Pick<ViewReader<unknown>, 'find'>,
+  find: Omit<z.output<typeof inputs.view>, 'projection' | 'generation' | 'key'>,
+): Promise<Page<unknown>> {
+  for (let { limit } = find; ; limit = Math.floor(limit / 2)) {
+    const page = await view.find(withoutUndefined({ ...find, limit }))
+    if (limit === 1 || JSON.stringify(page.items).length <= PAGE_CHARACTERS) return page
+  }
 }
 
 async function describe(

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { allUnits } from '../kernel/unit.ts'
-import type { ProjectionStatus } from './contract.ts'
+import type { ProjectionStatus, SystemStatus } from './contract.ts'
 import { systemStatus } from './status.ts'
 import type { System } from './system.ts'
 import { undecided } from './undecided.ts'
@@ -41,20 +41,30 @@ export async function readiness(system: System, limits: HealthLimits): Promise<R
   const parts = await Promise.all([
     part('log', () => system.log.head().then(() => undefined)),
     part('disk', () => diskProblem(system, limits)),
-    ...(await functionParts(system)),
-    ...(await projectionParts(system, limits)),
+    ...(await statedParts(system, limits)),
   ])
   const worst = (state: PartState) => parts.some((each) => each.state === state)
   return { status: worst('down') ? 'not ready' : worst('degraded') ? 'degraded' : 'ready', parts }
 }
 
 async function diskProblem({ disk }: System, { minFreeBytes }: HealthLimits): Promise<string | undefined> {
-  const { free } = await disk()
+  const { free, refusal } = await disk()
+  if (refusal !== undefined) {
+    return `nothing can be written to the data folder (${refusal}): commands are refused; look at the disk, and what the system says of it`
+  }
   if (free >= minFreeBytes) return undefined
   return `${mib(free)} MiB are free, fewer than ${mib(minFreeBytes)}; free space, no restart is needed`
 }
 
-async function functionParts(system: System): Promise<Promise<PartHealth>[]> {
+/** The parts that the engine's functions and the status tell of. */
+async function statedParts(system: System, limits: HealthLimits): Promise<Promise<PartHealth>[]> {
+  const [status] = await Promise.allSettled([systemStatus(system)])
+  const queues = status.status === 'fulfilled' ? status.value.projections.map(({ queue }) => queue) : []
+  const isQueueSilent = queues.length > 0 && queues.every((queue) => queue === null)
+  return [...(await functionParts(system, isQueueSilent)), ...projectionParts(system, limits, status)]
+}
+
+async function functionParts(system: System, isQueueSilent: boolean): Promise<Promise<PartHealth>[]> {
   let present: ReadonlySet<string>
   try {
     const list = functionList.parse(await system.ask('engine::functions::list', {}))
@@ -80,22 +90,24 @@ async function functionParts(system: System): Promise<Promise<PartHealth>[]> {
     ),
     part(
       'queue',
-      async () =>
-        missing([ENQUEUE]).length > 0
-          ? 'no queue worker is connected; projections go on from the log by their sweep'
-          : undefined,
+      async () => {
+        const without = 'projections go on from the log by their sweep'
+        if (missing([ENQUEUE]).length > 0) return `no queue worker is connected; ${without}`
+        return isQueueSilent ? `the queue worker does not answer; ${without}` : undefined
+      },
       'degraded',
     ),
   ]
 }
 
-async function projectionParts(system: System, limits: HealthLimits): Promise<Promise<PartHealth>[]> {
-  try {
-    const { projections } = await systemStatus(system)
-    return projections.map(async (each) => judge(each, limits))
-  } catch (error) {
-    return allUnits(system.app).map(({ name }) => part(`projection ${name}`, () => Promise.reject(error)))
-  }
+function projectionParts(
+  { app }: System,
+  limits: HealthLimits,
+  status: PromiseSettledResult<SystemStatus>,
+): Promise<PartHealth>[] {
+  if (status.status === 'fulfilled') return status.value.projections.map(async (each) => judge(each, limits))
+  const { reason } = status
+  return allUnits(app).map(({ name }) => part(`projection ${name}`, () => Promise.reject(reason)))
 }
 
 function judge(projection: ProjectionStatus, limits: HealthLimits): PartHealth {

@@ -38,8 +38,8 @@ export interface System {
   ask(functionId: string, payload: unknown): Promise<unknown>
   /** What each worker process of the engine says of itself; `silent` of them did not answer in time. */
   processes(): Promise<{ readonly answers: readonly WorkerProcess[]; readonly silent: number }>
-  /** Room on the disk of the data folder, in bytes. */
-  disk(): Promise<{ readonly free: number; readonly total: number }>
+  /** Room on the disk of the data folder, in bytes, and why nothing can be written there if that is so. */
+  disk(): Promise<{ readonly free: number; readonly total: number; readonly refusal?: string | undefined }>
   /** What operators did. */
   readonly actions: ActionStore
   now(): Date

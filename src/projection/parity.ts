@@ -7,6 +7,12 @@ import type { ViewDamage } from './damage.ts'
 /** Documents that are named in a report; the counts go on. */
 const EXAMPLES = 20
 
+/** Characters of JSON that an example shows of a document. A report is read as a whole, each time that somebody looks. */
+const SHOWN = 4_096
+
+/** Of those, how many come before the first difference. */
+const LEAD = 64
+
 /** A document as its store holds it. */
 export interface StoredDocument {
   readonly key: string
@@ -30,6 +36,8 @@ export interface ParityExample {
   readonly kind: 'added' | 'changed' | 'removed'
   readonly before?: unknown
   readonly after?: unknown
+  /** They are too large to be shown as they are: `before` and `after` are stretches of their JSON about where they differ first. */
+  readonly cut?: true
   /** What was there before is not what was written: its checksum differs. */
   readonly damaged?: true
 }
@@ -113,8 +121,7 @@ export function compareViews(before: ViewSnapshot, after: ViewSnapshot): Compari
     examples.push({
       key,
       kind,
-      ...(one && { before: parsed(one) }),
-      ...(other && { after: parsed(other) }),
+      ...shown(one, other),
       ...(one?.damaged && { damaged: true }),
     })
   }
@@ -192,6 +199,35 @@ class Walk {
     this.#hash = hash('sha256', `${this.#hash}${this.#pending}`)
     this.#pending = ''
   }
+}
+
+/** What an example shows of a document, as it was and as it is. */
+function shown(
+  one: StoredDocument | undefined,
+  other: StoredDocument | undefined,
+): Pick<ParityExample, 'before' | 'after' | 'cut'> {
+  const [before, after] = [one && sorted(one), other && sorted(other)]
+  if (Math.max(before?.length ?? 0, after?.length ?? 0) <= SHOWN) {
+    return { ...(one && { before: parsed(one) }), ...(other && { after: parsed(other) }) }
+  }
+  const from = Math.max(0, firstDifference(before ?? '', after ?? '') - LEAD)
+  return {
+    ...(before !== undefined && { before: stretch(before, from) }),
+    ...(after !== undefined && { after: stretch(after, from) }),
+    cut: true,
+  }
+}
+
+function firstDifference(one: string, other: string): number {
+  const end = Math.min(one.length, other.length)
+  for (let at = 0; at < end; at += 1) if (one[at] !== other[at]) return at
+  return end
+}
+
+function stretch(json: string, from: number): string {
+  const text = json.slice(from, from + SHOWN)
+  const end = from + text.length < json.length ? '…' : ''
+  return `${from > 0 ? '…' : ''}${text}${end} (${json.length} characters)`
 }
 
 function isSame(one: StoredDocument, other: StoredDocument): boolean {

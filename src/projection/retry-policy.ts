@@ -14,6 +14,9 @@ export interface RetryPolicy {
 /** Failures of an event that are kept; the count of attempts goes on. */
 const KEPT_FAILURES = 10
 
+/** How much of an error is kept with each of them, in characters: many letters have to fit into one answer. */
+const KEPT = { message: 4_000, stack: 8_000 } as const
+
 /**
  * Delay before the next attempt: exponential with equal jitter, i.e. half of it fixed and half random
  * (Marc Brooker, "Exponential Backoff And Jitter", 2015).
@@ -49,8 +52,7 @@ export function parkFailed(
   const attempts = parked.attempts + 1
   const failure: FailedAttempt = {
     at: new Date(context.now).toISOString(),
-    message: error.message,
-    ...(error.stack === undefined ? {} : { stack: error.stack }),
+    ...excerptOf(error),
   }
   const dead = attempts >= context.policy.maxAttempts
   return {
@@ -60,4 +62,11 @@ export function parkFailed(
     dueAt: dead ? 0 : Math.round(context.steady + retryDelay(context.policy, attempts, context.random)),
     failures: [...parked.failures, failure].slice(-KEPT_FAILURES),
   }
+}
+
+/** A stack begins with the message; that of a long one is cut, so that where it was thrown stays. */
+function excerptOf({ message, stack }: Error): Pick<FailedAttempt, 'message' | 'stack'> {
+  const shown = message.length > KEPT.message ? `${message.slice(0, KEPT.message - 1)}…` : message
+  if (stack === undefined) return { message: shown }
+  return { message: shown, stack: stack.replace(message, () => shown).slice(0, KEPT.stack) }
 }

@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises'
+import { open, statfs } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { dataPaths } from '../config/paths.ts'
@@ -125,9 +125,23 @@ function operationFunction(
   }
 }
 
-async function roomIn(folder: string): Promise<{ free: number; total: number }> {
+async function roomIn(folder: string): ReturnType<System['disk']> {
   const { bavail, blocks, bsize } = await statfs(folder)
-  return { free: bavail * bsize, total: blocks * bsize }
+  return { free: bavail * bsize, total: blocks * bsize, refusal: await whyUnwritable(folder) }
+}
+
+/**
+ * Why nothing can be written to a data folder. A file is opened for it, and nothing is written: only that tells of a disk
+ * that the kernel has made read-only after an error. No store is opened, since closing it would free the locks of this process.
+ */
+async function whyUnwritable(folder: string): Promise<string | undefined> {
+  try {
+    const file = await open(dataPaths(folder).writeProbe, 'a', 0o600)
+    await file.close()
+    return undefined
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? (error as Error).message
+  }
 }
 
 /** The engine may say which worker called. */

@@ -21,8 +21,12 @@ export interface ProcessMetrics {
  * Everything that is measured, as text in the format of Prometheus: what each worker process has counted, labelled
  * with the process, and how the system stands, measured at the stores now.
  */
-export async function renderMetrics(system: System, processes: readonly ProcessMetrics[]): Promise<string> {
-  const gauges = await systemGauges(system, processes)
+export async function renderMetrics(
+  system: System,
+  told: Promise<readonly ProcessMetrics[]>,
+): Promise<string> {
+  // Side by side: whoever scrapes waits once for a part that does not answer, not for one after the other.
+  const [processes, gauges] = await Promise.all([told, systemGauges(system, told)])
   const labelled = processes.map(({ self, metrics }) => {
     const labels = { process: self.roles.map(({ role }) => role).join('+'), pid: String(self.pid) }
     return metrics.map((metric) => ({
@@ -35,10 +39,11 @@ export async function renderMetrics(system: System, processes: readonly ProcessM
   return AggregatorRegistry.aggregate([...labelled, await gauges.getMetricsAsJSON()]).metrics()
 }
 
-async function systemGauges(system: System, processes: readonly ProcessMetrics[]): Promise<Registry> {
+async function systemGauges(system: System, told: Promise<readonly ProcessMetrics[]>): Promise<Registry> {
   const registry = new Registry()
   const gauge = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
     new Gauge({ name, help, labelNames, registers: [registry] })
+  const queues = queueGauges(system, gauge)
   const status = await systemStatus(system)
   gauge('cqrs_log_head_position', 'Last position of the log.').set(status.head)
   const position = gauge('cqrs_projection_position', 'Position of each view.', ['projection'])
@@ -75,12 +80,12 @@ async function systemGauges(system: System, processes: readonly ProcessMetrics[]
       effects.set({ projection, status: state }, each.effects[state])
   }
   await generationGauges(system, gauge)
-  await queueGauges(system, gauge)
+  await queues
   const role = gauge('cqrs_worker_role', '1 if a process is at work in a role, 0 if it stands by.', [
     'role',
     'pid',
   ])
-  for (const { self } of processes) {
+  for (const { self } of await told) {
     for (const each of self.roles) {
       role.set({ role: each.role, pid: String(self.pid) }, each.state === 'at work' ? 1 : 0)
     }

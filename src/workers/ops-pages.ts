@@ -28,7 +28,7 @@ export function pages({ system, access, limits, metrics }: PagesOptions): Offere
       handle: (payload) =>
         secured(async () => {
           access.check(isHttpRequest(payload) ? bearerToken(payload) : undefined, 'read')
-          const text = await renderMetrics(system, await metrics())
+          const text = await renderMetrics(system, metrics())
           return success(text, 200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' })
         }),
     },

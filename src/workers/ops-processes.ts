@@ -1,17 +1,47 @@
 import type { IIIClient } from 'iii-sdk'
 import { z } from 'zod'
-import type { WorkerProcess } from '../operator/contract.ts'
 import type { ProcessMetrics } from './ops-metrics.ts'
 import { PROCESS_FUNCTIONS } from './process-report.ts'
 
 /** How long a process may take to tell of itself, in milliseconds. */
 const TIMEOUT_MS = 2_000
 
+/**
+ * What a process says of itself. Who answers anything else, such as one of another version, counts as silent and spoils nothing for
+ * the others.
+ */
+const about = z.object({
+  pid: z.number(),
+  host: z.string(),
+  startedAt: z.iso.datetime(),
+  node: z.string(),
+  memoryBytes: z.number(),
+  roles: z.array(
+    z.object({
+      role: z.string(),
+      state: z.enum(['starting', 'standing by', 'at work']),
+      since: z.iso.datetime(),
+      owns: z.array(z.string()),
+    }),
+  ),
+})
+const labels = z.record(z.string(), z.union([z.string(), z.number()]))
+const metric = z.looseObject({
+  name: z.string(),
+  help: z.string(),
+  type: z.string(),
+  values: z.array(z.looseObject({ value: z.number().nullable(), labels })),
+})
+const ANSWERS = {
+  processes: z.object({ self: about }),
+  metrics: z.object({ self: about, metrics: z.array(metric) }),
+}
+
 const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
 
 /** Asks every worker process of this system on the engine. */
 export function processesOf(iii: IIIClient, credentials: { token: string }) {
-  const askAll = async <Answer>(payload: object) => {
+  const askAll = async <Answer>(payload: object, answer: z.ZodType<Answer>) => {
     const { functions } = functionList.parse(
       await iii.trigger({
         function_id: 'engine::functions::list',
@@ -21,20 +51,23 @@ export function processesOf(iii: IIIClient, credentials: { token: string }) {
     )
     const asked = functions.filter(({ function_id }) => function_id.startsWith(PROCESS_FUNCTIONS))
     const answers = await Promise.allSettled(
-      asked.map(({ function_id }) =>
-        iii.trigger<object, Answer>({ function_id, payload, metadata: credentials, timeoutMs: TIMEOUT_MS }),
+      asked.map(async ({ function_id }) =>
+        answer.parse(
+          await iii.trigger({ function_id, payload, metadata: credentials, timeoutMs: TIMEOUT_MS }),
+        ),
       ),
     )
-    const given = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
+    const given = answers.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
     return { answers: given, silent: answers.length - given.length }
   }
   return {
     async processes() {
-      const { answers, silent } = await askAll<{ self: WorkerProcess }>({})
+      const { answers, silent } = await askAll({}, ANSWERS.processes)
       return { answers: answers.map(({ self }) => self), silent }
     },
     async metrics(): Promise<readonly ProcessMetrics[]> {
-      return (await askAll<ProcessMetrics>({ metrics: true })).answers
+      const { answers } = await askAll({ metrics: true }, ANSWERS.metrics)
+      return answers as unknown as readonly ProcessMetrics[]
     },
   }
 }

@@ -39,7 +39,12 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
   const operations: Record<string, (payload: unknown) => Promise<unknown>> = {
     'ops::parked::letters': async (payload) => {
       const { after, limit } = parseRequest(inputs.letters, payload)
-      return view.letters({ after, limit })
+      const letters = await view.letters({ after, limit })
+      // A list tells how each failed last; `show` has every attempt with its stack.
+      return letters.map(({ event, waiting }) => ({
+        event: { ...event, failures: event.failures.slice(-1).map(({ at, message }) => ({ at, message })) },
+        waiting,
+      }))
     },
     'ops::parked::show': async (payload) => {
       const { position } = parseRequest(inputs.show, payload)

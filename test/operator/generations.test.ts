@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { PartPhase } from '../../src/control/contract.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import type { App } from '../../src/kernel/app.ts'
-import { listProjections } from '../../src/operator/generations.ts'
+import { listProjections, readView } from '../../src/operator/generations.ts'
 import type { System } from '../../src/operator/system.ts'
 import { generations } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
@@ -127,4 +127,26 @@ test.each<{ what: string; parts: [phase: PartPhase, position: number, rate: numb
   } as unknown as System
   const [projection] = (await listProjections(system)).projections
   expect(projection?.generations[1]).toMatchObject({ state: 'building', ...told })
+})
+
+test('a page of large documents holds as many as fit into an answer, and says where to go on', async () => {
+  const documents = Array.from({ length: 40 }, (_, n) => ({ n, text: 'x'.repeat(300_000) }))
+  const view = {
+    position: async () => 40,
+    get: async () => undefined,
+    find: async ({ limit, cursor = '0' }: { limit: number; cursor?: string }) => {
+      const end = Number(cursor) + limit
+      return { items: documents.slice(Number(cursor), end), next: end < 40 ? String(end) : undefined }
+    },
+  }
+  const views = { use: async (_: string, read: (one: object) => unknown) => read({ view, generation: {} }) }
+  const found: unknown[] = []
+  for (let cursor: string | undefined = '0'; cursor !== undefined; ) {
+    const input = { projection: 'large', limit: 1_000, cursor }
+    const page = await readView({ views } as unknown as System, input)
+    expect(JSON.stringify(page).length).toBeLessThan(4_500_000)
+    found.push(...page.items)
+    cursor = page.next
+  }
+  expect(found).toEqual(documents)
 })

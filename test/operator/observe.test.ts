@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TriggerAction } from 'iii-sdk'
@@ -188,6 +188,18 @@ onEachEngine((newSite) => {
     await startPart(site, 'engine')
     await startWorker(site, 'operator')
     expect(reasonOf(await ready(site), 'disk')).toContain('MiB are free, fewer than')
+  })
+
+  test('a data folder that cannot be written is no reason to take more, and is still measured', async () => {
+    const site = await newSite()
+    // Nothing can be opened for writing in the place of a folder, nor on a disk that is read-only.
+    mkdirSync(dataPaths(site.data).writeProbe, { recursive: true })
+    await startPart(site, 'engine')
+    await startWorker(site, 'operator')
+    const refused = await ready(site)
+    expect(refused.code).toBe(503)
+    expect(reasonOf(refused, 'disk')).toContain('nothing can be written to the data folder (EISDIR)')
+    expect((await metrics(site)).value('cqrs_disk_free_bytes')).toBeGreaterThan(0)
   })
 
   test('what fails, waits and is built shows in metrics, and every series of the guide is there', async () => {

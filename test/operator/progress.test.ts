@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { CqrsError } from '../../src/kernel/errors.ts'
 import { createContext } from '../../src/operator/cli/context.ts'
 import type { CallOperation } from '../../src/operator/cli/operations.ts'
 import { bar, duration, progressLine } from '../../src/operator/cli/progress-bar.ts'
@@ -98,4 +99,27 @@ test('with --json there are objects, on a terminal as well', async () => {
     { projection: 'list', ...folding },
     { projection: 'list', ...done },
   ])
+})
+
+test('Ctrl-C ends the watching of a system that is away, or does not answer', async () => {
+  const away = async () => {
+    throw new CqrsError('CQRS_ENGINE_UNREACHABLE', 'No engine answers.')
+  }
+  const silent = () => new Promise<never>(() => {})
+  for (const answer of [away, silent]) {
+    const asked = Promise.withResolvers<void>()
+    const call = (() => {
+      asked.resolve()
+      return answer()
+    }) as unknown as CallOperation
+    const stdout = { isTTY: false, columns: 120, write: () => true }
+    const context = createContext({ env: {}, stdout, stderr: stdout } as never, () => undefined)
+    const others = process.listeners('SIGINT')
+    const watched = watchGeneration(call, context, { projection: 'list', generation: 2 }, {})
+    await asked.promise
+    const pressed = process.listeners('SIGINT').find((listener) => !others.includes(listener))
+    pressed?.('SIGINT')
+    expect(await watched).toEqual({ kind: 'interrupted' })
+    expect(process.listeners('SIGINT')).toEqual(others)
+  }
 })

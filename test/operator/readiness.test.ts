@@ -25,6 +25,8 @@ interface Trouble {
   served?: { version: number }
   building?: 'serve' | 'verify'
   waitsFor?: number
+  queue?: 'silent'
+  refusal?: string
 }
 
 const unit = balances()
@@ -61,6 +63,7 @@ function system(trouble: Trouble): System {
     ask: async (id: string) => {
       if (trouble.engine) throw new CqrsError('CQRS_ENGINE_UNREACHABLE', 'No engine answers.')
       if (id === 'engine::functions::list') return { functions }
+      if (trouble.queue) throw new CqrsError('CQRS_ENGINE_UNREACHABLE', 'Nobody answers in time.')
       return { depth: 0, dlq_depth: dead.letters ?? 0 }
     },
     control: {
@@ -76,7 +79,7 @@ function system(trouble: Trouble): System {
     },
     splitOtherwise: () =>
       trouble.waitsFor === undefined ? undefined : { pid: trouble.waitsFor || undefined },
-    disk: async () => ({ free: trouble.free ?? 4_194_304, total: 8_388_608 }),
+    disk: async () => ({ free: trouble.free ?? 4_194_304, total: 8_388_608, refusal: trouble.refusal }),
     now: () => new Date(1_000_000),
   } as unknown as System
 }
@@ -114,6 +117,11 @@ test.each<[string, Trouble, string]>([
     { missing: [ENQUEUE] },
     'no queue worker is connected; projections go on from the log by their sweep',
   ],
+  [
+    'queue',
+    { queue: 'silent' },
+    'the queue worker does not answer; projections go on from the log by their sweep',
+  ],
 ])('degraded: %s, %o', async (part, trouble, reason) => {
   expect(await judged(trouble)).toEqual({ status: 'degraded', bad: [{ part, state: 'degraded', reason }] })
 })
@@ -122,6 +130,11 @@ const BEHIND = '31 s behind, 5 events; up to 30 s are allowed'
 const late = { position: 4, age: 31 }
 
 test.each<[string, Trouble, string]>([
+  [
+    'disk',
+    { refusal: 'EROFS' },
+    'nothing can be written to the data folder (EROFS): commands are refused; look at the disk, and what the system says of it',
+  ],
   [view, late, BEHIND],
   [view, { ...late, paused: true }, `${RESUME}; ${BEHIND}`],
   [view, { ...late, served: { version: 2 } }, `${REBUILD}; ${BEHIND}`],

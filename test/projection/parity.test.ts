@@ -52,6 +52,33 @@ test('the 20 are the first ones by key, of whatever kind; what comes later is co
   ])
 })
 
+test('of documents that are too large an example shows where they differ first, so that a report stays small', () => {
+  const large = (n: number) => ({ text: 'x'.repeat(100_000), n, tail: 'y'.repeat(900_000) })
+  const report = compareViews(view(numbered(25, 'k', large(1))), view(numbered(25, 'k', large(2))))
+  expect(report).toMatchObject({ changed: 25 })
+  expect(report.examples).toHaveLength(20)
+  for (const { before, after, cut } of report.examples) {
+    expect(cut).toBe(true)
+    // In the order of their names the number comes first.
+    expect(before).toMatch(/^\{"n":1,"tail":"y+… \(\d+ characters\)$/)
+    expect(after).toMatch(/^\{"n":2,"tail":"y+… \(\d+ characters\)$/)
+  }
+  expect(JSON.stringify(report).length).toBeLessThan(250_000)
+
+  const [late] = compareViews(
+    view({ k: { text: `${'x'.repeat(50_000)}old` } }),
+    view({ k: { text: `${'x'.repeat(50_000)}new` } }),
+  ).examples
+  expect(late).toMatchObject({
+    cut: true,
+    before: `…${'x'.repeat(64)}old"} (50014 characters)`,
+    after: `…${'x'.repeat(64)}new"} (50014 characters)`,
+  })
+  const [gone] = compareViews(view({ k: large(1) }), view({})).examples
+  expect(gone).toMatchObject({ kind: 'removed', cut: true })
+  expect(gone).not.toHaveProperty('after')
+})
+
 test('views that are the same have no examples, whatever the order of their fields', () => {
   const report = compareViews(view({ k: { n: 1, m: 2 } }), view({ k: { m: 2, n: 1 } }))
   expect(report).toMatchObject({ samePosition: true, added: 0, changed: 0, removed: 0, examples: [] })

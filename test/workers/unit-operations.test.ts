@@ -67,3 +67,26 @@ test('letters of a view whose file cannot be opened are left out by name', async
     ],
   })
 })
+
+test('letters of errors as long as documents still fit into an answer, and tell where they were thrown', async () => {
+  const found = generations()
+  const fails = () => {
+    throw new Error(`cannot apply this: ${'x'.repeat(200_000)}`)
+  }
+  const worker = await found.work(balances({ fails }))
+  for (let n = 0; n < 30; n += 1) await found.move(`account-${n}`, 1)
+  await worker.settle()
+  const [{ unit, generations: live }] = worker.units as [Worker['units'][0]]
+  const offered = unitOperations({ unit, view: live.view } as unknown as LiveUnit)
+  const call = async (operation: string, payload: unknown) =>
+    offered.find(({ id }) => id === `ops::parked::${operation}::balances`)?.handle(payload, undefined)
+  const letters = (await call('letters', { limit: 500 })) as { event: { failures: object[] } }[]
+  expect(letters).toHaveLength(30)
+  expect(JSON.stringify(letters).length).toBeLessThan(30 * 5_000)
+  expect(letters[0]?.event.failures).toEqual([
+    { at: expect.any(String), message: expect.stringMatching(/^cannot apply this: x+…$/) },
+  ])
+  expect(await call('show', { position: 1 })).toMatchObject({
+    event: { failures: [{ stack: expect.stringMatching(/^Error: cannot apply this: x+…\n +at .*fails/) }] },
+  })
+})

@@ -161,9 +161,13 @@ function differences(
     )
   }
   const text = (value: unknown) => (value === undefined ? '-' : printable(JSON.stringify(value)))
-  for (const { key, kind, damaged, before, after } of examples) {
+  for (const { key, kind, damaged, before, after, cut } of examples) {
     const how = damaged ? ' (what was there is damaged)' : ''
-    lines.push(`  ${kind} ${printable(key)}: ${text(before)} -> ${text(after)}${how}`)
+    // What is cut is a text already.
+    const [one, other] = [before, after].map((value) =>
+      cut && value ? printable(String(value)) : text(value),
+    )
+    lines.push(`  ${kind} ${printable(key)}: ${one} -> ${other}${how}`)
   }
   if (damaged > 0)
     lines.push(...damage(projection, state, `${count(damaged)} of its documents are not what was written`))

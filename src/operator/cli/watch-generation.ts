@@ -26,7 +26,12 @@ export async function watchGeneration(
   const { stdout } = context.process
   const bars = stdout.isTTY === true && !json
   const interrupted = new AbortController()
-  const interrupt = () => interrupted.abort()
+  const { signal } = interrupted
+  const interruption = Promise.withResolvers<undefined>()
+  const interrupt = () => {
+    interrupted.abort()
+    interruption.resolve(undefined)
+  }
   process.once('SIGINT', interrupt)
   let shown = ''
   const show = (one: GenerationDetails) => {
@@ -36,12 +41,14 @@ export async function watchGeneration(
     shown = line
   }
   try {
-    while (!interrupted.signal.aborted) {
-      const found = await look(call, projection, generation)
+    while (!signal.aborted) {
+      // Who presses Ctrl-C waits for nobody, least of all for a system that is away.
+      const found = await Promise.race([look(call, projection, generation, signal), interruption.promise])
+      if (signal.aborted) break
       if (found) show(found)
       if (!found || isOver(found)) return { kind: 'ended', generation: found }
       const wait = bars ? LOOK_MS.terminal : LOOK_MS.plain
-      await delay(wait, undefined, { signal: interrupted.signal }).catch(() => undefined)
+      await delay(wait, undefined, { signal }).catch(() => undefined)
     }
     return { kind: 'interrupted' }
   } finally {
@@ -54,17 +61,19 @@ async function look(
   call: CallOperation,
   projection: string,
   generation: number,
+  signal: AbortSignal,
 ): Promise<GenerationDetails | undefined> {
-  for (;;) {
+  while (!signal.aborted) {
     try {
       const { projections } = await call('ops::projections-show', { projection })
       return projections[0]?.generations.find((one) => one.generation === generation)
     } catch (error) {
       // The build goes on without whoever answers, and so does the watching.
       if (!isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE')) throw error
-      await delay(LOOK_MS.plain)
+      await delay(LOOK_MS.plain, undefined, { signal }).catch(() => undefined)
     }
   }
+  return undefined
 }
 
 function isOver({ state }: GenerationDetails): boolean {
