@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
@@ -80,7 +81,11 @@ function ownDataFolder(data: string): OwnerLock {
   const path = dataPaths(data).upLock
   try {
     const outcome = tryOwn(path)
-    if (outcome.held) return outcome.lock
+    if (outcome.held) {
+      // Code is run from there: made here, since Node lets everybody write to it if the umask does.
+      mkdirSync(dataPaths(data).compileCache, { recursive: true, mode: 0o700 })
+      return outcome.lock
+    }
     const who = outcome.pid === undefined ? '' : ` (process ${outcome.pid})`
     throw new CqrsError(
       'CQRS_STORE_LOCKED',

@@ -34,6 +34,8 @@ onEachEngine((newSiteOn) => {
     for (const file of ['ops.token', 'ops-read.token']) {
       expect(statSync(join(site.data, file)).mode & 0o777).toBe(0o600)
     }
+    // Code is run from there.
+    expect(statSync(join(site.data, 'compiled')).mode & 0o777).toBe(0o700)
     const send = ({ method, path, body }: (typeof requests)[number], given?: string, query = '') =>
       fetch(site.http + path + query, {
         method,
