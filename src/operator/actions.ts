@@ -48,7 +48,7 @@ export interface ActionsPage {
   readonly next: number | null
 }
 
-const request = z.object({
+const request = z.strictObject({
   before: number(1, Number.MAX_SAFE_INTEGER).default(Number.MAX_SAFE_INTEGER),
   limit: number(1, 500).default(50),
   operation: z.string().optional(),

@@ -18,8 +18,8 @@ import { number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
 const inputs = {
-  show: z.object({ projection: z.string() }),
-  view: z.object({
+  show: z.strictObject({ projection: z.string() }),
+  view: z.strictObject({
     projection: z.string(),
     generation: number(1).optional(),
     key: z.string().optional(),

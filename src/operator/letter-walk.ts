@@ -26,7 +26,7 @@ const AHEAD = 32
 export const SCAN = 5_000
 
 /** Which letters; everything that is given has to fit. */
-export const letterFilter = z.object({
+export const letterFilter = z.strictObject({
   source: z.enum(['queue', 'parked', 'effect']).optional(),
   /** A queue, a projection, or a partition of one. */
   name: z.string().min(1).optional(),

@@ -25,7 +25,6 @@ const many = letterFilter
     /** Only letters that had failed by then, as the first call answered. */
     asOf: z.iso.datetime().optional(),
   })
-  .strict()
   .refine(({ dryRun: _, after: _after, asOf: _asOf, ...which }) => Object.values(which).some(Boolean), {
     error: 'say which: id, all: true, or one of source, name, status, what, error, fingerprint',
   })

@@ -8,7 +8,7 @@ import type { System } from './system.ts'
 
 const listRequest = letterFilter.extend({ after: z.string().optional(), limit: number(1, 500).default(50) })
 const groupsRequest = letterFilter.pick({ source: true, name: true })
-const oneRequest = z.object({ id: z.string() })
+const oneRequest = z.strictObject({ id: z.string() })
 
 /** What failed: dead letters of queues, parked events, dead effects; page by page. */
 export async function listLetters(system: System, input: unknown): Promise<LettersPage> {

@@ -1,14 +1,22 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
-import { describeIssues, parseInput } from '../kernel/input.ts'
+import { describeIssues, parseInput, UNKNOWN_FIELD } from '../kernel/input.ts'
 
-/** Checks what an operator asks for. @throws CqrsError CQRS_VALIDATION that names every field that does not fit */
+/**
+ * Checks what an operator asks for. The schema has to be strict: a filter that is mistyped, and passed over, would be answered with
+ * everything.
+ *
+ * @throws CqrsError CQRS_VALIDATION that names every field that does not fit, and those there are if one is not known
+ */
 export function parseRequest<Request>(schema: z.ZodType<Request>, input: unknown): Request {
   const parsed = parseInput(schema, input)
   if (parsed.ok) return parsed.value
-  throw new CqrsError('CQRS_VALIDATION', describeIssues(parsed.issues), {
-    details: { issues: parsed.issues },
-  })
+  const { issues } = parsed
+  const fields = schema instanceof z.ZodObject ? Object.keys(schema.shape) : []
+  const isUnknown = issues.some(({ field, problem }) => problem === UNKNOWN_FIELD && !field.includes('.'))
+  const takes = fields.length > 0 ? `It takes ${fields.join(', ')}.` : 'It takes none.'
+  const message = describeIssues(issues) + (isUnknown ? `. ${takes}` : '')
+  throw new CqrsError('CQRS_VALIDATION', message, { details: { issues } })
 }
 
 /** A whole number, also as the text that the query of an HTTP request has. */
