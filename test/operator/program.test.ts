@@ -142,6 +142,32 @@ test('a redrive that had to leave letters out says whose on standard error, and 
   expect(list).toMatchObject({ exitCode: 0, stdout: 'None among those looked at so far.\n', stderr })
 })
 
+test('view get of a document that is not there says so, and ends with 1', async () => {
+  const mug = { sku: 'mug-1' }
+  const { run } = await operatorAnswers({
+    'ops::view': ({ key }: { key: string }) => ({
+      items: key === 'mug-1' ? [mug] : [],
+      generation: 3,
+      position: 42,
+    }),
+  })
+  const stderr = 'generation 3 at position 42\n'
+  const found = { exitCode: 0, stdout: `${JSON.stringify(mug)}\n`, stderr }
+  expect(await run('view', 'get', 'inventory-list', 'mug-1')).toMatchObject(found)
+  const json = await run('view', 'get', 'inventory-list', 'mug-1', '--json')
+  expect(json).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(JSON.parse(json.stdout)).toEqual({ items: [mug], generation: 3, position: 42 })
+  for (const flags of [[], ['--json']]) {
+    expect(await run('view', 'get', 'inventory-list', 'nope', ...flags)).toMatchObject({
+      exitCode: 1,
+      stdout: '',
+      stderr: 'CQRS_NOT_FOUND: Generation 3 of inventory-list has no document nope at position 42.\n',
+    })
+  }
+  const none = await run('view', 'find', 'inventory-list', '--json')
+  expect(none.exitCode).toBe(0)
+})
+
 test('an engine without an operator worker is told apart from no engine', async () => {
   const { run } = await operatorAnswers({})
   const { exitCode, stderr } = await run('status')
