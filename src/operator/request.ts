@@ -27,6 +27,13 @@ export function number(min: number, max: number = Number.MAX_SAFE_INTEGER) {
   )
 }
 
+/** An end in the log: a position, or a time. */
+export function until() {
+  return z.union([number(1), z.iso.datetime({ offset: true }), z.iso.date()], {
+    error: 'give a position from 1 on, a day (2026-01-31), or a time with its zone (2026-01-31T12:00:00Z)',
+  })
+}
+
 /** A list of texts, also separated by commas in one text. */
 export function texts() {
   return z.preprocess(
