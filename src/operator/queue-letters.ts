@@ -71,7 +71,7 @@ export const queueLetters: LetterBox = {
   },
 
   async redriveAll({ call }, queue, tell) {
-    tell(count.parse(await call('iii::queue::redrive', { queue })).redriven)
+    tell(count.parse(await call('iii::queue::redrive', { queue })))
   },
 
   async discard({ call }, { name, key }) {

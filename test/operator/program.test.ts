@@ -168,6 +168,31 @@ test('view get of a document that is not there says so, and ends with 1', async 
   expect(none.exitCode).toBe(0)
 })
 
+test('a redrive whose cause is still there says what failed again and why, and ends with 1', async () => {
+  const failed = (id: string) => ({ id, error: 'no such shelf' })
+  const { run } = await operatorAnswers({
+    'ops::dlq-redrive': ({ id, after }: { id?: string; after?: string }) => {
+      if (id) return { redriven: 0, failed: 1, failures: [failed(id)] }
+      return after === undefined
+        ? { redriven: 2, failed: 30, failures: [failed('parked:a:1')], next: 'further' }
+        : { redriven: 1, next: null }
+    },
+  })
+  expect(await run('dlq', 'redrive', 'parked:a:7')).toMatchObject({
+    exitCode: 1,
+    stdout: '0 redriven, 1 tried and failed again.\n',
+    stderr: 'Failed again: parked:a:7  no such shelf\n',
+  })
+  expect(await run('dlq', 'redrive', '--name', 'a')).toMatchObject({
+    exitCode: 1,
+    stdout: '3 redriven, 30 tried and failed again.\n',
+    stderr: 'Failed again: parked:a:1  no such shelf\nFailed again: 29 more\n',
+  })
+  const json = await run('dlq', 'redrive', '--name', 'a', '--json')
+  expect(json).toMatchObject({ exitCode: 1, stderr: '' })
+  expect(JSON.parse(json.stdout)).toMatchObject({ redriven: 3, failed: 30, failures: [failed('parked:a:1')] })
+})
+
 test('an engine without an operator worker is told apart from no engine', async () => {
   const { run } = await operatorAnswers({})
   const { exitCode, stderr } = await run('status')
