@@ -15,6 +15,8 @@ export interface LetterBox {
   readonly source: LetterSource
   /** The queues, or the units, that may have letters. */
   names(system: System): Promise<string[]>
+  /** All that can be asked for by name, whether it may have letters or not; {@link names} if left out. */
+  everyName?(system: System): Promise<string[]>
   /**
    * The next letters under one name, in their original order; fewer than `limit` if there are no more.
    *

@@ -25,6 +25,9 @@ const AHEAD = 32
 /** Letters that one call looks at, so that a rare error does not go through all of them in one call. */
 export const SCAN = 5_000
 
+/** Names that are told of to whoever asks for one that is not there. */
+const NAMED = 20
+
 /** Which letters; everything that is given has to fit. */
 export const letterFilter = z.strictObject({
   source: z.enum(['queue', 'parked', 'effect']).optional(),
@@ -67,7 +70,7 @@ export interface LetterWalk {
  *
  * @param after the `next` of the stretch before
  * @param limit letters to gather; there may be fewer, and still more to come
- * @throws CqrsError CQRS_VALIDATION if `after` is none
+ * @throws CqrsError CQRS_VALIDATION if `after` is none, CQRS_NOT_FOUND if nobody has the name that is asked for
  */
 export async function walkLetters(
   system: System,
@@ -83,6 +86,7 @@ export async function walkLetters(
     filter,
     leftOut,
   )
+  if (shelves.length === 0 && after === undefined && !leftOut.some) await assertKnown(system, filter)
   const size = hasTextFilter(filter) ? RUN : Math.min(RUN, limit)
   const firstRun = aheadOf(shelves, ({ box, name, after: from }) => box.list(system, name, size, from))
   for (const [index, { box, name, after: begin }] of shelves.entries()) {
@@ -105,6 +109,32 @@ export async function walkLetters(
     }
   }
   return { letters, next: null, leftOut }
+}
+
+/**
+ * Says that nobody has a name, of which there would be no letters either.
+ *
+ * @throws CqrsError CQRS_NOT_FOUND; nothing, if it cannot be known
+ */
+export async function assertKnown(system: System, { source, name }: LetterFilter): Promise<void> {
+  if (name === undefined) return
+  const known = new Set<string>()
+  for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
+    try {
+      const names = await (box.everyName ?? box.names)(system)
+      for (const each of names) known.add(each)
+    } catch {
+      // Of one that is away, or is not ours, nobody knows which it has.
+      return
+    }
+  }
+  if ([...known].some((each) => isMeant(name, each))) return
+  const what =
+    source === undefined
+      ? 'queue or projection'
+      : { queue: 'queue', parked: 'projection', effect: 'reactor' }[source]
+  const some = [...known].sort().slice(0, NAMED).join(', ')
+  throw new CqrsError('CQRS_NOT_FOUND', `There is no ${what} ${name}; there are: ${some || 'none'}.`)
 }
 
 /** A queue or unit that a walk comes to, and behind which letter it begins there. */

@@ -5,7 +5,7 @@ import type { DiscardResult, FailedAgain, Letter, RedriveResult } from './contra
 import { LeftOut } from './left-out.ts'
 import { type LetterBox, settleEach } from './letter-box.ts'
 import { type LetterId, parseLetterId } from './letter-id.ts'
-import { BOXES, type LetterFilter, letterFilter, walkLetters } from './letter-walk.ts'
+import { assertKnown, BOXES, type LetterFilter, letterFilter, walkLetters } from './letter-walk.ts'
 import type { Operator } from './operations.ts'
 import { parseRequest } from './request.ts'
 import type { System } from './system.ts'
@@ -38,7 +38,7 @@ type Many = z.output<typeof many>
  * Tries letters again, each sequence in its original order: one, those that a filter fits, or all. A dry run
  * counts and shows them. One call deals with at most 500, unless all of a source or name are meant.
  *
- * @throws CqrsError CQRS_NOT_FOUND if one letter, or a group, is meant and not there
+ * @throws CqrsError CQRS_NOT_FOUND if one letter, or a group, is meant and not there, or nobody has the name
  */
 export async function redriveLetters(system: System, input: unknown): Promise<RedriveResult> {
   if (meansOne(input)) {
@@ -111,14 +111,17 @@ function isWholesale({ dryRun, after, status, what, error, fingerprint }: Many):
 async function redriveAll(system: System, { source, name }: LetterFilter): Promise<RedriveResult> {
   const leftOut = new LeftOut()
   const done = new Redriven()
+  let found = 0
   const tell = (some: RedriveResult) => done.add(some)
   for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
     const names = (await leftOut.unless(box.source, null, () => box.names(system))) ?? []
     const meant = names.filter((each) => !name || isMeant(name, each))
+    found += meant.length
     await Promise.all(
       meant.map((each) => leftOut.unless(box.source, each, () => box.redriveAll(system, each, tell))),
     )
   }
+  if (found === 0 && !leftOut.some) await assertKnown(system, { source, name })
   return { ...done.told(), ...leftOut.told() }
 }
 

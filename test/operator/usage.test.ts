@@ -71,6 +71,7 @@ test.each([
   { args: ['dlq', 'redirve'], hint: 'Did you mean redrive?' },
   { args: ['worker', 'comands'], hint: 'Did you mean "commands"?' },
   { args: ['dlq', 'list', '--source', 'parkd'], hint: 'Did you mean "parked"?' },
+  { args: ['actions', '--operation', 'ops::rebiuld'], hint: 'Did you mean "ops::rebuild"?' },
   { args: ['chaos', '--kind', 'kil'], hint: 'Did you mean "kill"?' },
 ])('a mistyped word is answered with the nearest: $args', async ({ args, hint }) => {
   const { exitCode, stderr } = await run(args)
