@@ -5,6 +5,7 @@ import type { Letter, LetterSource } from './contract.ts'
 import { effectLetters } from './effect-letters.ts'
 import { LeftOut } from './left-out.ts'
 import type { LetterBox, ListedLetter } from './letter-box.ts'
+import { type LetterId, parseLetterId } from './letter-id.ts'
 import { parkedLetters } from './parked-letters.ts'
 import { queueLetters } from './queue-letters.ts'
 import type { System } from './system.ts'
@@ -114,9 +115,14 @@ export async function walkLetters(
 /**
  * Says that nobody has a name, of which there would be no letters either.
  *
+ * @param isIt whether one that is there is meant
  * @throws CqrsError CQRS_NOT_FOUND; nothing, if it cannot be known
  */
-export async function assertKnown(system: System, { source, name }: LetterFilter): Promise<void> {
+export async function assertKnown(
+  system: System,
+  { source, name }: Pick<LetterFilter, 'source' | 'name'>,
+  isIt: (name: string, each: string) => boolean = isMeant,
+): Promise<void> {
   if (name === undefined) return
   const known = new Set<string>()
   for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
@@ -128,13 +134,24 @@ export async function assertKnown(system: System, { source, name }: LetterFilter
       return
     }
   }
-  if ([...known].some((each) => isMeant(name, each))) return
+  if ([...known].some((each) => isIt(name, each))) return
   const what =
     source === undefined
       ? 'queue or projection'
       : { queue: 'queue', parked: 'projection', effect: 'reactor' }[source]
   const some = [...known].sort().slice(0, NAMED).join(', ')
   throw new CqrsError('CQRS_NOT_FOUND', `There is no ${what} ${name}; there are: ${some || 'none'}.`)
+}
+
+/**
+ * Which letter a text means.
+ *
+ * @throws CqrsError CQRS_VALIDATION if it is not the id of one, CQRS_NOT_FOUND if nobody has the queue or unit that it names
+ */
+export async function letterAt(system: System, text: string): Promise<LetterId> {
+  const id = parseLetterId(text)
+  await assertKnown(system, id, (name, each) => name === each)
+  return id
 }
 
 /** A queue or unit that a walk comes to, and behind which letter it begins there. */

@@ -4,8 +4,8 @@ import { isMeant } from '../kernel/unit.ts'
 import type { DiscardResult, FailedAgain, Letter, RedriveResult } from './contract.ts'
 import { LeftOut } from './left-out.ts'
 import { type LetterBox, settleEach } from './letter-box.ts'
-import { type LetterId, parseLetterId } from './letter-id.ts'
-import { assertKnown, BOXES, type LetterFilter, letterFilter, walkLetters } from './letter-walk.ts'
+import type { LetterId } from './letter-id.ts'
+import { assertKnown, BOXES, type LetterFilter, letterAt, letterFilter, walkLetters } from './letter-walk.ts'
 import type { Operator } from './operations.ts'
 import { parseRequest } from './request.ts'
 import type { System } from './system.ts'
@@ -42,7 +42,7 @@ type Many = z.output<typeof many>
  */
 export async function redriveLetters(system: System, input: unknown): Promise<RedriveResult> {
   if (meansOne(input)) {
-    const id = parseLetterId(parseRequest(one, input).id)
+    const id = await letterAt(system, parseRequest(one, input).id)
     return BOXES[id.source].redrive(system, id)
   }
   const request = parseRequest(many, input)
@@ -83,7 +83,7 @@ export async function discardLetters(
 ): Promise<DiscardResult> {
   if (meansOne(input)) {
     const request = parseRequest(discardOne, input)
-    const id = parseLetterId(request.id)
+    const id = await letterAt(system, request.id)
     return BOXES[id.source].discard(system, id, by, request.reason)
   }
   const request = parseRequest(discardMany, input)

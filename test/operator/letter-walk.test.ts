@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import app from '../../src/inventory/app.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { Letter } from '../../src/operator/contract.ts'
-import { listGroups, listLetters } from '../../src/operator/letters.ts'
+import { listGroups, listLetters, showLetter } from '../../src/operator/letters.ts'
 import { discardLetters, redriveLetters } from '../../src/operator/letters-bulk.ts'
 import type { System } from '../../src/operator/system.ts'
 
@@ -237,4 +237,19 @@ test('while the queue worker is away nobody says that there is no such name', as
     return system.ask(id, input)
   }
   expect(await listLetters({ ...system, ask }, { name: 'nope' })).toMatchObject({ letters: [] })
+})
+
+test('a letter of a queue or projection that is not there is not asked of a worker that would have to be started', async () => {
+  const { system } = systemWith({})
+  for (const id of [
+    'parked:nope:1',
+    'parked:inventory-list.0:1',
+    'effect:inventory-list:1.1',
+    'queue:nope:1',
+  ]) {
+    const refused = { code: 'CQRS_NOT_FOUND', message: expect.stringContaining(`There is no `) }
+    await expect(showLetter(system, { id })).rejects.toMatchObject(refused)
+    await expect(redriveLetters(system, { id })).rejects.toMatchObject(refused)
+    await expect(discardLetters(system, { id, reason: 'a test' }, ada)).rejects.toMatchObject(refused)
+  }
 })

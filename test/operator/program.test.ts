@@ -81,6 +81,14 @@ test('events tail with a filter shows the last events that fit, however far back
   expect(positions(stdout)).toEqual([1_197, 1_200])
 })
 
+test('events tail that finds no event says so on standard error', async () => {
+  const { run } = await operatorAnswers({ 'ops::events': logOf(() => 5) })
+  const none = { exitCode: 0, stdout: '', stderr: 'There is no such event.\n' }
+  expect(await run('events', 'tail', '--type', 'nope')).toMatchObject(none)
+  expect(await run('events', 'tail', '--from', '9', '--json')).toMatchObject(none)
+  expect(await run('events', 'tail', '--limit', '0')).toMatchObject({ ...none, stderr: '' })
+})
+
 test('events tail --follow goes on with what is new, and leaves nothing out', async () => {
   let head = 5
   const { start } = await operatorAnswers({ 'ops::events': logOf(() => head) })

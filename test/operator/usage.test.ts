@@ -93,7 +93,7 @@ test.each([
   { args: ['chaos', '--kind', 'cut', '--role', 'engine'], says: 'cut cannot hit engine' },
   { args: ['chaos', '--faults', '0'], says: 'a whole number from 1 to 1000000' },
   { args: ['rebuild', 'inventory-list', '--until', 'tomorrow'], says: 'a position from 1 on, a day' },
-  { args: ['rebuild', 'inventory-list', '--until', '0'], says: 'a position from 1 on, a day' },
+  { args: ['rebuild', 'inventory-list', '--until', '0'], says: 'Give a position from 1 on, a day' },
   { args: ['events', 'tail', '--from', '-1'], says: 'a whole number from 1' },
 ])('a wrong command line is refused before anything is done: $args', async ({ args, says }) => {
   const { exitCode, stdout, stderr } = await run(args)

@@ -73,7 +73,8 @@ Examples:
 function positionOrTime(text: string): number | string {
   const { data, error } = until().safeParse(text)
   if (data !== undefined) return data
-  throw new InvalidArgumentError(error?.issues.map(({ message }) => message).join('; ') ?? '')
+  const { message = '' } = error?.issues[0] ?? {}
+  throw new InvalidArgumentError(`${message.replace(/^g/, 'G')}.`)
 }
 
 /** `cqrs verify`. */
