@@ -13,6 +13,9 @@ export type ParsedInput<Input> =
   | { readonly ok: true; readonly value: Input }
   | { readonly ok: false; readonly issues: readonly InputIssue[] }
 
+/** The problem with a field that a strict schema does not have. */
+export const UNKNOWN_FIELD = 'is not known; leave it out'
+
 /** Checks an input against its schema and names every field that does not fit. */
 export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): ParsedInput<Input> {
   const parsed = schema.safeParse(input)
@@ -29,7 +32,7 @@ function toIssues(issue: z.core.$ZodIssue): InputIssue[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
       field: [...issue.path, key].join('.'),
-      problem: 'is not known; leave it out',
+      problem: UNKNOWN_FIELD,
     }))
   }
   return [{ field: issue.path.join('.') || '(input)', problem: issue.message }]

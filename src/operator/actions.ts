@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import type { Operation, Operator } from './operations.ts'
+import { RECORDED } from './recorded.ts'
 import { number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
@@ -48,10 +49,12 @@ export interface ActionsPage {
   readonly next: number | null
 }
 
-const request = z.object({
+const request = z.strictObject({
   before: number(1, Number.MAX_SAFE_INTEGER).default(Number.MAX_SAFE_INTEGER),
   limit: number(1, 500).default(50),
-  operation: z.string().optional(),
+  operation: z
+    .enum(RECORDED, { error: `only changes are recorded; give one of ${RECORDED.join(', ')}` })
+    .optional(),
 })
 
 /** What operators did, newest first. */

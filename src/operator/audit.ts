@@ -10,7 +10,7 @@ import type { System } from './system.ts'
 const STRETCH = 10_000
 
 const mark = z.object({ position: z.int().min(0), processed: z.int().min(0), digest: z.string() })
-const request = z.object({
+const request = z.strictObject({
   projection: z.string(),
   progress: mark.extend({ agreed: z.int().min(0) }).default(AUDIT_START),
   target: mark.optional(),

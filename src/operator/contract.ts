@@ -225,10 +225,24 @@ export interface BulkStep {
 /** What `ops::dlq-redrive` takes: one letter, or several. */
 export type RedriveRequest = { readonly id: string } | BulkRequest
 
-/** What `ops::dlq-redrive` answers. */
+/** A parked event that was tried again, and failed again. */
+export interface FailedAgain {
+  /** Its letter. */
+  readonly id: string
+  readonly error: string
+}
+
+/**
+ * What `ops::dlq-redrive` answers. A message and an effect are put back, and delivered afterwards; a parked event is applied at once, or
+ * fails again.
+ */
 export interface RedriveResult extends BulkStep {
-  /** Messages put back, and parked events applied. */
+  /** Messages and effects put back, and parked events applied. */
   readonly redriven: number
+  /** Parked events that failed again; left out if none did. */
+  readonly failed?: number
+  /** Some of them, at most 20. */
+  readonly failures?: readonly FailedAgain[]
 }
 
 /** What `ops::dlq-discard` takes: one letter, or several. */

@@ -62,7 +62,7 @@ export const effectLetters: LetterBox = {
   async redriveAll(system, reactor, tell) {
     // A worker that stands still is not asked to do something later, of which nobody would be told.
     if ((await this.list(system, reactor, 1)).length === 0) return
-    tell(redriven.parse(await system.call(`ops::effects::redrive::${reactor}`, {})).redriven)
+    tell(redriven.parse(await system.call(`ops::effects::redrive::${reactor}`, {})))
   },
 
   async discard(system, id, by, reason) {

@@ -16,7 +16,7 @@ const SCAN = 10_000
  */
 const PAGE_CHARACTERS = 4_194_304
 
-const request = z.object({
+const request = z.strictObject({
   after: number(0).default(0),
   limit: number(1, 1_000).default(100),
   types: texts().optional(),
@@ -45,7 +45,7 @@ export async function readEvents({ log }: System, input: unknown): Promise<Event
   return { events, head: await log.head(), next }
 }
 
-const oneRequest = z.object({ position: number(1) })
+const oneRequest = z.strictObject({ position: number(1) })
 
 /** One event as it is stored. @throws CqrsError CQRS_NOT_FOUND */
 export async function showEvent({ log }: System, input: unknown): Promise<RecordedEvent> {
@@ -56,7 +56,7 @@ export async function showEvent({ log }: System, input: unknown): Promise<Record
   throw new CqrsError('CQRS_NOT_FOUND', `There is no event at position ${position}; the log ends at ${head}.`)
 }
 
-const exportRequest = z.object({ from: number(1).default(1), to: number(1).optional() })
+const exportRequest = z.strictObject({ from: number(1).default(1), to: number(1).optional() })
 
 /** Events that are read for one piece of an export. */
 const EXPORT_PAGE = 500

@@ -25,8 +25,8 @@ import type { System } from './system.ts'
 const PAGE_CHARACTERS = 4_194_304
 
 const inputs = {
-  show: z.object({ projection: z.string() }),
-  view: z.object({
+  show: z.strictObject({ projection: z.string() }),
+  view: z.strictObject({
     projection: z.string(),
     generation: number(1).optional(),
     key: z.string().optional(),

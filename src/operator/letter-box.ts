@@ -15,6 +15,8 @@ export interface LetterBox {
   readonly source: LetterSource
   /** The queues, or the units, that may have letters. */
   names(system: System): Promise<string[]>
+  /** All that can be asked for by name, whether it may have letters or not; {@link names} if left out. */
+  everyName?(system: System): Promise<string[]>
   /**
    * The next letters under one name, in their original order; fewer than `limit` if there are no more.
    *
@@ -25,8 +27,8 @@ export interface LetterBox {
   show(system: System, id: LetterId): Promise<LetterDetails>
   /** @throws CqrsError CQRS_NOT_FOUND */
   redrive(system: System, id: LetterId): Promise<RedriveResult>
-  /** Redrives everything under one name, in order. @param tell is told how many, each time that some were */
-  redriveAll(system: System, name: string, tell: (redriven: number) => void): Promise<void>
+  /** Redrives everything under one name, in order. @param tell is told what was done, each time that something was */
+  redriveAll(system: System, name: string, tell: (done: RedriveResult) => void): Promise<void>
   /** @throws CqrsError CQRS_NOT_FOUND */
   discard(system: System, id: LetterId, by: string, reason: string): Promise<DiscardResult>
 }
@@ -34,14 +36,14 @@ export interface LetterBox {
 /**
  * Deals with letters of one box one by one. One that was settled by somebody else before its turn is no failure.
  *
- * @param act deals with one, and answers how many that were; rejects if it is not there
- * @param tell is told how many, each time that some were: those before one that fails are dealt with
+ * @param act deals with one, and answers what was done; rejects if it is not there
+ * @param tell is told that, each time: those before one that fails are dealt with
  */
-export async function settleEach(
+export async function settleEach<Done>(
   { box, system }: { readonly box: LetterBox; readonly system: System },
   letters: readonly Letter[],
-  act: (id: LetterId) => Promise<number>,
-  tell: (done: number) => void,
+  act: (id: LetterId) => Promise<Done>,
+  tell: (done: Done) => void = () => {},
 ): Promise<void> {
   for (const letter of letters) {
     const id = parseLetterId(letter.id)

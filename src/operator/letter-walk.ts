@@ -5,6 +5,7 @@ import type { Letter, LetterSource } from './contract.ts'
 import { effectLetters } from './effect-letters.ts'
 import { LeftOut } from './left-out.ts'
 import type { LetterBox, ListedLetter } from './letter-box.ts'
+import { type LetterId, parseLetterId } from './letter-id.ts'
 import { parkedLetters } from './parked-letters.ts'
 import { queueLetters } from './queue-letters.ts'
 import type { System } from './system.ts'
@@ -25,8 +26,11 @@ const AHEAD = 32
 /** Letters that one call looks at, so that a rare error does not go through all of them in one call. */
 export const SCAN = 5_000
 
+/** Names that are told of to whoever asks for one that is not there. */
+const NAMED = 20
+
 /** Which letters; everything that is given has to fit. */
-export const letterFilter = z.object({
+export const letterFilter = z.strictObject({
   source: z.enum(['queue', 'parked', 'effect']).optional(),
   /** A queue, a projection, or a partition of one. */
   name: z.string().min(1).optional(),
@@ -67,7 +71,7 @@ export interface LetterWalk {
  *
  * @param after the `next` of the stretch before
  * @param limit letters to gather; there may be fewer, and still more to come
- * @throws CqrsError CQRS_VALIDATION if `after` is none
+ * @throws CqrsError CQRS_VALIDATION if `after` is none, CQRS_NOT_FOUND if nobody has the name that is asked for
  */
 export async function walkLetters(
   system: System,
@@ -83,6 +87,7 @@ export async function walkLetters(
     filter,
     leftOut,
   )
+  if (shelves.length === 0 && after === undefined && !leftOut.some) await assertKnown(system, filter)
   const size = hasTextFilter(filter) ? RUN : Math.min(RUN, limit)
   const firstRun = aheadOf(shelves, ({ box, name, after: from }) => box.list(system, name, size, from))
   for (const [index, { box, name, after: begin }] of shelves.entries()) {
@@ -105,6 +110,48 @@ export async function walkLetters(
     }
   }
   return { letters, next: null, leftOut }
+}
+
+/**
+ * Says that nobody has a name, of which there would be no letters either.
+ *
+ * @param isIt whether one that is there is meant
+ * @throws CqrsError CQRS_NOT_FOUND; nothing, if it cannot be known
+ */
+export async function assertKnown(
+  system: System,
+  { source, name }: Pick<LetterFilter, 'source' | 'name'>,
+  isIt: (name: string, each: string) => boolean = isMeant,
+): Promise<void> {
+  if (name === undefined) return
+  const known = new Set<string>()
+  for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
+    try {
+      const names = await (box.everyName ?? box.names)(system)
+      for (const each of names) known.add(each)
+    } catch {
+      // Of one that is away, or is not ours, nobody knows which it has.
+      return
+    }
+  }
+  if ([...known].some((each) => isIt(name, each))) return
+  const what =
+    source === undefined
+      ? 'queue or projection'
+      : { queue: 'queue', parked: 'projection', effect: 'reactor' }[source]
+  const some = [...known].sort().slice(0, NAMED).join(', ')
+  throw new CqrsError('CQRS_NOT_FOUND', `There is no ${what} ${name}; there are: ${some || 'none'}.`)
+}
+
+/**
+ * Which letter a text means.
+ *
+ * @throws CqrsError CQRS_VALIDATION if it is not the id of one, CQRS_NOT_FOUND if nobody has the queue or unit that it names
+ */
+export async function letterAt(system: System, text: string): Promise<LetterId> {
+  const id = parseLetterId(text)
+  await assertKnown(system, id, (name, each) => name === each)
+  return id
 }
 
 /** A queue or unit that a walk comes to, and behind which letter it begins there. */

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import { isMeant } from '../kernel/unit.ts'
-import type { DiscardResult, Letter, RedriveResult } from './contract.ts'
+import type { DiscardResult, FailedAgain, Letter, RedriveResult } from './contract.ts'
 import { LeftOut } from './left-out.ts'
 import { type LetterBox, settleEach } from './letter-box.ts'
-import { type LetterId, parseLetterId } from './letter-id.ts'
-import { BOXES, type LetterFilter, letterFilter, walkLetters } from './letter-walk.ts'
+import type { LetterId } from './letter-id.ts'
+import { assertKnown, BOXES, type LetterFilter, letterAt, letterFilter, walkLetters } from './letter-walk.ts'
 import type { Operator } from './operations.ts'
 import { parseRequest } from './request.ts'
 import type { System } from './system.ts'
@@ -13,7 +13,7 @@ import type { System } from './system.ts'
 /** Letters that one call deals with; the caller goes on with `next`. */
 const STEP = 500
 
-/** Letters that a dry run shows. */
+/** Letters that a dry run shows, and those of which a redrive says that they failed again. */
 const EXAMPLES = 20
 
 const one = z.strictObject({ id: z.string() })
@@ -25,7 +25,6 @@ const many = letterFilter
     /** Only letters that had failed by then, as the first call answered. */
     asOf: z.iso.datetime().optional(),
   })
-  .strict()
   .refine(({ dryRun: _, after: _after, asOf: _asOf, ...which }) => Object.values(which).some(Boolean), {
     error: 'say which: id, all: true, or one of source, name, status, what, error, fingerprint',
   })
@@ -39,20 +38,36 @@ type Many = z.output<typeof many>
  * Tries letters again, each sequence in its original order: one, those that a filter fits, or all. A dry run
  * counts and shows them. One call deals with at most 500, unless all of a source or name are meant.
  *
- * @throws CqrsError CQRS_NOT_FOUND if one letter, or a group, is meant and not there
+ * @throws CqrsError CQRS_NOT_FOUND if one letter, or a group, is meant and not there, or nobody has the name
  */
 export async function redriveLetters(system: System, input: unknown): Promise<RedriveResult> {
   if (meansOne(input)) {
-    const id = parseLetterId(parseRequest(one, input).id)
+    const id = await letterAt(system, parseRequest(one, input).id)
     return BOXES[id.source].redrive(system, id)
   }
   const request = parseRequest(many, input)
   if (isWholesale(request)) return redriveAll(system, request)
-  const step = await takeStep(system, request, (box, id) =>
-    box.redrive(system, id).then((done) => done.redriven),
-  )
-  const { done, ...rest } = step
-  return { redriven: done, ...rest }
+  const done = new Redriven()
+  const step = await takeStep(system, request, async (box, id) => done.add(await box.redrive(system, id)))
+  return { ...done.told(), ...step }
+}
+
+/** What was redriven so far, and what failed again. */
+class Redriven {
+  #redriven = 0
+  #failed = 0
+  readonly #failures: FailedAgain[] = []
+
+  add({ redriven, failed = 0, failures = [] }: RedriveResult): void {
+    this.#redriven += redriven
+    this.#failed += failed
+    this.#failures.push(...failures.slice(0, EXAMPLES - this.#failures.length))
+  }
+
+  told(): Pick<RedriveResult, 'redriven' | 'failed' | 'failures'> {
+    const failed = this.#failed > 0 && { failed: this.#failed, failures: this.#failures }
+    return { redriven: this.#redriven, ...failed }
+  }
 }
 
 /**
@@ -68,14 +83,15 @@ export async function discardLetters(
 ): Promise<DiscardResult> {
   if (meansOne(input)) {
     const request = parseRequest(discardOne, input)
-    const id = parseLetterId(request.id)
+    const id = await letterAt(system, request.id)
     return BOXES[id.source].discard(system, id, by, request.reason)
   }
   const request = parseRequest(discardMany, input)
-  const discard = (box: LetterBox, id: LetterId) =>
-    box.discard(system, id, by, request.reason).then(({ discarded }) => discarded)
-  const { done, ...rest } = await takeStep(system, request, discard)
-  return { discarded: done, ...rest }
+  let discarded = 0
+  const step = await takeStep(system, request, async (box, id) => {
+    discarded += (await box.discard(system, id, by, request.reason)).discarded
+  })
+  return { discarded, ...step }
 }
 
 /** Whether {@link redriveLetters} and {@link discardLetters} leave everything as it is, whatever else `input` says. */
@@ -94,25 +110,26 @@ function isWholesale({ dryRun, after, status, what, error, fingerprint }: Many):
 /** Each source puts back all it has in one go; its queues or units do that at once, since their letters have no order in common. */
 async function redriveAll(system: System, { source, name }: LetterFilter): Promise<RedriveResult> {
   const leftOut = new LeftOut()
-  let redriven = 0
-  const tell = (some: number) => {
-    redriven += some
-  }
+  const done = new Redriven()
+  let found = 0
+  const tell = (some: RedriveResult) => done.add(some)
   for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
     const names = (await leftOut.unless(box.source, null, () => box.names(system))) ?? []
     const meant = names.filter((each) => !name || isMeant(name, each))
+    found += meant.length
     await Promise.all(
       meant.map((each) => leftOut.unless(box.source, each, () => box.redriveAll(system, each, tell))),
     )
   }
-  return { redriven, ...leftOut.told() }
+  if (found === 0 && !leftOut.some) await assertKnown(system, { source, name })
+  return { ...done.told(), ...leftOut.told() }
 }
 
 /** Gathers the letters first and deals with them then, so that none that arises meanwhile is among them. */
 async function takeStep(
   system: System,
   { dryRun, after, asOf = system.now().toISOString(), all: _, ...filter }: Many,
-  act: (box: LetterBox, id: LetterId) => Promise<number>,
+  act: (box: LetterBox, id: LetterId) => Promise<void>,
 ) {
   const { letters: found, next, leftOut } = await walkLetters(system, filter, { after, limit: STEP })
   const letters = found.map(({ letter }) => letter).filter((letter) => hadFailed(letter, asOf))
@@ -121,17 +138,13 @@ async function takeStep(
     throw new CqrsError('CQRS_NOT_FOUND', message)
   }
   const answer = { matched: letters.length, next, asOf }
-  if (dryRun) return { done: 0, examples: letters.slice(0, EXAMPLES), ...answer, ...leftOut.told() }
-  let done = 0
-  const tell = (some: number) => {
-    done += some
-  }
+  if (dryRun) return { examples: letters.slice(0, EXAMPLES), ...answer, ...leftOut.told() }
   for (const run of Map.groupBy(letters, ({ source, name }) => `${source}:${name}`).values()) {
     const { source, name } = run[0] as Letter
     const box = BOXES[source]
-    await leftOut.unless(source, name, () => settleEach({ box, system }, run, (id) => act(box, id), tell))
+    await leftOut.unless(source, name, () => settleEach({ box, system }, run, (id) => act(box, id)))
   }
-  return { done, ...answer, ...leftOut.told() }
+  return { ...answer, ...leftOut.told() }
 }
 
 /**

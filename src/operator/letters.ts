@@ -1,14 +1,13 @@
 import { z } from 'zod'
 import type { GroupsPage, LetterDetails, LettersPage } from './contract.ts'
 import { groupLetters } from './letter-groups.ts'
-import { parseLetterId } from './letter-id.ts'
-import { BOXES, letterFilter, SCAN, walkLetters } from './letter-walk.ts'
+import { BOXES, letterAt, letterFilter, SCAN, walkLetters } from './letter-walk.ts'
 import { number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
 const listRequest = letterFilter.extend({ after: z.string().optional(), limit: number(1, 500).default(50) })
 const groupsRequest = letterFilter.pick({ source: true, name: true })
-const oneRequest = z.object({ id: z.string() })
+const oneRequest = z.strictObject({ id: z.string() })
 
 /** What failed: dead letters of queues, parked events, dead effects; page by page. */
 export async function listLetters(system: System, input: unknown): Promise<LettersPage> {
@@ -27,6 +26,6 @@ export async function listGroups(system: System, input: unknown): Promise<Groups
 
 /** One letter with everything that is known about it. @throws CqrsError CQRS_NOT_FOUND */
 export async function showLetter(system: System, input: unknown): Promise<LetterDetails> {
-  const id = parseLetterId(parseRequest(oneRequest, input).id)
+  const id = await letterAt(system, parseRequest(oneRequest, input).id)
   return BOXES[id.source].show(system, id)
 }

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { listActions } from './actions.ts'
 import { auditProjection } from './audit.ts'
 import { readEvents, showEvent } from './events.ts'
@@ -14,6 +15,7 @@ import {
   startRebuild,
   startVerify,
 } from './rebuild.ts'
+import { parseRequest } from './request.ts'
 import { systemStatus } from './status.ts'
 import type { System } from './system.ts'
 import { listWorkers } from './workers.ts'
@@ -42,6 +44,14 @@ export interface Operation {
   run(system: System, input: unknown, operator: Operator): Promise<unknown>
 }
 
+/** A use case that takes nothing, and says so to whoever gives it something. */
+function takingNothing(run: (system: System) => Promise<unknown>): Operation['run'] {
+  return async (system, input) => {
+    parseRequest(z.strictObject({}), input ?? {})
+    return run(system)
+  }
+}
+
 /** Every use case of operators. */
 export const OPERATIONS: readonly Operation[] = [
   {
@@ -49,7 +59,7 @@ export const OPERATIONS: readonly Operation[] = [
     http: 'GET /ops/status',
     scope: 'read',
     what: 'How every projection stands, against the head of the log.',
-    run: systemStatus,
+    run: takingNothing(systemStatus),
   },
   {
     id: 'ops::audit',
@@ -114,7 +124,7 @@ export const OPERATIONS: readonly Operation[] = [
     http: 'GET /ops/workers',
     scope: 'read',
     what: 'The worker processes: their roles, whether at work or standing by, and what they own.',
-    run: listWorkers,
+    run: takingNothing(listWorkers),
   },
   {
     id: 'ops::queues',
@@ -156,7 +166,7 @@ export const OPERATIONS: readonly Operation[] = [
     http: 'GET /ops/projections',
     scope: 'read',
     what: 'The generations of every view: which serves, which is built, what they take on the disk.',
-    run: listProjections,
+    run: takingNothing(listProjections),
   },
   {
     id: 'ops::projections-show',

@@ -21,7 +21,10 @@ const parkedEvent = z.object({
 })
 const letters = z.array(z.object({ event: parkedEvent, waiting: z.number() }))
 const shown = z.object({ event: parkedEvent, behind: z.array(parkedEvent) })
-const redriven = z.object({ redriven: z.number() })
+const redriven = z.object({
+  redriven: z.number(),
+  failed: z.object({ position: z.number(), error: z.string() }).optional(),
+})
 const discarded = z.object({ discarded: z.number() })
 
 /** Parked events, as the projections worker tells of them: the head of each parked sequence. */
@@ -50,11 +53,15 @@ export const parkedLetters: LetterBox = {
 
   async redrive(system, { name, key }) {
     const input = { position: Number(key) }
-    return redriven.parse(await system.call(`ops::parked::redrive::${name}`, input))
+    const answer = await system.call(`ops::parked::redrive::${name}`, input)
+    const { redriven: applied, failed } = redriven.parse(answer)
+    if (!failed) return { redriven: applied }
+    const id = letterId({ source: 'parked', name, key: String(failed.position) })
+    return { redriven: applied, failed: 1, failures: [{ id, error: failed.error }] }
   },
 
   async redriveAll(system, projection, tell) {
-    const redrive = async (id: LetterId) => (await this.redrive(system, id)).redriven
+    const redrive = (id: LetterId) => this.redrive(system, id)
     // Page by page: what fails again stays at its position, before the beginning of the next page.
     for (let after = 0; ; ) {
       const page = await heads(system, projection, { after, limit: REDRIVE_PAGE })

@@ -10,6 +10,7 @@ import type { System } from './system.ts'
 const PAGE = 500
 
 const topics = z.array(z.object({ topic: z.string(), message_count: z.number() }))
+const queues = z.array(z.object({ queue: z.string(), topic: z.string().nullable() }))
 const message = z.object({
   id: z.string(),
   seq: z.number().optional(),
@@ -35,6 +36,11 @@ export const queueLetters: LetterBox = {
   async names({ ask }) {
     const found = topics.parse(await ask('engine::queue::dlq_topics', {}))
     return found.filter(({ message_count }) => message_count > 0).map(({ topic }) => topic)
+  },
+
+  async everyName({ ask }) {
+    const found = queues.parse(await ask('iii::queue::list', {}))
+    return found.flatMap(({ queue, topic }) => (topic === null ? [queue] : [queue, topic]))
   },
 
   async list(system, queue, limit, after = 'seq.0') {
@@ -71,7 +77,7 @@ export const queueLetters: LetterBox = {
   },
 
   async redriveAll({ call }, queue, tell) {
-    tell(count.parse(await call('iii::queue::redrive', { queue })).redriven)
+    tell(count.parse(await call('iii::queue::redrive', { queue })))
   },
 
   async discard({ call }, { name, key }) {

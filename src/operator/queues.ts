@@ -18,7 +18,7 @@ const listed = z.array(
     config: z.unknown(),
   }),
 )
-const listRequest = z.object({ limit: number(1, 500).default(100), after: z.string().default('') })
+const listRequest = z.strictObject({ limit: number(1, 500).default(100), after: z.string().default('') })
 const oneRequest = z.strictObject({ queue: z.string().min(1) })
 const purgeRequest = oneRequest.extend({ confirm: z.string() })
 const purged = z.object({ queue: z.string(), purged: z.number() })

@@ -7,7 +7,7 @@ import { CqrsError } from '../kernel/errors.ts'
 import type { Position } from '../kernel/position.ts'
 import type { GenerationsChanged, RebuildStarted } from './generations-contract.ts'
 import type { Operator } from './operations.ts'
-import { flag, number, parseRequest } from './request.ts'
+import { flag, parseRequest, until } from './request.ts'
 import type { System } from './system.ts'
 
 const projection = z.string()
@@ -16,12 +16,7 @@ const inputs = {
   rebuild: z.strictObject({
     projection,
     force: flag().default(false),
-    until: z
-      .union([number(1), z.iso.datetime({ offset: true }), z.iso.date()], {
-        error:
-          'give a position from 1 on, a day (2026-01-31), or a time with its zone (2026-01-31T12:00:00Z)',
-      })
-      .optional(),
+    until: until().optional(),
     requireParity: flag().default(false),
   }),
   one: z.strictObject({ projection }),

@@ -1,14 +1,22 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
-import { describeIssues, parseInput } from '../kernel/input.ts'
+import { describeIssues, parseInput, UNKNOWN_FIELD } from '../kernel/input.ts'
 
-/** Checks what an operator asks for. @throws CqrsError CQRS_VALIDATION that names every field that does not fit */
+/**
+ * Checks what an operator asks for. The schema has to be strict: a filter that is mistyped, and passed over, would be answered with
+ * everything.
+ *
+ * @throws CqrsError CQRS_VALIDATION that names every field that does not fit, and those there are if one is not known
+ */
 export function parseRequest<Request>(schema: z.ZodType<Request>, input: unknown): Request {
   const parsed = parseInput(schema, input)
   if (parsed.ok) return parsed.value
-  throw new CqrsError('CQRS_VALIDATION', describeIssues(parsed.issues), {
-    details: { issues: parsed.issues },
-  })
+  const { issues } = parsed
+  const fields = schema instanceof z.ZodObject ? Object.keys(schema.shape) : []
+  const isUnknown = issues.some(({ field, problem }) => problem === UNKNOWN_FIELD && !field.includes('.'))
+  const takes = fields.length > 0 ? `It takes ${fields.join(', ')}.` : 'It takes none.'
+  const message = describeIssues(issues) + (isUnknown ? `. ${takes}` : '')
+  throw new CqrsError('CQRS_VALIDATION', message, { details: { issues } })
 }
 
 /** A whole number, also as the text that the query of an HTTP request has. */
@@ -17,6 +25,13 @@ export function number(min: number, max: number = Number.MAX_SAFE_INTEGER) {
     (given) => (typeof given === 'string' && /^\d{1,16}$/.test(given) ? Number(given) : given),
     z.int().min(min).max(max),
   )
+}
+
+/** An end in the log: a position, or a time. */
+export function until() {
+  return z.union([number(1), z.iso.datetime({ offset: true }), z.iso.date()], {
+    error: 'give a position from 1 on, a day (2026-01-31), or a time with its zone (2026-01-31T12:00:00Z)',
+  })
 }
 
 /** A list of texts, also separated by commas in one text. */

@@ -32,7 +32,7 @@ const inputs = {
  * that of the operation, since several processes may share the units.
  *
  * `ops::parked::letters::<unit>` lists what failed, `…::show::<unit>` one of them, `…::redrive::<unit>` tries
- * it and what waits behind it again, `…::discard::<unit>` gives it up with a reason. `ops::effects::…` does the
+ * it and what waits behind it again, and says which of them `failed`, `…::discard::<unit>` gives it up with a reason. `ops::effects::…` does the
  * same for effects that failed too often.
  */
 export function unitOperations({ unit, view, effects, runner }: LiveUnit): OfferedFunction[] {
@@ -55,8 +55,13 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
     'ops::parked::redrive': async (payload) => {
       const { position } = parseRequest(inputs.redrive, payload)
       return runner.inTurn(async (projector) => {
+        const { sequence } = (await view.parkedEvent(position)) ?? notParked(unit.name, position)
         if (!(await projector.redrive(position))) notParked(unit.name, position)
-        return { redriven: await projector.retry(position) }
+        const redriven = await projector.retry(position)
+        // What stands first now is what was tried last, unless nobody has come to try it.
+        const [first] = await view.sequence(sequence, 1)
+        const error = first && first.attempts > 0 ? first.failures.at(-1)?.message : undefined
+        return { redriven, ...(error !== undefined && { failed: { position: first?.position, error } }) }
       })
     },
     'ops::parked::discard': async (payload) => {

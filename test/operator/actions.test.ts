@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import { listActions, perform } from '../../src/operator/actions.ts'
 import { OPERATIONS, type Operation } from '../../src/operator/operations.ts'
+import { RECORDED } from '../../src/operator/recorded.ts'
 import { openSqliteActionStore } from '../../src/operator/sqlite/action-store.ts'
 import type { System } from '../../src/operator/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -128,7 +129,7 @@ test('actions are listed page by page, newest first, also those of one operation
   expect([first.actions.map(({ id }) => id), first.next]).toEqual([[5, 4], 4])
   const second = await listActions(system, { limit: 3, before: first.next })
   expect([second.actions.map(({ id }) => id), second.next]).toEqual([[3, 2, 1], null])
-  expect(await listActions(system, { operation: 'ops::other' })).toEqual({ actions: [], next: null })
+  expect(await listActions(system, { operation: 'ops::prune' })).toEqual({ actions: [], next: null })
   await expect(listActions(system, { limit: 0 })).rejects.toThrow('limit')
 })
 
@@ -145,4 +146,17 @@ test('an action whose process is killed before it ends stays, as begun', { timeo
   expect((await listActions(systemWith(path), {})).actions).toMatchObject([
     { operation: 'ops::queue-purge', input: { queue: 'q' }, outcome: 'begun', endedAt: null },
   ])
+})
+
+test('only operations that are recorded can be asked for', async () => {
+  const changes = OPERATIONS.filter(({ scope }) => scope === 'change').map(({ id }) => id)
+  expect([...RECORDED].sort()).toEqual([...changes, 'events import'].sort())
+  const system = systemWith()
+  for (const operation of RECORDED) expect((await listActions(system, { operation })).actions).toEqual([])
+  for (const operation of ['nope', 'ops::status', '']) {
+    await expect(listActions(system, { operation })).rejects.toMatchObject({
+      code: 'CQRS_VALIDATION',
+      message: expect.stringContaining('give one of ops::dlq-redrive, ops::dlq-discard,'),
+    })
+  }
 })

@@ -3,7 +3,12 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
-import { checkDataFolder, checkStores, newestWrite } from '../../src/operator/doctor/data-folder.ts'
+import {
+  checkAside,
+  checkDataFolder,
+  checkStores,
+  newestWrite,
+} from '../../src/operator/doctor/data-folder.ts'
 import { checkPorts, checkSystem } from '../../src/operator/doctor/network.ts'
 import { checkClock, checkEnvironment, checkRuntime } from '../../src/operator/doctor/runtime.ts'
 import { openDatabase } from '../../src/sqlite/open.ts'
@@ -68,6 +73,26 @@ test('a store is as large as it is with what still lies in its write-ahead log',
   expect(statSync(path).size).toBeLessThan(100_000)
   expect(await checkStores(data)).toMatchObject([
     { name: 'counter.db', found: expect.stringMatching(/, wal, [23]\.\d MiB$/) },
+  ])
+})
+
+test('views that were moved aside are told with what they take, and are no stores to be mended', async () => {
+  const data = tempFolder()
+  expect(await checkAside(data)).toEqual([])
+  const aside = join(data, 'views', 'aside')
+  for (const folder of ['1', '2']) {
+    mkdirSync(join(aside, folder), { recursive: true })
+    writeFileSync(join(aside, folder, 'counter.1.db'), 'x'.repeat(3_000))
+  }
+  writeFileSync(join(aside, '1', 'counter.1.db-wal'), 'x'.repeat(4_000))
+  expect(await checkStores(data)).toEqual([])
+  expect(await checkAside(data)).toEqual([
+    {
+      name: join('views', 'aside'),
+      status: 'warn',
+      found: '2 views moved aside, 10 KiB',
+      advice: expect.stringContaining(`remove ${aside}`),
+    },
   ])
 })
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import app from '../../src/inventory/app.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { Letter } from '../../src/operator/contract.ts'
-import { listLetters } from '../../src/operator/letters.ts'
+import { listGroups, listLetters, showLetter } from '../../src/operator/letters.ts'
 import { discardLetters, redriveLetters } from '../../src/operator/letters-bulk.ts'
 import type { System } from '../../src/operator/system.ts'
 
@@ -51,6 +51,11 @@ function systemWith(letters: { orders?: Fake[]; list?: Fake[]; alerts?: Fake[] }
         retries: 3,
         function_id: 'job::run',
       })),
+    'iii::queue::list': () => [
+      { queue: 'orders', topic: null },
+      { queue: 'default', topic: null },
+      { queue: 'sub-1', topic: 'alerts.low-stock' },
+    ],
     'iii::queue::redrive_message': ({ message_id }: { message_id: string }) => {
       remove(orders, Number(message_id.slice(2)))
       settled.push(message_id)
@@ -194,4 +199,57 @@ test('what is meant has to be said', async () => {
   await expect(redriveLetters(system, {})).rejects.toMatchObject({ code: 'CQRS_VALIDATION' })
   await expect(redriveLetters(system, { dryRun: true })).rejects.toMatchObject({ code: 'CQRS_VALIDATION' })
   await expect(discardLetters(system, { all: true }, ada)).rejects.toMatchObject({ code: 'CQRS_VALIDATION' })
+})
+
+test('a name that nobody has is not answered as one that has no letters', async () => {
+  const { system } = systemWith({})
+  for (const name of [
+    'orders',
+    'default',
+    'sub-1',
+    'alerts.low-stock',
+    'inventory-list',
+    'inventory-alert',
+  ]) {
+    expect(await listLetters(system, { name })).toMatchObject({ letters: [], incomplete: [] })
+    expect(await listGroups(system, { name })).toMatchObject({ groups: [] })
+    expect(await redriveLetters(system, { name })).toMatchObject({ redriven: 0 })
+  }
+  const refused = (message: string) => ({ code: 'CQRS_NOT_FOUND', message: expect.stringContaining(message) })
+  const nobody = refused(
+    'There is no queue or projection nope; there are: alerts.low-stock, default, inventory-alert',
+  )
+  await expect(listLetters(system, { name: 'nope' })).rejects.toMatchObject(nobody)
+  await expect(listGroups(system, { name: 'nope' })).rejects.toMatchObject(nobody)
+  await expect(redriveLetters(system, { name: 'nope' })).rejects.toMatchObject(nobody)
+  await expect(redriveLetters(system, { name: 'nope', dryRun: true })).rejects.toMatchObject(nobody)
+  await expect(discardLetters(system, { name: 'nope', reason: 'a test' }, ada)).rejects.toMatchObject(nobody)
+  const other = { source: 'effect', name: 'inventory-list' }
+  await expect(listLetters(system, other)).rejects.toMatchObject(
+    refused('There is no reactor inventory-list; there are: inventory-alert.'),
+  )
+})
+
+test('while the queue worker is away nobody says that there is no such name', async () => {
+  const { system } = systemWith({})
+  const ask: System['ask'] = async (id, input) => {
+    if (id === 'iii::queue::list') throw new CqrsError('CQRS_ENGINE_UNREACHABLE', 'it is away')
+    return system.ask(id, input)
+  }
+  expect(await listLetters({ ...system, ask }, { name: 'nope' })).toMatchObject({ letters: [] })
+})
+
+test('a letter of a queue or projection that is not there is not asked of a worker that would have to be started', async () => {
+  const { system } = systemWith({})
+  for (const id of [
+    'parked:nope:1',
+    'parked:inventory-list.0:1',
+    'effect:inventory-list:1.1',
+    'queue:nope:1',
+  ]) {
+    const refused = { code: 'CQRS_NOT_FOUND', message: expect.stringContaining(`There is no `) }
+    await expect(showLetter(system, { id })).rejects.toMatchObject(refused)
+    await expect(redriveLetters(system, { id })).rejects.toMatchObject(refused)
+    await expect(discardLetters(system, { id, reason: 'a test' }, ada)).rejects.toMatchObject(refused)
+  }
 })

@@ -81,6 +81,14 @@ test('events tail with a filter shows the last events that fit, however far back
   expect(positions(stdout)).toEqual([1_197, 1_200])
 })
 
+test('events tail that finds no event says so on standard error', async () => {
+  const { run } = await operatorAnswers({ 'ops::events': logOf(() => 5) })
+  const none = { exitCode: 0, stdout: '', stderr: 'There is no such event.\n' }
+  expect(await run('events', 'tail', '--type', 'nope')).toMatchObject(none)
+  expect(await run('events', 'tail', '--from', '9', '--json')).toMatchObject(none)
+  expect(await run('events', 'tail', '--limit', '0')).toMatchObject({ ...none, stderr: '' })
+})
+
 test('events tail --follow goes on with what is new, and leaves nothing out', async () => {
   let head = 5
   const { start } = await operatorAnswers({ 'ops::events': logOf(() => head) })
@@ -140,6 +148,57 @@ test('a redrive that had to leave letters out says whose on standard error, and 
   expect(JSON.parse(json.stdout)).toMatchObject({ redriven: 3, incomplete: [away] })
   const list = await run('dlq', 'list')
   expect(list).toMatchObject({ exitCode: 0, stdout: 'None among those looked at so far.\n', stderr })
+})
+
+test('view get of a document that is not there says so, and ends with 1', async () => {
+  const mug = { sku: 'mug-1' }
+  const { run } = await operatorAnswers({
+    'ops::view': ({ key }: { key: string }) => ({
+      items: key === 'mug-1' ? [mug] : [],
+      generation: 3,
+      position: 42,
+    }),
+  })
+  const stderr = 'generation 3 at position 42\n'
+  const found = { exitCode: 0, stdout: `${JSON.stringify(mug)}\n`, stderr }
+  expect(await run('view', 'get', 'inventory-list', 'mug-1')).toMatchObject(found)
+  const json = await run('view', 'get', 'inventory-list', 'mug-1', '--json')
+  expect(json).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(JSON.parse(json.stdout)).toEqual({ items: [mug], generation: 3, position: 42 })
+  for (const flags of [[], ['--json']]) {
+    expect(await run('view', 'get', 'inventory-list', 'nope', ...flags)).toMatchObject({
+      exitCode: 1,
+      stdout: '',
+      stderr: 'CQRS_NOT_FOUND: Generation 3 of inventory-list has no document nope at position 42.\n',
+    })
+  }
+  const none = await run('view', 'find', 'inventory-list', '--json')
+  expect(none.exitCode).toBe(0)
+})
+
+test('a redrive whose cause is still there says what failed again and why, and ends with 1', async () => {
+  const failed = (id: string) => ({ id, error: 'no such shelf' })
+  const { run } = await operatorAnswers({
+    'ops::dlq-redrive': ({ id, after }: { id?: string; after?: string }) => {
+      if (id) return { redriven: 0, failed: 1, failures: [failed(id)] }
+      return after === undefined
+        ? { redriven: 2, failed: 30, failures: [failed('parked:a:1')], next: 'further' }
+        : { redriven: 1, next: null }
+    },
+  })
+  expect(await run('dlq', 'redrive', 'parked:a:7')).toMatchObject({
+    exitCode: 1,
+    stdout: '0 redriven, 1 tried and failed again.\n',
+    stderr: 'Failed again: parked:a:7  no such shelf\n',
+  })
+  expect(await run('dlq', 'redrive', '--name', 'a')).toMatchObject({
+    exitCode: 1,
+    stdout: '3 redriven, 30 tried and failed again.\n',
+    stderr: 'Failed again: parked:a:1  no such shelf\nFailed again: 29 more\n',
+  })
+  const json = await run('dlq', 'redrive', '--name', 'a', '--json')
+  expect(json).toMatchObject({ exitCode: 1, stderr: '' })
+  expect(JSON.parse(json.stdout)).toMatchObject({ redriven: 3, failed: 30, failures: [failed('parked:a:1')] })
 })
 
 test('an engine without an operator worker is told apart from no engine', async () => {

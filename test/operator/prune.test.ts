@@ -107,7 +107,7 @@ test('a mistyped way to spare the previous generation removes nothing', async ()
   const { control, takeOver, prune } = await site()
   await takeOver()
   for (const mistyped of [{ keepPrevios: true }, { keep_previous: true }]) {
-    const message = `${Object.keys(mistyped)[0]}: is not known; leave it out`
+    const message = expect.stringContaining(`${Object.keys(mistyped)[0]}: is not known; leave it out`)
     await expect(prune(mistyped)).rejects.toMatchObject({ code: 'CQRS_VALIDATION', message })
   }
   expect((await control.projection('balances'))?.generations.map(({ state }) => state)).toEqual([

@@ -48,7 +48,7 @@ test('a mistyped condition of a rebuild is refused, and nothing is built without
   const { control, code } = await site()
   for (const mistyped of ['requiredParity', 'require_parity', 'untl']) {
     const asked = startRebuild(code(1), { projection: 'balances', [mistyped]: true }, ada)
-    const message = `${mistyped}: is not known; leave it out`
+    const message = expect.stringContaining(`${mistyped}: is not known; leave it out`)
     await expect(asked).rejects.toMatchObject({ code: 'CQRS_VALIDATION', message })
   }
   expect((await control.projection('balances'))?.generations).toHaveLength(1)

@@ -71,6 +71,7 @@ test.each([
   { args: ['dlq', 'redirve'], hint: 'Did you mean redrive?' },
   { args: ['worker', 'comands'], hint: 'Did you mean "commands"?' },
   { args: ['dlq', 'list', '--source', 'parkd'], hint: 'Did you mean "parked"?' },
+  { args: ['actions', '--operation', 'ops::rebiuld'], hint: 'Did you mean "ops::rebuild"?' },
   { args: ['chaos', '--kind', 'kil'], hint: 'Did you mean "kill"?' },
 ])('a mistyped word is answered with the nearest: $args', async ({ args, hint }) => {
   const { exitCode, stderr } = await run(args)
@@ -91,6 +92,8 @@ test.each([
   { args: ['dlq', 'list', '--limit', '0'], says: 'a whole number from 1 to 500' },
   { args: ['chaos', '--kind', 'cut', '--role', 'engine'], says: 'cut cannot hit engine' },
   { args: ['chaos', '--faults', '0'], says: 'a whole number from 1 to 1000000' },
+  { args: ['rebuild', 'inventory-list', '--until', 'tomorrow'], says: 'a position from 1 on, a day' },
+  { args: ['rebuild', 'inventory-list', '--until', '0'], says: 'Give a position from 1 on, a day' },
   { args: ['events', 'tail', '--from', '-1'], says: 'a whole number from 1' },
 ])('a wrong command line is refused before anything is done: $args', async ({ args, says }) => {
   const { exitCode, stdout, stderr } = await run(args)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { App } from '../../src/kernel/app.ts'
 import { listLetters } from '../../src/operator/letters.ts'
+import { redriveLetters } from '../../src/operator/letters-bulk.ts'
 import type { System } from '../../src/operator/system.ts'
 import { storeFiles } from '../../src/sqlite/store-files.ts'
 import type { LiveUnit } from '../../src/workers/live-unit.ts'
@@ -89,4 +90,32 @@ test('letters of errors as long as documents still fit into an answer, and tell 
   expect(await call('show', { position: 1 })).toMatchObject({
     event: { failures: [{ stack: expect.stringMatching(/^Error: cannot apply this: x+…\n +at .*fails/) }] },
   })
+})
+
+test('a redrive says which event was tried and failed again: the letter, or one that waited behind it', async () => {
+  const found = generations()
+  const poisoned = new Set([1, 3])
+  const worker = await found.work(balances({ fails: (_account, amount) => poisoned.has(amount) }))
+  for (const amount of [1, 2, 3, 4]) await found.move('ada', amount)
+  await worker.settle()
+  const [{ unit, generations: live }] = worker.units as [Worker['units'][0]]
+  const runner = { inTurn: (act: (followed: typeof live) => unknown) => act(live) }
+  const offered = unitOperations({ unit, view: live.view, runner } as unknown as LiveUnit)
+  const call = async (functionId: string, payload: unknown) =>
+    offered.find(({ id }) => id === functionId)?.handle(payload, undefined)
+  const app = { projections: new Map([['balances', unit.projection]]) } as unknown as App
+  const system = { app, call, ask: call, now: () => new Date() } as unknown as System
+  const again = (position: number) => ({
+    failed: 1,
+    failures: [{ id: `parked:balances:${position}`, error: `cannot apply ${position}` }],
+  })
+  expect(await redriveLetters(system, { id: 'parked:balances:1' })).toEqual({ redriven: 0, ...again(1) })
+  expect(await redriveLetters(system, { source: 'parked' })).toMatchObject({ redriven: 0, ...again(1) })
+  poisoned.delete(1)
+  expect(await redriveLetters(system, { source: 'parked', status: 'retrying' })).toMatchObject({
+    redriven: 2,
+    ...again(3),
+  })
+  poisoned.clear()
+  expect(await redriveLetters(system, { id: 'parked:balances:3' })).toEqual({ redriven: 2 })
 })

@@ -1,9 +1,10 @@
 import { Command } from 'commander'
 import type { Action } from '../actions.ts'
+import { RECORDED } from '../recorded.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
 import { type Column, cut, layOut } from './table.ts'
-import { wholeNumber } from './values.ts'
+import { oneOf, wholeNumber } from './values.ts'
 
 /** `cqrs actions`. */
 export function actionsCommand(context: CliContext): Command {
@@ -11,7 +12,7 @@ export function actionsCommand(context: CliContext): Command {
     .description('Show what operators did: who, what, when, from where, and how it ended.')
     .option('-n, --limit <actions>', 'so many, newest first', wholeNumber(1, 500), 20)
     .option('--before <id>', 'only older ones than this', wholeNumber(1, Number.MAX_SAFE_INTEGER))
-    .option('--operation <id>', 'only this operation, e.g. ops::dlq-discard')
+    .option('--operation <id>', 'only this operation, e.g. ops::dlq-discard', oneOf(RECORDED))
     .option('--json', 'print the page as JSON')
     .addHelpText(
       'after',

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { EXIT } from '../../supervisor/exit-codes.ts'
-import type { BulkRequest, BulkStep, LettersFilter, RedriveRequest } from '../contract.ts'
+import type { BulkRequest, BulkStep, LettersFilter, RedriveRequest, RedriveResult } from '../contract.ts'
 import type { CliContext } from './context.ts'
 import { fingerprintOption } from './dlq-groups.ts'
 import { joinLeftOut, sayLeftOut } from './left-out.ts'
@@ -53,11 +53,14 @@ export function chosen(id: string | undefined, options: BulkOptions, command: Co
   return { id }
 }
 
+/** Letters that failed again and are named. */
+const SHOWN = 20
+
 type Done = 'redriven' | 'discarded'
 
 /**
- * Calls an operation on letters step by step until there are no more, and says what was done. Exits with 1 if some were left out
- * because somebody could not be asked.
+ * Calls an operation on letters step by step until there are no more, and says what was done. Exits with 1 if some failed again, or
+ * were left out because somebody could not be asked.
  */
 export async function bulk(
   context: CliContext,
@@ -66,7 +69,9 @@ export async function bulk(
   step: (
     call: CallOperation,
     page: Pick<BulkRequest, 'after' | 'asOf'>,
-  ) => Promise<BulkStep & { readonly [key in Done]?: number }>,
+  ) => Promise<
+    BulkStep & Pick<Partial<RedriveResult>, 'failed' | 'failures'> & { readonly [key in Done]?: number }
+  >,
 ): Promise<void> {
   const total = await withOperations(context, async (call) => {
     let sum = await step(call, {})
@@ -79,15 +84,25 @@ export async function bulk(
         matched: (sum.matched ?? 0) + (last.matched ?? 0),
         unavailable: [...new Set([...(sum.unavailable ?? []), ...(last.unavailable ?? [])])],
         incomplete: joinLeftOut(sum.incomplete, last.incomplete),
+        ...((sum.failed || last.failed) && {
+          failed: (sum.failed ?? 0) + (last.failed ?? 0),
+          failures: [...(sum.failures ?? []), ...(last.failures ?? [])].slice(0, SHOWN),
+        }),
         next: null,
       }
     }
     return sum
   })
-  if (total.incomplete?.length) context.exit(EXIT.failed.code)
+  if (total.incomplete?.length || total.failed) context.exit(EXIT.failed.code)
   if (json) return context.print(JSON.stringify(total, null, 2))
   sayLeftOut(context, total.incomplete)
-  if (!total.examples) return context.print(`${count(total[done] ?? 0)} ${done}.`)
+  const { failed = 0, failures = [] } = total
+  for (const { id, error } of failures) context.warn(`Failed again: ${id}  ${cut(error, 200)}`)
+  if (failed > failures.length) context.warn(`Failed again: ${count(failed - failures.length)} more`)
+  if (!total.examples) {
+    const again = failed > 0 ? `, ${count(failed)} tried and failed again` : ''
+    return context.print(`${count(total[done] ?? 0)} ${done}${again}.`)
+  }
   for (const { id, what, error } of total.examples)
     context.print(`${id}  ${cut(what, 50)}  ${cut(error, 80)}`)
   context.print(`${count(total.matched ?? 0)} would be ${done}; nothing was done.`)

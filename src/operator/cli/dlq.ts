@@ -79,7 +79,8 @@ function redriveCommand(context: CliContext): Command {
     .addHelpText(
       'after',
       `
-It exits with 1 if letters were left out, because their worker is away or stands still, and says whose.
+Messages and effects are put back and delivered afterwards; a parked event is tried at once. It exits with 1 if one failed
+again, with its error, or if letters were left out, because their worker is away or stands still, and says whose.
 
 Examples:
   cqrs dlq redrive queue:inventory-list:7

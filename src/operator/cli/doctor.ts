@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { EXIT } from '../../supervisor/exit-codes.ts'
 import type { SystemStatus } from '../contract.ts'
 import { type Check, fail, ok } from '../doctor/check.ts'
-import { checkDataFolder, checkStores, newestWrite } from '../doctor/data-folder.ts'
+import { checkAside, checkDataFolder, checkStores, newestWrite } from '../doctor/data-folder.ts'
 import { checkPorts, checkSystem } from '../doctor/network.ts'
 import { checkClock, checkEnvironment, checkRuntime } from '../doctor/runtime.ts'
 import type { CliContext } from './context.ts'
@@ -42,6 +42,7 @@ async function examine(context: CliContext): Promise<Check[]> {
       ok('configuration', config.file ?? 'defaults and environment; there is no iii.config.yaml'),
       ...(await checkDataFolder(config.data)),
       ...(await checkStores(config.data)),
+      ...(await checkAside(config.data)),
       ...(await checkPorts(config, !(status instanceof Error))),
       ...checkSystem(config, status),
     ]

@@ -72,7 +72,9 @@ function showCommand(context: CliContext): Command {
 
 async function tailEvents(call: CallOperation, options: TailOptions, context: CliContext): Promise<void> {
   const width = context.process.stdout.isTTY ? context.process.stdout.columns : Number.POSITIVE_INFINITY
+  let shown = 0
   const show = async (events: readonly RecordedEvent[]) => {
+    shown += events.length
     for (const event of events) {
       context.print(options.json ? JSON.stringify(event) : renderEvent(event, width))
     }
@@ -81,6 +83,7 @@ async function tailEvents(call: CallOperation, options: TailOptions, context: Cl
   const filter = { types: options.type, stream: options.stream }
   let after = options.from === undefined ? await showLast() : await showFrom(options.from - 1)
 
+  if (!options.follow && shown === 0 && options.limit > 0) context.warn('There is no such event.')
   while (options.follow) {
     await patiently(async () => {
       const page = await call('ops::events', { ...filter, after, limit: PAGE })

@@ -1,6 +1,7 @@
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { EXIT } from '../../supervisor/exit-codes.ts'
 import type { GenerationDetails, RebuildRequest } from '../generations-contract.ts'
+import { until } from '../request.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
 import { count, printable } from './table.ts'
@@ -8,7 +9,7 @@ import { watchGeneration } from './watch-generation.ts'
 
 interface RebuildOptions {
   force?: boolean
-  until?: string
+  until?: number | string
   requireParity?: boolean
   detach?: boolean
   json?: boolean
@@ -21,7 +22,11 @@ export function rebuildCommand(context: CliContext): Command {
     .argument('<projection>', 'its name')
     .option('--force', 'give up a rebuild that is under way, and begin anew')
     .option('--require-parity', 'swap only if every document is the same as before')
-    .option('--until <position|time>', 'build it for inspection only, up to a position or a time (ISO 8601)')
+    .option(
+      '--until <position|time>',
+      'build it for inspection only, up to a position or a time (ISO 8601)',
+      positionOrTime,
+    )
     .option('--detach', 'do not wait for it')
     .option('--json', 'print one object per line')
     .addHelpText(
@@ -43,7 +48,7 @@ Examples:
         projection,
         ...(force && { force }),
         ...(requireParity && { requireParity }),
-        ...(until !== undefined && { until: /^\d+$/.test(until) ? Number(until) : until }),
+        ...(until !== undefined && { until }),
       }
       await withOperations(context, async (call) => {
         const started = await call('ops::rebuild', request)
@@ -62,6 +67,14 @@ Examples:
         conclude(context, projection, watched.generation, json)
       })
     })
+}
+
+/** The argument of `--until`. */
+function positionOrTime(text: string): number | string {
+  const { data, error } = until().safeParse(text)
+  if (data !== undefined) return data
+  const { message = '' } = error?.issues[0] ?? {}
+  throw new InvalidArgumentError(`${message.replace(/^g/, 'G')}.`)
 }
 
 /** `cqrs verify`. */

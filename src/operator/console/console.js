@@ -277,9 +277,11 @@ async function openLetter(id) {
 
 async function settle(operation, body, said) {
   try {
-    await ask(`/ops/letters/${operation}`, body)
+    const { failures } = await ask(`/ops/letters/${operation}`, body)
     find('letter').close()
-    find('announcement').textContent = said
+    const again = failures?.map(({ id, error }) => `${id} failed again: ${error}`).join('; ')
+    find('refusal').textContent = again ?? ''
+    find('announcement').textContent = again ? '' : said
     await refresh()
   } catch (error) {
     if (error instanceof SignedOut) report(error)

@@ -1,6 +1,7 @@
 import { access, constants, readdir, stat, statfs } from 'node:fs/promises'
-import { basename, dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative, sep } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { dataPaths } from '../../config/paths.ts'
 import { quickCheck } from '../../sqlite/quick-check.ts'
 import { storeSize } from '../../sqlite/store-files.ts'
 import { type Check, fail, ok, warn } from './check.ts'
@@ -22,6 +23,24 @@ export async function checkDataFolder(data: string): Promise<Check[]> {
 export async function checkStores(data: string): Promise<Check[]> {
   const files = await databases(data)
   return Promise.all(files.map((path) => checkStore(path, relative(data, path))))
+}
+
+/** Files of views that a start has moved out of the way (see src/workers/unknown-views.ts): nothing reads them, and they take room. */
+export async function checkAside(data: string): Promise<Check[]> {
+  const folder = asideOf(data)
+  const files = await filesIn(folder)
+  if (files.length === 0) return []
+  const sizes = await Promise.all(files.map(async (path) => (await stat(path)).size))
+  const views = files.filter((path) => path.endsWith('.db')).length
+  const bytes = sizes.reduce((sum, size) => sum + size, 0)
+  return [
+    warn(
+      relative(data, folder),
+      `${views} ${views === 1 ? 'view' : 'views'} moved aside, ${sizeOf(bytes)}`,
+      'A start put them there, because control.db did not know their generations; nothing reads them. Once you are sure that no ' +
+        `other control.db is to be put back, remove ${folder}.`,
+    ),
+  ]
 }
 
 /** When something in the data folder was written last, in ms since 1970. */
@@ -102,13 +121,23 @@ function damaged(name: string, how: string): Check {
   )
 }
 
+/** The stores, but for {@link checkAside}. */
 async function databases(data: string): Promise<string[]> {
-  if (!(await isThere(data))) return []
-  const entries = await readdir(data, { recursive: true, withFileTypes: true })
+  const aside = asideOf(data) + sep
+  return (await filesIn(data)).filter((path) => path.endsWith('.db') && !path.startsWith(aside))
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  if (!(await isThere(folder))) return []
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   return entries
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.db'))
+    .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort()
+}
+
+function asideOf(data: string): string {
+  return join(dataPaths(data).views, 'aside')
 }
 
 async function nearestFolder(path: string): Promise<string> {
