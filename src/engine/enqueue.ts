@@ -17,6 +17,10 @@ export function enqueue(
   receiptId: string,
   done: (outcome: Outcome) => void,
 ): void {
+  if (invocations.isCongested(ENQUEUE_FUNCTION)) {
+    done(CONGESTED)
+    return
+  }
   const { traceparent, baggage } = frame
   const head = JSON.stringify({
     queue,
@@ -36,4 +40,10 @@ export function enqueue(
 const NO_PROVIDER = failure(
   'enqueue_error',
   `No queue provider is connected: nobody has registered ${ENQUEUE_FUNCTION}. Start a queue worker and try again.`,
+)
+
+/** Sent on, the message could be the one for which the provider is cut off, with all that it was about to store. */
+const CONGESTED = failure(
+  'enqueue_error',
+  'More messages wait for the queue provider than it can take; this one was not stored. Try again in a moment.',
 )

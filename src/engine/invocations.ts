@@ -58,6 +58,12 @@ export class Invocations {
     }
   }
 
+  /** Whether the worker that has the function is {@link Session.isCongested}, so that a call had better be refused. */
+  isCongested(functionId: string): boolean {
+    const owner = this.#functions.get(functionId)?.owner
+    return typeof owner === 'object' && owner.isCongested
+  }
+
   /** {@link invoke} as a promise. It never rejects. */
   call(call: Call): Promise<Outcome> {
     return new Promise((resolve) => this.invoke(call, resolve))

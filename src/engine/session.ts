@@ -82,6 +82,11 @@ export class Session {
     return true
   }
 
+  /** Whether so much waits for this worker that more work, of which there is always more, would have it cut off. */
+  get isCongested(): boolean {
+    return this.#ws.bufferedAmount * 2 > this.#maxBufferedBytes
+  }
+
   /** Says why and closes in order. */
   close(code: number, reason: string): void {
     this.#ws.close(code, reason)

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { EngineLogger } from './logger.ts'
 import type { ErrorBody } from './outcome.ts'
 import type { RawJson } from './raw-json.ts'
@@ -80,10 +81,14 @@ export class TriggerRegistry {
   }
 
   /**
-   * Binds a trigger, or parks it while its type is missing. Answers with the provider's refusal: at
-   * once where the provider can, as a promise where it has to be asked.
+   * Binds a trigger, or parks it while its type is missing. One of the same id is replaced; one that asks for something
+   * else has ended even if the new one is refused. Answers with the provider's refusal: at once where the provider can,
+   * as a promise where it has to be asked.
    */
   register(trigger: Trigger): ErrorBody | undefined | Promise<ErrorBody | undefined> {
+    const before = this.#live.get(trigger.id)
+    // Whoever provides it goes by what it was given, and would fire the old binding for ever.
+    if (before !== undefined && !isSameBinding(before, trigger)) this.unregister(trigger.id)
     const type = this.#types.get(trigger.triggerType)
     if (type === undefined) {
       this.#logger.warn(
@@ -161,4 +166,9 @@ export class TriggerRegistry {
     this.#parked.set(trigger.id, trigger)
     this.#logger.warn({ trigger: trigger.id, triggerType: trigger.triggerType }, why)
   }
+}
+
+/** Whether a provider would do the same for both. */
+function isSameBinding(one: Trigger, other: Trigger): boolean {
+  return one.triggerType === other.triggerType && isDeepStrictEqual(one.config, other.config)
 }

@@ -54,6 +54,10 @@ export class ActiveView extends ViewDecorator {
     this.#paused = paused
   }
 
+  get isPaused(): boolean {
+    return this.#paused
+  }
+
   get current(): ViewStore | undefined {
     return this.#current
   }

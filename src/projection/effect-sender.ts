@@ -27,6 +27,8 @@ export interface EffectSenderOptions {
   /** The wall clock, in milliseconds. */
   now: () => number
   log: Logger
+  /** Whether no further effect is to be sent for now; the one under way ends as it would. Default never. */
+  isPaused?: () => boolean
   /** Ends the waiting for a retry; what is not sent stays recorded. */
   signal: AbortSignal
 }
@@ -71,13 +73,14 @@ export class EffectSender {
   }
 
   async #sendAll(): Promise<void> {
-    const { view, signal } = this.#options
+    const { view, signal, isPaused = () => false } = this.#options
     while (this.#again && !signal.aborted) {
       this.#again = false
       const pending = await view.pendingEffects(PAGE)
       if (pending.length === PAGE) this.#again = true
       for (const effect of pending) {
-        if (signal.aborted || !(await this.#settle(effect))) return
+        // Of a page that was read before a pause, the rest stays.
+        if (signal.aborted || isPaused() || !(await this.#settle(effect))) return
       }
     }
   }

@@ -207,7 +207,7 @@ export class DurableQueue {
   async redrive(name: string): Promise<number> {
     let redriven = 0
     for (const queue of this.#queues.resolve(name)) {
-      await this.#whileHeld(queue, async () => {
+      await this.#change(queue, async () => {
         for (let moved = CHUNK; moved === CHUNK; redriven += moved) {
           moved = await this.#options.store.redrive(queue.name, CHUNK)
         }
@@ -220,7 +220,7 @@ export class DurableQueue {
   async redriveMessage(name: string, id: string): Promise<boolean> {
     for (const queue of this.#queues.resolve(name)) {
       const redriven = () => this.#options.store.redriveMessage(queue.name, id)
-      if (await this.#whileHeld(queue, redriven)) return true
+      if (await this.#change(queue, redriven)) return true
     }
     return false
   }
@@ -234,18 +234,18 @@ export class DurableQueue {
   }
 
   /**
-   * Deletes every message that waits in a queue or topic at this moment; dead letters stay. One that is being
-   * delivered ends as it would, but is not tried again. Killed in between it has deleted the oldest part.
+   * Deletes every message that waits in a queue or topic at this moment; dead letters stay, and so do those that are
+   * redriven meanwhile. One that is being delivered ends as it would, but is not tried again, and is no dead letter if it
+   * fails. Killed in between it has deleted the oldest part.
    *
    * @returns how many were deleted
    */
   async purge(name: string): Promise<number> {
     const { store } = this.#options
-    const tails = new Map((await store.queues()).map((queue) => [queue.name, queue.tail]))
     let purged = 0
     for (const queue of this.#queues.resolve(name)) {
-      const through = tails.get(queue.name) ?? 0
-      await this.#whileHeld(queue, async () => {
+      await this.#change(queue, async () => {
+        const through = (await store.queues()).find((one) => one.name === queue.name)?.tail ?? 0
         for (let deleted = CHUNK; deleted === CHUNK; purged += deleted) {
           deleted = await store.purge(queue.name, through, CHUNK)
         }
@@ -386,8 +386,9 @@ export class DurableQueue {
     queue.runner = new QueueRunner(options)
   }
 
-  #whileHeld<Result>(queue: ManagedQueue, change: () => Promise<Result>): Promise<Result> {
-    return queue.runner ? queue.runner.whileHeld(change) : change()
+  /** One after the other: what a redrive has put back while a purge goes on would be purged with what was there before. */
+  #change<Result>(queue: ManagedQueue, change: () => Promise<Result>): Promise<Result> {
+    return this.#queues.inTurn(queue.name, () => (queue.runner ? queue.runner.whileHeld(change) : change()))
   }
 }
 

@@ -141,7 +141,7 @@ export class QueueRunner {
   reconnected(): void {
     for (const delivery of this.#inFlight) {
       this.#inFlight.delete(delivery)
-      this.#window.unblock(delivery.lane)
+      this.#window.resend(delivery.lane)
     }
     this.#pump()
     this.#reportQuiet()
@@ -276,8 +276,9 @@ export class QueueRunner {
     if (kind === 'failed' ? attempts >= this.#settings.max_retries : stops >= this.#settings.max_stops) {
       this.#settle(
         () => store.deadLetter(queue, record),
-        () => {
-          log.error(bindings, 'message is a dead letter now')
+        (isThere) => {
+          // Somebody may have purged the queue meanwhile.
+          if (isThere !== false) log.error(bindings, 'message is a dead letter now')
           this.#window.finish(lane)
         },
       )

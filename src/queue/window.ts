@@ -116,6 +116,12 @@ export class Window {
     this.#ready.push(lane)
   }
 
+  /** The head of `lane` has to be delivered again, if it is still in the store: it may have been purged meanwhile. */
+  resend(lane: Lane): void {
+    for (const message of lane.release()) this.#letGo(message)
+    this.unblock(lane)
+  }
+
   /** The head of `lane` is no longer in the queue: it was acknowledged, or given up. */
   finish(lane: Lane): void {
     if (this.#reading) this.#finished.add(seqOf(lane.head))

@@ -113,6 +113,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
     capMs,
     now,
     log,
+    isPaused: () => view.isPaused,
     signal: AbortSignal.any([stopping, closing.signal]),
   })
   const runner = new ProjectionRunner({

@@ -1,14 +1,11 @@
 import { dataPaths } from '../config/paths.ts'
-import type { ViewReaders } from '../generations/view-readers.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { parseInput } from '../kernel/input.ts'
-import { type Position, toPosition } from '../kernel/position.ts'
+import { toPosition } from '../kernel/position.ts'
 import type { QueryDefinition } from '../kernel/query.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
-import type { EventLog } from '../log/contract.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import type { Freshness } from '../projection/contract.ts'
-import { PositionWatch } from '../projection/position-watch.ts'
 import {
   directInput,
   failed,
@@ -23,13 +20,7 @@ import {
 import { type OfferedFunction, offer } from './offer.ts'
 import { openReaders } from './open-readers.ts'
 import type { StartRole } from './role.ts'
-
-/** Where a query reads, and how it waits for its view to get somewhere. */
-interface Source {
-  /** Reads one state of the source, or one that grows; never one and then another. */
-  read<Result>(run: (reader: unknown, freshness: Freshness) => Promise<Result>): Promise<Result>
-  reach(after: Position): Promise<void>
-}
+import { type Source, viewSource } from './view-source.ts'
 
 /** What a query answers: the result, or why there is none, with how new what was read is at the least. */
 type Answer =
@@ -44,24 +35,21 @@ type Answer =
 export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   const { readers, control } = await openReaders(app, config.data)
+  const { waitForPositionMs: waitMs, maxAnswerBytes } = config.queries
   const sources = new Map<string, Source>(
-    [...app.projections.keys()].map((name) => [
-      name,
-      viewSource(name, readers, events, config.queries.waitForPositionMs),
-    ]),
+    [...app.projections.keys()].map((name) => [name, viewSource(name, { readers, events, waitMs })]),
   )
   const logSource: Source = {
-    read: async (run) => run(events, { position: await events.head(), parked: 0 }),
-    reach: async () => undefined,
+    read: async (_, run) => run(events, { position: await events.head(), parked: 0 }),
   }
 
   const functions = [...app.queries.values()].map((query): OfferedFunction => {
     const source = (query.projection && sources.get(query.projection.name)) ?? logSource
     const queryLog = log.child({ query: query.name })
     const handle = async (payload: unknown) => {
-      if (isHttpRequest(payload)) return overHttp(query, source, payload)
+      if (isHttpRequest(payload)) return overHttp(query, source, payload, maxAnswerBytes)
       const { after, ...input } = (directInput(payload) ?? {}) as Record<string, unknown>
-      const answer = await ask(query, source, input, after)
+      const answer = await ask(query, source, { input, after, maxAnswerBytes })
       queryLog.debug({ outcome: answer.kind }, 'query')
       return answer
     }
@@ -79,47 +67,50 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   }
 }
 
-function viewSource(name: string, readers: ViewReaders, events: EventLog, waitMs: number): Source {
-  const reached = () => readers.use(name, ({ view }) => view.position())
-  const watch = new PositionWatch({ read: reached, pollMs: 5 })
-  return {
-    // Read first: what is read afterwards is at least as new, and lacks no more.
-    read: (run) => readers.use(name, async ({ view }) => run(view, await view.freshness())),
-    async reach(after) {
-      if ((await reached()) >= after) return
-      const head = await events.head()
-      if (after > head) {
-        throw new CqrsError('CQRS_VALIDATION', `after: ${after} is beyond the log, which ends at ${head}.`)
-      }
-      if (await watch.reached(after, waitMs)) return
-      const position = await reached()
-      throw new CqrsError(
-        'CQRS_VIEW_BEHIND',
-        `The view ${name} is at ${position} and did not reach ${after} within ${waitMs} ms; try again shortly.`,
-        { details: { position, lag: head - position } },
-      )
-    },
-  }
+interface Question {
+  readonly input: unknown
+  readonly after: unknown
+  readonly maxAnswerBytes: number
 }
 
-async function ask(query: QueryDefinition, source: Source, input: unknown, after: unknown): Promise<Answer> {
+async function ask(
+  query: QueryDefinition,
+  source: Source,
+  { input, after, maxAnswerBytes }: Question,
+): Promise<Answer> {
   const parsed = parseInput(query.input, input)
   if (!parsed.ok) return { kind: 'invalid', issues: parsed.issues }
-  if (after !== undefined) await source.reach(toPosition(after))
-  return source.read(async (reader, freshness): Promise<Answer> => {
+  const least = after === undefined ? 0 : toPosition(after)
+  return source.read(least, async (reader, freshness): Promise<Answer> => {
     const result = await query.run(reader, parsed.value)
-    return isRejection(result)
-      ? { kind: 'rejected', rejection: result, ...freshness }
-      : { kind: 'answered', result, ...freshness }
+    if (isRejection(result)) return { kind: 'rejected', rejection: result, ...freshness }
+    assertFits(query, result, maxAnswerBytes)
+    return { kind: 'answered', result, ...freshness }
   })
 }
 
-async function overHttp(query: QueryDefinition, source: Source, request: HttpRequest): Promise<HttpResponse> {
+/** The engine cuts off a worker that sends it too large a frame, and with it all that the worker has in hand. */
+function assertFits({ name }: QueryDefinition, result: unknown, maxBytes: number): void {
+  const bytes = Buffer.byteLength(JSON.stringify(result) ?? '')
+  if (bytes <= maxBytes) return
+  throw new CqrsError(
+    'CQRS_ANSWER_TOO_LARGE',
+    `The answer of the query ${name} has ${bytes} bytes, of ${maxBytes} at the most (queries.maxAnswerBytes); ask for less at once.`,
+    { details: { bytes, maxBytes } },
+  )
+}
+
+async function overHttp(
+  query: QueryDefinition,
+  source: Source,
+  request: HttpRequest,
+  maxAnswerBytes: number,
+): Promise<HttpResponse> {
   const { after, ...fields } = request.query_params
   const merged = requestInput(fields, request.path_params)
   if (!merged.ok) return invalidInput(merged.issues)
   try {
-    const answer = await ask(query, source, merged.input, after)
+    const answer = await ask(query, source, { input: merged.input, after, maxAnswerBytes })
     if (answer.kind === 'invalid') return invalidInput(answer.issues)
     const headers = freshnessHeaders(answer)
     if (answer.kind === 'rejected') return rejected(answer.rejection, headers)

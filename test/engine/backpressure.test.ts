@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../support/until.ts'
-import { engineForTest, workerForTest } from './start.ts'
+import { engineForTest, route, workerForTest } from './start.ts'
 
 /** A worker that registers a function and never reads again. */
 async function deafWorker(port: number, functionId: string): Promise<Socket> {
@@ -55,4 +55,43 @@ test('a worker that does not read is cut off before what waits for it fills the 
   expect((await caller.call('deaf::f', {})).error).toMatchObject({ code: 'function_not_found' })
   expect((await caller.call('good::f', {})).result).toBe('served')
   expect(sent).toBeGreaterThan(4)
+})
+
+test('requests and messages that would have a busy worker cut off are refused, and those before them are served', async () => {
+  const MIB = 1024 * 1024
+  const cut: object[] = []
+  const engine = await engineForTest({
+    limits: { maxBufferedBytes: 8 * MIB },
+    logger: { debug() {}, info() {}, warn() {}, error: (fields) => cut.push(fields) },
+  })
+  const [busy, caller] = await Promise.all([workerForTest(engine), workerForTest(engine)])
+  const stored: unknown[] = []
+  await route(busy, { api_path: '/busy', http_method: 'POST' }, () => ({ status_code: 200, body: {} }))
+  await busy.offer('engine::queue::enqueue', (message) => stored.push(message))
+  busy.ws.pause()
+
+  const data = { padding: 'x'.repeat(MIB - 100) }
+  const post = async () => {
+    const headers = { 'content-type': 'application/json' }
+    const response = await fetch(`${engine.httpUrl}/busy`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(data),
+    })
+    return { status: response.status, retryAfter: response.headers.get('retry-after') }
+  }
+  // More than the sockets and what the engine keeps for a worker can hold.
+  const answers = Array.from({ length: 60 }, post)
+  // Whatever was given to the worker has no answer yet.
+  expect(await Promise.any(answers)).toEqual({ status: 503, retryAfter: '1' })
+  const enqueue = () => caller.call('job::run', data, { action: { type: 'enqueue', queue: 'jobs' } })
+  expect((await enqueue()).error).toMatchObject({ code: 'enqueue_error', message: /was not stored/ })
+
+  busy.ws.resume()
+  const statuses = (await Promise.all(answers)).map(({ status }) => status)
+  expect(new Set(statuses)).toEqual(new Set([200, 503]))
+  expect((await post()).status).toBe(200)
+  expect((await enqueue()).error).toBeUndefined()
+  expect(stored).toHaveLength(1)
+  expect(cut).toEqual([])
 })

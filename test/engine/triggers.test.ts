@@ -47,6 +47,28 @@ test('a provider that never answers counts as having accepted', async () => {
   expect(list).toMatchObject({ registered_triggers: [{ id }] })
 })
 
+test('a trigger that is registered anew for something else no longer fires for what it was', async () => {
+  const engine = await engineForTest()
+  const worker = await workerForTest(engine)
+  const heard: unknown[] = []
+  await worker.offer('hears::f', (data) => heard.push(data))
+  const bind = (trigger_type: string, config: object) =>
+    worker.send({ type: 'registertrigger', id: 'one', trigger_type, function_id: 'hears::f', config })
+  bind('subscribe', { topic: 'old' })
+  bind('subscribe', { topic: 'new' })
+  bind('state', { scope: 'stock' })
+  bind('http', { api_path: '/hears' })
+  // Nobody provides this one.
+  bind('nobody', {})
+  for (const topic of ['old', 'new']) await worker.call('publish', { topic, data: topic })
+  await worker.call('state::set', { scope: 'stock', key: 'mug', value: 1 })
+  expect((await fetch(`${engine.httpUrl}/hears`)).status).toBe(404)
+  bind('subscribe', { topic: 'last' })
+  await worker.call('publish', { topic: 'last', data: 'last' })
+  await worker.settled()
+  expect(heard).toEqual(['last'])
+})
+
 test('many changes of functions make one event, and changes that undo each other none', async () => {
   const engine = await engineForTest({ limits: { functionsChangedDelayMs: 250 } })
   const [watcher, worker] = await Promise.all([workerForTest(engine), workerForTest(engine)])

@@ -5,7 +5,7 @@ import { EffectSender, type SendEffect } from '../../src/projection/effect-sende
 import { ledger, toHead } from '../support/ledger.ts'
 
 /** A view with three recorded effects, and a sender whose `send` the test gives. */
-async function threeEffects(send: SendEffect, signal = new AbortController().signal) {
+async function threeEffects(send: SendEffect, signal = new AbortController().signal, isPaused = () => false) {
   const { view, viewPath, move, projector } = ledger()
   for (const account of ['ada', 'bob', 'cy']) await move(account, -1)
   await toHead(projector())
@@ -18,6 +18,7 @@ async function threeEffects(send: SendEffect, signal = new AbortController().sig
     capMs: 1,
     now: () => 0,
     log: pino({ level: 'silent' }),
+    isPaused,
     signal,
   })
   const pending = async () => (await view.pendingEffects(10)).map(({ idempotencyKey }) => idempotencyKey)
@@ -50,6 +51,23 @@ test('an effect that nobody takes waits as long as it has to, and those behind i
   away = false
   await sender.flush()
   expect(sent).toEqual(KEYS)
+})
+
+test('a pause stops what was about to be sent, and not only what is recorded later', async () => {
+  let paused = false
+  const sent: string[] = []
+  const send: SendEffect = async (_, key) => {
+    sent.push(key)
+    paused = true
+    return 'sent'
+  }
+  const { sender, pending } = await threeEffects(send, undefined, () => paused)
+  await sender.flush()
+  expect(sent).toEqual(KEYS.slice(0, 1))
+  expect(await pending()).toEqual(KEYS.slice(1))
+  paused = false
+  await sender.flush()
+  expect(sent).toEqual(KEYS.slice(0, 2))
 })
 
 test('an effect that fails every time is dead after its attempts, and the others are sent', async () => {

@@ -17,7 +17,7 @@ interface Modelled {
   id: string
   queue: 'grouped' | 'plain'
   group: string
-  state: 'waiting' | 'done' | 'dead' | 'discarded'
+  state: 'waiting' | 'done' | 'dead' | 'discarded' | 'purged'
   attempts: number
   stops: number
 }
@@ -45,6 +45,7 @@ const step = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ do: fc.constantFrom('redrive-one' as const, 'discard' as const), pick: fc.nat() }),
   },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('purge' as const), plain: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('reopen' as const, 'reconnect' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('pause' as const), paused: fc.boolean() }) },
 )
@@ -103,6 +104,8 @@ async function play(steps: (typeof step extends fc.Arbitrary<infer Step> ? Step 
   }
 
   function note(message: Modelled, outcome: keyof typeof outcomes): void {
+    // What was under way when its queue was purged ends as it would, and is gone.
+    if (message.state === 'purged') return
     if (outcome === 'done') message.state = 'done'
     if (outcome === 'failed') message.attempts += 1
     if (outcome === 'stopped') message.stops += 1
@@ -165,6 +168,13 @@ async function play(steps: (typeof step extends fc.Arbitrary<infer Step> ? Step 
         }
         break
       }
+      case 'purge': {
+        const queue = action.plain ? 'plain' : 'grouped'
+        const waiting = model.filter((message) => message.queue === queue && message.state === 'waiting')
+        for (const message of waiting) message.state = 'purged'
+        expect(await harness.queue.purge(queue)).toBe(waiting.length)
+        break
+      }
       case 'reopen':
         await harness.queue.stop(0)
         harness = await openHarness()
@@ -191,7 +201,8 @@ async function play(steps: (typeof step extends fc.Arbitrary<infer Step> ? Step 
   }
 
   for (const queue of ['grouped', 'plain']) await harness.queue.setPaused(queue, false)
-  const left = () => model.filter(({ state }) => state === 'waiting').length
+  const purged = () => harness.open.filter(({ id }) => find(id).state === 'purged').length
+  const left = () => model.filter(({ state }) => state === 'waiting').length + purged()
   while (left() > 0) {
     const before = left()
     await eventually(() => {

@@ -28,6 +28,51 @@ test('a purge empties a queue of what waits; what comes afterwards is delivered'
   expect((await queue.status('default'))[0]).toMatchObject({ depth: 0, dead: 0, inFlight: 0, retrying: 0 })
 })
 
+test('what was purged while it was under way is not sent again over a new link', async () => {
+  const { queue, start, open, delivered, settled } = await queueHarness()
+  await queue.define('default', { concurrency: 2 })
+  start()
+  for (const id of ['m-1', 'm-2', 'm-3'])
+    await queue.enqueue({ queue: 'default', functionId: 'job::run', data: {}, id })
+  await eventually(() => open.length === 2)
+  await queue.purge('default')
+  await queue.enqueue({ queue: 'default', functionId: 'job::run', data: {}, id: 'new' })
+  open.length = 0
+  queue.reconnected()
+  await eventually(() => open.some(({ id }) => id === 'new'))
+  await settled()
+  expect(delivered).toEqual(['m-1', 'm-2', 'new'])
+  open[0]?.answer(DONE)
+  await settled()
+  expect((await queue.status('default'))[0]).toMatchObject({ depth: 0, dead: 0, inFlight: 0 })
+})
+
+test('letters that are redriven while a purge goes on are not purged', async () => {
+  const { queue, store, start, open, settled } = await queueHarness()
+  await queue.define('default', { concurrency: 1, max_retries: 1 })
+  start()
+  await queue.enqueue({ queue: 'default', functionId: 'job::run', data: {}, id: 'letter' })
+  await eventually(() => open.length === 1)
+  open[0]?.answer(FAILED)
+  await settled()
+  for (let n = 1; n <= 1_500; n += 1)
+    void queue.enqueue({ queue: 'default', functionId: 'job::run', data: {}, id: `m-${n}` })
+  await eventually(() => open.length === 1)
+  await settled()
+  const purge = store.purge.bind(store)
+  let redriven: Promise<number> | undefined
+  store.purge = async (...chunk) => {
+    const purged = await purge(...chunk)
+    redriven ??= queue.redrive('default')
+    await settled()
+    return purged
+  }
+  expect(await queue.purge('default')).toBe(1_500)
+  expect(await redriven).toBe(1)
+  open[0]?.answer(DONE)
+  await eventually(() => open[0]?.id === 'letter')
+})
+
 test('a purge of an unknown queue is refused', async () => {
   const { queue } = await queueHarness()
   await expect(queue.purge('nothing')).rejects.toMatchObject({ code: 'CQRS_NOT_FOUND' })

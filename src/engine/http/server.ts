@@ -126,17 +126,22 @@ export class HttpWorker {
   /** What comes before the function may answer in its place. Nothing is called for a request that was told it is too late. */
   async #run(call: HttpCall, exchange: Exchange, deadline: Deadline): Promise<Answer> {
     const { route } = call
-    const middleware = (functionId: string) => () => this.#runMiddleware(functionId, call)
+    const { invocations } = this.#hub
+    const middleware = (functionId: string) =>
+      [functionId, () => this.#runMiddleware(functionId, call)] as const
+    const condition = route.conditionFunctionId
     const before = [
       ...this.#middleware.map(middleware),
-      () => this.#checkCondition(route, call),
+      ...(condition === undefined ? [] : [[condition, () => this.#checkCondition(condition, call)] as const]),
       ...route.middlewareFunctionIds.map(middleware),
     ]
-    for (const step of before) {
+    for (const [functionId, step] of before) {
+      if (invocations.isCongested(functionId)) return CONGESTED
       const answer = await step()
       if (answer !== undefined) return answer
       if (deadline.isPassed) return deadline.answer
     }
+    if (invocations.isCongested(route.trigger.functionId)) return CONGESTED
     return this.#runFunction(route, call, exchange, deadline)
   }
 
@@ -149,9 +154,7 @@ export class HttpWorker {
     return answerFrom(JSON.stringify(said.response ?? null), 'null')
   }
 
-  async #checkCondition(route: Route, call: HttpCall): Promise<Answer | undefined> {
-    const functionId = route.conditionFunctionId
-    if (functionId === undefined) return undefined
+  async #checkCondition(functionId: string, call: HttpCall): Promise<Answer | undefined> {
     const outcome = await this.#hub.invocations.call({ ...call.trace, functionId, data: callPayload(call) })
     if (!outcome.ok) return this.#failed(functionId, outcome.error)
     return outcome.result === 'false' ? CONDITION_NOT_MET : undefined
@@ -227,6 +230,15 @@ const BAD_PATH = errorAnswer(400, {
 const OVERLOADED = errorAnswer(
   503,
   { code: 'OVERLOADED', message: 'Too many requests are in flight. Try again in a moment.' },
+  [['retry-after', '1']],
+)
+const CONGESTED = errorAnswer(
+  503,
+  {
+    code: 'OVERLOADED',
+    message:
+      'More waits for the worker of this route than it can take; it was not called. Try again in a moment.',
+  },
   [['retry-after', '1']],
 )
 const BODY_LATE = errorAnswer(408, {

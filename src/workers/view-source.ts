@@ -1,0 +1,60 @@
+import type { ViewReaders } from '../generations/view-readers.ts'
+import { CqrsError } from '../kernel/errors.ts'
+import type { Position } from '../kernel/position.ts'
+import type { EventLog } from '../log/contract.ts'
+import type { Freshness } from '../projection/contract.ts'
+import { PositionWatch } from '../projection/position-watch.ts'
+
+/** Where a query reads. */
+export interface Source {
+  /**
+   * Reads one state of the source that is at least as new as `after`, or one that grows; never one and then another.
+   *
+   * @throws CqrsError CQRS_VIEW_BEHIND if it did not get there in time, CQRS_VALIDATION if the log ends before `after`
+   */
+  read<Result>(
+    after: Position,
+    run: (reader: unknown, freshness: Freshness) => Promise<Result>,
+  ): Promise<Result>
+}
+
+export interface ViewSourceOptions {
+  readonly readers: Pick<ViewReaders, 'use'>
+  readonly events: Pick<EventLog, 'head'>
+  /** How long a read waits for the view to get as far as it asks, in milliseconds. */
+  readonly waitMs: number
+}
+
+/** A view, whichever of its generations is the active one. */
+export function viewSource(name: string, { readers, events, waitMs }: ViewSourceOptions): Source {
+  const reached = () => readers.use(name, ({ view }) => view.position())
+  const watch = new PositionWatch({ read: reached, pollMs: 5 })
+  const reach = async (after: Position): Promise<void> => {
+    if (after === 0 || (await reached()) >= after) return
+    const head = await events.head()
+    if (after > head) {
+      throw new CqrsError('CQRS_VALIDATION', `after: ${after} is beyond the log, which ends at ${head}.`)
+    }
+    if (await watch.reached(after, waitMs)) return
+    const position = await reached()
+    throw new CqrsError(
+      'CQRS_VIEW_BEHIND',
+      `The view ${name} is at ${position} and did not reach ${after} within ${waitMs} ms; try again shortly.`,
+      { details: { position, lag: head - position } },
+    )
+  }
+  return {
+    async read(after, run) {
+      for (;;) {
+        await reach(after)
+        const read = await readers.use(name, async ({ view }) => {
+          // Read first: what is read afterwards is at least as new, and lacks no more.
+          const freshness = await view.freshness()
+          // What has got there need not be what serves now: a forced rollback, or a view that begins anew, is behind.
+          return freshness.position < after ? undefined : { result: await run(view, freshness) }
+        })
+        if (read) return read.result
+      }
+    },
+  }
+}

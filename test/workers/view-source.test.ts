@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import type { ViewReaders } from '../../src/generations/view-readers.ts'
+import { viewSource } from '../../src/workers/view-source.ts'
+
+/** A view of which one generation after the other serves, each at a position of its own; the last one stays. */
+function serving(...positions: number[]) {
+  const readers = {
+    use: (_: string, read: (generation: unknown) => unknown) => {
+      const at = positions.length > 1 ? positions.shift() : positions[0]
+      return read({
+        view: { position: async () => at, freshness: async () => ({ position: at, parked: 0 }) },
+      })
+    },
+  }
+  const options = {
+    readers: readers as Pick<ViewReaders, 'use'>,
+    events: { head: async () => 9 },
+    waitMs: 20,
+  }
+  return viewSource('stock', options)
+}
+
+const positionOf = async (_: unknown, { position }: { position: number }) => position
+
+test('a view that is rolled back between the look and the read is waited for again', async () => {
+  expect(await serving(9, 5, 5, 9).read(9, positionOf)).toBe(9)
+})
+
+test('a view that is rolled back between the look and the read, and stays behind, is said to be', async () => {
+  await expect(serving(9, 5).read(9, positionOf)).rejects.toMatchObject({
+    code: 'CQRS_VIEW_BEHIND',
+    details: { position: 5, lag: 4 },
+  })
+})
+
+test('who asks for no position is answered at once, from wherever the view is', async () => {
+  expect(await serving(5).read(0, positionOf)).toBe(5)
+})
