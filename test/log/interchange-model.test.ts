@@ -196,8 +196,11 @@ function checked(lines: readonly string[]): string {
   return `${body}${JSON.stringify({ count, sha256: createHash('sha256').update(body).digest('hex') })}\n`
 }
 
-/** What is said of such a file: where, what is wrong, and that nothing was done. */
-const REFUSED = /^Line \d+:? .+ Nothing was imported\./s
+/**
+ * What is said of such a file: where, what is wrong, and that nothing was done. A byte of the header can make it the file of
+ * another app, which is refused before the checksum is known.
+ */
+const REFUSED = /^(Line \d+:? |The file holds events of the app ).+ Nothing was imported\./s
 
 type Edit = (random: Random, lines: string[]) => string | Buffer
 
