@@ -211,12 +211,6 @@ export const configSchema = z.object({
       default: 5_000,
       min: 0,
     }),
-    maxAnswerBytes: wholeNumber('Largest answer of a query; asking for a larger one gets 400.', {
-      env: 'CQRS_QUERIES_MAX_ANSWER_BYTES',
-      default: 15_728_640,
-      min: 1,
-      max: 15_728_640,
-    }),
   }),
   queue: z.object({
     concurrency: wholeNumber('Messages of one queue that are delivered at the same time.', {

@@ -88,11 +88,6 @@ export const ERRORS = {
     retry: true,
     meaning: 'The view did not reach the wanted position in time.',
   },
-  CQRS_ANSWER_TOO_LARGE: {
-    httpStatus: 400,
-    retry: false,
-    meaning: 'The answer of a query is larger than a link to the engine takes.',
-  },
   CQRS_VIEW_NEWER: {
     httpStatus: 500,
     retry: false,

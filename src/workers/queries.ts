@@ -1,5 +1,4 @@
 import { dataPaths } from '../config/paths.ts'
-import { CqrsError } from '../kernel/errors.ts'
 import { parseInput } from '../kernel/input.ts'
 import { toPosition } from '../kernel/position.ts'
 import type { QueryDefinition } from '../kernel/query.ts'
@@ -35,9 +34,11 @@ type Answer =
 export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   const { readers, control } = await openReaders(app, config.data)
-  const { waitForPositionMs: waitMs, maxAnswerBytes } = config.queries
   const sources = new Map<string, Source>(
-    [...app.projections.keys()].map((name) => [name, viewSource(name, { readers, events, waitMs })]),
+    [...app.projections.keys()].map((name) => [
+      name,
+      viewSource(name, { readers, events, waitMs: config.queries.waitForPositionMs }),
+    ]),
   )
   const logSource: Source = {
     read: async (_, run) => run(events, { position: await events.head(), parked: 0 }),
@@ -47,9 +48,9 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
     const source = (query.projection && sources.get(query.projection.name)) ?? logSource
     const queryLog = log.child({ query: query.name })
     const handle = async (payload: unknown) => {
-      if (isHttpRequest(payload)) return overHttp(query, source, payload, maxAnswerBytes)
+      if (isHttpRequest(payload)) return overHttp(query, source, payload)
       const { after, ...input } = (directInput(payload) ?? {}) as Record<string, unknown>
-      const answer = await ask(query, source, { input, after, maxAnswerBytes })
+      const answer = await ask(query, source, input, after)
       queryLog.debug({ outcome: answer.kind }, 'query')
       return answer
     }
@@ -67,50 +68,24 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   }
 }
 
-interface Question {
-  readonly input: unknown
-  readonly after: unknown
-  readonly maxAnswerBytes: number
-}
-
-async function ask(
-  query: QueryDefinition,
-  source: Source,
-  { input, after, maxAnswerBytes }: Question,
-): Promise<Answer> {
+async function ask(query: QueryDefinition, source: Source, input: unknown, after: unknown): Promise<Answer> {
   const parsed = parseInput(query.input, input)
   if (!parsed.ok) return { kind: 'invalid', issues: parsed.issues }
   const least = after === undefined ? 0 : toPosition(after)
   return source.read(least, async (reader, freshness): Promise<Answer> => {
     const result = await query.run(reader, parsed.value)
-    if (isRejection(result)) return { kind: 'rejected', rejection: result, ...freshness }
-    assertFits(query, result, maxAnswerBytes)
-    return { kind: 'answered', result, ...freshness }
+    return isRejection(result)
+      ? { kind: 'rejected', rejection: result, ...freshness }
+      : { kind: 'answered', result, ...freshness }
   })
 }
 
-/** The engine cuts off a worker that sends it too large a frame, and with it all that the worker has in hand. */
-function assertFits({ name }: QueryDefinition, result: unknown, maxBytes: number): void {
-  const bytes = Buffer.byteLength(JSON.stringify(result) ?? '')
-  if (bytes <= maxBytes) return
-  throw new CqrsError(
-    'CQRS_ANSWER_TOO_LARGE',
-    `The answer of the query ${name} has ${bytes} bytes, of ${maxBytes} at the most (queries.maxAnswerBytes); ask for less at once.`,
-    { details: { bytes, maxBytes } },
-  )
-}
-
-async function overHttp(
-  query: QueryDefinition,
-  source: Source,
-  request: HttpRequest,
-  maxAnswerBytes: number,
-): Promise<HttpResponse> {
+async function overHttp(query: QueryDefinition, source: Source, request: HttpRequest): Promise<HttpResponse> {
   const { after, ...fields } = request.query_params
   const merged = requestInput(fields, request.path_params)
   if (!merged.ok) return invalidInput(merged.issues)
   try {
-    const answer = await ask(query, source, { input: merged.input, after, maxAnswerBytes })
+    const answer = await ask(query, source, merged.input, after)
     if (answer.kind === 'invalid') return invalidInput(answer.issues)
     const headers = freshnessHeaders(answer)
     if (answer.kind === 'rejected') return rejected(answer.rejection, headers)

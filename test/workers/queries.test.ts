@@ -40,19 +40,3 @@ test('an answer of a view that lacks parked events says so, whoever asks, until 
   })
   expect(await get('/inventory/mug-1')).toEqual({ status: 200, position: '2', parked: null })
 }, 60_000)
-
-test('an answer that would have the worker cut off is refused, and everything else goes on', async () => {
-  const site = await newSite({ CQRS_QUERIES_MAX_ANSWER_BYTES: '400' })
-  await startSystem(site)
-  for (const sku of ['mug-1', 'mug-2', 'mug-3']) {
-    const body = { sku, name: 'Mug', priceCents: 100, quantity: 9 }
-    await request(`${site.http}/inventory`, { command: { body, idempotencyKey: sku } })
-  }
-  const list = await request(`${site.http}/inventory?after=3`)
-  expect(list.status).toBe(400)
-  expect(list.body).toMatchObject({ error: { code: 'CQRS_ANSWER_TOO_LARGE', details: { maxBytes: 400 } } })
-  expect((await request(`${site.http}/inventory?after=3&limit=1`)).status).toBe(200)
-  const worker = await sdkWorker(site.engine)
-  const asked = worker.trigger({ function_id: 'query::list-inventory', payload: {} })
-  await expect(asked).rejects.toThrow(/ask for less at once/)
-}, 60_000)
