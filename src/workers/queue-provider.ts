@@ -27,6 +27,12 @@ const ENQUEUE = 'engine::queue::enqueue'
 
 const anything = z.unknown()
 
+/**
+ * Payloads and histories in one answer with dead letters, in characters; the engine cuts off a worker whose answer has more than
+ * 16 MiB.
+ */
+const PAGE_CHARACTERS = 4_194_304
+
 export interface QueueProviderOptions {
   /** The connection to the engine. */
   iii: IIIClient
@@ -178,8 +184,8 @@ export function registerQueueProvider({
     'engine::queue::dlq_messages',
     pagePayload,
     'Dead letters of a queue or topic',
-    async ({ name, offset, limit, after }) => {
-      const letters = await queue.deadLetters(name, offset, limit, after)
+    async ({ name, offset, limit, after, brief }) => {
+      const letters = await queue.deadLetters(name, offset, limit, after, brief ? 0 : PAGE_CHARACTERS)
       return letters.map((letter) => toDlqMessage(letter, name))
     },
   )
