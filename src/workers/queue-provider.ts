@@ -21,6 +21,7 @@ import {
 } from './queue-payloads.ts'
 import { summarise, toDlqMessage, toListed } from './queue-views.ts'
 import { relayTracing, type Tracing } from './tracing.ts'
+import { withinFrame } from './within-frame.ts'
 
 /** The function that the engine calls for TriggerAction.Enqueue. */
 const ENQUEUE = 'engine::queue::enqueue'
@@ -84,7 +85,7 @@ export function registerQueueProvider({
         throw error
       }
     }
-    registered.set(id, () => iii.registerFunction(id, handler, { description }))
+    registered.set(id, () => iii.registerFunction(id, withinFrame(id, handler), { description }))
   }
 
   register(
