@@ -119,7 +119,7 @@ export const ERRORS = {
   CQRS_TOO_LARGE: {
     httpStatus: 500,
     retry: false,
-    meaning: 'An answer or an effect is larger than what the engine takes at once.',
+    meaning: 'An event, an effect or an answer is larger than what is allowed.',
   },
   CQRS_QUEUE_INVALID: {
     httpStatus: 400,
