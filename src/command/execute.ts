@@ -6,6 +6,7 @@ import { CqrsError } from '../kernel/errors.ts'
 import type { DomainEvent } from '../kernel/event.ts'
 import { describeIssues, type InputIssue, parseInput } from '../kernel/input.ts'
 import { parseJson } from '../kernel/json.ts'
+import { nestsDeeper } from '../kernel/json-size.ts'
 import type { Position } from '../kernel/position.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
 import type { AppendOutcome, EventLog, Idempotency, NewEvent, RecordedCommand } from '../log/contract.ts'
@@ -13,6 +14,12 @@ import { fingerprintOf, isSameCommand } from './fingerprint.ts'
 import { freezePlain } from './freeze-plain.ts'
 import type { StreamSnapshots } from './snapshots.ts'
 import { StreamCache } from './stream-cache.ts'
+
+/** Deepest nesting of the data of an event, as of documents and effects: a frame of the engine takes 127 levels, its own included. */
+const MAX_DEPTH = 100
+
+/** See {@link CommandExecutorOptions.maxEventBytes}. */
+const MAX_EVENT_BYTES = 4_194_304
 
 /** What comes with a command besides its input. */
 export interface CommandContext {
@@ -52,6 +59,8 @@ export interface CommandExecutorOptions {
   snapshots?: StreamSnapshots | undefined
   /** How often a command is decided anew because its stream changed. */
   conflictRetries: number
+  /** The largest data of one event, in bytes of JSON. Default 4 MiB. */
+  maxEventBytes?: number
   /** Told of every append that is stored, with the position of its last event. */
   onAppended: (position: Position, traceparent: string | undefined) => void
   /** Told when an append was not stored because another one was faster on the stream. */
@@ -214,7 +223,7 @@ export class CommandExecutor {
   #check({ type, data }: DomainEvent): { stored: NewEvent; read: DomainEvent } {
     const { schema, version } = this.#options.app.events.get(type)
     const made = parseInput(schema, data)
-    const json: unknown = made.ok ? parseJson(JSON.stringify(made.value) ?? 'null') : undefined
+    const json: unknown = made.ok ? parseJson(this.#write(type, made.value)) : undefined
     const read = made.ok ? parseInput(schema, json) : made
     if (read.ok) {
       return {
@@ -229,6 +238,23 @@ export class CommandExecutor {
       'CQRS_APP_INVALID',
       `A decider made an event ${type} that ${problem}: ${describeIssues(read.issues)}. ` +
         'An event holds plain JSON, and its schema accepts what it gave out.',
+    )
+  }
+
+  /** As JSON. What nests deeper or is larger could be stored, but neither be listed, nor asked for, nor imported again. */
+  #write(type: string, data: unknown): string {
+    if (nestsDeeper(data, MAX_DEPTH)) {
+      const message = `A decider made an event ${type} that nests deeper than ${MAX_DEPTH} levels; limit it in the schema.`
+      throw new CqrsError('CQRS_APP_INVALID', message)
+    }
+    const { maxEventBytes = MAX_EVENT_BYTES } = this.#options
+    const text = JSON.stringify(data) ?? 'null'
+    const bytes = Buffer.byteLength(text)
+    if (bytes <= maxEventBytes) return text
+    throw new CqrsError(
+      'CQRS_TOO_LARGE',
+      `A decider made an event ${type} of ${bytes} bytes; commands.maxEventBytes allows ${maxEventBytes}. Nothing was stored.`,
+      { details: { bytes, limit: maxEventBytes } },
     )
   }
 }

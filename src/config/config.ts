@@ -128,6 +128,15 @@ export const configSchema = z.object({
       min: 1,
       max: 10_000_000,
     }),
+    maxEventBytes: wholeNumber(
+      'Largest data of one event, in bytes of JSON; a larger one is an error, and nothing is stored.',
+      {
+        env: 'CQRS_COMMANDS_MAX_EVENT_BYTES',
+        default: 4_194_304,
+        min: 1_024,
+        max: 33_554_432,
+      },
+    ),
     idempotencyKeyDays: wholeNumber('Days for which an idempotency key is kept; 0: for ever.', {
       env: 'CQRS_COMMANDS_IDEMPOTENCY_KEY_DAYS',
       default: 30,

@@ -74,6 +74,7 @@ async function start(
     hub,
     new FrameRouter(hub, {
       triggerAckTimeoutMs: options.limits.triggerAckTimeoutMs,
+      maxBufferedBytes: options.limits.maxBufferedBytes,
       httpFunctionsAllowed: LOOPBACK.includes(options.host),
       ownership: options.ownership,
       now: options.now,

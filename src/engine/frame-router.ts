@@ -30,6 +30,8 @@ const CLOSE_INVALID_DATA = 1007
 export interface FrameRouterOptions extends HttpFunctionOptions {
   /** How long the provider of a trigger type may take to accept a trigger. */
   readonly triggerAckTimeoutMs: number
+  /** See {@link WorkerLimits.maxBufferedBytes}. */
+  readonly maxBufferedBytes: number
   /** Which of two workers that register one function keeps it. */
   readonly ownership: Ownership
 }
@@ -112,7 +114,8 @@ export class FrameRouter {
   #answerTo(session: Session, frame: InvokeFrame): (outcome: Outcome) => void {
     const { invocationId } = frame
     if (invocationId === undefined) return ignore
-    return (outcome) => {
+    return (answered) => {
+      const outcome = this.#sendable(answered)
       session.send(
         resultFrame({
           invocationId,
@@ -124,6 +127,14 @@ export class FrameRouter {
         }),
       )
     }
+  }
+
+  /** What is larger would have the worker that asked cut off as one that does not read, each time that it asks. */
+  #sendable(outcome: Outcome): Outcome {
+    const limit = this.#options.maxBufferedBytes - FRAME_OVERHEAD
+    const bytes = outcome.ok && outcome.result !== undefined ? Buffer.byteLength(outcome.result) : 0
+    if (bytes <= limit) return outcome
+    return failure('RESULT_TOO_LARGE', `The answer has ${bytes} bytes; a worker is sent ${limit} at most.`)
   }
 
   #registerFunction(session: Session, frame: RegisterFunctionFrame): void {
@@ -216,6 +227,9 @@ export class FrameRouter {
 }
 
 function ignore(): void {}
+
+/** What a frame has besides a result, at most, in bytes. */
+const FRAME_OVERHEAD = 65_536
 
 /** The engine tells functions which worker called, as a field of object payloads. */
 function dataWithCaller(frame: InvokeFrame, callerId: string): string {

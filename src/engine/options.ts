@@ -74,7 +74,7 @@ export interface HttpOptions {
 export interface StateOptions {
   /** The SQLite file. Default none: the state lives in memory and ends with the engine. */
   readonly path: string | undefined
-  /** Largest value that `state::set` takes, in bytes of JSON. Default none. */
+  /** Largest value that is kept, in bytes of JSON. Default 16 MiB. */
   readonly maxValueBytes: number | undefined
 }
 

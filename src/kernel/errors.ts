@@ -116,6 +116,11 @@ export const ERRORS = {
     meaning: 'Another program listens on a port that is needed.',
   },
   CQRS_ENGINE_UNREACHABLE: { httpStatus: 503, retry: true, meaning: 'No iii engine answers at the address.' },
+  CQRS_TOO_LARGE: {
+    httpStatus: 500,
+    retry: false,
+    meaning: 'An event, an effect or an answer is larger than what is allowed.',
+  },
   CQRS_QUEUE_INVALID: {
     httpStatus: 400,
     retry: false,

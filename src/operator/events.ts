@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
+import { nestsDeeper } from '../kernel/json-size.ts'
 import type { Position } from '../kernel/position.ts'
 import { EventFileWriter } from '../log/interchange.ts'
 import type { EventsPage } from './contract.ts'
@@ -15,6 +16,12 @@ const SCAN = 10_000
  * larger than it takes (16 MiB), and an answer that travels as a text is up to twice as large.
  */
 const PAGE_CHARACTERS = 4_194_304
+
+/** What is shown of an event that is too large for a list, in characters of JSON. */
+const SHOWN = 4_096
+
+/** Deepest data that is shown as it is, and not as a text of JSON: the engine refuses an answer with more than 127 levels. */
+const MAX_DEPTH = 100
 
 const request = z.strictObject({
   after: number(0).default(0),
@@ -33,7 +40,7 @@ export async function readEvents({ log }: System, input: unknown): Promise<Event
     const page = await log.readFrom(next, { limit: Math.min(limit, 1_000), bytes: left, ...filter })
     const wanted = stream === undefined ? page.events : page.events.filter((event) => event.stream === stream)
     const room = limit - events.length
-    events.push(...wanted.slice(0, room))
+    events.push(...wanted.slice(0, room).map(listed))
     left -= wanted.reduce((sum, event) => sum + JSON.stringify(event).length, 0)
     if (wanted.length > room) return { events, head: page.head, next: events.at(-1)?.position ?? next }
     // Large events: what follows would not fit into the answer.
@@ -45,6 +52,19 @@ export async function readEvents({ log }: System, input: unknown): Promise<Event
   return { events, head: await log.head(), next }
 }
 
+/** An event as a list has it: one that by itself would not fit into the answer is cut, so that those behind it can be listed. */
+function listed(event: RecordedEvent): RecordedEvent {
+  const json = JSON.stringify(event.data)
+  if (json.length > PAGE_CHARACTERS) {
+    return { ...event, data: `${json.slice(0, SHOWN)}… (${json.length} characters)` }
+  }
+  return answerable(event)
+}
+
+function answerable(event: RecordedEvent): RecordedEvent {
+  return nestsDeeper(event.data, MAX_DEPTH) ? { ...event, data: JSON.stringify(event.data) } : event
+}
+
 const oneRequest = z.strictObject({ position: number(1) })
 
 /** One event as it is stored. @throws CqrsError CQRS_NOT_FOUND */
@@ -52,7 +72,7 @@ export async function showEvent({ log }: System, input: unknown): Promise<Record
   const { position } = parseRequest(oneRequest, input)
   const { events, head } = await log.readFrom(position - 1, { limit: 1 })
   const [event] = events
-  if (event) return event
+  if (event) return answerable(event)
   throw new CqrsError('CQRS_NOT_FOUND', `There is no event at position ${position}; the log ends at ${head}.`)
 }
 

@@ -49,7 +49,7 @@ export const queueLetters: LetterBox = {
       kind === 'seq'
         ? { offset: 0, after_seq: Number(at), ...(own !== undefined && { after_queue: own }) }
         : { offset: Number(at) }
-    const page = await fetchPage(system, queue, { ...from, limit })
+    const page = await fetchPage(system, queue, { ...from, limit, brief: true })
     // A provider that is not ours knows no seq: it counts.
     return page.map((found, index) => ({
       letter: toLetter(queue, found),
@@ -62,9 +62,10 @@ export const queueLetters: LetterBox = {
 
   async show(system, { name, key }) {
     for (let offset = 0; ; offset += PAGE) {
-      const page = await fetchPage(system, name, { offset, limit: PAGE })
-      const found = page.find(({ id }) => id === key)
-      if (found) {
+      const page = await fetchPage(system, name, { offset, limit: PAGE, brief: true })
+      const listed = page.find(({ id }) => id === key)
+      if (listed) {
+        const found = await fetchWhole(system, name, listed)
         return { ...toLetter(name, found), content: found.payload, failures: found.history ?? [], behind: [] }
       }
       if (page.length < PAGE) return notFound(name, key)
@@ -87,8 +88,21 @@ export const queueLetters: LetterBox = {
   },
 }
 
-async function fetchPage({ ask }: System, topic: string, page: { offset: number; limit: number }) {
+async function fetchPage(
+  { ask }: System,
+  topic: string,
+  page: { offset: number; limit: number; after_seq?: number; after_queue?: string; brief?: true },
+) {
   return messages.parse(await ask('engine::queue::dlq_messages', { topic, ...page }))
+}
+
+/** The letter with its payload. A provider that is not ours knows no seq, and leaves nothing out. */
+async function fetchWhole(system: System, topic: string, listed: z.output<typeof message>) {
+  const { id, seq, queue } = listed
+  if (seq === undefined) return listed
+  const just = { offset: 0, limit: 1, after_seq: seq - 1, ...(queue !== undefined && { after_queue: queue }) }
+  const [whole] = await fetchPage(system, topic, just)
+  return whole?.id === id ? whole : notFound(topic, id)
 }
 
 function toLetter(queue: string, found: z.output<typeof message>): Letter {

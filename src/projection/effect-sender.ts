@@ -38,6 +38,9 @@ const DAMAGED =
   'What is stored of it is not what was recorded: its checksum differs. It was not sent, and a redrive does not send it either. ' +
   'See what the event at the position in its key calls for, do that by hand if it was not done, then discard this letter.'
 
+/** How much of the last error is kept with a dead effect, in characters: many of them have to fit into one answer. */
+const KEPT_ERROR = 4_000
+
 /** Effects read from the store at once. */
 const PAGE = 100
 
@@ -129,7 +132,7 @@ export class EffectSender {
     const { view, log, now } = this.#options
     log.error({ err: error, idempotencyKey, effect }, 'An effect is dead')
     const at = new Date(now()).toISOString()
-    await view.effectFailed(idempotencyKey, { attempts, error: error.message, at })
+    await view.effectFailed(idempotencyKey, { attempts, error: error.message.slice(0, KEPT_ERROR), at })
     reached('effect-dead', idempotencyKey)
     return true
   }

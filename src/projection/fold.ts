@@ -1,6 +1,7 @@
 import { CqrsError } from '../kernel/errors.ts'
 import type { EventCatalog, RecordedEvent } from '../kernel/event.ts'
 import type { Effect, ProjectionDefinition } from '../kernel/projection.ts'
+import { assertFitsFrame } from './effect-size.ts'
 import { freezeJson } from './plain-json.ts'
 
 /** Documents while they are folded: what the store holds plus what changed since. */
@@ -100,7 +101,10 @@ function checkEffect(effect: Effect): Effect {
   const { kind, data, ...target } = freezeJson(effect) ?? {}
   const [name] = Object.values(target)
   const known = kind === 'publish' ? 'topic' in target : kind === 'call' && 'functionId' in target
-  if (known && typeof name === 'string' && typeof data === 'object' && data !== null) return effect
+  if (known && typeof name === 'string' && typeof data === 'object' && data !== null) {
+    assertFitsFrame(effect)
+    return effect
+  }
   throw new CqrsError(
     'CQRS_APP_INVALID',
     'emit() takes {kind: "publish", topic, data} or {kind: "call", functionId, data}, with an object as data.',

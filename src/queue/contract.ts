@@ -63,6 +63,8 @@ export interface DeadLetter {
   failedAt: number
   /** The failures that led here, oldest first; the newest {@link HISTORY_LIMIT} are kept. */
   history: Failure[]
+  /** `data` and the failures before the last one were left out, since more was found than was wanted; `data` has so many bytes. */
+  cut?: { bytes: number }
 }
 
 /** How many failures of one message are remembered. */
@@ -149,9 +151,16 @@ export interface QueueStore {
   load(queue: string, seqs: number[], maxBytes: number): Promise<StoredMessage[]>
   /**
    * Dead letters in their original order, those above the seq `after` (default 0). The cost grows with
-   * `offset`, not with `after`.
+   * `offset`, not with `after`. Those with which their data and histories pass `maxLength` characters (default: no limit) are
+   * {@link DeadLetter.cut}, but for the first one; with 0 all are.
    */
-  deadLetters(queue: string, offset: number, limit: number, after?: number): Promise<DeadLetter[]>
+  deadLetters(
+    queue: string,
+    offset: number,
+    limit: number,
+    after?: number,
+    maxLength?: number,
+  ): Promise<DeadLetter[]>
   /**
    * Puts up to `limit` dead letters back, oldest first, with no attempts and their original seqs.
    * Answers how many.

@@ -15,6 +15,8 @@ interface Page {
   offset: number
   limit: number
   after: AfterLetter | undefined
+  /** Characters of data and histories in the page; letters beyond are cut. */
+  maxLength: number
 }
 
 /**
@@ -24,23 +26,29 @@ interface Page {
 export async function listDeadLetters(
   store: Pick<QueueStore, 'deadLetters'>,
   queues: readonly string[],
-  { offset, limit, after }: Page,
+  { offset, limit, after, maxLength }: Page,
 ): Promise<ListedLetter[]> {
   const [only, ...others] = queues
   if (only !== undefined && others.length === 0) {
-    const letters = await store.deadLetters(only, offset, limit, after?.seq)
+    const letters = await store.deadLetters(only, offset, limit, after?.seq, maxLength)
     return letters.map((letter) => ({ ...letter, queue: only }))
   }
   const found: ListedLetter[] = []
   let skip = offset
+  let left = maxLength
   for (const queue of queues.toSorted()) {
     if (found.length === limit) break
     // A seq without its queue says nothing among several.
     if (after?.queue !== undefined && queue < after.queue) continue
     const seq = queue === after?.queue ? after.seq : 0
-    const letters = await store.deadLetters(queue, 0, skip + limit - found.length, seq)
+    const letters = await store.deadLetters(queue, 0, skip + limit - found.length, seq, left)
+    left = Math.max(0, left - letters.reduce((sum, letter) => sum + lengthOf(letter), 0))
     found.push(...letters.slice(skip).map((letter) => ({ ...letter, queue })))
     skip -= Math.min(skip, letters.length)
   }
   return found
+}
+
+function lengthOf({ data, history }: DeadLetter): number {
+  return history.reduce((sum, { error }) => sum + error.length, data.length)
 }

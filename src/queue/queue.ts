@@ -260,9 +260,10 @@ export class DurableQueue {
     offset: number,
     limit: number,
     after?: AfterLetter,
+    maxLength = Number.MAX_SAFE_INTEGER,
   ): Promise<ListedLetter[]> {
     const queues = this.#queues.resolve(name).map((queue) => queue.name)
-    return listDeadLetters(this.#options.store, queues, { offset, limit, after })
+    return listDeadLetters(this.#options.store, queues, { offset, limit, after, maxLength })
   }
 
   /** Stops or resumes the deliveries of a queue or topic, also over restarts. Enqueuing goes on. */

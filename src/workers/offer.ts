@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { HttpRoute } from '../kernel/http-route.ts'
 import { httpTrigger } from './http.ts'
+import { withinFrame } from './within-frame.ts'
 
 /** A function that a role offers on the engine, with its HTTP route if it has one. */
 export interface OfferedFunction {
@@ -105,9 +106,11 @@ async function warnOfOthers(
 
 function registerOne(iii: IIIClient, { id, description, http, handle }: OfferedFunction): Registration[] {
   const registrations: Registration[] = [
-    iii.registerFunction(id, (payload: unknown, metadata: unknown) => handle(payload, metadata), {
-      description,
-    }),
+    iii.registerFunction(
+      id,
+      withinFrame(id, (payload, metadata) => handle(payload, metadata)),
+      { description },
+    ),
   ]
   if (http) {
     registrations.push(iii.registerTrigger({ type: 'http', function_id: id, config: httpTrigger(http) }))

@@ -47,11 +47,14 @@ export const pagePayload = z
     after_seq: z.int().min(0).default(0),
     /** The queue that `after_seq` is of, if a topic is asked for. */
     after_queue: z.string().optional(),
+    /** Without payloads and earlier failures. */
+    brief: z.boolean().default(false),
   })
-  .transform(({ offset, limit, after_seq: seq, after_queue: queue, ...rest }, context) => ({
+  .transform(({ offset, limit, brief, after_seq: seq, after_queue: queue, ...rest }, context) => ({
     name: toName(rest, context),
     offset,
     limit,
+    brief,
     after: { seq, queue },
   }))
 

@@ -21,11 +21,18 @@ import {
 } from './queue-payloads.ts'
 import { summarise, toDlqMessage, toListed } from './queue-views.ts'
 import { relayTracing, type Tracing } from './tracing.ts'
+import { withinFrame } from './within-frame.ts'
 
 /** The function that the engine calls for TriggerAction.Enqueue. */
 const ENQUEUE = 'engine::queue::enqueue'
 
 const anything = z.unknown()
+
+/**
+ * Payloads and histories in one answer with dead letters, in characters; the engine cuts off a worker whose answer has more than
+ * 16 MiB.
+ */
+const PAGE_CHARACTERS = 4_194_304
 
 export interface QueueProviderOptions {
   /** The connection to the engine. */
@@ -78,7 +85,7 @@ export function registerQueueProvider({
         throw error
       }
     }
-    registered.set(id, () => iii.registerFunction(id, handler, { description }))
+    registered.set(id, () => iii.registerFunction(id, withinFrame(id, handler), { description }))
   }
 
   register(
@@ -178,8 +185,8 @@ export function registerQueueProvider({
     'engine::queue::dlq_messages',
     pagePayload,
     'Dead letters of a queue or topic',
-    async ({ name, offset, limit, after }) => {
-      const letters = await queue.deadLetters(name, offset, limit, after)
+    async ({ name, offset, limit, after, brief }) => {
+      const letters = await queue.deadLetters(name, offset, limit, after, brief ? 0 : PAGE_CHARACTERS)
       return letters.map((letter) => toDlqMessage(letter, name))
     },
   )

@@ -1,4 +1,5 @@
 import { parseJson } from '../kernel/json.ts'
+import { nestsDeeper } from '../kernel/json-size.ts'
 import type { ListedLetter } from '../queue/dead-letters.ts'
 import type { QueueStatus } from '../queue/queue.ts'
 import type { QueueSettings } from '../queue/settings.ts'
@@ -86,21 +87,32 @@ export function toDlqMessage({ queue, ...letter }: ListedLetter, asked: string):
     // These say where to go on.
     seq: letter.seq,
     ...(queue === asked ? {} : { queue }),
-    payload: payloadOf(letter.data),
+    payload: letter.cut ? null : payloadOf(letter.data),
+    ...(letter.cut && { left_out: ['payload', 'history'] }),
     error: letter.error,
     failed_at: Math.floor(letter.failedAt / 1_000),
     retries: letter.attempts,
-    size_bytes: Buffer.byteLength(letter.data),
+    size_bytes: letter.cut?.bytes ?? Buffer.byteLength(letter.data),
     function_id: letter.functionId,
     stops: letter.stops,
     history: letter.history,
   }
 }
 
-/** What is left of a message whose bytes changed may be no JSON: it is shown as text, and hides no other letter. */
+/**
+ * Deepest payload that is shown as it is. The engine refuses an answer with a frame of more than 127 levels, and one with many
+ * letters for the sake of one of them.
+ */
+const MAX_DEPTH = 100
+
+/**
+ * What is left of a message whose bytes changed may be no JSON: it is shown as text, and hides no other letter. So is one that nests
+ * too deep for an answer.
+ */
 function payloadOf(data: string): unknown {
   try {
-    return parseJson(data)
+    const payload = parseJson(data)
+    return nestsDeeper(payload, MAX_DEPTH) ? data : payload
   } catch {
     return data
   }

@@ -1,11 +1,12 @@
 import type { IIIClient } from 'iii-sdk'
 import type { Effect } from '../kernel/projection.ts'
 import type { SendOutcome } from '../projection/effect-sender.ts'
+import { assertFitsFrame } from '../projection/effect-size.ts'
 
 /** How long one effect may take to be sent, in milliseconds. */
 const EFFECT_TIMEOUT_MS = 5_000
 
-/** Sends an effect through the engine. @throws what its taker answered with */
+/** Sends an effect through the engine. @throws what its taker answered with; CQRS_TOO_LARGE, and nothing is sent */
 export async function sendEffect(
   iii: IIIClient,
   effect: Effect,
@@ -14,6 +15,7 @@ export async function sendEffect(
   const data = { ...effect.data, idempotencyKey }
   const [function_id, payload] =
     effect.kind === 'publish' ? ['publish', { topic: effect.topic, data }] : [effect.functionId, data]
+  assertFitsFrame(effect)
   try {
     await iii.trigger({ function_id, payload, timeoutMs: EFFECT_TIMEOUT_MS })
     return 'sent'

@@ -74,7 +74,10 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
     },
     'ops::effects::dead': async (payload) => {
       const { limit, idempotencyKey, after } = parseRequest(inputs.deadEffects, payload)
-      return view.deadEffects(limit, idempotencyKey, after)
+      const dead = await view.deadEffects(limit, idempotencyKey, after)
+      if (idempotencyKey !== undefined) return dead
+      // A list tells where each was to go; by its key it is shown with what it carries.
+      return dead.map((one) => ({ ...one, effect: { ...one.effect, data: {} } }))
     },
     'ops::effects::redrive': async (payload) => {
       const { idempotencyKey } = parseRequest(inputs.redriveEffects, payload)

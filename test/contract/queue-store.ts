@@ -189,6 +189,23 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
       expect(await store.counts('jobs')).toEqual({ depth: 1, dead: 1 })
     })
 
+    test('dead letters beyond the wanted length come without data and earlier failures, the first one whole', async () => {
+      const { store } = await opened()
+      const data = JSON.stringify('é'.repeat(1_000))
+      await store.enqueue(['a', 'b', 'c'].map((id) => message(id, { data })))
+      await store.recordFailure('jobs', record(3), 0)
+      await bury(store, 1, 2, 3)
+      const cutOf = async (maxLength: number) =>
+        (await store.deadLetters('jobs', 0, 10, 0, maxLength)).map((letter) => letter.cut !== undefined)
+      expect(await cutOf(10_000)).toEqual([false, false, false])
+      expect(await cutOf(3_000)).toEqual([false, false, true])
+      expect(await cutOf(1)).toEqual([false, true, true])
+      expect(await cutOf(0)).toEqual([true, true, true])
+      const [, , last] = await store.deadLetters('jobs', 0, 10, 0, 0)
+      expect(last).toMatchObject({ id: 'c', data: '', cut: { bytes: 2_002 } })
+      expect(last?.history).toHaveLength(1)
+    })
+
     test('the history keeps the newest failures only', async () => {
       const { store } = await opened()
       await store.enqueue([message('a')])

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
-import { readEvents } from '../../src/operator/events.ts'
+import { readEvents, showEvent } from '../../src/operator/events.ts'
 import type { System } from '../../src/operator/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
@@ -66,3 +66,25 @@ test.each([{}, { types: ['wanted'] }, { stream: 'wanted' }])(
     expect(new Set(found).size).toBe(1_200)
   },
 )
+
+test('an event that is too large or too deep for an answer is listed cut or as a text, and hides none behind it', async () => {
+  const log = openSqliteEventLog({ path: join(tempFolder(), 'events.db') })
+  onTestFinished(() => log.close())
+  const deep = `${'['.repeat(125)}${']'.repeat(125)}`
+  const events = [{ text: 'x'.repeat(5_000_000) }, JSON.parse(deep), { n: 3 }].map((data) => ({
+    type: 'made',
+    schemaVersion: 1,
+    data: data as unknown,
+  }))
+  const metadata = { commandId: 'c', correlationId: 'c' }
+  await log.append({ stream: 'one', expectedVersion: 0, events, metadata })
+  const system = { log } as unknown as System
+  const first = await readEvents(system, {})
+  expect(first.events).toMatchObject([
+    { position: 1, data: expect.stringMatching(/^\{"text":"x{4087}… \(5000011 characters\)$/) },
+  ])
+  const second = await readEvents(system, { after: first.next })
+  expect(second.events).toMatchObject([{ data: deep }, { data: { n: 3 } }])
+  expect(await showEvent(system, { position: 2 })).toMatchObject({ data: deep })
+  expect(await showEvent(system, { position: 1 })).toMatchObject({ data: events[0]?.data })
+})

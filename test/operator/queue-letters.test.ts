@@ -131,3 +131,47 @@ test('a message whose bytes changed is listed with what is left of it, and can b
     discarded: 2,
   })
 })
+
+test('letters whose payloads together are larger than a frame of the engine can all be listed, and shown one by one', async () => {
+  const { queue, functions, system, call, dead } = await operatedQueue({ queues: { jobs: QUICK } })
+  functions['job::run'] = fails
+  const text = 'x'.repeat(1_000_000)
+  const ids = Array.from({ length: 6 }, (_, n) => `m-${n}`)
+  for (const id of ids) await queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: { id, text }, id })
+  await dead('jobs', ids.length)
+  const answers: number[] = []
+  const ask = async (id: string, payload: unknown) => {
+    const answer = await system.ask(id, payload)
+    answers.push(JSON.stringify(answer).length)
+    return answer
+  }
+  const { letters } = await listLetters({ ...system, ask }, {})
+  expect(letters.map(({ id }) => id)).toEqual(ids.map((id) => `queue:jobs:${id}`))
+  expect(Math.max(...answers)).toBeLessThan(10_000)
+  const shown = await showLetter({ ...system, ask }, { id: 'queue:jobs:m-5' })
+  expect(shown).toMatchObject({
+    content: { id: 'm-5', text },
+    failures: [{ error: expect.stringMatching('shelf') }],
+  })
+  expect(Math.max(...answers)).toBeLessThan(1_100_000)
+
+  // Whoever asks for all payloads gets as many as fit, and is told which are missing.
+  const page = (await call('engine::queue::dlq_messages', { topic: 'jobs' })) as Record<string, unknown>[]
+  expect(page.map(({ left_out }) => left_out !== undefined)).toEqual([false, false, false, false, true, true])
+  expect(page[5]).toMatchObject({
+    payload: null,
+    size_bytes: text.length + 22,
+    left_out: ['payload', 'history'],
+  })
+})
+
+test('a letter that nests deeper than an answer may hides no other', async () => {
+  const { queue, functions, system, dead } = await operatedQueue({ queues: { jobs: QUICK } })
+  functions['job::run'] = fails
+  const deep = `${'['.repeat(125)}${']'.repeat(125)}`
+  await queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: JSON.parse(deep), id: 'deep' })
+  await queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: {}, id: 'flat' })
+  await dead('jobs', 2)
+  expect((await listLetters(system, {})).letters).toHaveLength(2)
+  expect(await showLetter(system, { id: 'queue:jobs:deep' })).toMatchObject({ content: deep })
+})

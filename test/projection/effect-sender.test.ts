@@ -156,3 +156,14 @@ test('an effect whose bytes changed on the disk is not sent, whoever asks for it
   }
   expect(sent).toHaveLength(2)
 })
+
+test('of an error as long as a document a dead effect keeps the beginning', async () => {
+  const { sender, view } = await threeEffects(async () => {
+    throw new Error(`refused: ${'x'.repeat(100_000)}`)
+  })
+  await sender.flush()
+  const dead = await view.deadEffects(10)
+  expect(dead.map(({ error }) => [error?.length, error?.slice(0, 9)])).toEqual(
+    KEYS.map(() => [4_000, 'refused: ']),
+  )
+})

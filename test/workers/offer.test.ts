@@ -81,3 +81,15 @@ test('who takes functions that another worker has is warned: it may be a second 
   await offer(await sdkWorker(engine.url), [greet], log)
   expect(warnings).toEqual([expect.stringContaining('another worker of this engine has these functions')])
 })
+
+test('an answer larger than the engine takes is an error for who asked, and cuts off nobody', async () => {
+  const { engine, owner, other, fromOwner } = await twoWorkers()
+  const answer = async () => ({ status_code: 200, body: 'x'.repeat(16 * 1024 * 1024) })
+  const http = { method: 'GET', path: '/large' } as const
+  await offer(owner, [{ id: 'query::large', description: 'Too large.', http, handle: answer }], silent)
+  await until('the route is there', async () => (await fetch(`${engine.httpUrl}/large`)).status === 500)
+  const response = await fetch(`${engine.httpUrl}/large`)
+  expect(await response.json()).toMatchObject({ error: { code: 'CQRS_TOO_LARGE' } })
+  await expect(other.trigger({ function_id: 'query::large', payload: {} })).rejects.toThrow('CQRS_TOO_LARGE')
+  expect(await fromOwner()).toBe(true)
+})

@@ -119,3 +119,15 @@ test('a redrive says which event was tried and failed again: the letter, or one 
   poisoned.clear()
   expect(await redriveLetters(system, { id: 'parked:balances:3' })).toEqual({ redriven: 2 })
 })
+
+test('a list of dead effects has none of what they carry, and each shows it', async () => {
+  const effect = { kind: 'call' as const, functionId: 'mail::send', data: { text: 'x'.repeat(1_000) } }
+  const dead = { idempotencyKey: 'alerts:1:1', effect, status: 'dead', attempts: 5, error: 'refused' }
+  const unit = { name: 'alerts' }
+  const view = { deadEffects: async () => [dead] }
+  const offered = unitOperations({ unit, view } as unknown as LiveUnit)
+  const call = (payload: unknown) =>
+    offered.find(({ id }) => id === 'ops::effects::dead::alerts')?.handle(payload, undefined)
+  expect(await call({ limit: 500 })).toEqual([{ ...dead, effect: { ...effect, data: {} } }])
+  expect(await call({ idempotencyKey: 'alerts:1:1' })).toEqual([dead])
+})

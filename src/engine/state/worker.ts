@@ -14,6 +14,9 @@ import { applyUpdate } from './update-ops.ts'
 /** The name under which state appears among the workers. */
 export const STATE_WORKER = 'iii-state'
 
+/** See {@link StateOptions.maxValueBytes}. */
+const MAX_VALUE_BYTES = 16_777_216
+
 /** The functions `state::…` and the trigger type `state`, on one SQLite file. */
 export class StateWorker {
   readonly #store: StateStore
@@ -65,13 +68,8 @@ export class StateWorker {
     const fields = scanObject(data).fields
     const value = fields.get('value') ?? fields.get('data')
     if (value === undefined) return wrong('state::set', 'the field value is missing')
-    const limit = this.#options.maxValueBytes
-    if (limit !== undefined && Buffer.byteLength(value) > limit) {
-      return failure(
-        'VALUE_TOO_LARGE',
-        `The value has ${Buffer.byteLength(value)} bytes; ${limit} are allowed.`,
-      )
-    }
+    const refusal = this.#tooLarge(value)
+    if (refusal) return refusal
     const { scope, key } = input.value
     return this.#queue.write(() => {
       const { before, after } = this.#store.set(scope, key, value)
@@ -89,9 +87,19 @@ export class StateWorker {
       const before = this.#store.get(scope, key)
       const { value, errors } = applyUpdate(before === undefined ? undefined : exactParse(before), ops.value)
       const after = exactStringify(value)
+      const refusal = this.#tooLarge(after)
+      if (refusal) return { outcome: refusal, after: () => {} }
       this.#store.set(scope, key, after)
       return this.#changed(scope, key, before, after, changeResult(before, after, errors))
     })
+  }
+
+  /** Step by step a value could grow until it, or what tells of its change, is too large for any worker. */
+  #tooLarge(value: RawJson): Outcome | undefined {
+    const bytes = Buffer.byteLength(value)
+    const { maxValueBytes = MAX_VALUE_BYTES } = this.#options
+    if (bytes <= maxValueBytes) return undefined
+    return failure('VALUE_TOO_LARGE', `The value has ${bytes} bytes; ${maxValueBytes} are allowed.`)
   }
 
   readonly #delete = ({ data }: BuiltinCall): Outcome | Promise<Outcome> => {

@@ -107,8 +107,21 @@ export class MessageTable {
     return this.#damaged.splice(0)
   }
 
-  deadLetters(queue: number, tail: number, offset: number, limit: number, after: number): DeadLetter[] {
-    return this.#statements.deadLetters.all(queue, after, queue, tail, limit, offset).map(toDeadLetter)
+  /** One by one: those that are cut are not held together. */
+  deadLetters(
+    queue: number,
+    tail: number,
+    { offset, limit, after, maxLength }: { offset: number; limit: number; after: number; maxLength: number },
+  ): DeadLetter[] {
+    const letters: DeadLetter[] = []
+    let length = 0
+    for (const row of this.#statements.deadLetters.iterate(queue, after, queue, tail, limit, offset)) {
+      const letter = toDeadLetter(row)
+      length += letter.data.length + String(row.history).length
+      const fits = length <= maxLength || (letters.length === 0 && maxLength > 0)
+      letters.push(fits ? letter : cutShort(letter))
+    }
+    return letters
   }
 
   /** When the oldest message of a queue was accepted; undefined if there is none, or it does not say. */
@@ -242,6 +255,15 @@ function toDeadLetter(row: Row): DeadLetter {
   const history = parseHistory(row)
   const { dueAt: _, ...message } = toMessage({ ...row, due_at: null })
   return { ...message, error: history.at(-1)?.error ?? '', failedAt: row.failed_at as number, history }
+}
+
+function cutShort(letter: DeadLetter): DeadLetter {
+  return {
+    ...letter,
+    data: '',
+    history: letter.history.slice(-1),
+    cut: { bytes: Buffer.byteLength(letter.data) },
+  }
 }
 
 /** What is only told must not keep a message from being delivered or a letter from being shown: what is no history is left out. */

@@ -127,8 +127,14 @@ class SqliteQueueStore implements QueueStore {
     return (await this.#ask<StoredMessage[] | undefined>({ do: 'load', queue, seqs, maxBytes })) ?? []
   }
 
-  async deadLetters(queue: string, offset: number, limit: number, after = 0): Promise<DeadLetter[]> {
-    const request = { do: 'dead-letters', queue, offset, limit, after } as const
+  async deadLetters(
+    queue: string,
+    offset: number,
+    limit: number,
+    after = 0,
+    maxLength = Number.MAX_SAFE_INTEGER,
+  ): Promise<DeadLetter[]> {
+    const request = { do: 'dead-letters', queue, offset, limit, after, maxLength } as const
     return (await this.#ask<DeadLetter[] | undefined>(request)) ?? []
   }
 

@@ -120,7 +120,7 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
       case 'counts':
         return { depth: queue.depth, dead: queue.dead }
       case 'dead-letters':
-        return this.#messages.deadLetters(id, tail, request.offset, request.limit, request.after)
+        return this.#messages.deadLetters(id, tail, request)
       case 'redrive': {
         const redriven = this.#messages.redrive(id, tail, request.limit, this.#now())
         this.#count(queue, redriven, -redriven)
