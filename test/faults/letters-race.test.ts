@@ -58,9 +58,10 @@ test(`redrives, discards and the live projector lose and double nothing (CQRS_TE
         ...site.env,
         III_URL: site.engine,
       })
-      // The projections worker may have been killed at the moment: 1 tells whose letters are left out, 3 that nobody answers.
-      const killed = stderr.includes('Left out: ') ? 1 : 3
-      expect([0, killed], stdout + stderr).toContain(exitCode)
+      // The projections worker may have been killed at the moment: 1 tells whose letters are left out, 3 that nobody answers. And while
+      // a door is shut events fail again.
+      const said = stdout + stderr
+      expect([0, /^(Left out|Failed again): /m.test(stderr) ? 1 : 3], said).toContain(exitCode)
       programs += 1
     }
   }
