@@ -42,7 +42,8 @@ export interface Offering {
 export function openOffering(iii: IIIClient, log: Logger): Offering {
   const registered = new Map<OfferedFunction, Registration[]>()
   const withdraw = (offered: OfferedFunction) => {
-    for (const registration of registered.get(offered) ?? []) registration.unregister()
+    // The route before its function: a request between the two would be told that the function does not exist.
+    for (const registration of registered.get(offered)?.toReversed() ?? []) registration.unregister()
     registered.delete(offered)
   }
   const watch = watchChanges(iii, log, async () => {

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { expect, test } from 'vitest'
 import { until } from '../support/until.ts'
 import { engineForTest, route, workerForTest } from './start.ts'
@@ -46,6 +48,30 @@ test('a route that comes back with other names for its parameters, and goes agai
     expect(await at('GET', '/items/7')).toEqual(AWAY)
     expect(await at('GET', '/others')).toEqual(UNKNOWN)
   }
+})
+
+test('a request whose worker goes while its body is on its way is told to try again', async () => {
+  const engine = await engineForTest({ http: { awayRouteMs: 60_000 } })
+  const worker = await workerForTest(engine)
+  await route(worker, { api_path: '/items', http_method: 'POST' }, () => ({ body: {} }))
+  const request = httpRequest(`${engine.httpUrl}/items`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+  })
+  const answered = once(request, 'response') as Promise<[IncomingMessage]>
+  request.write('{"quantity":')
+  await until(
+    'the first half to be there',
+    async () => (await ask(engine.httpUrl, 'GET', '/items'))[0] === 405,
+  )
+  worker.terminate()
+  await until('the worker is seen to be gone', async () => {
+    return (await ask(engine.httpUrl, 'POST', '/items'))[0] !== 200
+  })
+  request.end('1}')
+  const [response] = await answered
+  response.resume()
+  expect([response.statusCode, response.headers['retry-after']]).toEqual([503, '1'])
 })
 
 test('a route that stays away is forgotten', async () => {

@@ -99,6 +99,11 @@ export class RouteTable implements TriggerProvider {
     return { kind: 'wrong_method', allowed }
   }
 
+  /** Whether a route that was matched before has gone a moment ago. */
+  isAway(route: Route): boolean {
+    return this.#away.hasShape(shapeOf(route))
+  }
+
   #find(method: string, path: string): RouteMatch | undefined {
     this.#router ??= routerOf(this.#routes)
     return find(this.#router, this.#routes, method, path)
@@ -130,15 +135,24 @@ class AwayRoutes {
     if (this.#routes.delete(shape)) this.#router = undefined
   }
 
+  hasShape(shape: string): boolean {
+    this.#forgetOld()
+    return this.#routes.has(shape)
+  }
+
   has(method: string, path: string): boolean {
+    this.#forgetOld()
+    if (this.#routes.size === 0) return false
+    this.#router ??= routerOf(this.#routes)
+    return find(this.#router, this.#routes, method, path) !== undefined
+  }
+
+  #forgetOld(): void {
     const now = this.#monotonic()
     for (const [shape, { until }] of this.#routes) {
       if (until > now) break
       this.isBack(shape)
     }
-    if (this.#routes.size === 0) return false
-    this.#router ??= routerOf(this.#routes)
-    return find(this.#router, this.#routes, method, path) !== undefined
   }
 }
 

@@ -126,7 +126,7 @@ export class HttpWorker {
   /** What comes before the function may answer in its place. Nothing is called for a request that was told it is too late. */
   async #run(call: HttpCall, exchange: Exchange, deadline: Deadline): Promise<Answer> {
     const { route } = call
-    const { invocations } = this.#hub
+    const { functions, invocations } = this.#hub
     const middleware = (functionId: string) =>
       [functionId, () => this.#runMiddleware(functionId, call)] as const
     const condition = route.conditionFunctionId
@@ -141,7 +141,10 @@ export class HttpWorker {
       if (answer !== undefined) return answer
       if (deadline.isPassed) return deadline.answer
     }
-    if (invocations.isCongested(route.trigger.functionId)) return CONGESTED
+    const { functionId } = route.trigger
+    // The worker went while the body was on its way.
+    if (functions.get(functionId) === undefined && this.#routes.isAway(route)) return AWAY
+    if (invocations.isCongested(functionId)) return CONGESTED
     return this.#runFunction(route, call, exchange, deadline)
   }
 
