@@ -227,7 +227,7 @@ export type RedriveRequest = { readonly id: string } | BulkRequest
 
 /** What `ops::dlq-redrive` answers. */
 export interface RedriveResult extends BulkStep {
-  /** Messages put back, and parked events applied. */
+  /** Messages put back, and parked events applied; of a sequence with more than 1,000 the rest follow by themselves. */
   readonly redriven: number
 }
 

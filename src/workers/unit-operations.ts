@@ -50,7 +50,9 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
       const { position } = parseRequest(inputs.show, payload)
       const event = (await view.parkedEvent(position)) ?? notParked(unit.name, position)
       const sequence = await view.sequence(event.sequence, 101)
-      return { event, behind: sequence.filter((other) => other.position > position) }
+      const [head] = await view.letters({ after: position - 1, limit: 1 })
+      const behind = sequence.filter((other) => other.position > position)
+      return { event, behind, waiting: head?.event.position === position ? head.waiting : behind.length }
     },
     'ops::parked::redrive': async (payload) => {
       const { position } = parseRequest(inputs.redrive, payload)

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { App } from '../../src/kernel/app.ts'
-import { listLetters } from '../../src/operator/letters.ts'
+import { listLetters, showLetter } from '../../src/operator/letters.ts'
 import type { System } from '../../src/operator/system.ts'
 import { storeFiles } from '../../src/sqlite/store-files.ts'
 import type { LiveUnit } from '../../src/workers/live-unit.ts'
@@ -101,4 +101,18 @@ test('a list of dead effects has none of what they carry, and each shows it', as
     offered.find(({ id }) => id === 'ops::effects::dead::alerts')?.handle(payload, undefined)
   expect(await call({ limit: 500 })).toEqual([{ ...dead, effect: { ...effect, data: {} } }])
   expect(await call({ idempotencyKey: 'alerts:1:1' })).toEqual([dead])
+})
+
+test('of a long sequence a letter shows the first that wait behind it, and says how many there are', async () => {
+  const found = generations()
+  const worker = await found.work(balances({ fails: () => true }))
+  for (let n = 0; n < 131; n += 1) await found.move('ada', 1)
+  await worker.settle()
+  const [{ unit, generations: live }] = worker.units as [Worker['units'][0]]
+  const offered = unitOperations({ unit, view: live.view } as unknown as LiveUnit)
+  const ask = async (functionId: string, payload: unknown) =>
+    offered.find(({ id }) => id === functionId)?.handle(payload, undefined)
+  const log = { readFrom: async () => ({ events: [] }) }
+  const shown = await showLetter({ ask, log } as unknown as System, { id: 'parked:balances:1' })
+  expect(shown).toMatchObject({ waiting: 130, behind: { length: 100 } })
 })
