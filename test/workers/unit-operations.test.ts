@@ -116,3 +116,23 @@ test('of a long sequence a letter shows the first that wait behind it, and says 
   const shown = await showLetter({ ask, log } as unknown as System, { id: 'parked:balances:1' })
   expect(shown).toMatchObject({ waiting: 130, behind: { length: 100 } })
 })
+
+test('letters of streams with names as long as documents still fit into an answer', async () => {
+  const found = generations()
+  const worker = await found.work(balances({ fails: () => true }))
+  const name = (n: number) => `account-${n}-${'é'.repeat(100_000)}`
+  for (let n = 0; n < 20; n += 1) await found.move(name(n % 10), 1)
+  await worker.settle()
+  const [{ unit, generations: live }] = worker.units as [Worker['units'][0]]
+  const offered = unitOperations({ unit, view: live.view } as unknown as LiveUnit)
+  const call = async (operation: string, payload: unknown) =>
+    offered.find(({ id }) => id === `ops::parked::${operation}::balances`)?.handle(payload, undefined)
+  const letters = (await call('letters', { limit: 500 })) as { event: { sequence: string } }[]
+  expect(letters.map(({ event }) => event.sequence)).toEqual(
+    Array.from({ length: 10 }, (_, n) => `${name(n).slice(0, 1_000)}…`),
+  )
+  expect(await call('show', { position: 1 })).toMatchObject({
+    event: { sequence: name(0) },
+    behind: [{ position: 11, sequence: `${name(0).slice(0, 1_000)}…` }],
+  })
+})
