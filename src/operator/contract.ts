@@ -237,7 +237,7 @@ export interface FailedAgain {
  * fails again.
  */
 export interface RedriveResult extends BulkStep {
-  /** Messages and effects put back, and parked events applied. */
+  /** Messages and effects put back, and parked events applied; of a sequence with more than 1,000 the rest follow by themselves. */
   readonly redriven: number
   /** Parked events that failed again; left out if none did. */
   readonly failed?: number

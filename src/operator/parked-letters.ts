@@ -20,7 +20,12 @@ const parkedEvent = z.object({
   parkedAt: z.string(),
 })
 const letters = z.array(z.object({ event: parkedEvent, waiting: z.number() }))
-const shown = z.object({ event: parkedEvent, behind: z.array(parkedEvent) })
+const shown = z.object({
+  event: parkedEvent,
+  /** The first of them. */
+  behind: z.array(parkedEvent),
+  waiting: z.number().optional(),
+})
 const redriven = z.object({
   redriven: z.number(),
   failed: z.object({ position: z.number(), error: z.string() }).optional(),
@@ -41,10 +46,10 @@ export const parkedLetters: LetterBox = {
   async show(system, { name, key }) {
     const position = Number(key)
     const answer = await system.ask(`ops::parked::show::${name}`, { position })
-    const { event, behind } = shown.parse(answer)
+    const { event, behind, waiting = behind.length } = shown.parse(answer)
     const { events } = await system.log.readFrom(position - 1, { limit: 1 })
     return {
-      ...toLetter(name, event, behind.length),
+      ...toLetter(name, event, waiting),
       content: events[0],
       failures: event.failures,
       behind: behind.slice(0, 100).map((other) => other.position),

@@ -61,15 +61,16 @@ export const queueLetters: LetterBox = {
   },
 
   async show(system, { name, key }) {
-    for (let offset = 0; ; offset += PAGE) {
-      const page = await fetchPage(system, name, { offset, limit: PAGE, brief: true })
+    for (let from: From | undefined = { offset: 0 }; from; ) {
+      const page: Page = await fetchPage(system, name, { ...from, limit: PAGE, brief: true })
       const listed = page.find(({ id }) => id === key)
       if (listed) {
         const found = await fetchWhole(system, name, listed)
         return { ...toLetter(name, found), content: found.payload, failures: found.history ?? [], behind: [] }
       }
-      if (page.length < PAGE) return notFound(name, key)
+      from = page.length < PAGE ? undefined : behind(from, page)
     }
+    return notFound(name, key)
   },
 
   async redrive({ call }, { name, key }) {
@@ -88,11 +89,26 @@ export const queueLetters: LetterBox = {
   },
 }
 
+/** Where a page begins: by the seq of the letter before it, or, at a provider that knows none, by how many come before. */
+interface From {
+  readonly offset: number
+  readonly after_seq?: number
+  readonly after_queue?: string
+}
+
+type Page = z.output<typeof messages>
+
+function behind(from: From, page: Page): From {
+  const last = page.at(-1)
+  if (last?.seq === undefined) return { offset: from.offset + page.length }
+  return { offset: 0, after_seq: last.seq, ...(last.queue !== undefined && { after_queue: last.queue }) }
+}
+
 async function fetchPage(
   { ask }: System,
   topic: string,
-  page: { offset: number; limit: number; after_seq?: number; after_queue?: string; brief?: true },
-) {
+  page: From & { readonly limit: number; readonly brief?: true },
+): Promise<Page> {
   return messages.parse(await ask('engine::queue::dlq_messages', { topic, ...page }))
 }
 

@@ -30,6 +30,8 @@ export interface ProjectorOptions {
   documentCacheSize: number
   /** The wall clock, in milliseconds. */
   now: () => number
+  /** Parked events of a sequence that are applied before the log has its turn again. Default 1,000. */
+  retriesAtOnce?: number
   /** A clock that does not jump, for due times, in milliseconds since 1970; see steady-clock.ts. Default `now`. */
   steady?: () => number
   /** Gives a number in [0, 1). */
@@ -79,11 +81,13 @@ export class Projector {
   #suspected: { readonly from: Position; readonly to: Position } = { from: 0, to: 0 }
   /** The event that was being tried, alone, when processes ended, and how many did. */
   #ended: { readonly position: Position; readonly times: number } | undefined
+  readonly #atOnce: number
   #tookOver = false
   #blocked = new Set<string>()
 
   constructor(options: ProjectorOptions) {
     this.#options = options
+    this.#atOnce = options.retriesAtOnce ?? 1_000
     this.#types = handledTypes(options.projection)
     this.#documents = new DocumentCache(options.view, options.documentCacheSize)
   }
@@ -137,7 +141,8 @@ export class Projector {
   }
 
   /**
-   * Tries parked events that are due, each sequence in order until one fails again.
+   * Tries parked events that are due, each sequence in order until one fails again. Of a long
+   * one the rest stays due, so that others are not held up.
    *
    * @returns how many events were applied
    */
@@ -146,13 +151,13 @@ export class Projector {
     const isDue = ({ status, dueAt }: ParkedEvent) => status === 'retrying' && dueAt <= this.#steady()
     let applied = 0
     for (const { position } of await view.dueEvents(this.#steady(), limit)) {
-      applied += await this.#retrySequence(position, isDue)
+      if (applied < this.#atOnce) applied += await this.#retrySequence(position, isDue)
     }
     return applied
   }
 
   /**
-   * Tries the parked head of a sequence and what waits behind it, due or not, until one fails.
+   * Tries the parked head of a sequence and what waits behind it, due or not, until one fails; of many the rest is due.
    *
    * @returns how many events were applied
    */
@@ -256,7 +261,7 @@ export class Projector {
   /** Tries the parked head of a sequence, if it still is one and is wanted, and then what is behind it. */
   async #retrySequence(head: Position, isWanted: (head: ParkedEvent) => boolean): Promise<number> {
     let applied = 0
-    for (let position: Position | undefined = head; position !== undefined; applied += 1) {
+    for (let position: Position | undefined = head; position && applied < this.#atOnce; applied += 1) {
       const outcome: RetryOutcome = await this.#options.turns.run(() =>
         this.#retryEvent(position as Position, isWanted),
       )

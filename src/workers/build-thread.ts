@@ -152,7 +152,7 @@ async function build(): Promise<void> {
       for (let reported = performance.now(); Atomics.load(signals, STOP) === 0; ) {
         await givenUp.refresh()
         if ((await projector.step(end)) === 'at-head') {
-          await projector.retryDue()
+          while ((await projector.retryDue()) > 0 && Atomics.load(signals, STOP) === 0);
           await buffered.flush()
           await report()
           return { finished: true, position: await projector.position() }

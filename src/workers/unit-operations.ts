@@ -1,8 +1,12 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import { parseRequest } from '../operator/request.ts'
+import type { ParkedEvent } from '../projection/contract.ts'
 import type { LiveUnit } from './live-unit.ts'
 import type { OfferedFunction } from './offer.ts'
+
+/** How much of the name of a sequence a list shows, in characters. */
+const SHOWN_NAME = 1_000
 
 const position = z.int().min(1)
 const by = z.string().default('operator')
@@ -40,17 +44,15 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
     'ops::parked::letters': async (payload) => {
       const { after, limit } = parseRequest(inputs.letters, payload)
       const letters = await view.letters({ after, limit })
-      // A list tells how each failed last; `show` has every attempt with its stack.
-      return letters.map(({ event, waiting }) => ({
-        event: { ...event, failures: event.failures.slice(-1).map(({ at, message }) => ({ at, message })) },
-        waiting,
-      }))
+      return letters.map(({ event, waiting }) => ({ event: inBrief(event), waiting }))
     },
     'ops::parked::show': async (payload) => {
       const { position } = parseRequest(inputs.show, payload)
       const event = (await view.parkedEvent(position)) ?? notParked(unit.name, position)
       const sequence = await view.sequence(event.sequence, 101)
-      return { event, behind: sequence.filter((other) => other.position > position) }
+      const [head] = await view.letters({ after: position - 1, limit: 1 })
+      const behind = sequence.filter((other) => other.position > position).map(inBrief)
+      return { event, behind, waiting: head?.event.position === position ? head.waiting : behind.length }
     },
     'ops::parked::redrive': async (payload) => {
       const { position } = parseRequest(inputs.redrive, payload)
@@ -98,6 +100,19 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
     description: 'What operators do with what a projection could not apply or send.',
     handle,
   }))
+}
+
+/**
+ * As a list has it, of which many have to fit into one answer: how it failed last (`show` has every attempt with its stack), and
+ * of a name as long as a document the beginning.
+ */
+function inBrief(event: ParkedEvent): ParkedEvent {
+  const { sequence, failures } = event
+  return {
+    ...event,
+    sequence: sequence.length > SHOWN_NAME ? `${sequence.slice(0, SHOWN_NAME)}…` : sequence,
+    failures: failures.slice(-1).map(({ at, message }) => ({ at, message })),
+  }
 }
 
 function notParked(projection: string, position: number): never {

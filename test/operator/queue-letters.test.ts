@@ -175,3 +175,22 @@ test('a letter that nests deeper than an answer may hides no other', async () =>
   expect((await listLetters(system, {})).letters).toHaveLength(2)
   expect(await showLetter(system, { id: 'queue:jobs:deep' })).toMatchObject({ content: deep })
 })
+
+test('a letter far behind is found, though others before it are settled while it is looked for', async () => {
+  const { queue, functions, system, dead } = await operatedQueue({ queues: { jobs: QUICK } })
+  functions['job::run'] = fails
+  const ids = Array.from({ length: 510 }, (_, n) => `m-${n}`)
+  await Promise.all(
+    ids.map((id) => queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: { id }, id })),
+  )
+  await dead('jobs', ids.length)
+  const ask = async (id: string, payload: unknown) => {
+    const answer = await system.ask(id, payload)
+    // Somebody settles the first ones as soon as they were looked at.
+    for (const first of ids.splice(0, 10)) await queue.discard('jobs', first)
+    return answer
+  }
+  const [last = ''] = ids.slice(-6)
+  const shown = await showLetter({ ...system, ask }, { id: `queue:jobs:${last}` })
+  expect(shown).toMatchObject({ content: { id: last } })
+})

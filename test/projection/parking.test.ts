@@ -108,6 +108,30 @@ test('when the cause is gone the whole sequence is applied, in order, and live a
   expect(await document('ada')).toMatchObject({ balance: 4_321 })
 })
 
+test('a long sequence that is cured is applied part by part, and holds up no other one meanwhile', async () => {
+  const { projection, state } = poisoned('ada')
+  const { move, projector, document, view, clock } = ledger(projection)
+  for (let n = 0; n < 9; n += 1) await move('ada', 1)
+  const live = projector({ retriesAtOnce: 4 })
+  await toHead(live)
+  state.ill = false
+  clock.now += 1_000
+  expect(await live.retryDue()).toBe(4)
+  expect(await view.parkedCounts()).toEqual({ retrying: 1, dead: 0, waiting: 4 })
+  await move('bob', 7)
+  await move('ada', 1)
+  await toHead(live)
+  expect(await document('bob')).toMatchObject({ balance: 7 })
+  // An operator's redrive goes on where it stands, and the next look finds the rest due.
+  const [head] = await view.sequence('ada', 1)
+  expect(await live.redrive(head?.position ?? 0)).toBe(true)
+  expect(await live.retry(head?.position ?? 0)).toBe(4)
+  expect(await view.nextDueAt()).toBeLessThanOrEqual(clock.now)
+  expect([await live.retryDue(), await live.retryDue()]).toEqual([2, 0])
+  expect(await document('ada')).toEqual({ account: 'ada', balance: 10, moves: 10 })
+  expect(await view.parkedCounts()).toEqual({ retrying: 0, dead: 0, waiting: 0 })
+})
+
 test('attempts survive a new projector', async () => {
   const { projection } = poisoned('ada')
   const { move, projector, view, clock } = ledger(projection)

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { App } from '../../src/kernel/app.ts'
-import { listLetters } from '../../src/operator/letters.ts'
+import { listLetters, showLetter } from '../../src/operator/letters.ts'
 import { redriveLetters } from '../../src/operator/letters-bulk.ts'
 import type { System } from '../../src/operator/system.ts'
 import { storeFiles } from '../../src/sqlite/store-files.ts'
@@ -130,4 +130,38 @@ test('a list of dead effects has none of what they carry, and each shows it', as
     offered.find(({ id }) => id === 'ops::effects::dead::alerts')?.handle(payload, undefined)
   expect(await call({ limit: 500 })).toEqual([{ ...dead, effect: { ...effect, data: {} } }])
   expect(await call({ idempotencyKey: 'alerts:1:1' })).toEqual([dead])
+})
+
+test('of a long sequence a letter shows the first that wait behind it, and says how many there are', async () => {
+  const found = generations()
+  const worker = await found.work(balances({ fails: () => true }))
+  for (let n = 0; n < 131; n += 1) await found.move('ada', 1)
+  await worker.settle()
+  const [{ unit, generations: live }] = worker.units as [Worker['units'][0]]
+  const offered = unitOperations({ unit, view: live.view } as unknown as LiveUnit)
+  const ask = async (functionId: string, payload: unknown) =>
+    offered.find(({ id }) => id === functionId)?.handle(payload, undefined)
+  const log = { readFrom: async () => ({ events: [] }) }
+  const shown = await showLetter({ ask, log } as unknown as System, { id: 'parked:balances:1' })
+  expect(shown).toMatchObject({ waiting: 130, behind: { length: 100 } })
+})
+
+test('letters of streams with names as long as documents still fit into an answer', async () => {
+  const found = generations()
+  const worker = await found.work(balances({ fails: () => true }))
+  const name = (n: number) => `account-${n}-${'é'.repeat(100_000)}`
+  for (let n = 0; n < 20; n += 1) await found.move(name(n % 10), 1)
+  await worker.settle()
+  const [{ unit, generations: live }] = worker.units as [Worker['units'][0]]
+  const offered = unitOperations({ unit, view: live.view } as unknown as LiveUnit)
+  const call = async (operation: string, payload: unknown) =>
+    offered.find(({ id }) => id === `ops::parked::${operation}::balances`)?.handle(payload, undefined)
+  const letters = (await call('letters', { limit: 500 })) as { event: { sequence: string } }[]
+  expect(letters.map(({ event }) => event.sequence)).toEqual(
+    Array.from({ length: 10 }, (_, n) => `${name(n).slice(0, 1_000)}…`),
+  )
+  expect(await call('show', { position: 1 })).toMatchObject({
+    event: { sequence: name(0) },
+    behind: [{ position: 11, sequence: `${name(0).slice(0, 1_000)}…` }],
+  })
 })
