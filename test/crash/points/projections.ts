@@ -75,7 +75,10 @@ export const projectionCases = {
     await world.add(sku)
     world.poison(sku, true)
     await world.killAt('projections', 'retry-failed', () => world.sell(sku), { of: projection })
-    const { event } = await letterOf(world, sku, ({ event }) => event.status === 'dead')
+    const { position } = (await letterOf(world, sku, ({ event }) => event.status === 'dead')).event
+    const { event } = await world.call<Pick<Letter, 'event'>>(`ops::parked::show::${projection}`, {
+      position,
+    })
     expect(event.attempts, 'no attempt is forgotten, none counted twice').toBe(3)
     expect(event.failures.map(({ message }) => message)).toEqual(Array(3).fill(`${sku} is poisoned`))
     world.poison(sku, false)
