@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -62,6 +62,29 @@ test('every store is looked into without being changed; a damaged one fails', as
     { name: join('views', 'counter.1.db'), status: 'ok', found: expect.stringContaining('schema 1, wal') },
   ])
   expect(await newestWrite(data)).toBe(before)
+})
+
+test('a log that opens, and has a damaged page far behind its first one, fails with what is wrong', async () => {
+  const data = tempFolder()
+  const path = join(data, 'events.db')
+  const db = openDatabase({ path, schema: counterSchema })
+  db.exec('CREATE TABLE keys (key TEXT PRIMARY KEY) WITHOUT ROWID')
+  db.exec(
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO keys SELECT printf('key-%030d', i) FROM n",
+  )
+  db.close()
+  expect(await checkStores(data)).toMatchObject([{ name: 'events.db', status: 'ok' }])
+  const bytes = readFileSync(path)
+  bytes.fill(0x5a, 20 * 4_096, 21 * 4_096)
+  writeFileSync(path, bytes)
+  expect(await checkStores(data)).toMatchObject([
+    {
+      name: 'events.db',
+      status: 'fail',
+      found: expect.stringMatching(/page/),
+      advice: expect.stringContaining('CQRS_STORE_CORRUPT'),
+    },
+  ])
 })
 
 test('a store is as large as it is with what still lies in its write-ahead log', async () => {

@@ -19,7 +19,10 @@ export async function checkDataFolder(data: string): Promise<Check[]> {
   return [await checkAccess(data, folder), await checkSpace(folder)]
 }
 
-/** Every store in the data folder, from outside and without writing; of views every page, for nothing else tells of those. */
+/**
+ * Every page of every store in the data folder, from outside and without writing: a page that is damaged can refuse each
+ * command, though the store opens and its head is read.
+ */
 export async function checkStores(data: string): Promise<Check[]> {
   const files = await databases(data)
   return Promise.all(files.map((path) => checkStore(path, relative(data, path))))
@@ -91,7 +94,7 @@ async function checkStore(path: string, name: string): Promise<Check> {
     const pragma = (key: string) => Object.values(db?.prepare(`PRAGMA ${key}`).get() ?? {})[0]
     const journal = String(pragma('journal_mode'))
     const { mode } = await stat(path)
-    const damage = isView(name) ? quickCheck(db) : undefined
+    const damage = quickCheck(db)
     if (damage) return damaged(name, damage)
     const found = `schema ${pragma('user_version')}, ${journal}, ${sizeOf(size)}`
     if (journal !== 'wal') {
