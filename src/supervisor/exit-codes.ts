@@ -4,7 +4,7 @@ import { type ErrorCode, isCqrsError } from '../kernel/errors.ts'
 export const EXIT = {
   ok: { code: 0, meaning: 'done' },
   failed: { code: 1, meaning: 'failed; the message on standard error says why' },
-  usage: { code: 2, meaning: 'the command line, the configuration, the app or the version of Node is wrong' },
+  usage: { code: 2, meaning: 'the command line, configuration, app or version of Node is wrong' },
   unreachable: {
     code: 3,
     meaning: 'no engine answers, or it does not have the functions: is `cqrs up` running?',
