@@ -10,8 +10,10 @@ import { parseJson } from '../kernel/json.ts'
  * A row that is looked up is checked with the key it was looked up by, not with the one that it holds: in a damaged
  * page SQLite finds rows of other keys, each of them whole.
  */
-export function rowChecksum(...values: readonly unknown[]): number {
-  return crc32(values.map((value) => value ?? '').join('\n'))
+export function rowChecksum(first: unknown, ...further: readonly unknown[]): number {
+  let text = `${first ?? ''}`
+  for (const value of further) text += `\n${value ?? ''}`
+  return crc32(text)
 }
 
 /** Makes {@link rowChecksum} the SQL function `row_checksum(value, …)`, for migrations. */

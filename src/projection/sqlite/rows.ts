@@ -1,4 +1,3 @@
-import { crc32 } from 'node:zlib'
 import { parseJson } from '../../kernel/json.ts'
 import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
 import type { NamedEffect, ParkedEvent, ParkedStatus, RecordedEffect } from '../contract.ts'
@@ -90,9 +89,8 @@ export interface DocumentRow {
   checksum: number
 }
 
-/** As `rowChecksum`, without its detours: it is computed for every document that is written. */
 export function documentChecksum(key: string, document: string): number {
-  return crc32(`${key}\n${document}`)
+  return rowChecksum(key, document)
 }
 
 /** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written */
