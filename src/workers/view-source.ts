@@ -30,7 +30,6 @@ export function viewSource(name: string, { readers, events, waitMs }: ViewSource
   const reached = () => readers.use(name, ({ view }) => view.position())
   const watch = new PositionWatch({ read: reached, pollMs: 5 })
   const reach = async (after: Position): Promise<void> => {
-    if (after === 0 || (await reached()) >= after) return
     const head = await events.head()
     if (after > head) {
       throw new CqrsError('CQRS_VALIDATION', `after: ${after} is beyond the log, which ends at ${head}.`)
@@ -46,14 +45,14 @@ export function viewSource(name: string, { readers, events, waitMs }: ViewSource
   return {
     async read(after, run) {
       for (;;) {
-        await reach(after)
         const read = await readers.use(name, async ({ view }) => {
           // Read first: what is read afterwards is at least as new, and lacks no more.
           const freshness = await view.freshness()
-          // What has got there need not be what serves now: a forced rollback, or a view that begins anew, is behind.
+          // Also after waiting: what has got there need not be what serves now, after a forced rollback or where a view begins anew.
           return freshness.position < after ? undefined : { result: await run(view, freshness) }
         })
         if (read) return read.result
+        await reach(after)
       }
     },
   }
