@@ -132,7 +132,10 @@ export class FrameRouter {
   /** What is larger would have the worker that asked cut off as one that does not read, each time that it asks. */
   #sendable(outcome: Outcome): Outcome {
     const limit = this.#options.maxBufferedBytes - FRAME_OVERHEAD
-    const bytes = outcome.ok && outcome.result !== undefined ? Buffer.byteLength(outcome.result) : 0
+    const result = (outcome.ok && outcome.result) || ''
+    // A character has three bytes at the most; to count them costs a look at each.
+    if (result.length * 3 <= limit) return outcome
+    const bytes = Buffer.byteLength(result)
     if (bytes <= limit) return outcome
     return failure('RESULT_TOO_LARGE', `The answer has ${bytes} bytes; a worker is sent ${limit} at most.`)
   }

@@ -5,13 +5,12 @@
  * @returns undefined if one of them is something else
  */
 export function packPairs(results: readonly unknown[]): Float64Array | undefined {
+  if (!results.every(isPair)) return undefined
   const packed = new Float64Array(2 * results.length)
-  let at = 0
-  for (const result of results) {
-    if (!isPair(result)) return undefined
-    packed[at] = result[0]
-    packed[at + 1] = result[1]
-    at += 2
+  for (let index = 0; index < results.length; index += 1) {
+    const [one, other] = results[index] as readonly [number, number]
+    packed[2 * index] = one
+    packed[2 * index + 1] = other
   }
   return packed
 }
