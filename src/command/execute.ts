@@ -6,7 +6,7 @@ import { CqrsError } from '../kernel/errors.ts'
 import type { DomainEvent } from '../kernel/event.ts'
 import { describeIssues, type InputIssue, parseInput } from '../kernel/input.ts'
 import { parseJson } from '../kernel/json.ts'
-import { nestsDeeper } from '../kernel/json-size.ts'
+import { MAX_DEPTH, nestsDeeper } from '../kernel/json-size.ts'
 import type { Position } from '../kernel/position.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
 import type { AppendOutcome, EventLog, Idempotency, NewEvent, RecordedCommand } from '../log/contract.ts'
@@ -14,9 +14,6 @@ import { fingerprintOf, isSameCommand } from './fingerprint.ts'
 import { freezePlain } from './freeze-plain.ts'
 import type { StreamSnapshots } from './snapshots.ts'
 import { StreamCache } from './stream-cache.ts'
-
-/** Deepest nesting of the data of an event, as of documents and effects: a frame of the engine takes 127 levels, its own included. */
-const MAX_DEPTH = 100
 
 /** See {@link CommandExecutorOptions.maxEventBytes}. */
 const MAX_EVENT_BYTES = 4_194_304

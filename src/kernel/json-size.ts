@@ -4,6 +4,15 @@
  */
 export const FRAME_ROOM = 16_777_216 - 65_536
 
+/**
+ * Characters of JSON that the items of one page have at the most. A quarter of what the engine takes: an answer that travels as a
+ * text is up to twice as large, and there is more in it than the items.
+ */
+export const PAGE_CHARACTERS = 4_194_304
+
+/** Deepest nesting of what is stored and shown: the engine refuses a frame with more than 127 levels, its own included. */
+export const MAX_DEPTH = 100
+
 /** The most bytes of JSON that a character of a text can take: `\u0001`. */
 const BYTES_PER_CHARACTER = 6
 

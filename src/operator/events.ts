@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
-import { nestsDeeper } from '../kernel/json-size.ts'
+import { MAX_DEPTH, nestsDeeper, PAGE_CHARACTERS } from '../kernel/json-size.ts'
 import type { Position } from '../kernel/position.ts'
 import { EventFileWriter } from '../log/interchange.ts'
 import type { EventsPage } from './contract.ts'
@@ -11,17 +11,8 @@ import type { System } from './system.ts'
 /** Positions looked at for one page, so that a rare type does not scan the whole log in one call. */
 const SCAN = 10_000
 
-/**
- * How large a page of events is at most, in characters of JSON, but for its last event. The engine cuts off a worker whose answer is
- * larger than it takes (16 MiB), and an answer that travels as a text is up to twice as large.
- */
-const PAGE_CHARACTERS = 4_194_304
-
 /** What is shown of an event that is too large for a list, in characters of JSON. */
 const SHOWN = 4_096
-
-/** Deepest data that is shown as it is, and not as a text of JSON: the engine refuses an answer with more than 127 levels. */
-const MAX_DEPTH = 100
 
 const request = z.strictObject({
   after: number(0).default(0),

@@ -3,6 +3,7 @@ import type { Generation, ProjectionControl } from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
 import { fits, placesOf } from '../generations/place.ts'
 import { findProjection } from '../generations/view-readers.ts'
+import { PAGE_CHARACTERS } from '../kernel/json-size.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
 import type { Page, ViewReader } from '../kernel/query.ts'
@@ -17,12 +18,6 @@ import type {
 } from './generations-contract.ts'
 import { number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
-
-/**
- * How large a page of documents is at most, in characters of JSON, unless it is one document. The engine cuts off a worker whose
- * answer is larger than it takes (16 MiB), and an answer that travels as a text is up to twice as large.
- */
-const PAGE_CHARACTERS = 4_194_304
 
 const inputs = {
   show: z.strictObject({ projection: z.string() }),

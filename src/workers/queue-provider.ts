@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import { reachedNextTurn } from '../boundaries.ts'
 import { isCqrsError } from '../kernel/errors.ts'
+import { PAGE_CHARACTERS } from '../kernel/json-size.ts'
 import type { DurableQueue } from '../queue/queue.ts'
 import type { Metrics } from './metrics.ts'
 import { counted, deliverBy } from './queue-delivery.ts'
@@ -27,12 +28,6 @@ import { withinFrame } from './within-frame.ts'
 const ENQUEUE = 'engine::queue::enqueue'
 
 const anything = z.unknown()
-
-/**
- * Payloads and histories in one answer with dead letters, in characters; the engine cuts off a worker whose answer has more than
- * 16 MiB.
- */
-const PAGE_CHARACTERS = 4_194_304
 
 export interface QueueProviderOptions {
   /** The connection to the engine. */

@@ -1,5 +1,5 @@
 import { parseJson } from '../kernel/json.ts'
-import { nestsDeeper } from '../kernel/json-size.ts'
+import { MAX_DEPTH, nestsDeeper } from '../kernel/json-size.ts'
 import type { ListedLetter } from '../queue/dead-letters.ts'
 import type { QueueStatus } from '../queue/queue.ts'
 import type { QueueSettings } from '../queue/settings.ts'
@@ -98,12 +98,6 @@ export function toDlqMessage({ queue, ...letter }: ListedLetter, asked: string):
     history: letter.history,
   }
 }
-
-/**
- * Deepest payload that is shown as it is. The engine refuses an answer with a frame of more than 127 levels, and one with many
- * letters for the sake of one of them.
- */
-const MAX_DEPTH = 100
 
 /**
  * What is left of a message whose bytes changed may be no JSON: it is shown as text, and hides no other letter. So is one that nests
