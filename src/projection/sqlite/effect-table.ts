@@ -81,11 +81,12 @@ const ITSELF = `idempotency_key = ?1 AND idempotency_key || '' = ?1`
 function statements(db: DatabaseSync) {
   return {
     add: db.prepare(
-      `INSERT OR IGNORE INTO effects (idempotency_key, effect, checksum, status) VALUES (?, ?, ?, 'pending')`,
+      `INSERT INTO effects (idempotency_key, effect, checksum, status) VALUES (?, ?, ?, 'pending')
+        ON CONFLICT (idempotency_key) DO NOTHING`,
     ),
     clear: db.prepare('DELETE FROM effects'),
-    take: db.prepare(`INSERT OR IGNORE INTO effects (idempotency_key, effect, checksum, status, attempts, error, failed_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?)`),
+    take: db.prepare(`INSERT INTO effects (idempotency_key, effect, checksum, status, attempts, error, failed_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency_key) DO NOTHING`),
     all: db.prepare('SELECT * FROM effects ORDER BY id'),
     pending: db.prepare(`SELECT * FROM effects WHERE status = 'pending' ORDER BY id LIMIT ?`),
     // A key is `<reactor>:<position>:<n>`, and the name of a reactor has no colon.

@@ -106,7 +106,9 @@ export class HandoverTables {
 
 function statements(db: DatabaseSync) {
   return {
-    withhold: db.prepare('INSERT OR IGNORE INTO withheld VALUES (?, ?, ?, ?)'),
+    withhold: db.prepare(
+      'INSERT INTO withheld VALUES (?, ?, ?, ?) ON CONFLICT (position, idempotency_key) DO NOTHING',
+    ),
     withheld: db.prepare(
       'SELECT * FROM withheld ORDER BY position, length(idempotency_key), idempotency_key',
     ),

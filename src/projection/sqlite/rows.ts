@@ -72,14 +72,22 @@ export function toNamedEffect({
   }
 }
 
+/**
+ * What is stored of an effect and of how it stands. The latter has no checksum. Where it was hit, the effect is pending: it is
+ * recorded, so that it may still be owed, and to send it once more is allowed.
+ */
 export function toEffect(row: EffectRow): RecordedEffect {
   return {
     ...toNamedEffect(row),
-    status: row.status,
-    attempts: row.attempts,
-    error: row.error ?? undefined,
-    failedAt: row.failed_at ?? undefined,
+    status: row.status === 'dead' ? 'dead' : 'pending',
+    attempts: Number.isSafeInteger(row.attempts) ? row.attempts : 0,
+    error: textOrNothing(row.error),
+    failedAt: textOrNothing(row.failed_at),
   }
+}
+
+function textOrNothing(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
 }
 
 /** A row of the table `documents`. */
