@@ -97,8 +97,8 @@ function operationFunction(
 ): OfferedFunction {
   const { id, what, scope } = operation
   const http = routeOf(operation)
-  const act = async (token: string | undefined, input: unknown, operator: Operator) => {
-    access.check(token, scope)
+  const act = async (given: { readonly input: unknown; readonly operator: Operator }) => {
+    const { input, operator } = access.redact(given)
     const result = await perform(system, operation, input, operator)
     if (mayChange(operation, input)) log.info({ operation: id, input, ...operator, result }, 'operator')
     return result
@@ -109,14 +109,16 @@ function operationFunction(
     http,
     async handle(payload, metadata) {
       if (isHttpRequest(payload)) {
-        return overHttp(payload, http.method, (input) =>
-          act(bearerToken(payload), input, operatorOf(payload)),
-        )
+        return overHttp(payload, http.method, {
+          authorize: () => access.check(bearerToken(payload), scope),
+          perform: (input) => act({ input, operator: operatorOf(payload) }),
+        })
       }
       const caller = callerMetadata.safeParse(metadata).data ?? {}
       const { by = 'operator', from = workerName(payload), answer } = caller
       try {
-        const result = await act(tokenIn(metadata), directInput(payload), { by, from })
+        access.check(tokenIn(metadata), scope)
+        const result = await act({ input: directInput(payload), operator: { by, from } })
         return answer === 'text' ? JSON.stringify(result) : result
       } catch (error) {
         throw toRemote(error)

@@ -7,11 +7,15 @@ import { readOrCreateSecretFile } from '../config/secret-file.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { OfferedFunction } from './offer.ts'
 import { toRemote } from './remote-error.ts'
+import { workerSecret } from './worker-secret.ts'
 
 /** What a token is good for; who may change may also look. */
 export type Scope = 'read' | 'change'
 
 const MINUTE_MS = 60_000
+
+/** Stands where {@link OpsAccess.redact} has found a secret. */
+const WITHHELD = '[secret]'
 
 /** The metadata of a call that shows a token. */
 const shown = z.object({ token: z.string() })
@@ -19,6 +23,8 @@ const shown = z.object({ token: z.string() })
 export interface OpsAccessOptions {
   readonly token: string
   readonly readToken: string
+  /** What workers show to the engine, if they show anything; it opens nothing here. */
+  readonly workerSecret?: string | undefined
   /** Wrong tokens that are told so; more within a minute are told to stop. */
   readonly failuresPerMinute: number
   readonly log: Logger
@@ -35,6 +41,8 @@ export class OpsAccess {
   readonly #options: OpsAccessOptions
   readonly #token: Buffer
   readonly #readToken: Buffer
+  /** As they stand in JSON. */
+  readonly #secrets: readonly string[]
   #windowEndsAt = 0
   #failures = 0
 
@@ -42,6 +50,9 @@ export class OpsAccess {
     this.#options = options
     this.#token = digest(options.token)
     this.#readToken = digest(options.readToken)
+    this.#secrets = [options.token, options.readToken, options.workerSecret]
+      .filter((secret) => secret !== undefined)
+      .map((secret) => JSON.stringify(secret).slice(1, -1))
   }
 
   /** @throws CqrsError CQRS_UNAUTHORIZED, CQRS_FORBIDDEN or CQRS_TOO_MANY_FAILURES */
@@ -57,6 +68,16 @@ export class OpsAccess {
       )
     }
     this.#failed(token !== undefined)
+  }
+
+  /**
+   * A value of JSON without the secrets that somebody put into it by mistake, as a part of a text or as a key: what is
+   * stored, logged and answered is made of it.
+   */
+  redact<Value>(value: Value): Value {
+    const text = JSON.stringify(value) ?? ''
+    const clean = this.#secrets.reduce((rest, secret) => rest.replaceAll(secret, WITHHELD), text)
+    return clean === text ? value : JSON.parse(clean)
   }
 
   #failed(wasGiven: boolean): never {
@@ -86,11 +107,13 @@ export class OpsAccess {
  *
  * @throws CqrsError CQRS_CONFIG_INVALID if a token cannot be read or made
  */
-export function openOpsAccess({ data, ops, secrets }: Config, log: Logger): OpsAccess {
+export function openOpsAccess(config: Config, log: Logger): OpsAccess {
+  const { data, ops, secrets } = config
   const paths = dataPaths(data)
   return new OpsAccess({
     token: secrets.opsToken ?? tokenOf(paths.opsToken, log),
     readToken: secrets.opsReadToken ?? tokenOf(paths.opsReadToken, log),
+    workerSecret: workerSecret(config),
     failuresPerMinute: ops.failuresPerMinute,
     log,
     now: () => performance.now(),

@@ -43,14 +43,16 @@ export function operatorOf({ headers }: HttpRequest): Operator {
  * Answers a request for an operation: its input is the query (GET) or the body (POST) with the parameters of
  * the path.
  *
- * @param perform does it; throws what the operation throws, and why the caller may not
+ * @param authorize throws why the caller may not; asked before anything is said of the request
+ * @param perform does it; throws what the operation throws
  */
 export async function overHttp(
   request: HttpRequest,
   method: HttpRoute['method'],
-  perform: (input: unknown) => Promise<unknown>,
+  { authorize, perform }: { authorize(): void; perform(input: unknown): Promise<unknown> },
 ): Promise<HttpResponse> {
   return secured(async () => {
+    authorize()
     const issue = bodyIssue(request)
     if (issue) return invalidInput([issue])
     const merged = requestInput(method === 'GET' ? request.query_params : request.body, request.path_params)

@@ -98,6 +98,65 @@ onEachEngine((newSiteOn) => {
     expect(up.output.includes(token) || up.output.includes(readToken)).toBe(false)
   })
 
+  test('who shows no token is told so, whatever is wrong with the request besides', async () => {
+    const site = await newSiteOn({ CQRS_OPS_FAILURES_PER_MINUTE: '10000' })
+    await startPart(site, 'engine')
+    await startPart(site, 'operator')
+    const post = async (given?: string) => {
+      const headers = { 'content-type': 'text/plain', ...(given && { authorization: `Bearer ${given}` }) }
+      const { status } = await fetch(`${site.http}/ops/letters/discard`, {
+        method: 'POST',
+        body: 'all',
+        headers,
+      })
+      return status
+    }
+    expect(await post()).toBe(401)
+    expect(await post('x'.repeat(43))).toBe(401)
+    expect(await post(tokenIn(site.data, 'ops-read.token'))).toBe(403)
+    expect(await post(tokenIn(site.data, 'ops.token'))).toBe(400)
+  })
+
+  test('a token that is sent as anything but a token is neither recorded nor logged', async () => {
+    const site = await newSiteOn({ CQRS_LOG_LEVEL: 'trace' })
+    await startPart(site, 'engine')
+    const operator = await startPart(site, 'operator')
+    const token = tokenIn(site.data, 'ops.token')
+    const readToken = tokenIn(site.data, 'ops-read.token')
+    const discard = await fetch(`${site.http}/ops/letters/discard`, {
+      method: 'POST',
+      body: JSON.stringify({ error: 'no shelf', reason: `Bearer ${token}`, [readToken]: [{ token }] }),
+      headers: {
+        authorization: `Bearer ${token}`,
+        'content-type': 'application/json',
+        'user-agent': readToken,
+        'x-operator': token,
+      },
+    })
+    expect(discard.status).toBe(400)
+    expect(await discard.text()).not.toContain(readToken)
+    const pause = await fetch(`${site.http}/ops/projections/${readToken}/pause`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+    })
+    expect(pause.status).toBe(404)
+    const list = await fetch(`${site.http}/ops/actions`, { headers: { authorization: `Bearer ${token}` } })
+    const text = await list.text()
+    expect(JSON.parse(text).actions).toMatchObject([
+      { operation: 'ops::pause', input: { projection: '[secret]' }, outcome: 'failed' },
+      {
+        operation: 'ops::dlq-discard',
+        by: '[secret]',
+        from: 'http with [secret]',
+        input: { error: 'no shelf', reason: 'Bearer [secret]', '[secret]': [{ token: '[secret]' }] },
+      },
+    ])
+    for (const secret of [token, readToken]) {
+      expect(text).not.toContain(secret)
+      expect(operator.output).not.toContain(secret)
+    }
+  })
+
   test('too many wrong tokens are told to wait, and the right one is taken meanwhile', async () => {
     const site = await newSiteOn({ CQRS_OPS_FAILURES_PER_MINUTE: '3' })
     await startPart(site, 'engine')

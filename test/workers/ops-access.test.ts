@@ -61,3 +61,22 @@ test('a guarded function runs for a call that shows the token, and names its ref
   await handle?.({}, { token })
   expect(runs).toBe(1)
 })
+
+test('a secret is taken out of texts, keys and lists; what has none is given back as it is', () => {
+  const workerSecret = `"${'\\'.repeat(40)}`
+  const checked = new OpsAccess({
+    token,
+    readToken,
+    workerSecret,
+    failuresPerMinute: 3,
+    log: pino({ enabled: false }),
+    now: () => 0,
+  })
+  const clean = { reason: 'a'.repeat(39), many: [1, null] }
+  expect(checked.redact(clean)).toBe(clean)
+  expect(checked.redact(undefined)).toBeUndefined()
+  expect(checked.redact({ reason: `it is ${token}.`, [readToken]: [workerSecret, 2] })).toEqual({
+    reason: 'it is [secret].',
+    '[secret]': ['[secret]', 2],
+  })
+})
