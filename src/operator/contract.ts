@@ -327,6 +327,16 @@ export interface RoleStanding {
   readonly since: string
   /** The units that it keeps up to date, of projections. */
   readonly owns: readonly string[]
+  /** The damage of its store that it has met last; not there if it has met none. */
+  readonly damage?: MetDamage
+}
+
+/** Damage that a role has met in its store: some of what it is asked for fails, or all. */
+export interface MetDamage {
+  /** What was told to whoever asked. */
+  readonly message: string
+  /** Something was stored since. */
+  readonly goesOn: boolean
 }
 
 /** What a worker process says of itself. */

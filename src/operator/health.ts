@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { allUnits } from '../kernel/unit.ts'
-import type { ProjectionStatus, SystemStatus } from './contract.ts'
+import type { MetDamage, ProjectionStatus, RoleStanding, SystemStatus } from './contract.ts'
 import { systemStatus } from './status.ts'
 import type { System } from './system.ts'
 import { undecided } from './undecided.ts'
@@ -33,9 +33,13 @@ const functionList = z.object({ functions: z.array(z.object({ function_id: z.str
 /** The function of every queue provider. */
 const ENQUEUE = 'engine::queue::enqueue'
 
+/** Owns functions, and does not answer. */
+const STANDS_STILL =
+  'its worker does not answer: it stands still, or is busy; "cqrs workers" and its log tell more'
+
 /**
  * Whether the system does what it is there for: take commands, answer queries, keep views up to date. Measured at
- * the stores and the engine, never by what a part says of itself.
+ * the stores and the engine; what a part says of itself can make it worse, never better.
  */
 export async function readiness(system: System, limits: HealthLimits): Promise<Readiness> {
   const parts = await Promise.all([
@@ -58,13 +62,59 @@ async function diskProblem({ disk }: System, { minFreeBytes }: HealthLimits): Pr
 
 /** The parts that the engine's functions and the status tell of. */
 async function statedParts(system: System, limits: HealthLimits): Promise<Promise<PartHealth>[]> {
-  const [status] = await Promise.allSettled([systemStatus(system)])
+  const [[status], workers] = await Promise.all([
+    Promise.allSettled([systemStatus(system)]),
+    askWorkers(system),
+  ])
   const queues = status.status === 'fulfilled' ? status.value.projections.map(({ queue }) => queue) : []
   const isQueueSilent = queues.length > 0 && queues.every((queue) => queue === null)
-  return [...(await functionParts(system, isQueueSilent)), ...projectionParts(system, limits, status)]
+  return [
+    ...(await functionParts(system, workers, isQueueSilent)),
+    ...projectionParts(system, limits, workers, status),
+  ]
 }
 
-async function functionParts(system: System, isQueueSilent: boolean): Promise<Promise<PartHealth>[]> {
+/** Without an engine, which is told as such, nothing is known of them. */
+async function askWorkers(system: System): Promise<Workers> {
+  try {
+    return new Workers(await system.processes())
+  } catch {
+    return new Workers({ answers: [], silent: 0 })
+  }
+}
+
+/** What the worker processes say of themselves; one that stands still owns its functions for as long as nobody ends it. */
+class Workers {
+  readonly #roles: readonly RoleStanding[]
+  readonly #areSomeSilent: boolean
+
+  constructor({ answers, silent }: Awaited<ReturnType<System['processes']>>) {
+    this.#roles = answers.flatMap(({ roles }) => roles)
+    this.#areSomeSilent = silent > 0
+  }
+
+  /** Whether none of those that answer has a role, and it may be that of one that does not. */
+  standsStill(name: string): boolean {
+    return (
+      this.#areSomeSilent && !this.#roles.some(({ role, state }) => role === name && state !== 'standing by')
+    )
+  }
+
+  /** The same for the projection of a unit. */
+  standsStillWith(unit: string): boolean {
+    return this.#areSomeSilent && !this.#roles.some(({ owns }) => owns.includes(unit))
+  }
+
+  damageOf(name: string): MetDamage | undefined {
+    return this.#roles.find(({ role, damage }) => role === name && damage !== undefined)?.damage
+  }
+}
+
+async function functionParts(
+  system: System,
+  workers: Workers,
+  isQueueSilent: boolean,
+): Promise<Promise<PartHealth>[]> {
   let present: ReadonlySet<string>
   try {
     const list = functionList.parse(await system.ask('engine::functions::list', {}))
@@ -74,11 +124,15 @@ async function functionParts(system: System, isQueueSilent: boolean): Promise<Pr
     return [part('engine', () => Promise.reject(error))]
   }
   const missing = (ids: readonly string[]) => ids.filter((id) => !present.has(id))
-  const served = (name: string, ids: string[]) =>
-    part(name, async () => {
-      const away = missing(ids)
-      return away.length > 0 ? `no worker has ${away.slice(0, 5).join(', ')}` : undefined
-    })
+  const served = async (name: string, ids: string[]): Promise<PartHealth> => {
+    const away = missing(ids)
+    if (away.length > 0) return down(name, `no worker has ${away.slice(0, 5).join(', ')}`)
+    if (workers.standsStill(name)) return down(name, STANDS_STILL)
+    const damage = workers.damageOf(name)
+    if (damage === undefined) return { part: name, state: 'ok' }
+    if (damage.goesOn) return { part: name, state: 'degraded', reason: `some are refused: ${damage.message}` }
+    return down(name, `the last one was refused: ${damage.message}`)
+  }
   return [
     served(
       'commands',
@@ -103,19 +157,27 @@ async function functionParts(system: System, isQueueSilent: boolean): Promise<Pr
 function projectionParts(
   { app }: System,
   limits: HealthLimits,
+  workers: Workers,
   status: PromiseSettledResult<SystemStatus>,
 ): Promise<PartHealth>[] {
-  if (status.status === 'fulfilled') return status.value.projections.map(async (each) => judge(each, limits))
+  if (status.status === 'fulfilled') {
+    return status.value.projections.map(async (each) =>
+      judge(each, limits, workers.standsStillWith(each.name)),
+    )
+  }
   const { reason } = status
   return allUnits(app).map(({ name }) => part(`projection ${name}`, () => Promise.reject(reason)))
 }
 
-function judge(projection: ProjectionStatus, limits: HealthLimits): PartHealth {
+function judge(projection: ProjectionStatus, limits: HealthLimits, isSilent: boolean): PartHealth {
   const part = `projection ${projection.name}`
   const down = whatIsDown(projection, limits)
   if (down !== undefined) return { part, state: 'down', reason: down }
+  // A fold may take its time, and readers are served: how far behind it is decides.
+  const silent = isSilent ? STANDS_STILL : undefined
   const letters = undecided({ projections: [projection] })
   const waits = [
+    silent,
     whyItStandsStill(projection),
     letters > 0 ? `${letters} wait for a decision: cqrs dlq list` : undefined,
   ].filter((reason) => reason !== undefined)
@@ -146,6 +208,10 @@ function whyItStandsStill(status: ProjectionStatus): string | undefined {
   const isRebuilt = builds.some(({ purpose }) => purpose === 'serve')
   const way = isRebuilt ? 'the rebuild that is under way' : `"cqrs rebuild ${projection}"`
   return `what serves is of other code and stands still until ${way} takes its place`
+}
+
+function down(part: string, reason: string): PartHealth {
+  return { part, state: 'down', reason }
 }
 
 /** @param check gives the problem if there is one; what it throws is a problem, too */

@@ -63,7 +63,8 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
     report.stands(name, 'starting')
     const context = { app, config, iii, log: log.child({ role: name }), metrics, tracing, fail }
     const stands: RoleContext['stands'] = (state, owns) => report.stands(name, state, owns)
-    running.push(await starters[name]({ ...context, stands, stopping: stopping.signal }))
+    const met: RoleContext['met'] = (damage) => report.met(name, damage)
+    running.push(await starters[name]({ ...context, stands, met, stopping: stopping.signal }))
   }
   // The SDK has no way to be told to connect anew; a new process does.
   const deadLink = () =>

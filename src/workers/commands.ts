@@ -10,6 +10,7 @@ import { StreamSnapshots } from '../command/snapshots.ts'
 import { openSqliteSnapshots } from '../command/sqlite/snapshot-store.ts'
 import { dataPaths } from '../config/paths.ts'
 import type { AppCommand } from '../kernel/app.ts'
+import { isCqrsError } from '../kernel/errors.ts'
 import { parseInput } from '../kernel/input.ts'
 import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
@@ -52,7 +53,7 @@ type CallerContext = z.output<typeof callerContext>
  * The commands worker: `cmd::<name>` for every command of the app, and its HTTP route. An answer with
  * success means that the events are on stable storage; the projections hear of them afterwards.
  */
-export const startCommands: StartRole = async ({ app, config, iii, log, metrics, tracing }) => {
+export const startCommands: StartRole = async ({ app, config, iii, log, metrics, tracing, met }) => {
   const { maxWaiting, idempotencyKeyDays } = config.commands
   const events = openSqliteEventLog({
     path: dataPaths(config.data).events,
@@ -82,6 +83,8 @@ export const startCommands: StartRole = async ({ app, config, iii, log, metrics,
   )
   const { snapshotEvery: every } = config.commands
   const store = every > 0 ? openSqliteSnapshots(dataPaths(config.data).snapshots, log) : undefined
+  /** What the last command was told that met damage of the log; undefined once something was stored after it. */
+  let refusal: string | undefined
   const executor = new CommandExecutor({
     app,
     log: events,
@@ -89,7 +92,13 @@ export const startCommands: StartRole = async ({ app, config, iii, log, metrics,
     streamCacheSize: config.commands.streamCacheSize,
     conflictRetries: config.commands.conflictRetries,
     maxEventBytes: config.commands.maxEventBytes,
-    onAppended: (position, traceparent) => fanOut.appended(position, traceparent),
+    onAppended(position, traceparent) {
+      fanOut.appended(position, traceparent)
+      if (refusal !== undefined) {
+        met({ message: refusal, goesOn: true })
+        refusal = undefined
+      }
+    },
     onConflict: () => metrics.conflict(),
     now: () => new Date(),
   })
@@ -101,7 +110,12 @@ export const startCommands: StartRole = async ({ app, config, iii, log, metrics,
       const traceparent = tracing.current()
       const context = traceparent === undefined ? caller : { ...caller, traceparent }
       const execution = executor.execute(command.name, input, context)
-      execution.then(ended, () => ended(undefined))
+      execution.then(ended, (error: unknown) => {
+        ended(undefined)
+        if (!isCqrsError(error) || error.code !== 'CQRS_STORE_CORRUPT') return
+        refusal = error.message
+        met({ message: refusal, goesOn: false })
+      })
       const done = execution.catch(() => undefined).finally(() => underWay.delete(done))
       underWay.add(done)
       return execution

@@ -22,6 +22,7 @@ const about = z.object({
       state: z.enum(['starting', 'standing by', 'at work']),
       since: z.iso.datetime(),
       owns: z.array(z.string()),
+      damage: z.object({ message: z.string(), goesOn: z.boolean() }).optional(),
     }),
   ),
 })

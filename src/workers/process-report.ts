@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import type { RoleStanding, WorkerProcess } from '../operator/contract.ts'
+import type { MetDamage, RoleStanding, WorkerProcess } from '../operator/contract.ts'
 import type { Metrics } from './metrics.ts'
 import type { OfferedFunction } from './offer.ts'
 import type { RoleName } from './role.ts'
@@ -11,6 +11,7 @@ export const PROCESS_FUNCTIONS = 'cqrs::process::'
 /** Keeps what one worker process says of itself, and offers it to the operator's worker. */
 export class ProcessReport {
   readonly #roles = new Map<RoleName, RoleStanding>()
+  readonly #damages = new Map<RoleName, MetDamage>()
   readonly #startedAt: string
   readonly #now: () => Date
 
@@ -24,6 +25,11 @@ export class ProcessReport {
     this.#roles.set(role, { role, state, since: this.#now().toISOString(), owns })
   }
 
+  /** Notes the damage that a role has met last. */
+  met(role: RoleName, damage: MetDamage): void {
+    this.#damages.set(role, damage)
+  }
+
   get self(): WorkerProcess {
     return {
       pid: process.pid,
@@ -31,7 +37,10 @@ export class ProcessReport {
       startedAt: this.#startedAt,
       node: process.version,
       memoryBytes: process.memoryUsage.rss(),
-      roles: [...this.#roles.values()],
+      roles: [...this.#roles].map(([role, standing]) => {
+        const damage = this.#damages.get(role)
+        return damage === undefined ? standing : { ...standing, damage }
+      }),
     }
   }
 

@@ -2,6 +2,7 @@ import type { IIIClient } from 'iii-sdk'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { App } from '../kernel/app.ts'
+import type { MetDamage } from '../operator/contract.ts'
 import type { Metrics } from './metrics.ts'
 import type { Tracing } from './tracing.ts'
 
@@ -22,6 +23,8 @@ export interface RoleContext {
   readonly tracing: Tracing
   /** Notes how this role stands, and which units it keeps up to date. */
   stands(state: 'standing by' | 'at work', owns?: readonly string[]): void
+  /** Notes the damage that this role has met in its store, and whether it goes on all the same. */
+  met(damage: MetDamage): void
   /** Says that a role cannot go on: the process stops and ends with this error, to be started again. */
   fail(error: unknown): void
   /** Aborted when the process is told to stop. */

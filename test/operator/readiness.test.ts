@@ -27,6 +27,9 @@ interface Trouble {
   waitsFor?: number
   queue?: 'silent'
   refusal?: string
+  /** Processes that do not answer, and the damage that the one of the commands has met. */
+  silent?: ('commands' | 'projections')[]
+  met?: { message: string; goesOn: boolean }
 }
 
 const unit = balances()
@@ -80,6 +83,20 @@ function system(trouble: Trouble): System {
     splitOtherwise: () =>
       trouble.waitsFor === undefined ? undefined : { pid: trouble.waitsFor || undefined },
     disk: async () => ({ free: trouble.free ?? 4_194_304, total: 8_388_608, refusal: trouble.refusal }),
+    processes: async () => {
+      const { silent = [], met } = trouble
+      const workers = [
+        { role: 'commands', state: 'at work', owns: [], ...(met && { damage: met }) },
+        // Of what stands by nothing is asked.
+        { role: 'commands', state: 'standing by', owns: [] },
+        { role: 'queries', state: 'at work', owns: [] },
+        { role: 'projections', state: 'at work', owns: ['balances'] },
+      ]
+      const answers = workers.filter(
+        ({ role, state }) => state !== 'at work' || !silent.some((each) => each === role),
+      )
+      return { answers: answers.map((role) => ({ roles: [role] })), silent: silent.length }
+    },
     now: () => new Date(1_000_000),
   } as unknown as System
 }
@@ -96,6 +113,7 @@ test('a system without trouble is ready, and has no reasons', async () => {
 })
 
 const view = 'projection balances'
+const SILENT = 'its worker does not answer: it stands still, or is busy; "cqrs workers" and its log tell more'
 const RESUME = 'an operator paused it: "cqrs projections resume balances" lets it go on'
 const REBUILD = 'what serves is of other code and stands still until "cqrs rebuild balances" takes its place'
 const UNDER_WAY =
@@ -106,6 +124,13 @@ test.each<[string, Trouble, string]>([
   [view, { dead: { effects: 1 } }, '1 wait for a decision: cqrs dlq list'],
   [view, { dead: { letters: 3 } }, '3 wait for a decision: cqrs dlq list'],
   [view, { dead: { parked: 1, effects: 2, letters: 3 } }, '6 wait for a decision: cqrs dlq list'],
+  [view, { silent: ['projections'] }, SILENT],
+  [view, { silent: ['projections'], paused: true }, `${SILENT}; ${RESUME}`],
+  [
+    'commands',
+    { met: { message: 'A page is damaged.', goesOn: true } },
+    'some are refused: A page is damaged.',
+  ],
   [view, { paused: true }, RESUME],
   [view, { paused: true, position: 4, age: 30 }, RESUME],
   [view, { paused: true, dead: { letters: 3 } }, `${RESUME}; 3 wait for a decision: cqrs dlq list`],
@@ -156,6 +181,13 @@ test.each<[string, Trouble, string]>([
   [view, { log: 'damaged', position: 4 }, 'the next event cannot be read: cqrs audit names what is wrong'],
   ['disk', { free: 1_048_576 }, '1 MiB are free, fewer than 2; free space, no restart is needed'],
   ['commands', { missing: ['cmd::deposit'] }, 'no worker has cmd::deposit'],
+  ['commands', { silent: ['commands'] }, SILENT],
+  [
+    'commands',
+    { met: { message: 'A page is damaged.', goesOn: false } },
+    'the last one was refused: A page is damaged.',
+  ],
+  [view, { ...late, silent: ['projections'] }, BEHIND],
   ['queries', { missing: ['query::balance'] }, 'no worker has query::balance'],
 ])('down: %s, %o', async (part, trouble, reason) => {
   expect(await judged(trouble)).toEqual({ status: 'not ready', bad: [{ part, state: 'down', reason }] })

@@ -31,6 +31,7 @@ async function commands(env: Record<string, string> = {}) {
     metrics: new Metrics(),
     tracing: relayTracing(),
     stands: () => {},
+    met: () => {},
     fail: () => {},
     stopping: new AbortController().signal,
   })

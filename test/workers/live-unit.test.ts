@@ -41,6 +41,7 @@ async function liveUnit({ env = {}, turns = new Turns() } = {}) {
         metrics: new Metrics(),
         tracing: relayTracing(),
         stands: () => undefined,
+        met: () => undefined,
         fail: () => undefined,
         stopping: new AbortController().signal,
       },
