@@ -1,8 +1,9 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
+import { dataPaths } from '../../src/config/paths.ts'
 import {
   checkAside,
   checkDataFolder,
@@ -13,8 +14,12 @@ import { checkPorts, checkSystem } from '../../src/operator/doctor/network.ts'
 import { checkClock, checkEnvironment, checkRuntime } from '../../src/operator/doctor/runtime.ts'
 import { openDatabase } from '../../src/sqlite/open.ts'
 import { counterSchema } from '../support/counter-schema.ts'
+import { mountSmall, needsMounts } from '../support/mounts.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { run } from './fake-process.ts'
+
+/** A user without rights. */
+const NOBODY = 65_534
 
 const NOW = Date.UTC(2026, 5, 1)
 
@@ -50,6 +55,56 @@ test('a data folder that others can read is worth a look; one that is not there 
     status: 'warn',
     advice: expect.stringContaining('chmod 700'),
   })
+})
+
+test('a disk that is read-only fails with that, and a store that cannot be opened there is not called damaged', async (context) => {
+  needsMounts(context)
+  const data = join(tempFolder(), 'data')
+  const { remount } = mountSmall(data, '8m')
+  openDatabase({ path: join(data, 'events.db'), schema: counterSchema }).close()
+  expect((await checkDataFolder(data))[0]).toMatchObject({ status: 'ok' })
+  remount('ro')
+  expect((await checkDataFolder(data))[0]).toMatchObject({
+    status: 'fail',
+    found: `${data} cannot be written (EROFS)`,
+    advice: expect.stringContaining('read-only'),
+  })
+  const [store] = await checkStores(data)
+  expect(store).toMatchObject({ name: 'events.db', status: 'fail' })
+  expect(store?.found).toContain('cannot be looked into')
+  expect(store?.advice).not.toContain('backup')
+  remount('rw')
+  expect(await checkStores(data)).toMatchObject([{ status: 'ok' }])
+})
+
+test('a folder to which access is granted, and in which no file can be opened to be written, fails', async () => {
+  const data = tempFolder()
+  expect((await checkDataFolder(data))[0]).toMatchObject({ status: 'ok' })
+  // A folder in the place of the file is refused by the kernel as the file is on a disk that it has given up.
+  mkdirSync(dataPaths(data).writeProbe)
+  expect((await checkDataFolder(data))[0]).toMatchObject({
+    status: 'fail',
+    found: `${data} cannot be written (EISDIR)`,
+  })
+})
+
+test('what another user owns is named, and keeps nothing else from being looked at', async (context) => {
+  if (process.getuid?.() !== 0) context.skip('only root can make files of another user')
+  const data = tempFolder()
+  mkdirSync(join(data, 'compiled'), { mode: 0o700 })
+  openDatabase({ path: join(data, 'events.db'), schema: counterSchema }).close()
+  openDatabase({ path: join(data, 'queue.db'), schema: counterSchema }).close()
+  for (const path of [data, join(data, 'queue.db')]) chownSync(path, NOBODY, NOBODY)
+  process.seteuid?.(NOBODY)
+  const [checks, [folder]] = await Promise.all([checkStores(data), checkDataFolder(data)]).finally(() =>
+    process.seteuid?.(0),
+  )
+  expect(checks).toMatchObject([
+    { name: 'compiled', status: 'fail', found: expect.stringContaining('cannot be looked into (EACCES') },
+    { name: 'events.db', status: 'fail', found: expect.stringContaining('cannot be looked into (') },
+    { name: 'queue.db', status: 'ok' },
+  ])
+  expect(folder).toMatchObject({ status: 'ok' })
 })
 
 test('every store is looked into without being changed; a damaged one fails', async () => {

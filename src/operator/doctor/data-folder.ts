@@ -1,7 +1,9 @@
-import { access, constants, readdir, stat, statfs } from 'node:fs/promises'
+import { access, constants, open, readdir, stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { dataPaths } from '../../config/paths.ts'
+import { isCqrsError } from '../../kernel/errors.ts'
+import { toStoreError } from '../../sqlite/errors.ts'
 import { quickCheck } from '../../sqlite/quick-check.ts'
 import { storeSize } from '../../sqlite/store-files.ts'
 import { type Check, fail, ok, warn } from './check.ts'
@@ -11,6 +13,10 @@ const LITTLE_SPACE = 1024 ** 3
 
 /** Less free space than this will not last, in bytes. */
 const NO_SPACE = 64 * 1024 ** 2
+
+const READ_ONLY =
+  'Commands are refused. A disk is mounted read-only, or made so by the kernel after an error of it: see what the system says of it, ' +
+  'and let it be written again. Or set CQRS_DATA.'
 
 /** The data folder itself: whether it can be written, by whom it can be read, and the space that is left. */
 export async function checkDataFolder(data: string): Promise<Check[]> {
@@ -24,8 +30,11 @@ export async function checkDataFolder(data: string): Promise<Check[]> {
  * command, though the store opens and its head is read.
  */
 export async function checkStores(data: string): Promise<Check[]> {
-  const files = await databases(data)
-  return Promise.all(files.map((path) => checkStore(path, relative(data, path))))
+  const unread: Check[] = []
+  const files = await databases(data, (folder, { message }) => {
+    unread.push(notLookedInto(relative(data, folder) || 'stores', message))
+  })
+  return [...unread, ...(await Promise.all(files.map((path) => checkStore(path, relative(data, path)))))]
 }
 
 /** Files of views that a start has moved out of the way (see src/workers/unknown-views.ts): nothing reads them, and they take room. */
@@ -53,10 +62,12 @@ export async function newestWrite(data: string): Promise<number | undefined> {
 }
 
 async function checkAccess(data: string, folder: string): Promise<Check> {
-  try {
-    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
-  } catch {
-    return fail('data folder', `${folder} cannot be written`, 'Give its user the right to, or set CQRS_DATA.')
+  const refusal = await whyUnwritable(data, folder)
+  if (refusal !== undefined) {
+    const found = `${folder} cannot be written (${refusal})`
+    return ['EACCES', 'EPERM'].includes(refusal)
+      ? fail('data folder', found, 'Give its user the right to, or set CQRS_DATA.')
+      : fail('data folder', found, READ_ONLY)
   }
   if (folder !== data) return ok('data folder', `${data} will be made at the first start`)
   const { mode } = await stat(data)
@@ -68,6 +79,23 @@ async function checkAccess(data: string, folder: string): Promise<Check> {
         `${data} has mode ${(mode & 0o777).toString(8)}`,
         `Other users of this machine can look into it: chmod 700 ${data}`,
       )
+}
+
+/**
+ * Why nothing can be written to the data folder, without writing. A kernel that has stopped writing to a disk after an error
+ * of it may still grant access, and tells only who opens a file.
+ */
+async function whyUnwritable(data: string, folder: string): Promise<string | undefined> {
+  try {
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+    const probe = await open(dataPaths(data).writeProbe, 'r+')
+    await probe.close()
+    return undefined
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    // No operator's worker has run here.
+    return code === 'ENOENT' ? undefined : (code ?? message)
+  }
 }
 
 async function checkSpace(folder: string): Promise<Check> {
@@ -103,7 +131,10 @@ async function checkStore(path: string, name: string): Promise<Check> {
     if (mode & 0o077) return warn(name, `${found}, readable by others`, `chmod 600 ${path}`)
     return ok(name, found)
   } catch (error) {
-    return damaged(name, (error as Error).message)
+    const { message } = error as Error
+    const failure = toStoreError(error, path)
+    if (isCqrsError(failure) && failure.code === 'CQRS_STORE_CORRUPT') return damaged(name, message)
+    return notLookedInto(name, message)
   } finally {
     db?.close()
   }
@@ -111,6 +142,14 @@ async function checkStore(path: string, name: string): Promise<Check> {
 
 function isView(name: string): boolean {
   return name.startsWith('views')
+}
+
+function notLookedInto(name: string, why: string): Check {
+  return fail(
+    name,
+    `cannot be looked into (${why})`,
+    'Nothing is known of what it holds; it may be whole. Run this as its user, and where its folder can be written.',
+  )
 }
 
 function damaged(name: string, how: string): Check {
@@ -125,19 +164,28 @@ function damaged(name: string, how: string): Check {
 }
 
 /** The stores, but for {@link checkAside}. */
-async function databases(data: string): Promise<string[]> {
+async function databases(data: string, onUnread?: OnUnread): Promise<string[]> {
   const aside = asideOf(data) + sep
-  return (await filesIn(data)).filter((path) => path.endsWith('.db') && !path.startsWith(aside))
+  return (await filesIn(data, onUnread)).filter((path) => path.endsWith('.db') && !path.startsWith(aside))
 }
 
-async function filesIn(folder: string): Promise<string[]> {
-  if (!(await isThere(folder))) return []
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort()
+/** @param onUnread told of each folder that cannot be read, and why; what is in the others is given all the same */
+async function filesIn(folder: string, onUnread: OnUnread = () => {}): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') onUnread(folder, error)
+    return []
+  })
+  const files = await Promise.all(
+    entries.map((entry) => {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) return filesIn(path, onUnread)
+      return entry.isFile() ? [path] : []
+    }),
+  )
+  return files.flat().sort()
 }
+
+type OnUnread = (folder: string, error: Error) => void
 
 function asideOf(data: string): string {
   return join(dataPaths(data).views, 'aside')
