@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { writeNewFile } from '../../src/operator/cli/new-file.ts'
@@ -76,4 +77,19 @@ test('an export to a file that is there is refused before anything is asked of t
   expect(exitCode).toBe(1)
   expect(stderr).toMatch(/^CQRS_VALIDATION: .*events\.ndjson is there already, .*--overwrite/)
   expect(readFileSync(file, 'utf8')).toBe('old')
+})
+
+test('what a killed export has left is removed by the next one of that name, once it is old', async () => {
+  const folder = tempFolder()
+  const file = join(folder, 'events.ndjson')
+  const old = ['events.ndjson', 'other.ndjson'].map((name) => `${name}.${randomUUID()}.part`)
+  const names = [...old, `events.ndjson.${randomUUID()}.part`, 'events.ndjson.mine.part', 'events.ndjson.gz']
+  for (const name of names) {
+    const isYoung = name === names[2]
+    writeFileSync(join(folder, name), 'first\n')
+    const written = Date.now() / 1_000 - (isYoung ? 3_000 : 4_000)
+    utimesSync(join(folder, name), written, written)
+  }
+  await writeNewFile(file, pieces(), { overwrite: false })
+  expect(readdirSync(folder).sort()).toEqual(['events.ndjson', ...names.slice(1)].sort())
 })

@@ -1,8 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { link, lstat, rename, rm } from 'node:fs/promises'
+import { link, lstat, readdir, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { CqrsError } from '../../kernel/errors.ts'
+
+/** What is behind the name of a file in that of a draft of it. */
+const DRAFT = /^\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part$/
+
+const ABANDONED_MS = 3_600_000
 
 export interface NewFileOptions {
   /** Take the place of a file that is there. */
@@ -11,7 +17,8 @@ export interface NewFileOptions {
 
 /**
  * Writes a file for its owner alone that is there as a whole, on the disk, or not at all: under a name of its own first,
- * `<file>.<UUID>.part`, which remains if the process is killed. So what two write at once under one name is never mixed.
+ * `<file>.<UUID>.part`. So what two write at once under one name is never mixed. What remains of one that was killed is removed by the
+ * next one of that name, once nothing was written to it for an hour.
  *
  * @param pieces its text, as it comes
  * @throws CqrsError CQRS_VALIDATION if there is a file of this name, at the beginning or at the end, and it is not to be overwritten
@@ -22,6 +29,7 @@ export async function writeNewFile(
   { overwrite }: NewFileOptions,
 ): Promise<void> {
   const draft = `${file}.${randomUUID()}.part`
+  await removeAbandoned(file)
   try {
     await pipeline(pieces, createWriteStream(draft, { flags: 'wx', mode: 0o600, flush: true }))
     if (overwrite) await rename(draft, file)
@@ -29,6 +37,22 @@ export async function writeNewFile(
   } finally {
     await rm(draft, { force: true })
   }
+}
+
+/**
+ * Removes drafts of a file of which nobody has written anything for long: those who write do so all the time. What cannot
+ * be removed, or is gone meanwhile, keeps nobody from writing.
+ */
+async function removeAbandoned(file: string): Promise<void> {
+  const [folder, name] = [dirname(file), basename(file)]
+  const isDraft = (other: string) => other.startsWith(name) && DRAFT.test(other.slice(name.length))
+  const drafts = (await readdir(folder).catch(() => [])).filter(isDraft)
+  const removed = drafts.map(async (draft) => {
+    const path = join(folder, draft)
+    const { mtimeMs } = await lstat(path)
+    if (Date.now() - mtimeMs > ABANDONED_MS) await rm(path)
+  })
+  await Promise.allSettled(removed)
 }
 
 /** @throws CqrsError CQRS_VALIDATION if there is something of this name */
