@@ -22,6 +22,13 @@ export interface HttpResponse {
 /** Seconds that a client is asked to wait when something is down or behind, if the error does not say. */
 const RETRY_AFTER_SECONDS = 1
 
+const JSON_TYPE = /^\s*application\/json\s*(;|$)/i
+
+const NOT_JSON: InputIssue = {
+  field: 'Content-Type',
+  problem: 'must be application/json for the body to be read',
+}
+
 const NO_OBJECT: InputIssue = { field: '(input)', problem: 'must be a JSON object' }
 
 /** Whether a function was called by an HTTP request rather than by another worker. */
@@ -55,16 +62,17 @@ export function invalidInput(issues: readonly InputIssue[]): HttpResponse {
 }
 
 /**
- * What is wrong with a body that was sent and of which the engine hands over nothing: it is not declared as JSON, or,
- * as the real engine has it, it is none. Without a word about that the caller would be told that every field is
- * missing, or, where none is needed, would be obeyed as if nothing had been said.
+ * What is wrong with a body that was sent: it is not declared as JSON, or, as the real engine has it, it is none and
+ * nothing of it is handed over. Without a word about that the caller would be told that every field is missing, or, where
+ * none is needed, would be obeyed as if nothing had been said.
+ *
+ * An engine may take `text/plain; x=application/json` for JSON; a page of any site may send that without asking whether it may.
  */
 export function bodyIssue({ body, headers }: HttpRequest): InputIssue | undefined {
   const isSent = Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined
-  if (body !== null || !isSent) return undefined
-  return headers['content-type']?.includes('application/json')
-    ? NO_OBJECT
-    : { field: 'Content-Type', problem: 'must be application/json for the body to be read' }
+  if (!isSent) return undefined
+  if (!JSON_TYPE.test(headers['content-type'] ?? '')) return NOT_JSON
+  return body === null ? NO_OBJECT : undefined
 }
 
 /** 404 or 409, with the reason. */

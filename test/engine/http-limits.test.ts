@@ -49,6 +49,16 @@ test('the name of the type of a body may be written in capitals', async () => {
   expect(answer).toMatchObject({ body: { a: 1 } })
 })
 
+test.each([
+  'text/plain; x=application/json',
+  'multipart/form-data; boundary=application/json',
+  'application/jsonp',
+])('a body of type %s is not JSON: pages of any site may send some of these', async (type) => {
+  const { post } = await echo()
+  const { answer } = await post('{"a":1}', '/echo/x', { 'content-type': type })
+  expect(answer).toMatchObject({ body: null })
+})
+
 test('the default limit is 1 MiB', async () => {
   const { post } = await echo()
   expect((await post(JSON.stringify('x'.repeat(1_048_574)))).status).toBe(200)

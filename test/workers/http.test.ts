@@ -53,7 +53,18 @@ test('a body that was sent and of which the engine hands over nothing is not tak
   expect(issue({ ...json, 'content-length': '3' })).toBe('(input)')
   expect(issue({ ...json, 'transfer-encoding': 'chunked' })).toBe('(input)')
   expect(issue({ 'content-length': '3' })).toBe('Content-Type')
-  expect(bodyIssue({ ...request, headers: { 'content-length': '2' }, body: {} })).toBe(undefined)
+  expect(bodyIssue({ ...request, headers: { ...json, 'content-length': '2' }, body: {} })).toBe(undefined)
+})
+
+test('a body of another type is refused, though the engine takes it for JSON', () => {
+  const issue = (type: string) =>
+    bodyIssue({ ...request, headers: { 'content-type': type, 'content-length': '2' }, body: {} })?.field
+  expect(issue('application/json')).toBe(undefined)
+  expect(issue('Application/JSON ; charset=utf-8')).toBe(undefined)
+  // A browser sends these for a page of any site, without asking the server first.
+  for (const type of ['text/plain; x=application/json', 'multipart/form-data; boundary=application/json']) {
+    expect(issue(type)).toBe('Content-Type')
+  }
 })
 
 test('a parameter that is not valid percent-encoding is refused by name', () => {

@@ -20,8 +20,7 @@ export async function readBody(
   request: IncomingMessage,
   limits: { readonly maxBytes: number; readonly maxDepth: number },
 ): Promise<Body> {
-  const type = request.headers['content-type'] ?? ''
-  if (!type.toLowerCase().includes('application/json')) return { kind: 'stream' }
+  if (!isJson(request.headers['content-type'])) return { kind: 'stream' }
   if (Number(request.headers['content-length'] ?? 0) > limits.maxBytes) return { kind: 'too_large' }
   const chunks: Buffer[] = []
   let bytes = 0
@@ -35,6 +34,14 @@ export async function readBody(
     return { kind: 'aborted' }
   }
   return parseJson(Buffer.concat(chunks), limits.maxDepth)
+}
+
+/**
+ * Whether a content type is JSON, whatever its parameters are: a page of any site may send `text/plain; x=application/json`
+ * without asking whether it may (https://fetch.spec.whatwg.org/#cors-safelisted-request-header).
+ */
+function isJson(contentType = ''): boolean {
+  return contentType.split(';', 1)[0]?.trim().toLowerCase() === 'application/json'
 }
 
 function parseJson(bytes: Buffer, maxDepth: number): Body {
