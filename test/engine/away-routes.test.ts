@@ -74,6 +74,24 @@ test('a request whose worker goes while its body is on its way is told to try ag
   expect([response.statusCode, response.headers['retry-after']]).toEqual([503, '1'])
 })
 
+test('a request on its way to a worker that withdraws its function is told to try again', async () => {
+  const engine = await engineForTest({ http: { awayRouteMs: 60_000 } })
+  const worker = await workerForTest(engine)
+  const id = 'test::items'
+  const config = { api_path: '/items', http_method: 'GET' }
+  worker.send({ type: 'registerfunction', id })
+  worker.send({ type: 'registertrigger', id: 'items', trigger_type: 'http', function_id: id, config })
+  await worker.settled()
+  const answer = ask(engine.httpUrl, 'GET', '/items')
+  const { invocation_id } = await worker.next('the call', ({ type }) => type === 'invokefunction')
+  // As the SDK does: what comes for a function that it has withdrawn meanwhile is not found.
+  worker.send({ type: 'unregistertrigger', id: 'items', trigger_type: 'http' })
+  worker.send({ type: 'unregisterfunction', id })
+  const error = { code: 'function_not_found', message: 'Function not found' }
+  worker.send({ type: 'invocationresult', invocation_id, function_id: id, error })
+  expect(await answer).toEqual(AWAY)
+})
+
 test('a route that stays away is forgotten', async () => {
   const engine = await engineForTest({ http: { awayRouteMs: 300 } })
   const worker = await workerForTest(engine)

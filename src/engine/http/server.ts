@@ -170,7 +170,11 @@ export class HttpWorker {
     const returned = this.#hub.invocations
       .call({ ...call.trace, functionId, data, metadata })
       .then((outcome) => {
-        if (!outcome.ok) return this.#failed(functionId, outcome.error)
+        if (!outcome.ok) {
+          // A worker that stops has withdrawn the function while the request was on its way to it.
+          if (outcome.error.code === 'function_not_found' && this.#routes.isAway(route)) return AWAY
+          return this.#failed(functionId, outcome.error)
+        }
         if (outcome.result !== undefined) return answerFrom(outcome.result, '{}')
         deadline.answer = NO_ANSWER
         return new Promise<never>(() => {})
