@@ -36,12 +36,14 @@ export async function readBody(
   return parseJson(Buffer.concat(chunks), limits.maxDepth)
 }
 
+const JSON_TYPE = /^\s*application\/json\s*(;|$)/i
+
 /**
  * Whether a content type is JSON, whatever its parameters are: a page of any site may send `text/plain; x=application/json`
  * without asking whether it may (https://fetch.spec.whatwg.org/#cors-safelisted-request-header).
  */
 function isJson(contentType = ''): boolean {
-  return contentType.split(';', 1)[0]?.trim().toLowerCase() === 'application/json'
+  return JSON_TYPE.test(contentType)
 }
 
 function parseJson(bytes: Buffer, maxDepth: number): Body {
