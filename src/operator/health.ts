@@ -179,7 +179,7 @@ function judge(projection: ProjectionStatus, limits: HealthLimits, isSilent: boo
   const waits = [
     silent,
     whyItStandsStill(projection),
-    letters > 0 ? `${letters} wait for a decision: cqrs dlq list` : undefined,
+    letters > 0 ? `${letters} to decide on: cqrs dlq list` : undefined,
   ].filter((reason) => reason !== undefined)
   return waits.length > 0 ? { part, state: 'degraded', reason: waits.join('; ') } : { part, state: 'ok' }
 }

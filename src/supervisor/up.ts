@@ -46,6 +46,8 @@ export async function up({ app, config, log, host, print, linkOf }: UpOptions): 
   const lock = ownDataFolder(config.data)
   try {
     if (config.engine.embedded) await assertPortsFree(neededPorts(config))
+    else
+      print(`III_URL is set: the workers use the engine at ${config.engine.url}, and none is started here.`)
     let engine: EngineAddresses | undefined
     const supervisor = new Supervisor({
       ...children(config, () => engine, linkOf),

@@ -120,10 +120,10 @@ const UNDER_WAY =
   'what serves is of other code and stands still until the rebuild that is under way takes its place'
 
 test.each<[string, Trouble, string]>([
-  [view, { dead: { parked: 2 } }, '2 wait for a decision: cqrs dlq list'],
-  [view, { dead: { effects: 1 } }, '1 wait for a decision: cqrs dlq list'],
-  [view, { dead: { letters: 3 } }, '3 wait for a decision: cqrs dlq list'],
-  [view, { dead: { parked: 1, effects: 2, letters: 3 } }, '6 wait for a decision: cqrs dlq list'],
+  [view, { dead: { parked: 2 } }, '2 to decide on: cqrs dlq list'],
+  [view, { dead: { effects: 1 } }, '1 to decide on: cqrs dlq list'],
+  [view, { dead: { letters: 3 } }, '3 to decide on: cqrs dlq list'],
+  [view, { dead: { parked: 1, effects: 2, letters: 3 } }, '6 to decide on: cqrs dlq list'],
   [view, { silent: ['projections'] }, SILENT],
   [view, { silent: ['projections'], paused: true }, `${SILENT}; ${RESUME}`],
   [
@@ -133,7 +133,7 @@ test.each<[string, Trouble, string]>([
   ],
   [view, { paused: true }, RESUME],
   [view, { paused: true, position: 4, age: 30 }, RESUME],
-  [view, { paused: true, dead: { letters: 3 } }, `${RESUME}; 3 wait for a decision: cqrs dlq list`],
+  [view, { paused: true, dead: { letters: 3 } }, `${RESUME}; 3 to decide on: cqrs dlq list`],
   [view, { served: { version: 2 } }, REBUILD],
   [view, { served: { version: 2 }, building: 'serve' }, UNDER_WAY],
   [view, { served: { version: 2 }, building: 'verify' }, REBUILD],

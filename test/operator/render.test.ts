@@ -97,7 +97,7 @@ test('what needs a decision is counted over queue, parked events and effects', (
       { effects: { pending: 0, dead: 1 } },
     ),
   )
-  expect(lines.at(-1)).toBe('6 wait for a decision of yours: cqrs dlq list')
+  expect(lines.at(-1)).toBe('6 to decide on: cqrs dlq list')
 })
 
 test('a missing queue worker is not shown as an empty queue', () => {

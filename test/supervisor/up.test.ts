@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { runProgram, startUp } from '../support/program.ts'
+import { runProgram, startProgram, startUp } from '../support/program.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
@@ -73,6 +73,15 @@ test('a variable that looks like a setting and is none is said once, and keeps n
     level: 40,
     msg: expect.stringContaining('Did you mean CQRS_LOG_FORMAT?'),
   })
+})
+
+test('with III_URL it says that it starts no engine, and where its workers look for one', async () => {
+  const nobody = 'ws://127.0.0.1:9'
+  const { output, exited, process: up } = startProgram(['up'], tempFolder(), { III_URL: nobody })
+  await until('it says so', () => output.stdout.includes('none is started here'))
+  expect(output.stdout).toContain(nobody)
+  up.kill('SIGTERM')
+  expect(await exited).toBe(0)
 })
 
 test('a second one on the same data folder says who has it and ends with 4', async () => {

@@ -83,7 +83,7 @@ export function renderStatus({ app, head, takenAt, projections }: SystemStatus):
   for (const { damaged } of projections) if (damaged !== null) lines.push('', printable(damaged))
   for (const trouble of troubles(projections)) lines.push('', trouble)
   const letters = undecided({ projections })
-  if (letters > 0) lines.push('', `${count(letters)} wait for a decision of yours: cqrs dlq list`)
+  if (letters > 0) lines.push('', `${count(letters)} to decide on: cqrs dlq list`)
   return lines
 }
 
