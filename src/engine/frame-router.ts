@@ -112,18 +112,19 @@ export class FrameRouter {
   }
 
   #answerTo(session: Session, frame: InvokeFrame): (outcome: Outcome) => void {
-    const { invocationId } = frame
+    // Of the frame this alone is kept: its data would stay for as long as its function does not answer.
+    const { invocationId, functionId, traceparent, baggage } = frame
     if (invocationId === undefined) return ignore
     return (answered) => {
       const outcome = this.#sendable(answered)
       session.send(
         resultFrame({
           invocationId,
-          functionId: frame.functionId,
+          functionId,
           result: outcome.ok ? outcome.result : undefined,
           error: outcome.ok ? undefined : outcome.error,
-          traceparent: frame.traceparent,
-          baggage: frame.baggage,
+          traceparent,
+          baggage,
         }),
       )
     }

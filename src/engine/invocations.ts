@@ -44,8 +44,10 @@ export class Invocations {
   /**
    * Routes a call. `done` is called once with how it ended, possibly before this returns; never, if
    * the caller's connection closes first, because then nobody waits.
+   *
+   * @returns what a worker executes, to be given to {@link giveUp} by a caller that waits no longer
    */
-  invoke(call: Call, done: (outcome: Outcome) => void): void {
+  invoke(call: Call, done: (outcome: Outcome) => void): Invocation | undefined {
     const entry = this.#functions.get(call.functionId)
     if (entry === undefined) {
       done(failure('function_not_found', `Function ${call.functionId} not found`))
@@ -54,8 +56,9 @@ export class Invocations {
     } else if (entry.handler !== undefined) {
       this.#runBuiltin(entry.handler, call, done)
     } else {
-      this.#sendTo(entry.owner, entry, call, done)
+      return this.#sendTo(entry.owner, entry, call, done)
     }
+    return undefined
   }
 
   /** Whether the worker that has the function is {@link Session.isCongested}, so that a call had better be refused. */
@@ -81,6 +84,11 @@ export class Invocations {
     return true
   }
 
+  /** Nobody waits for a call any more: a result that comes all the same is dropped. */
+  giveUp(invocation: Invocation): void {
+    this.#forget(invocation)
+  }
+
   /** Ends what a disconnected worker was executing and forgets what it was waiting for. */
   stopAll(session: Session): void {
     for (const invocation of session.calling) this.#forget(invocation)
@@ -90,7 +98,7 @@ export class Invocations {
     }
   }
 
-  #sendTo(executor: Session, entry: FunctionEntry, call: Call, done: (outcome: Outcome) => void): void {
+  #sendTo(executor: Session, entry: FunctionEntry, call: Call, done: (outcome: Outcome) => void): Invocation {
     const wished = call.invocationId
     const id = wished === undefined || executor.executing.has(wished) ? randomUUID() : wished
     const invocation: Invocation = { id, executor, caller: call.caller, done }
@@ -108,6 +116,7 @@ export class Invocations {
         baggage: traced ? withFunctionId(call.baggage, entry.id) : undefined,
       }),
     )
+    return invocation
   }
 
   async #runBuiltin(handler: BuiltinHandler, call: Call, done: (outcome: Outcome) => void): Promise<void> {

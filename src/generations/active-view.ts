@@ -76,6 +76,11 @@ export class ActiveView extends ViewDecorator {
     return this.view.effectsSent(idempotencyKeys)
   }
 
+  override async effectStopped(key: string, times: number) {
+    await this.#swap
+    return this.view.effectStopped(key, times)
+  }
+
   override async effectFailed(key: string, failure: { attempts: number; error: string; at: string }) {
     await this.#swap
     return this.view.effectFailed(key, failure)

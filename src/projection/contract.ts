@@ -197,6 +197,8 @@ export interface ViewStore {
   pendingEffects(limit: number): Promise<RecordedEffect[]>
   /** Forgets effects that were sent. */
   effectsSent(idempotencyKeys: readonly string[]): Promise<void>
+  /** Notes how often whoever had taken a pending effect ended before an answer, as its `attempts`. */
+  effectStopped(idempotencyKey: string, times: number): Promise<void>
   /** Marks an effect that could not be sent: it is dead. */
   effectFailed(
     idempotencyKey: string,

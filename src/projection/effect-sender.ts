@@ -18,7 +18,7 @@ export interface EffectSenderOptions {
   send: SendEffect
   /** Attempts before an effect is dead. */
   maxAttempts: number
-  /** Times that whoever had taken an effect ended before an answer, counted by this process, before it is dead. */
+  /** Times that whoever had taken an effect ended before an answer, before it is dead; counted in the view. */
   maxStops: number
   /** Delay after the first failure, in milliseconds; doubles with each further one. */
   baseMs: number
@@ -54,8 +54,6 @@ export class EffectSender {
   #flushing: Promise<void> | undefined
   #again = false
   #unreachable = false
-  /** The effect whose takers ended, and how many did. */
-  #stopped = { idempotencyKey: '', times: 0 }
 
   constructor(options: EffectSenderOptions) {
     this.#options = options
@@ -116,11 +114,11 @@ export class EffectSender {
 
   /** Whoever had taken it ended. Once or twice says nothing of the effect: processes end for reasons of their own. */
   async #stop(recorded: RecordedEffect): Promise<boolean> {
-    const { log, maxStops } = this.#options
+    const { view, log, maxStops } = this.#options
     const { idempotencyKey, effect } = recorded
-    const times = this.#stopped.idempotencyKey === idempotencyKey ? this.#stopped.times + 1 : 1
-    this.#stopped = { idempotencyKey, times }
+    const times = recorded.attempts + 1
     if (times < maxStops) {
+      await view.effectStopped(idempotencyKey, times)
       log.warn({ idempotencyKey, effect, times }, 'Who took an effect ended before an answer; it waits')
       return false
     }

@@ -73,6 +73,9 @@ export abstract class ViewDecorator implements ViewStore {
   effectsSent(idempotencyKeys: readonly string[]): Promise<void> {
     return this.view.effectsSent(idempotencyKeys)
   }
+  effectStopped(key: string, times: number): Promise<void> {
+    return this.view.effectStopped(key, times)
+  }
   effectFailed(key: string, failure: { attempts: number; error: string; at: string }): Promise<void> {
     return this.view.effectFailed(key, failure)
   }

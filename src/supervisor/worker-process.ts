@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { CqrsError } from '../kernel/errors.ts'
+import { CallsInFlight } from '../workers/calls-in-flight.ts'
 import { connect, disconnect } from '../workers/connect.ts'
 import { answersOverLink, connected } from '../workers/link.ts'
 import { watchLink } from '../workers/link-watch.ts'
@@ -47,7 +48,11 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   const endWatchdog = startWatchdog({ limitMs: config.hangMs })
   const endSigns = giveSignsOfLife(host, config.hangMs)
   const app = await loadApp(config.app)
-  const iii = connect(config, `cqrs-${roles.join('-')}`, log, { stopping: stopping.signal })
+  const inFlight = new CallsInFlight()
+  const iii = connect(config, `cqrs-${roles.join('-')}`, log, {
+    stopping: stopping.signal,
+    onLinkLost: () => inFlight.linkLost(),
+  })
   const tracing = config.telemetry ? recordedTracing(() => Date.now()) : relayTracing()
   const linked = connected(iii)
   const metrics = new Metrics()
@@ -61,7 +66,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   const startOne = async (name: RoleName) => {
     const fail = (error: unknown) => failure.reject(error)
     report.stands(name, 'starting')
-    const context = { app, config, iii, log: log.child({ role: name }), metrics, tracing, fail }
+    const context = { app, config, iii, inFlight, log: log.child({ role: name }), metrics, tracing, fail }
     const stands: RoleContext['stands'] = (state, owns) => report.stands(name, state, owns)
     const met: RoleContext['met'] = (damage) => report.met(name, damage)
     running.push(await starters[name]({ ...context, stands, met, stopping: stopping.signal }))

@@ -53,7 +53,8 @@ type CallerContext = z.output<typeof callerContext>
  * The commands worker: `cmd::<name>` for every command of the app, and its HTTP route. An answer with
  * success means that the events are on stable storage; the projections hear of them afterwards.
  */
-export const startCommands: StartRole = async ({ app, config, iii, log, metrics, tracing, met }) => {
+export const startCommands: StartRole = async (context) => {
+  const { app, config, iii, inFlight, log, metrics, tracing, met } = context
   const { maxWaiting, idempotencyKeyDays } = config.commands
   const events = openSqliteEventLog({
     path: dataPaths(config.data).events,
@@ -61,6 +62,7 @@ export const startCommands: StartRole = async ({ app, config, iii, log, metrics,
     ...(idempotencyKeyDays === 0 ? {} : { keepKeysMs: idempotencyKeyDays * DAY_MS }),
   })
   await assertLogReachesViews(app, config.data, events)
+  const queues = inFlight.over(iii)
   const fanOut = new FanOut(
     allUnits(app).map(({ name, functionId }) => ({ projection: name, queue: name, functionId })),
     async ({ queue, functionId }, message, traceparent) => {
@@ -71,7 +73,7 @@ export const startCommands: StartRole = async ({ app, config, iii, log, metrics,
           action: TriggerAction.Enqueue({ queue }),
           timeoutMs: config.fanOut.timeoutMs,
         }
-        await tracing.within(traceparent, () => iii.trigger(call))
+        await tracing.within(traceparent, () => queues.trigger(call))
         metrics.fanOut(queue, 'sent')
       } catch (error) {
         metrics.fanOut(queue, 'failed')

@@ -48,7 +48,8 @@ export interface UnitContext {
 /** Opens the views of a unit and begins to keep them at the head of the log. */
 export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): Promise<LiveUnit> {
   const { events, control, turns, context } = within
-  const { app, config, iii, metrics, tracing, stopping } = context
+  const { app, config, metrics, tracing, stopping } = context
+  const iii = context.inFlight.over(context.iii)
   const {
     batchSize,
     batchBytes,

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { App } from '../kernel/app.ts'
 import type { MetDamage } from '../operator/contract.ts'
+import type { CallsInFlight } from './calls-in-flight.ts'
 import type { Metrics } from './metrics.ts'
 import type { Tracing } from './tracing.ts'
 
@@ -17,6 +18,8 @@ export interface RoleContext {
   readonly config: Config
   /** The process's one connection to the engine. */
   readonly iii: IIIClient
+  /** What this process has called over that connection and is not answered yet. */
+  readonly inFlight: CallsInFlight
   readonly log: Logger
   /** What this process counts. */
   readonly metrics: Metrics

@@ -11,9 +11,14 @@ export const REFUSED =
 /** The link is broken, or something could not be sent because it is. */
 const LINK_TROUBLE = /WebSocket error|Failed to send|while sending|\b(EPIPE|ECONNRESET)\b/
 
+/** Said when a link closes, and each time that another one cannot be opened; only the first of them is a loss. */
+const LINK_LOST = /^\[iii\] Reconnecting in \d+ms \(attempt 1\)/
+
 export interface SdkOutputOptions {
   /** Hears that the engine asks for a secret that this process does not show. */
   readonly onRefused?: (() => void) | undefined
+  /** Hears that the link to the engine broke; what was called over it and is not answered will not be. */
+  readonly onLinkLost?: (() => void) | undefined
   /** Aborted as soon as this process stops, from when on it is no trouble that the engine goes as well. */
   readonly stopping?: AbortSignal | undefined
 }
@@ -25,7 +30,7 @@ export interface SdkOutputOptions {
 export function redirectSdkOutput(
   target: SdkConsole,
   log: Logger,
-  { onRefused = () => {}, stopping }: SdkOutputOptions = {},
+  { onRefused = () => {}, onLinkLost = () => {}, stopping }: SdkOutputOptions = {},
 ): void {
   let outage = false
   const redirect = (method: 'debug' | 'warn' | 'error') => {
@@ -41,6 +46,7 @@ export function redirectSdkOutput(
       if (message.includes('Worker registered')) outage = false
       const isRefusal = isLinkError && message.endsWith('response: 401')
       if (isRefusal) onRefused()
+      if (LINK_LOST.test(message)) onLinkLost()
       if (stopping?.aborted && LINK_TROUBLE.test(message)) log.debug(message)
       else if (isRefusal && !outage) log.error(REFUSED)
       else if (isLinkError && !outage) log.warn(`The engine cannot be reached; trying again. ${message}`)

@@ -2,13 +2,14 @@ import type { IIIClient } from 'iii-sdk'
 import type { Effect } from '../kernel/projection.ts'
 import type { SendOutcome } from '../projection/effect-sender.ts'
 import { assertFitsFrame } from '../projection/effect-size.ts'
+import { LINK_LOST } from './calls-in-flight.ts'
 
 /** How long one effect may take to be sent, in milliseconds. */
 const EFFECT_TIMEOUT_MS = 5_000
 
 /** Sends an effect through the engine. @throws what its taker answered with; CQRS_TOO_LARGE, and nothing is sent */
 export async function sendEffect(
-  iii: IIIClient,
+  iii: Pick<IIIClient, 'trigger'>,
   effect: Effect,
   idempotencyKey: string,
 ): Promise<SendOutcome> {
@@ -21,7 +22,7 @@ export async function sendEffect(
     return 'sent'
   } catch (error) {
     const { code } = error as { code?: unknown }
-    if (code === 'invocation_stopped') return 'stopped'
+    if (code === 'invocation_stopped' || code === LINK_LOST) return 'stopped'
     if (code === 'function_not_found') return 'unreachable'
     if (code === 'TIMEOUT' && !(await engineAnswers(iii))) return 'unreachable'
     throw error
@@ -29,7 +30,7 @@ export async function sendEffect(
 }
 
 /** Tells a function that is too slow from an engine that is away: to the SDK both are a timeout. */
-async function engineAnswers(iii: IIIClient): Promise<boolean> {
+async function engineAnswers(iii: Pick<IIIClient, 'trigger'>): Promise<boolean> {
   const call = { function_id: 'engine::workers::list', payload: {}, timeoutMs: EFFECT_TIMEOUT_MS }
   return iii.trigger(call).then(
     () => true,

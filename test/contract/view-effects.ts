@@ -37,6 +37,21 @@ export function viewEffectsContract(newView: NewView): void {
     expect(await store.deadEffects(10)).toMatchObject([{ idempotencyKey: 'balances:1:1', attempts: 5 }])
   })
 
+  test('how often the takers of an effect ended is known until it is tried anew, in whichever generation it comes to be', async () => {
+    const [store, next] = [await open(), await open()]
+    await put(store, { effects: [effect(1), effect(2)] })
+    await store.effectStopped('balances:1:1', 2)
+    await store.effectStopped('balances:8:1', 2)
+    const stops = async (one: ViewStore) => (await one.pendingEffects(10)).map(({ attempts }) => attempts)
+    expect(await stops(store)).toEqual([2, 0])
+    const { effects } = await store.estate()
+    await next.takeOver({ swap: 1, owed: new Set(), discarded: [], now: 0, effects })
+    expect(await stops(next)).toEqual([2, 0])
+    await next.effectFailed('balances:1:1', FAILURE)
+    await next.redriveEffects()
+    expect(await stops(next)).toEqual([0, 0])
+  })
+
   test('an effect that is damaged stays so, in whichever generation it comes to be', async () => {
     const [store, next] = [await open(), await open()]
     const damaged = { ...effect(2), damaged: true } as const

@@ -50,6 +50,62 @@ test('a route that comes back with other names for its parameters, and goes agai
   }
 })
 
+test('a route that several workers have answers from the newest that is there, whoever goes first', async () => {
+  const engine = await engineForTest({ http: { awayRouteMs: 60_000 } })
+  const answer = async () => (await fetch(`${engine.httpUrl}/items`)).text()
+  const join = async (name: string) => {
+    const worker = await workerForTest(engine)
+    await worker.offer(`test::${name}`, () => ({ body: name }))
+    worker.send({
+      type: 'registertrigger',
+      id: name,
+      trigger_type: 'http',
+      function_id: `test::${name}`,
+      config: { api_path: '/items' },
+    })
+    await worker.settled()
+    return worker
+  }
+  const [first, second, third] = [await join('first'), await join('second'), await join('third')]
+  expect(await answer()).toBe('"third"')
+  second.terminate()
+  third.terminate()
+  await until('the first one has it again', async () => (await answer()) === '"first"')
+  // Who registers it again is the newest, and is not behind itself.
+  const fourth = await join('fourth')
+  first.send({
+    type: 'registertrigger',
+    id: 'first',
+    trigger_type: 'http',
+    function_id: 'test::first',
+    config: { api_path: '/items' },
+  })
+  await first.settled()
+  expect(await answer()).toBe('"first"')
+  first.terminate()
+  await until('the fourth one has it', async () => (await answer()) === '"fourth"')
+  fourth.terminate()
+  await until('nobody has it', async () => (await answer()).includes('WORKER_AWAY'))
+})
+
+test('a route whose next worker has to register its function again says try again', async () => {
+  const engine = await engineForTest({ http: { awayRouteMs: 60_000 } })
+  const [owner, thief] = [await workerForTest(engine), await workerForTest(engine)]
+  for (const worker of [owner, thief]) await route(worker, { api_path: '/items' }, () => ({ body: {} }))
+  for (const worker of [owner, thief])
+    worker.send({
+      type: 'registertrigger',
+      id: worker === owner ? 'owner' : 'thief',
+      trigger_type: 'http',
+      function_id: 'test::GET/items',
+      config: { api_path: '/items' },
+    })
+  await Promise.all([owner.settled(), thief.settled()])
+  thief.terminate()
+  await until('it is gone', async () => (await ask(engine.httpUrl, 'GET', '/items'))[0] !== 200)
+  expect(await ask(engine.httpUrl, 'GET', '/items')).toEqual(AWAY)
+})
+
 test('a request whose worker goes while its body is on its way is told to try again', async () => {
   const engine = await engineForTest({ http: { awayRouteMs: 60_000 } })
   const worker = await workerForTest(engine)

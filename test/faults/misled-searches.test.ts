@@ -230,12 +230,13 @@ async function viewOfEffects(): Promise<string> {
   return viewPath
 }
 
-test('an effect that was sent, or refused, takes no other one with it', async () => {
+test('an effect that was sent, met an end, or was refused, takes no other one with it', async () => {
   const store = await viewOfEffects()
   const pending = (copy: string) => rows(copy, 'effects', 'idempotency_key', { status: 'pending' })
   const failure = { attempts: 1, error: 'no', at: '2026-01-01T00:00:00.000Z' }
   for (const change of [
     (view: ViewStore, key: string) => view.effectsSent([key]),
+    (view: ViewStore, key: string) => view.effectStopped(key, 1),
     (view: ViewStore, key: string) => view.effectFailed(key, failure),
   ]) {
     await changed(store, pending, (copy, key) => inView(copy, (view) => change(view, key)), EFFECTS)

@@ -99,6 +99,51 @@ test('events tail --follow goes on with what is new, and leaves nothing out', as
   expect(positions(output.stdout)).toEqual([5, 6, 7, 8])
 })
 
+test('events tail --follow goes on as soon as an engine that died is back', async () => {
+  const asked = Promise.withResolvers<void>()
+  const first = await startEngine({ port: 0, http: false })
+  const worker = await sdkWorker(first.url)
+  let calls = 0
+  // The third one is under way when the engine goes: its answer has no way back.
+  worker.registerFunction('ops::events', async (input: EventsRequest) => {
+    calls += 1
+    if (calls === 3) {
+      asked.resolve()
+      await new Promise<never>(() => {})
+    }
+    return logOf(() => (calls < 3 ? 5 : 8))(input)
+  })
+  await functionKnown(worker, 'ops::events')
+  const { output } = startProgram(['events', 'tail', '--follow', '--json'], tempFolder(), {
+    III_URL: first.url,
+  })
+  await asked.promise
+  await first.close()
+  const second = await startEngine({ port: Number(new URL(first.url).port), http: false })
+  onTestFinished(() => second.close())
+  await until('the new events are shown', () => output.stdout.includes('"position":8'), 15_000)
+  expect(positions(output.stdout)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+  expect(output.stderr).toContain('broke before ops::events was answered')
+})
+
+test('a program whose engine dies before the answer says so at once', async () => {
+  const asked = Promise.withResolvers<void>()
+  const engine = await startEngine({ port: 0, http: false })
+  const worker = await sdkWorker(engine.url)
+  worker.registerFunction('ops::rebuild', () => {
+    asked.resolve()
+    return new Promise<never>(() => {})
+  })
+  await functionKnown(worker, 'ops::rebuild')
+  const run = startProgram(['rebuild', 'stock'], tempFolder(), { III_URL: engine.url })
+  await asked.promise
+  await engine.close()
+  expect(await run.exited).toBe(3)
+  expect(run.output.stderr).toContain(
+    'broke before ops::rebuild was answered. What it was asked to do may be done',
+  )
+})
+
 test('what the system refuses is said without a stack, and ends with 1', async () => {
   const { run } = await operatorAnswers({
     'ops::dlq-show': () => {

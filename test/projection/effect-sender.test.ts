@@ -9,7 +9,7 @@ async function threeEffects(send: SendEffect, signal = new AbortController().sig
   const { view, viewPath, move, projector } = ledger()
   for (const account of ['ada', 'bob', 'cy']) await move(account, -1)
   await toHead(projector())
-  const sender = new EffectSender({
+  const options = {
     view,
     send,
     maxAttempts: 3,
@@ -20,9 +20,10 @@ async function threeEffects(send: SendEffect, signal = new AbortController().sig
     log: pino({ level: 'silent' }),
     isPaused,
     signal,
-  })
+  }
+  const sender = new EffectSender(options)
   const pending = async () => (await view.pendingEffects(10)).map(({ idempotencyKey }) => idempotencyKey)
-  return { view, viewPath, sender, pending }
+  return { view, viewPath, options, sender, pending }
 }
 
 const KEYS = ['balances:1:1', 'balances:2:1', 'balances:3:1']
@@ -109,6 +110,23 @@ test('an effect over which its takers end waits for the next one, and is dead wh
       error: expect.stringContaining('ended before an answer 4 times'),
     },
   ])
+})
+
+test('the ends over an effect are counted over restarts of whoever sends it', async () => {
+  let sent = 0
+  const { view, options, pending } = await threeEffects(async (_, key) => {
+    if (key === KEYS[1]) return 'stopped'
+    sent += 1
+    return 'sent'
+  })
+  for (let process = 0; process < 3; process += 1) {
+    await new EffectSender(options).flush()
+    expect(await pending()).toEqual(KEYS.slice(1))
+  }
+  await new EffectSender(options).flush()
+  expect(await pending()).toEqual([])
+  expect(await view.deadEffects(10)).toMatchObject([{ idempotencyKey: KEYS[1], attempts: 4 }])
+  expect(sent).toBe(2)
 })
 
 test('an effect that was sent but could not be forgotten is sent again, not given up', async () => {

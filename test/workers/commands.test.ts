@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import app from '../../src/inventory/app.ts'
+import { CallsInFlight } from '../../src/workers/calls-in-flight.ts'
 import { startCommands } from '../../src/workers/commands.ts'
 import { Metrics } from '../../src/workers/metrics.ts'
 import { relayTracing } from '../../src/workers/tracing.ts'
@@ -27,6 +28,7 @@ async function commands(env: Record<string, string> = {}) {
     app,
     config: loadConfig({ env: { CQRS_DATA: folder, ...env }, cwd: folder }),
     iii: iii as unknown as IIIClient,
+    inFlight: new CallsInFlight(),
     log: pino({ level: 'silent' }),
     metrics: new Metrics(),
     tracing: relayTracing(),

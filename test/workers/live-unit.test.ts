@@ -9,6 +9,7 @@ import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
 import { unitsOf } from '../../src/kernel/unit.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { Turns } from '../../src/projection/turns.ts'
+import { CallsInFlight } from '../../src/workers/calls-in-flight.ts'
 import { openLiveUnit } from '../../src/workers/live-unit.ts'
 import { Metrics } from '../../src/workers/metrics.ts'
 import { relayTracing } from '../../src/workers/tracing.ts'
@@ -37,6 +38,7 @@ async function liveUnit({ env = {}, turns = new Turns() } = {}) {
         app,
         config,
         iii: {} as IIIClient,
+        inFlight: new CallsInFlight(),
         log,
         metrics: new Metrics(),
         tracing: relayTracing(),

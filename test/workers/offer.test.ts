@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { startEngine } from '../../src/engine/engine.ts'
 import type { Ownership } from '../../src/engine/options.ts'
 import { offer } from '../../src/workers/offer.ts'
-import { sdkWorker } from '../support/sdk-worker.ts'
+import { functionKnown, sdkWorker } from '../support/sdk-worker.ts'
 import { until } from '../support/until.ts'
 
 const silent = pino({ level: 'silent' })
@@ -57,6 +57,17 @@ test('where the first registration wins, who was refused has the function as soo
     async () => ((await call()) as { body: { from: string } }).body.from === 'standby',
   )
   standby.unregister()
+})
+
+test('where the first registration wins, a route that a second worker took comes back when that one goes', async () => {
+  const { engine, fromOwner } = await twoWorkers('first')
+  const second = await sdkWorker(engine.url)
+  const greet = { id: 'cmd::greet', description: 'Greets.', handle: async () => ({ body: {} }) }
+  await offer(second, [{ ...greet, http: { method: 'GET', path: '/greet' } }], silent)
+  await functionKnown(second, 'cmd::greet')
+  await second.shutdown()
+  expect(await fromOwner()).toBe(true)
+  await until('the route is there', async () => (await fetch(`${engine.httpUrl}/greet`)).status === 200)
 })
 
 test('what is withdrawn stays away', async () => {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { opsToken } from '../support/ops-token.ts'
 import { RawWorker } from '../support/raw-worker.ts'
 import { TAKE_RECEIPT } from '../support/receipts-app.ts'
-import { newSite, startParts } from '../support/system.ts'
+import { newSite, startPart, startParts } from '../support/system.ts'
 import { until } from '../support/until.ts'
 
 const APP = fileURLToPath(new URL('../support/receipts-app.ts', import.meta.url))
@@ -57,4 +57,41 @@ test('an effect over which every taker ends is dead after so many, and those beh
       error: expect.stringContaining('ended before an answer 3 times'),
     },
   ])
+})
+
+test('an effect that is under way when the engine dies is sent again when it is back, and has not failed', async () => {
+  const site = await newSite({
+    CQRS_APP: APP,
+    CQRS_PROJECTIONS_MAX_ATTEMPTS: '1',
+    CQRS_PROJECTIONS_SWEEP_INTERVAL_MS: '50',
+  })
+  const { engine } = await startParts(site, { without: ['queries', 'queue'] })
+  const post = async (path: string, body: object) => {
+    const headers = { 'content-type': 'application/json' }
+    const response = await fetch(`${site.http}${path}`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+    })
+    expect(response.status).toBeLessThan(300)
+  }
+  await post('/inventory', { sku: 'mug', name: 'mug', priceCents: 100, quantity: 9 })
+  const met: unknown[] = []
+  const taken = Promise.withResolvers<void>()
+  const silent = await RawWorker.connect(site.engine)
+  await silent.offer(TAKE_RECEIPT, () => {
+    taken.resolve()
+    return new Promise(() => undefined)
+  })
+  await post('/inventory/mug/sell', { quantity: 1 })
+  await taken.promise
+  await engine.end('SIGKILL')
+  await startPart(site, 'engine')
+  const taker = await RawWorker.connect(site.engine)
+  await taker.offer(TAKE_RECEIPT, (data) => {
+    met.push(data)
+    return null
+  })
+  await until('it is taken', () => met.length > 0)
+  expect(met).toMatchObject([{ sku: 'mug', idempotencyKey: 'sale-receipts:2:1' }])
 })

@@ -37,6 +37,8 @@ export class RouteTable implements TriggerProvider {
   #router: Router | undefined
   /** Method and path → the route that answers there; the last registration wins. */
   readonly #routes = new Map<string, Route>()
+  /** The same → live routes that a later registration took the place of, oldest first; it is theirs again when that one goes. */
+  readonly #outdone = new Map<string, readonly Route[]>()
   readonly #away: AwayRoutes
   /** Method and pattern → key of the one route of this shape. */
   readonly #shapes = new Map<string, string>()
@@ -60,7 +62,9 @@ export class RouteTable implements TriggerProvider {
         `The route ${route.method} ${route.path} conflicts with already-registered route ${conflict.path}: they differ only in the names of their parameters.`,
       )
     }
-    if (!this.#routes.has(key)) this.#router = undefined
+    if (conflict === undefined) this.#router = undefined
+    else if (conflict.trigger.id !== trigger.id)
+      this.#setOutdone(key, [...this.#outdoneBut(trigger, key), conflict])
     this.#routes.set(key, route)
     this.#shapes.set(shape, key)
     this.#away.isBack(shape)
@@ -75,12 +79,32 @@ export class RouteTable implements TriggerProvider {
     const route = readRoute(trigger)
     if ('code' in route) return
     const key = keyOf(route)
-    if (this.#routes.get(key)?.trigger !== trigger) return
+    const rest = this.#outdoneBut(trigger, key)
+    if (this.#routes.get(key)?.trigger !== trigger) {
+      this.#setOutdone(key, rest)
+      return
+    }
     const shape = shapeOf(route)
-    this.#routes.delete(key)
-    this.#shapes.delete(shape)
-    this.#router = undefined
+    const next = rest.at(-1)
+    if (next === undefined) {
+      this.#routes.delete(key)
+      this.#shapes.delete(shape)
+      this.#router = undefined
+    } else {
+      this.#routes.set(key, next)
+      this.#setOutdone(key, rest.slice(0, -1))
+    }
+    // Also then: the function of the other one may have gone with this worker, and be registered again in a moment.
     this.#away.left(shape, route)
+  }
+
+  #outdoneBut({ id }: Trigger, key: string): readonly Route[] {
+    return (this.#outdone.get(key) ?? []).filter((route) => route.trigger.id !== id)
+  }
+
+  #setOutdone(key: string, routes: readonly Route[]): void {
+    if (routes.length > 0) this.#outdone.set(key, routes)
+    else this.#outdone.delete(key)
   }
 
   /** Finds the route of a request. `path` is the raw path: parameters keep their percent-encoding. */

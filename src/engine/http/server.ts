@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Hub } from '../hub.ts'
+import type { Call } from '../invocations.ts'
 import type { HttpOptions } from '../options.ts'
-import type { ErrorBody } from '../outcome.ts'
+import type { ErrorBody, Outcome } from '../outcome.ts'
 import { type Answer, answerFrom, errorAnswer, writeAnswer } from './answer.ts'
 import { type Body, readBody } from './body.ts'
 import { corsHeaders, preflight } from './cors.ts'
@@ -128,11 +129,13 @@ export class HttpWorker {
     const { route } = call
     const { functions, invocations } = this.#hub
     const middleware = (functionId: string) =>
-      [functionId, () => this.#runMiddleware(functionId, call)] as const
+      [functionId, () => this.#runMiddleware(functionId, call, deadline)] as const
     const condition = route.conditionFunctionId
     const before = [
       ...this.#middleware.map(middleware),
-      ...(condition === undefined ? [] : [[condition, () => this.#checkCondition(condition, call)] as const]),
+      ...(condition === undefined
+        ? []
+        : [[condition, () => this.#checkCondition(condition, call, deadline)] as const]),
       ...route.middlewareFunctionIds.map(middleware),
     ]
     for (const [functionId, step] of before) {
@@ -148,17 +151,17 @@ export class HttpWorker {
     return this.#runFunction(route, call, exchange, deadline)
   }
 
-  async #runMiddleware(functionId: string, call: HttpCall): Promise<Answer | undefined> {
+  async #runMiddleware(functionId: string, call: HttpCall, deadline: Deadline): Promise<Answer | undefined> {
     const data = middlewarePayload(call)
-    const outcome = await this.#hub.invocations.call({ ...call.trace, functionId, data })
+    const outcome = await this.#call({ ...call.trace, functionId, data }, deadline)
     if (!outcome.ok) return this.#failed(functionId, outcome.error)
     const said = JSON.parse(outcome.result ?? 'null') as { action?: unknown; response?: unknown } | null
     if (said?.action !== 'respond') return undefined
     return answerFrom(JSON.stringify(said.response ?? null), 'null')
   }
 
-  async #checkCondition(functionId: string, call: HttpCall): Promise<Answer | undefined> {
-    const outcome = await this.#hub.invocations.call({ ...call.trace, functionId, data: callPayload(call) })
+  async #checkCondition(functionId: string, call: HttpCall, deadline: Deadline): Promise<Answer | undefined> {
+    const outcome = await this.#call({ ...call.trace, functionId, data: callPayload(call) }, deadline)
     if (!outcome.ok) return this.#failed(functionId, outcome.error)
     return outcome.result === 'false' ? CONDITION_NOT_MET : undefined
   }
@@ -167,19 +170,26 @@ export class HttpWorker {
   async #runFunction(route: Route, call: HttpCall, exchange: Exchange, deadline: Deadline): Promise<Answer> {
     const { functionId, metadata } = route.trigger
     const data = exchange.addTo(callPayload(call))
-    const returned = this.#hub.invocations
-      .call({ ...call.trace, functionId, data, metadata })
-      .then((outcome) => {
-        if (!outcome.ok) {
-          // A worker that stops has withdrawn the function while the request was on its way to it.
-          if (outcome.error.code === 'function_not_found' && this.#routes.isAway(route)) return AWAY
-          return this.#failed(functionId, outcome.error)
-        }
-        if (outcome.result !== undefined) return answerFrom(outcome.result, '{}')
-        deadline.answer = NO_ANSWER
-        return new Promise<never>(() => {})
-      })
+    const returned = this.#call({ ...call.trace, functionId, data, metadata }, deadline).then((outcome) => {
+      if (!outcome.ok) {
+        // A worker that stops has withdrawn the function while the request was on its way to it.
+        if (outcome.error.code === 'function_not_found' && this.#routes.isAway(route)) return AWAY
+        return this.#failed(functionId, outcome.error)
+      }
+      if (outcome.result !== undefined) return answerFrom(outcome.result, '{}')
+      deadline.answer = NO_ANSWER
+      return new Promise<never>(() => {})
+    })
     return Promise.race([exchange.answering.then(() => exchange.readAnswer()), returned])
+  }
+
+  /** A call that is given up at the deadline: what waits for a function that never answers holds the whole request. */
+  #call(call: Call, deadline: Deadline): Promise<Outcome> {
+    const { invocations } = this.#hub
+    return new Promise((resolve) => {
+      const invocation = invocations.invoke(call, resolve)
+      deadline.giveUp = () => invocation && invocations.giveUp(invocation)
+    })
   }
 
   /** The stack stays in the log; the id in the answer leads there. */
@@ -216,10 +226,13 @@ class Deadline {
   answer: Answer = BODY_LATE
   isPassed = false
   onPass: () => void = () => {}
+  /** Of the call that is under way. */
+  giveUp: () => void = () => {}
 
   pass(): Answer {
     this.isPassed = true
     this.onPass()
+    this.giveUp()
     return this.answer
   }
 }

@@ -8,6 +8,7 @@ import { readSecretFile } from '../../config/secret-file.ts'
 import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
 import type { RecordedEvent } from '../../kernel/event.ts'
 import { parseJson } from '../../kernel/json.ts'
+import { CallsInFlight } from '../../workers/calls-in-flight.ts'
 import { fromRemote } from '../../workers/remote-error.ts'
 import type { ActionsPage } from '../actions.ts'
 import type {
@@ -115,12 +116,15 @@ export async function withOperations<Result>(
   const refused = Promise.withResolvers<never>()
   refused.promise.catch(() => {})
   const onRefused = () => refused.reject(new CqrsError('CQRS_UNAUTHORIZED', REFUSED))
-  const iii = connect(config, 'cqrs-cli', context.silent, { onRefused })
+  const calls = new CallsInFlight()
+  const iii = connect(config, 'cqrs-cli', context.silent, { onRefused, onLinkLost: () => calls.linkLost() })
   try {
     const linked = await Promise.race([within(CONNECT_TIMEOUT_MS, connected(iii)), refused.promise])
     if (!linked) throw unreachable(config, 'something listens there, but it does not speak as an iii engine')
     const metadata = credentials(context)
-    return await use((name, input) => call(iii, config, metadata, name, input))
+    return await use((name, input) =>
+      calls.orLost(call(iii, config, metadata, name, input), () => linkLost(config, name)),
+    )
   } finally {
     await disconnect(iii)
   }
@@ -211,6 +215,14 @@ function unreachable({ engine }: Config, why: string, cause?: unknown): CqrsErro
     'CQRS_ENGINE_UNREACHABLE',
     `No engine answers at ${engine.url} (${why}). Start the system with "cqrs up", or set III_URL to where it runs.`,
     { cause },
+  )
+}
+
+function linkLost({ engine }: Config, operation: string): CqrsError {
+  return new CqrsError(
+    'CQRS_ENGINE_UNREACHABLE',
+    `The link to the engine at ${engine.url} broke before ${operation} was answered. What it was asked to do may be done, or be ` +
+      'done later. Look, and try again.',
   )
 }
 

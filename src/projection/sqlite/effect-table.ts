@@ -46,6 +46,10 @@ export class EffectTable {
     for (const key of idempotencyKeys) this.#changed(key, this.#sql.remove.run(key))
   }
 
+  stopped(idempotencyKey: string, times: number): void {
+    this.#changed(idempotencyKey, this.#sql.stop.run(idempotencyKey, times))
+  }
+
   failed(
     idempotencyKey: string,
     { attempts, error, at }: { attempts: number; error: string; at: string },
@@ -97,6 +101,7 @@ function statements(db: DatabaseSync) {
       WHERE effects.id = places.id AND (? IS NULL OR idempotency_key = ?) AND (position, n) > (?, ?)
       ORDER BY position, n LIMIT ?`),
     remove: db.prepare(`DELETE FROM effects WHERE ${ITSELF}`),
+    stop: db.prepare(`UPDATE effects SET attempts = ?2 WHERE ${ITSELF}`),
     fail: db.prepare(
       `UPDATE effects SET status = 'dead', attempts = ?2, error = ?3, failed_at = ?4 WHERE ${ITSELF}`,
     ),

@@ -235,6 +235,10 @@ class SqliteViewStore implements ViewStore {
     this.#run(() => this.#effects.sent(idempotencyKeys))
   }
 
+  async effectStopped(idempotencyKey: string, times: number): Promise<void> {
+    this.#run(() => this.#effects.stopped(idempotencyKey, times))
+  }
+
   async effectFailed(idempotencyKey: string, failure: Parameters<EffectTable['failed']>[1]): Promise<void> {
     this.#run(() => this.#effects.failed(idempotencyKey, failure))
   }
