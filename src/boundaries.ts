@@ -48,6 +48,8 @@ export const BOUNDARIES = {
 
   'generation-ready': 'A generation leads everywhere; it is not compared and not swapped in.',
   'generation-swapped': 'Readers find another generation; the effects are still those of the one before.',
+  'takeover-step':
+    'The view of the generation that serves holds a part of what the one before owed, which counts for nothing yet.',
   'effects-taken-over':
     'The view of the generation that serves holds what the one before owed; nobody was told.',
   'takeover-noted': 'The control store says that the effects are taken over; nothing of them is sent.',

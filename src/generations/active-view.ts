@@ -62,9 +62,9 @@ export class ActiveView extends ViewDecorator {
     return this.#current
   }
 
-  override async pendingEffects(limit: number): Promise<RecordedEffect[]> {
+  override async pendingEffects(limit: number, maxBytes?: number): Promise<RecordedEffect[]> {
     await this.#swap
-    return this.#paused || !this.#current ? [] : this.view.pendingEffects(limit)
+    return this.#paused || !this.#current ? [] : this.view.pendingEffects(limit, maxBytes)
   }
 
   override async nextDueAt(): Promise<number | undefined> {

@@ -6,7 +6,8 @@ import type { ProjectionUnit } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
 import type { ViewStore } from '../projection/contract.ts'
 import { readLegacy } from '../projection/damage.ts'
-import { type Estate, takeOver } from '../projection/duty.ts'
+import type { Estate } from '../projection/duty.ts'
+import { type TakeOverRequest, takeOver } from '../projection/take-over.ts'
 import { type Place, placesOf, placesOfStreams, type ViewHouse } from './place.ts'
 
 export interface HandoverOptions {
@@ -16,10 +17,16 @@ export interface HandoverOptions {
   readonly house: ViewHouse
   readonly now: () => number
   readonly log: Logger
+  /** See {@link TakeOverRequest.atOnce}. */
+  readonly takeOverAtOnce?: number
 }
 
 /** What a part leaves that cannot be read, where no effect can be lost by it. */
-const NOTHING: Estate = { position: 0, parked: new Set(), effects: [], discarded: [] }
+const NOTHING: Estate = {
+  duty: async () => ({ position: 0, parked: new Set() }),
+  effectsBefore: async () => [],
+  discarded: async () => [],
+}
 
 /** Brings the parts of a unit's active generation into the place of those that were active before; see ../projection/duty.ts. */
 export class Handover {
@@ -42,7 +49,7 @@ export class Handover {
     store: ViewStore,
     opened: (place: Place) => ViewStore | undefined = () => undefined,
   ): Promise<void> {
-    const { unit, events, now } = this.#options
+    const { unit, events, now, takeOverAtOnce: atOnce } = this.#options
     const { projection } = unit
     const outgoing = state.generations.find(({ generation }) => generation === state.outgoing)
     if (!outgoing) return
@@ -50,8 +57,13 @@ export class Handover {
     const take = async () => {
       // From the first event on it records all effects itself: nothing can be lost.
       const owesAll = (await store.checkpoint()).position === 0
-      const parts = places.map((place) => ({ estate: () => this.#estateOf(place, opened(place), owesAll) }))
-      await takeOver(store, { parts, aligned, partition, log: events, swap: state.swaps, now: now() })
+      const parts = places.map((place) => this.#estateOf(place, opened(place), owesAll))
+      const request = { projection: projection.name, parts, aligned, partition, log: events, atOnce }
+      try {
+        await takeOver(store, { ...request, swap: state.swaps, now: now() })
+      } finally {
+        for (const part of parts) await part.close()
+      }
     }
     // A part that is damaged takes over nothing, and what takes its place need not wait for that.
     await readLegacy(projection.kind, take, undefined)
@@ -93,19 +105,34 @@ export class Handover {
     await this.note(state, active, partition)
   }
 
-  async #estateOf(place: Place, opened: ViewStore | undefined, owesAll: boolean): Promise<Estate> {
+  /** @param opened it, if it is open already, and stays so; otherwise it is opened when it is read */
+  #estateOf(place: Place, opened: ViewStore | undefined, owesAll: boolean) {
     const { unit, house, log } = this.#options
-    const read = async () => {
-      const store = opened ?? house.open(place, { mustExist: true })
-      return store.estate().finally(() => opened ?? store.close())
+    let own: ViewStore | undefined
+    let isLost = false
+    const read = async <Result>(ask: (estate: Estate) => Promise<Result>): Promise<Result> => {
+      const attempt = async () => {
+        own ??= opened ? undefined : house.open(place, { mustExist: true })
+        return { found: await ask(opened ?? (own as ViewStore)) }
+      }
+      const kind = owesAll ? 'projection' : unit.projection.kind
+      const result = isLost ? undefined : await readLegacy(kind, attempt, undefined)
+      if (result) return result.found
+      if (!isLost) {
+        log.warn(
+          { generation: place.generation },
+          'The generation before cannot be read; what operators gave up there is tried again',
+        )
+      }
+      isLost = true
+      return ask(NOTHING)
     }
-    const estate = await readLegacy(owesAll ? 'projection' : unit.projection.kind, read, undefined)
-    if (estate) return estate
-    log.warn(
-      { generation: place.generation },
-      'The generation before cannot be read; what operators gave up there is tried again',
-    )
-    return NOTHING
+    return {
+      duty: (among) => read((estate) => estate.duty(among)),
+      effectsBefore: (...page) => read((estate) => estate.effectsBefore(...page)),
+      discarded: () => read((estate) => estate.discarded()),
+      close: async () => own?.close(),
+    } satisfies Estate & { close(): Promise<void> }
   }
 }
 

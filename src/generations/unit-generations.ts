@@ -1,32 +1,23 @@
-import type { Logger } from 'pino'
-import type { ControlStore, Generation, ProjectionControl } from '../control/contract.ts'
+import type { Generation, ProjectionControl } from '../control/contract.ts'
 import { isComing, isUnderWay } from '../control/machine.ts'
 import type { Position } from '../kernel/position.ts'
-import type { ProjectionUnit } from '../kernel/unit.ts'
-import type { EventLog } from '../log/contract.ts'
 import type { Discarded, ViewStore } from '../projection/contract.ts'
 import { damageOf, unlessDamaged, type ViewDamage } from '../projection/damage.ts'
 import { owedAmong } from '../projection/duty.ts'
 import { givenUpIn } from '../projection/given-up.ts'
-import type { Projector, StepOutcome } from '../projection/projector.ts'
+import type { Projector, ProjectorOptions, StepOutcome } from '../projection/projector.ts'
 import type { Followed } from '../projection/runner.ts'
 import { WithholdingView } from '../projection/withholding-view.ts'
 import { ActiveView } from './active-view.ts'
 import { Damages } from './damages.ts'
-import { Handover, hasTakenOver } from './handover.ts'
+import { Handover, type HandoverOptions, hasTakenOver } from './handover.ts'
 import { PartBuilds } from './part-builds.ts'
-import { fits, type Place, type StartBuild, type ViewHouse } from './place.ts'
+import { fits, type Place, type StartBuild } from './place.ts'
 
-export interface UnitGenerationsOptions {
-  readonly unit: ProjectionUnit
-  readonly control: ControlStore
-  readonly events: EventLog
-  readonly house: ViewHouse
-  /** Makes the projector of one generation of the unit. */
-  projector(view: ViewStore, givenUp: (position: Position) => Discarded | undefined): Projector
+export interface UnitGenerationsOptions extends HandoverOptions {
+  /** Makes the projector of one generation of the unit; `serves` says whether that is the active one at the moment. */
+  projector(view: ViewStore, givenUp: ProjectorOptions['givenUp'], serves: () => boolean): Projector
   readonly startBuild: StartBuild
-  readonly now: () => number
-  readonly log: Logger
 }
 
 /** How long a generation that could not be moved is left alone, in milliseconds. */
@@ -298,10 +289,11 @@ export class UnitGenerations implements Followed {
       if (!owing) return new Set(positions)
       return owing === store ? 'self' : owedAmong(positions, [owing], events)
     })
+    const serves = () => this.view.current === store
     const member: Member = {
       generation: place.generation,
       store,
-      projector: projector(view, (position) => member.givenUp.get(position)),
+      projector: projector(view, (position) => member.givenUp.get(position), serves),
       givenUp: new Map(),
     }
     this.#members.set(place.generation, member)

@@ -2,7 +2,7 @@ import type { Position } from '../kernel/position.ts'
 import type { Effect } from '../kernel/projection.ts'
 import type { ViewReader } from '../kernel/query.ts'
 import type { DigestMark } from './audit.ts'
-import type { Duty, Estate, TakeOver } from './duty.ts'
+import type { Duty } from './duty.ts'
 import type { Searchable } from './find.ts'
 
 /** How far a view is, stored with its documents in one transaction. */
@@ -69,6 +69,37 @@ export interface RecordedEffect extends NamedEffect {
   /** Of the last attempt, with when it failed (ISO 8601). */
   readonly error: string | undefined
   readonly failedAt: string | undefined
+}
+
+/** An effect at its place in the order of sending. */
+export interface PlacedEffect extends RecordedEffect {
+  readonly place: number
+  /** How long what is stored of it is. */
+  readonly bytes: number
+}
+
+/** Events, and those among them that the outgoing generation owes. */
+interface Decided {
+  readonly positions: readonly Position[]
+  readonly owed: ReadonlySet<Position>
+}
+
+/** One of the steps in which a generation takes the place of another one; see take-over.ts. */
+export interface TakeOverStep {
+  /** Keys of recorded effects that are void. */
+  readonly voided?: readonly string[]
+  /** Effects of the outgoing generation, the last one first. Each comes before all that are recorded here. */
+  readonly effects?: readonly RecordedEffect[]
+  /** Withheld effects of these events are pending now, or are dropped. */
+  readonly withheld?: Decided
+  /** Parked events whose effects are still owed, or are settled. */
+  readonly parked?: Decided
+  /** What operators gave up in the outgoing generation. */
+  readonly discarded?: readonly Discarded[]
+  /** When what waited behind a discarded event is due, in milliseconds since 1970. */
+  readonly now?: number
+  /** The number of the swap: all steps are taken, and the view owes. This is synced, with the steps before it. */
+  readonly swap?: number
 }
 
 /** Everything that one step changes; committed whole or not at all. */
@@ -194,7 +225,10 @@ export interface ViewStore {
   letters(options: { after: Position; limit: number }): Promise<{ event: ParkedEvent; waiting: number }[]>
   parkedEvent(position: Position): Promise<ParkedEvent | undefined>
   parkedCounts(): Promise<ParkedCounts>
-  pendingEffects(limit: number): Promise<RecordedEffect[]>
+  /** What is to be sent next, at most `limit`, and no more than one beyond `maxBytes`. */
+  pendingEffects(limit: number, maxBytes?: number): Promise<RecordedEffect[]>
+  /** Recorded effects before a place, the last one first; limits as in {@link pendingEffects}. */
+  effectsBefore(place: number | undefined, limit: number, maxBytes: number): Promise<PlacedEffect[]>
   /** Forgets effects that were sent. */
   effectsSent(idempotencyKeys: readonly string[]): Promise<void>
   /** Notes how often whoever had taken a pending effect ended before an answer, as its `attempts`. */
@@ -212,16 +246,20 @@ export interface ViewStore {
   discardEffect(idempotencyKey: string, discard: { by: string; reason: string; at: string }): Promise<boolean>
   /** What operators gave up of its events; the same array as before if nothing was added. */
   discarded(): Promise<readonly Discarded[]>
-  /** What the view owes. Synced first: no power cut takes back what this says is done. */
-  duty(): Promise<Duty>
-  /** What it leaves to the generation that takes over. */
-  estate(): Promise<Estate>
-  /** Positions of events that are parked, and of those whose effects are withheld. */
-  undecided(): Promise<{ parked: readonly Position[]; withheld: readonly Position[] }>
+  /** What the view owes among some events. Synced first: no power cut takes back what this says is done. */
+  duty(among: readonly Position[]): Promise<Duty>
+  /** Positions of parked events beyond one, in order. */
+  parkedAfter(position: Position, limit: number): Promise<Position[]>
+  /** Positions beyond one of events whose effects are withheld, in order; no more than one beyond `maxBytes` of effects. */
+  withheldAfter(position: Position, limit: number, maxBytes?: number): Promise<Position[]>
   /** Forgets withheld effects of events. */
   dropWithheld(positions: readonly Position[]): Promise<void>
-  /** Becomes the generation that owes; synced. @returns false if it has taken over at this swap already */
-  takeOver(takeOver: TakeOver): Promise<boolean>
+  /**
+   * Takes one of the steps to become the generation that owes, which the last one makes it. Each makes another revision.
+   *
+   * @returns false if the view has another revision than `expectedRevision`; then nothing was changed
+   */
+  takeOver(step: TakeOverStep, expectedRevision: number): Promise<boolean>
   /** Of which swap it took over last; 0 for none. */
   tookOver(): Promise<number>
   close(): Promise<void>

@@ -5,12 +5,14 @@ import type {
   EffectPlace,
   ParkedCounts,
   ParkedEvent,
+  PlacedEffect,
   RecordedEffect,
+  TakeOverStep,
   Trial,
   ViewChange,
   ViewStore,
 } from './contract.ts'
-import type { Duty, Estate, TakeOver } from './duty.ts'
+import type { Duty } from './duty.ts'
 
 /** A view that passes everything on to another one; what differs is overridden. */
 export abstract class ViewDecorator implements ViewStore {
@@ -67,8 +69,11 @@ export abstract class ViewDecorator implements ViewStore {
   parkedCounts(): Promise<ParkedCounts> {
     return this.view.parkedCounts()
   }
-  pendingEffects(limit: number): Promise<RecordedEffect[]> {
-    return this.view.pendingEffects(limit)
+  pendingEffects(limit: number, maxBytes?: number): Promise<RecordedEffect[]> {
+    return this.view.pendingEffects(limit, maxBytes)
+  }
+  effectsBefore(place: number | undefined, limit: number, maxBytes: number): Promise<PlacedEffect[]> {
+    return this.view.effectsBefore(place, limit, maxBytes)
   }
   effectsSent(idempotencyKeys: readonly string[]): Promise<void> {
     return this.view.effectsSent(idempotencyKeys)
@@ -91,20 +96,20 @@ export abstract class ViewDecorator implements ViewStore {
   discarded(): Promise<readonly Discarded[]> {
     return this.view.discarded()
   }
-  duty(): Promise<Duty> {
-    return this.view.duty()
+  duty(among: readonly number[]): Promise<Duty> {
+    return this.view.duty(among)
   }
-  estate(): Promise<Estate> {
-    return this.view.estate()
+  parkedAfter(position: number, limit: number): Promise<number[]> {
+    return this.view.parkedAfter(position, limit)
   }
-  undecided(): Promise<{ parked: readonly number[]; withheld: readonly number[] }> {
-    return this.view.undecided()
+  withheldAfter(position: number, limit: number, maxBytes?: number): Promise<number[]> {
+    return this.view.withheldAfter(position, limit, maxBytes)
   }
   dropWithheld(positions: readonly number[]): Promise<void> {
     return this.view.dropWithheld(positions)
   }
-  takeOver(takeOver: TakeOver): Promise<boolean> {
-    return this.view.takeOver(takeOver)
+  takeOver(step: TakeOverStep, expectedRevision: number): Promise<boolean> {
+    return this.view.takeOver(step, expectedRevision)
   }
   tookOver(): Promise<number> {
     return this.view.tookOver()

@@ -3,8 +3,11 @@ import type { CommitOutcome, NamedEffect, ViewChange, ViewStore } from './contra
 import { positionOf } from './duty.ts'
 import { ViewDecorator } from './view-decorator.ts'
 
-/** Withheld effects after which those are dropped that are settled elsewhere by now. */
+/** Withheld effects after which those are dropped that are settled elsewhere by now, among {@link TIDIED} events. */
 const TIDY_EVERY = 1_000
+
+/** More than were added since, so that all have their turn, however many there are. */
+const TIDIED = 2 * TIDY_EVERY
 
 /** Which of some events another generation owes; `self` if it is this one that owes. */
 export type Owing = (positions: readonly Position[]) => Promise<ReadonlySet<Position> | 'self'>
@@ -16,6 +19,7 @@ export type Owing = (positions: readonly Position[]) => Promise<ReadonlySet<Posi
 export class WithholdingView extends ViewDecorator {
   readonly #owing: Owing
   #sinceTidied = 0
+  #tidiedUpTo = 0
 
   constructor(view: ViewStore, owing: Owing) {
     super(view)
@@ -35,7 +39,8 @@ export class WithholdingView extends ViewDecorator {
 
   async #tidy(): Promise<void> {
     this.#sinceTidied = 0
-    const { withheld } = await this.view.undecided()
+    const withheld = await this.view.withheldAfter(this.#tidiedUpTo, TIDIED)
+    this.#tidiedUpTo = withheld.length < TIDIED ? 0 : (withheld.at(-1) as Position)
     const owed = await this.#owing(withheld)
     if (owed === 'self') return
     await this.view.dropWithheld(withheld.filter((position) => !owed.has(position)))

@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest'
-import type { ViewStore } from '../../src/projection/contract.ts'
+import type { EventLog } from '../../src/log/contract.ts'
+import type { Discarded, RecordedEffect, ViewStore } from '../../src/projection/contract.ts'
+import type { Estate } from '../../src/projection/duty.ts'
+import { type TakeOverRequest, takeOver } from '../../src/projection/take-over.ts'
+import { MemoryLog } from '../support/memory-log.ts'
 import { at, change, effect, keysOf, type NewView, parkedEvent, put, viewOf, waiting } from './view.ts'
 
 const FAILURE = { attempts: 5, error: 'refused', at: '2024-01-01T00:00:00.000Z' }
@@ -23,6 +27,8 @@ export function viewEffectsContract(newView: NewView): void {
       { ...effect(1), status: 'pending', attempts: 0, error: undefined, failedAt: undefined },
       { ...effect(2), effect: traced, status: 'pending', attempts: 0, error: undefined, failedAt: undefined },
     ])
+    expect(keysOf(await store.pendingEffects(100, 1)), 'one beyond the bytes').toEqual(['balances:1:1'])
+    expect(await store.pendingEffects(100, 1e9)).toHaveLength(14)
     await store.effectsSent(['balances:1:1', 'balances:9:1', 'balances:8:1'])
     const rest = Array.from({ length: 10 }, (_, index) => `balances:9:${index + 2}`)
     expect(await pending(store)).toEqual(['balances:2:1', ...rest, 'balances:10:1'])
@@ -44,8 +50,7 @@ export function viewEffectsContract(newView: NewView): void {
     await store.effectStopped('balances:8:1', 2)
     const stops = async (one: ViewStore) => (await one.pendingEffects(10)).map(({ attempts }) => attempts)
     expect(await stops(store)).toEqual([2, 0])
-    const { effects } = await store.estate()
-    await next.takeOver({ swap: 1, owed: new Set(), discarded: [], now: 0, effects })
+    await takeOver(next, requestOf([store], { swap: 1 }))
     expect(await stops(next)).toEqual([2, 0])
     await next.effectFailed('balances:1:1', FAILURE)
     await next.redriveEffects()
@@ -58,11 +63,9 @@ export function viewEffectsContract(newView: NewView): void {
     await put(store, { effects: [effect(1), damaged], withheld: [{ ...effect(3), damaged: true }] })
     const is = async (one: ViewStore) => (await one.pendingEffects(10)).map((each) => each.damaged ?? false)
     expect(await is(store)).toEqual([false, true])
-    const { effects } = await store.estate()
-    const over = { swap: 1, owed: new Set([3]), discarded: [], now: 0 }
-    await next.takeOver({ ...over, effects })
+    await takeOver(next, requestOf([store], { swap: 1 }))
     expect(await is(next)).toEqual([false, true])
-    await store.takeOver({ ...over, effects: [] })
+    await takeOver(store, requestOf([left({ position: 2 })], { swap: 1 }))
     expect(await is(store)).toEqual([true])
   })
 
@@ -130,10 +133,15 @@ export function viewEffectsContract(newView: NewView): void {
     const store = await open()
     await put(store, { parked: [parkedEvent(1)], withheld: [effect(3), effect(3, 2), effect(4), effect(5)] })
     expect(await pending(store)).toEqual([])
-    const { parked, withheld } = await store.undecided()
-    expect([parked, withheld.toSorted()]).toEqual([[1], [3, 4, 5]])
+    expect(await store.parkedAfter(0, 10)).toEqual([1])
+    expect(await store.withheldAfter(0, 10)).toEqual([3, 4, 5])
+    expect([await store.withheldAfter(3, 10), await store.withheldAfter(0, 2)]).toEqual([
+      [4, 5],
+      [3, 4],
+    ])
+    expect(await store.withheldAfter(0, 10, 1), 'one beyond the bytes').toEqual([3])
     await store.dropWithheld([3, 5, 6])
-    expect(await store.undecided()).toEqual({ parked: [1], withheld: [4] })
+    expect(await store.withheldAfter(0, 10)).toEqual([4])
   })
 
   test('a generation owes the effects of what it has not settled, and leaves what it has recorded', async () => {
@@ -147,16 +155,16 @@ export function viewEffectsContract(newView: NewView): void {
     })
     await store.effectFailed('balances:3:1', FAILURE)
     await store.effectsSent(['balances:6:1'])
-    expect(await store.duty()).toEqual({ position: 9, parked: new Set([2, 5]) })
-    expect(await store.estate()).toEqual({
-      position: 9,
-      parked: new Set([2, 5]),
-      effects: [
-        { ...effect(3), status: 'dead', attempts: 5, error: 'refused', failedAt: FAILURE.at },
-        { ...effect(4), status: 'pending', attempts: 0, error: undefined, failedAt: undefined },
-      ],
-      discarded: [given],
-    })
+    expect(await store.duty([1, 2, 3, 5])).toEqual({ position: 9, parked: new Set([2, 5]) })
+    expect(await store.duty([5, 12])).toEqual({ position: 9, parked: new Set([5]) })
+    const recorded = await store.effectsBefore(undefined, 10, 1e9)
+    expect(recorded).toMatchObject([
+      { ...effect(4), status: 'pending', attempts: 0 },
+      { ...effect(3), status: 'dead', attempts: 5, error: 'refused', failedAt: FAILURE.at },
+    ])
+    expect(await store.effectsBefore(recorded[0]?.place, 10, 1e9)).toEqual(recorded.slice(1))
+    expect(await store.effectsBefore(undefined, 10, 1), 'one beyond the bytes').toEqual(recorded.slice(0, 1))
+    expect(await store.discarded()).toEqual([given])
     expect(await store.tookOver()).toBe(0)
   })
 
@@ -176,21 +184,17 @@ export function viewEffectsContract(newView: NewView): void {
       { ...effect(4), status: 'dead', attempts: 5, error: 'refused', failedAt: FAILURE.at },
     ] as const
     const discard = { by: 'eve', reason: 'a test', at: '2026-01-02T00:00:00.000Z' }
-    const takeOver = {
-      swap: 3,
-      owed: new Set([7, 8, 9, 12]),
-      effects: outgoing,
-      discarded: [
-        // Applied here, parked here, and not met yet.
-        { event: parkedEvent(1, { sequence: 'cy' }), ...discard },
-        { event: parkedEvent(7, { sequence: 'bob' }), ...discard },
-        { event: parkedEvent(20, { sequence: 'dan' }), ...discard },
-      ],
-      now: 77_000,
-    }
+    const discarded = [
+      // Applied here, parked here, and not met yet.
+      { event: parkedEvent(1, { sequence: 'cy' }), ...discard },
+      { event: parkedEvent(7, { sequence: 'bob' }), ...discard },
+      { event: parkedEvent(20, { sequence: 'dan' }), ...discard },
+    ]
+    const owing = left({ position: 11, parked: [7, 8, 9], effects: outgoing, discarded })
+    const request = requestOf([owing], { swap: 3, now: 77_000 })
     const before = await store.checkpoint()
-    expect(await store.takeOver(takeOver)).toBe(true)
-    return { write, store, takeOver, outgoing, before }
+    await takeOver(store, request)
+    return { write, store, request, outgoing, before }
   }
 
   test('what is recorded there is taken over as it stands, and what it still owed is due here; the rest is void', async () => {
@@ -206,13 +210,13 @@ export function viewEffectsContract(newView: NewView): void {
       })),
     ])
     expect(await store.deadEffects(10)).toEqual([outgoing[1]])
-    expect((await store.undecided()).withheld).toEqual([])
+    expect(await store.withheldAfter(0, 10)).toEqual([])
   })
 
   test('what is parked here but was settled there has its effects behind it; what was owed there has not', async () => {
     const { store } = await takenOver()
-    expect(await store.duty()).toEqual({ position: 12, parked: new Set([8, 9]) })
-    expect((await store.undecided()).parked.toSorted((one, other) => one - other)).toEqual([5, 8, 9])
+    expect(await store.duty([5, 7, 8, 9])).toEqual({ position: 12, parked: new Set([8, 9]) })
+    expect(await store.parkedAfter(0, 10)).toEqual([5, 8, 9])
     const before = await pending(store)
     // It fails once more, which changes nothing of that.
     await put(store, { parked: [parkedEvent(5, { attempts: 2 })] })
@@ -234,18 +238,46 @@ export function viewEffectsContract(newView: NewView): void {
   })
 
   test('a generation takes over once at each swap, which fences off who has read it before', async () => {
-    const { write, store, takeOver, before } = await takenOver()
+    const { write, store, request, before } = await takenOver()
     expect(await store.tookOver()).toBe(3)
     expect(await store.commit(change(before.revision))).toEqual({ kind: 'superseded' })
+    expect(await store.takeOver({ swap: 4 }, before.revision)).toBe(false)
     await store.effectsSent(['balances:3:1'])
-    const after = await store.estate()
-    for (const swap of [3, 2]) expect(await store.takeOver({ ...takeOver, swap })).toBe(false)
-    expect(await store.estate()).toEqual(after)
+    const recorded = (one: ViewStore) => one.effectsBefore(undefined, 10, 1e9)
+    const after = await recorded(store)
+    for (const swap of [3, 2]) await takeOver(store, { ...request, swap })
+    expect(await recorded(store)).toEqual(after)
     await store.close()
     const again = await write()
     expect(await again.tookOver()).toBe(3)
-    expect(await again.estate()).toEqual(after)
-    expect(await again.takeOver({ ...takeOver, swap: 4 })).toBe(true)
+    expect(await recorded(again)).toEqual(after)
+    await takeOver(again, { ...request, swap: 4 })
     expect(await again.tookOver()).toBe(4)
   })
+}
+
+/** What a generation leaves that has none of its own files. */
+function left({ position, parked = [], effects = [], discarded = [] }: Left): Estate {
+  const placed = effects.map((each, place) => ({ ...each, place, bytes: 10 })).toReversed()
+  return {
+    duty: async (among) => ({ position, parked: new Set(among.filter((one) => parked.includes(one))) }),
+    effectsBefore: async (before = Number.POSITIVE_INFINITY, limit) =>
+      placed.filter(({ place }) => place < before).slice(0, limit),
+    discarded: async () => discarded,
+  }
+}
+
+interface Left {
+  readonly position: number
+  readonly parked?: readonly number[]
+  readonly effects?: readonly RecordedEffect[]
+  readonly discarded?: readonly Discarded[]
+}
+
+function requestOf(
+  parts: readonly Estate[],
+  { swap, now = 0 }: { swap: number; now?: number },
+): TakeOverRequest {
+  const log = new MemoryLog() as unknown as EventLog
+  return { projection: 'balances', parts, aligned: true, partition: { index: 0, count: 1 }, log, swap, now }
 }

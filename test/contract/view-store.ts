@@ -8,17 +8,13 @@ import { at, change, effect, keysOf, type NewView, parkedEvent, put, viewOf, wai
 export function viewStoreContract(newView: NewView): void {
   const open = () => viewOf(newView).write()
   const positions = (events: readonly ParkedEvent[]) => events.map(({ position }) => position)
-  const sorted = async (undecided: ReturnType<ViewStore['undecided']>) => {
-    const { parked, withheld } = await undecided
-    return { parked: parked.toSorted((one, other) => one - other), withheld }
-  }
   /** Everything that a change changes. */
   const everything = async (store: ViewStore) => ({
     checkpoint: await store.checkpoint(),
     documents: await store.load(['ada', 'bob', 'cy']),
     parked: await store.sequence('ada', 100),
     effects: keysOf(await store.pendingEffects(100)),
-    undecided: await sorted(store.undecided()),
+    undecided: { parked: await store.parkedAfter(0, 100), withheld: await store.withheldAfter(0, 100) },
     discarded: await store.discarded(),
     trial: await store.trial(),
   })

@@ -11,6 +11,7 @@ import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { openSqliteActionStore } from '../../src/operator/sqlite/action-store.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
+import { takeOver } from '../../src/projection/take-over.ts'
 import { DurableQueue } from '../../src/queue/queue.ts'
 import { parseQueueSettings } from '../../src/queue/settings.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
@@ -198,7 +199,7 @@ test(`no damage of a reactor's view sends an effect with changed bytes (CQRS_TES
 }, 120_000)
 
 test('an effect of which nobody knows how it stands is taken over and sent', async () => {
-  const { viewPath, move, projector, view } = ledger()
+  const { log, viewPath, move, projector, view } = ledger()
   await move('ada', -1)
   await toHead(projector())
   const [recorded] = await view.pendingEffects(10)
@@ -208,7 +209,8 @@ test('an effect of which nobody knows how it stands is taken over and sent', asy
 
   const next = openSqliteView(join(tempFolder(), 'next.db'), balances())
   onTestFinished(() => next.close())
-  await next.takeOver({ ...(await view.estate()), owed: new Set(), swap: 1, now: 0 })
+  const request = { projection: 'balances', parts: [view], aligned: true, partition: { index: 0, count: 1 } }
+  await takeOver(next, { ...request, log, swap: 1, now: 0 })
   expect(await next.pendingEffects(10)).toEqual([recorded])
 })
 

@@ -224,6 +224,7 @@ export class GatedWorker {
       startBuild: this.builds.start,
       now,
       log: silent,
+      takeOverAtOnce: 1,
     })
     const effects = new EffectSender({
       view: generations.view,

@@ -191,8 +191,8 @@ export class GenerationsTruth {
   async #assertWhole(one: Generation, upTo: number): Promise<void> {
     const it = `generation ${one.generation} (${one.state})`
     const documents = await this.#documents(one)
-    const undecided = await this.#ofParts(one, (view) => view.undecided())
-    const parked = new Set(undecided.flatMap((part) => part?.parked ?? []))
+    const undecided = await this.#ofParts(one, (view) => view.parkedAfter(0, 1_000))
+    const parked = new Set(undecided.flatMap((part) => part ?? []))
     if (parked.size > 0 && one.state === 'active') throw new Error(`${it} has parked ${[...parked]} for ever`)
     for (const account of ACCOUNTS) {
       const found = documents.get(account)?.positions ?? []

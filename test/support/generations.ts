@@ -171,6 +171,7 @@ export function generations() {
         startBuild,
         now: () => clock.now,
         log: logger,
+        takeOverAtOnce: 1,
       }),
     }))
     const coordinator = new Coordinator({

@@ -31,7 +31,7 @@ async function adopted(data: string) {
 async function view(data: string, generation: number, { swap = 0, version = 1, index = 0, count = 1 } = {}) {
   const path = viewPath(data, 'balances', { generation, partition: { index, count } })
   const store = openSqliteView(path, balances(), { version })
-  if (swap > 0) await store.takeOver({ swap, owed: new Set(), effects: [], discarded: [], now: 0 })
+  if (swap > 0) await store.takeOver({ swap }, 0)
   await store.close()
   return path
 }

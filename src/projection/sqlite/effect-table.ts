@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { EffectPlace, NamedEffect, RecordedEffect } from '../contract.ts'
+import type { EffectPlace, NamedEffect, PlacedEffect, RecordedEffect } from '../contract.ts'
 import { type EffectRow, effectColumns, toEffect } from './rows.ts'
 import { OtherRow } from './view-error.ts'
 
@@ -19,21 +19,27 @@ export class EffectTable {
     this.#sql.add.run(...effectColumns(effect))
   }
 
-  /** Those of another generation, as they stand there; what was here is void. */
-  replace(effects: readonly RecordedEffect[]): void {
-    this.#sql.clear.run()
-    for (const effect of effects) {
-      const { status, attempts, error, failedAt } = effect
-      this.#sql.take.run(...effectColumns(effect), status, attempts, error ?? null, failedAt ?? null)
-    }
+  /** Puts one of another generation before all that are here, as it stands there. */
+  putFirst(effect: RecordedEffect): void {
+    const { idempotencyKey, status, attempts, error, failedAt } = effect
+    this.#sql.remove.run(idempotencyKey)
+    const row = [...effectColumns(effect), status, attempts, error ?? null, failedAt ?? null] as const
+    if (this.#sql.putFirst.run(...row).changes === 0) throw new OtherRow('effects', idempotencyKey)
   }
 
-  all(): RecordedEffect[] {
-    return this.#sql.all.all().map((row) => toEffect(row as unknown as EffectRow))
+  /** Those before a place, the last one first. */
+  before(place: number | undefined, limit: number, maxBytes: number): PlacedEffect[] {
+    const rows = this.#sql.before.iterate(place ?? Number.MAX_SAFE_INTEGER) as Iterable<PlacedRow>
+    return upTo(limit, maxBytes, rows).map((row) => ({ ...toEffect(row), place: row.id, bytes: row.bytes }))
   }
 
-  pending(limit: number): RecordedEffect[] {
-    return this.#sql.pending.all(limit).map((row) => toEffect(row as unknown as EffectRow))
+  /** Reads every row, so that damage is met. */
+  check(): void {
+    for (const row of this.#sql.before.iterate(Number.MAX_SAFE_INTEGER)) toEffect(row as unknown as EffectRow)
+  }
+
+  pending(limit: number, maxBytes: number): RecordedEffect[] {
+    return upTo(limit, maxBytes, this.#sql.pending.iterate() as Iterable<PlacedRow>).map(toEffect)
   }
 
   dead(limit: number, idempotencyKey: string | undefined, after?: EffectPlace): RecordedEffect[] {
@@ -79,6 +85,23 @@ export class EffectTable {
   }
 }
 
+interface PlacedRow extends EffectRow {
+  id: number
+  bytes: number
+}
+
+/** The first rows, at most `limit`, and no more than one beyond `maxBytes`. The rest is not read. */
+function upTo(limit: number, maxBytes: number, rows: Iterable<PlacedRow>): PlacedRow[] {
+  const page: PlacedRow[] = []
+  let bytes = 0
+  for (const row of rows) {
+    page.push(row)
+    bytes += row.bytes
+    if (page.length >= limit || bytes >= maxBytes) break
+  }
+  return page
+}
+
 /** The row of a key: what the index finds for it is compared once more. */
 const ITSELF = `idempotency_key = ?1 AND idempotency_key || '' = ?1`
 
@@ -88,11 +111,15 @@ function statements(db: DatabaseSync) {
       `INSERT INTO effects (idempotency_key, effect, checksum, status) VALUES (?, ?, ?, 'pending')
         ON CONFLICT (idempotency_key) DO NOTHING`,
     ),
-    clear: db.prepare('DELETE FROM effects'),
-    take: db.prepare(`INSERT INTO effects (idempotency_key, effect, checksum, status, attempts, error, failed_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (idempotency_key) DO NOTHING`),
-    all: db.prepare('SELECT * FROM effects ORDER BY id'),
-    pending: db.prepare(`SELECT * FROM effects WHERE status = 'pending' ORDER BY id LIMIT ?`),
+    // A number below zero is one as well.
+    putFirst: db.prepare(`INSERT INTO effects
+      (id, idempotency_key, effect, checksum, status, attempts, error, failed_at)
+      VALUES ((SELECT coalesce(min(id), 1) - 1 FROM effects), ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (idempotency_key) DO NOTHING`),
+    before: db.prepare(`SELECT *, octet_length(effect) AS bytes FROM effects WHERE id < ? ORDER BY id DESC`),
+    pending: db.prepare(
+      `SELECT *, octet_length(effect) AS bytes FROM effects WHERE status = 'pending' ORDER BY id`,
+    ),
     // A key is `<reactor>:<position>:<n>`, and the name of a reactor has no colon.
     dead: db.prepare(`SELECT effects.* FROM effects,
         (SELECT id, CAST(place AS INTEGER) AS position, CAST(substr(place, instr(place, ':') + 1) AS INTEGER) AS n

@@ -1,9 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { parseJson } from '../../kernel/json.ts'
-import type { Discarded, NamedEffect } from '../contract.ts'
-import { type Duty, positionOf, type TakeOver } from '../duty.ts'
+import type { Position } from '../../kernel/position.ts'
+import type { Discarded, NamedEffect, TakeOverStep } from '../contract.ts'
+import { type Duty, positionOf } from '../duty.ts'
 import type { EffectTable } from './effect-table.ts'
-import { effectColumns, type NamedEffectRow, toNamedEffect } from './rows.ts'
+import { effectColumns } from './rows.ts'
 
 /**
  * Records that an event was given up: once, though a generation that goes back in time takes the record over and meets the
@@ -35,11 +36,19 @@ export class HandoverTables {
     this.#sql.touch.run()
   }
 
-  duty(): Duty {
-    return {
-      position: Number(this.#sql.position.get()?.position),
-      parked: new Set(this.#sql.owing.all().map(({ position }) => Number(position))),
-    }
+  duty(among: readonly Position[]): Duty {
+    const parked = this.#sql.owing.all(JSON.stringify(among))
+    return { position: this.#position(), parked: new Set(parked.map(({ position }) => Number(position))) }
+  }
+
+  /** Reads what a generation leaves besides effects, so that damage is met. */
+  check(): void {
+    for (const _ of this.#sql.allParked.iterate());
+    this.discarded()
+  }
+
+  #position(): Position {
+    return Number(this.#sql.position.get()?.position)
   }
 
   /** The same array as before if nothing was added. */
@@ -56,47 +65,57 @@ export class HandoverTables {
     return all
   }
 
-  undecided() {
-    const positions = (rows: readonly Record<string, unknown>[]) =>
-      rows.map(({ position }) => Number(position))
-    return {
-      parked: positions(this.#sql.parked.all()),
-      withheld: positions(this.#sql.withheldPositions.all()),
+  parkedAfter(position: Position, limit: number): Position[] {
+    return this.#sql.parkedAfter.all(position, limit).map((row) => Number(row.position))
+  }
+
+  withheldAfter(position: Position, limit: number, maxBytes: number): Position[] {
+    const positions: Position[] = []
+    let bytes = 0
+    for (const row of this.#sql.withheldAfter.iterate(position)) {
+      positions.push(Number(row.position))
+      bytes += Number(row.bytes)
+      if (positions.length >= limit || bytes >= maxBytes) break
     }
+    return positions
   }
 
   dropWithheld(positions: readonly number[]): void {
     for (const position of positions) this.#sql.drop.run(position)
   }
 
-  takeOver({ swap, owed, effects, discarded, now }: TakeOver): boolean {
-    if (this.tookOver() >= swap) return false
+  takeOver({
+    voided = [],
+    effects = [],
+    withheld,
+    parked,
+    discarded = [],
+    now = 0,
+    swap,
+  }: TakeOverStep): void {
     const sql = this.#sql
-    const left = new Set(effects.map(({ idempotencyKey }) => idempotencyKey))
-    const own = this.#effects
-      .all()
-      .filter(
-        ({ idempotencyKey: key, status }) =>
-          status === 'pending' && owed.has(positionOf(key)) && !left.has(key),
-      )
-    const place = ({ idempotencyKey }: NamedEffect) => positionOf(idempotencyKey)
-    this.#effects.replace([...effects, ...own].sort((one, other) => place(one) - place(other)))
-    for (const row of sql.withheld.all()) {
-      if (owed.has(Number(row.position))) this.#effects.add(toNamedEffect(row as unknown as NamedEffectRow))
+    this.#effects.sent(voided)
+    for (const effect of effects) this.#effects.putFirst(effect)
+    for (const position of withheld?.positions ?? []) {
+      if (withheld?.owed.has(position)) sql.due.run(position)
+      sql.drop.run(position)
     }
-    sql.dropAll.run()
-    for (const { position } of sql.parked.all()) {
-      sql.silence.run(Number(!owed.has(Number(position))), Number(position))
+    for (const position of parked?.positions ?? []) {
+      sql.silence.run(Number(!parked?.owed.has(position)), position)
     }
-    const { position } = this.duty()
-    for (const { event, by, reason, at } of discarded) {
-      // What it has applied stays applied; what it has yet to meet it will pass over.
-      if (sql.settle.run(event.position).changes === 0 && event.position <= position) continue
-      sql.recordDiscard.run(event.position, JSON.stringify(event), by, reason, at)
-    }
-    sql.nextInLine.run(now)
-    sql.markTakenOver.run(swap)
-    return true
+    for (const one of discarded) this.#giveUp(one, now)
+    sql.revise.run()
+    if (swap !== undefined) sql.markTakenOver.run(swap)
+  }
+
+  /** What it has applied stays applied; what it has yet to meet it will pass over. */
+  #giveUp({ event, by, reason, at }: Discarded, now: number): void {
+    const sql = this.#sql
+    const settled = sql.settle.get(event.position)
+    if (!settled && event.position <= this.#position()) return
+    sql.recordDiscard.run(event.position, JSON.stringify(event), by, reason, at)
+    // A sequence whose head was given up goes on with what waited behind it.
+    if (settled) sql.nextInLine.run(now, settled.sequence as string)
   }
 
   tookOver(): number {
@@ -109,28 +128,31 @@ function statements(db: DatabaseSync) {
     withhold: db.prepare(
       'INSERT INTO withheld VALUES (?, ?, ?, ?) ON CONFLICT (position, idempotency_key) DO NOTHING',
     ),
-    withheld: db.prepare(
-      'SELECT * FROM withheld ORDER BY position, length(idempotency_key), idempotency_key',
-    ),
-    withheldPositions: db.prepare('SELECT DISTINCT position FROM withheld'),
+    withheldAfter: db.prepare(`SELECT position, sum(octet_length(effect)) AS bytes FROM withheld
+      WHERE position > ? GROUP BY position ORDER BY position`),
+    // What is damaged is no text any more, perhaps, and becomes an effect all the same.
+    due: db.prepare(`INSERT INTO effects (idempotency_key, effect, checksum, status)
+      SELECT idempotency_key, coalesce(CAST(effect AS TEXT), ''), iif(typeof(checksum) = 'integer', checksum, NULL), 'pending'
+      FROM withheld WHERE position = ? ORDER BY length(idempotency_key), idempotency_key
+      ON CONFLICT (idempotency_key) DO NOTHING`),
     drop: db.prepare('DELETE FROM withheld WHERE position = ?'),
-    dropAll: db.prepare('DELETE FROM withheld'),
     touch: db.prepare('UPDATE checkpoint SET took_over = took_over'),
     position: db.prepare('SELECT position FROM checkpoint'),
-    owing: db.prepare('SELECT position FROM parked WHERE silent = 0'),
-    parked: db.prepare('SELECT position FROM parked'),
+    owing: db.prepare(`SELECT position FROM parked
+      WHERE position IN (SELECT value FROM json_each(?)) AND silent = 0`),
+    allParked: db.prepare('SELECT position FROM parked WHERE silent = 0'),
+    parkedAfter: db.prepare('SELECT position FROM parked WHERE position > ? ORDER BY position LIMIT ?'),
     silence: db.prepare('UPDATE parked SET silent = ? WHERE position = ?'),
-    settle: db.prepare('DELETE FROM parked WHERE position = ?'),
+    settle: db.prepare('DELETE FROM parked WHERE position = ? RETURNING sequence'),
     /** Given-up effects are recorded in the same table; events have a sequence. */
     discarded: db.prepare(`SELECT event, discarded_by, reason, discarded_at FROM discarded
       WHERE json_extract(event, '$.sequence') IS NOT NULL ORDER BY position`),
     lastDiscard: db.prepare('SELECT max(rowid) AS last FROM discarded'),
     recordDiscard: db.prepare(RECORD_DISCARD),
-    /** A sequence whose head was given up goes on with what waited behind it. */
     nextInLine: db.prepare(`UPDATE parked SET status = 'retrying', due_at = ? WHERE status = 'waiting'
-      AND NOT EXISTS (SELECT 1 FROM parked AS before
-        WHERE before.sequence = parked.sequence AND before.position < parked.position)`),
-    markTakenOver: db.prepare('UPDATE checkpoint SET took_over = ?, revision = revision + 1'),
+      AND position = (SELECT min(position) FROM parked WHERE sequence = ?)`),
+    revise: db.prepare('UPDATE checkpoint SET revision = revision + 1'),
+    markTakenOver: db.prepare('UPDATE checkpoint SET took_over = ?'),
     tookOver: db.prepare('SELECT took_over FROM checkpoint'),
   }
 }

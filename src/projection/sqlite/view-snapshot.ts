@@ -222,7 +222,6 @@ function hasWholeEstate(projection: string, paths: readonly string[]): boolean {
 function readEstate(db: DatabaseSync): void {
   const effects = new EffectTable(db)
   const handover = new HandoverTables(db, effects)
-  effects.all()
-  handover.duty()
-  handover.discarded()
+  effects.check()
+  handover.check()
 }

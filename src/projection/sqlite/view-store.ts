@@ -10,13 +10,15 @@ import type {
   EffectPlace,
   ParkedCounts,
   ParkedEvent,
+  PlacedEffect,
   RecordedEffect,
+  TakeOverStep,
   Trial,
   ViewChange,
   ViewStore,
 } from '../contract.ts'
 import { EMPTY_DIGEST, passesMark } from '../digest.ts'
-import { type Duty, type Estate, positionOf, type TakeOver } from '../duty.ts'
+import { type Duty, positionOf } from '../duty.ts'
 import { freezeJson } from '../plain-json.ts'
 import { EffectTable } from './effect-table.ts'
 import { HandoverTables, RECORD_DISCARD } from './handover-tables.ts'
@@ -227,8 +229,12 @@ class SqliteViewStore implements ViewStore {
     })
   }
 
-  async pendingEffects(limit: number): Promise<RecordedEffect[]> {
-    return this.#run(() => this.#effects.pending(limit))
+  async pendingEffects(limit: number, maxBytes = Number.POSITIVE_INFINITY): Promise<RecordedEffect[]> {
+    return this.#run(() => this.#effects.pending(limit, maxBytes))
+  }
+
+  async effectsBefore(place: number | undefined, limit: number, maxBytes: number): Promise<PlacedEffect[]> {
+    return this.#run(() => this.#effects.before(place, limit, maxBytes))
   }
 
   async effectsSent(idempotencyKeys: readonly string[]): Promise<void> {
@@ -268,34 +274,37 @@ class SqliteViewStore implements ViewStore {
     return this.#run(() => this.#handover.discarded())
   }
 
-  async duty(): Promise<Duty> {
+  async duty(among: readonly number[]): Promise<Duty> {
     // Read within the transaction: what is said to be settled here, and may be dropped elsewhere, is what was synced.
     return this.#run(() =>
       this.#transaction(true, () => {
         this.#handover.touch()
-        return this.#handover.duty()
+        return this.#handover.duty(among)
       }),
     )
   }
 
-  async estate(): Promise<Estate> {
-    return this.#run(() => ({
-      ...this.#handover.duty(),
-      effects: this.#effects.all(),
-      discarded: this.#handover.discarded(),
-    }))
+  async parkedAfter(position: number, limit: number): Promise<number[]> {
+    return this.#run(() => this.#handover.parkedAfter(position, limit))
   }
 
-  async undecided() {
-    return this.#run(() => this.#handover.undecided())
+  async withheldAfter(position: number, limit: number, maxBytes = Number.POSITIVE_INFINITY) {
+    return this.#run(() => this.#handover.withheldAfter(position, limit, maxBytes))
   }
 
   async dropWithheld(positions: readonly number[]): Promise<void> {
     this.#run(() => this.#transaction(false, () => this.#handover.dropWithheld(positions)))
   }
 
-  async takeOver(takeOver: TakeOver): Promise<boolean> {
-    return this.#run(() => this.#transaction(true, () => this.#handover.takeOver(takeOver)))
+  async takeOver(step: TakeOverStep, expectedRevision: number): Promise<boolean> {
+    const isLast = step.swap !== undefined
+    return this.#run(() =>
+      this.#transaction(isLast, () => {
+        if (this.#sql.checkpoint.get()?.revision !== expectedRevision) return false
+        this.#handover.takeOver(step)
+        return true
+      }),
+    )
   }
 
   async tookOver(): Promise<number> {

@@ -42,6 +42,7 @@ function rebuildOver(boundary: Boundary) {
 export const generationCases = {
   'generation-ready': rebuildOver('generation-ready'),
   'generation-swapped': rebuildOver('generation-swapped'),
+  'takeover-step': rebuildOver('takeover-step'),
   'effects-taken-over': rebuildOver('effects-taken-over'),
   'takeover-noted': rebuildOver('takeover-noted'),
 } satisfies CrashCases

@@ -1,0 +1,166 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { reached } from '../boundaries.ts'
+import { CqrsError } from '../kernel/errors.ts'
+import { isIn, type Partition } from '../kernel/partition.ts'
+import type { Position } from '../kernel/position.ts'
+import type { EventLog } from '../log/contract.ts'
+import type { PlacedEffect, TakeOverStep, ViewStore } from './contract.ts'
+import { type Estate, owedAmong, positionOf, streamAt } from './duty.ts'
+import { PAGE_BYTES } from './page-bytes.ts'
+
+/** See {@link TakeOverRequest.atOnce}. */
+const AT_ONCE = 1_000
+
+/** How a part takes over from the generation that was active. */
+export interface TakeOverRequest {
+  /** The name of the projection. */
+  readonly projection: string
+  /** The outgoing generation's part of the same streams, or all its parts. It stands still. */
+  readonly parts: readonly Estate[]
+  /** Whether `parts` is the one part of the same streams. */
+  readonly aligned: boolean
+  readonly partition: Partition
+  readonly log: EventLog
+  /** The number of the swap. */
+  readonly swap: number
+  /** Milliseconds since 1970. */
+  readonly now: number
+  /** Effects, or events, that one step takes over, and fewer if they are large. Default 1,000. */
+  readonly atOnce?: number | undefined
+}
+
+/**
+ * Brings a view into the place of another one that stands still; see duty.ts. If it has done so already, e.g. before its
+ * process was killed, nothing happens.
+ *
+ * There may be millions of effects, so this is many steps, each a transaction of bounded size, with a turn of the event loop
+ * between them. All but the last one count for nothing: until the last one has stored the number of the swap nobody sends
+ * from this view, nobody decides on what it holds, and no other swap is made. Who is killed between two steps begins again
+ * from the first one, and comes to the same: what is copied is left where it was, and the copies of the attempt before are
+ * among what is void. What was withheld and is due has moved, and is found where it is now as one's own that is owed.
+ *
+ * @throws CqrsError CQRS_STORE_LOCKED if anybody else has changed the view since the step before, as a process that was taken
+ *   for dead might: nothing is taken over by two
+ */
+export async function takeOver(view: ViewStore, request: TakeOverRequest): Promise<void> {
+  const { projection, swap } = request
+  let { revision } = await view.checkpoint()
+  // Read after the revision: whoever has taken over since has changed that.
+  if ((await view.tookOver()) >= swap) return
+  const take = async (step: TakeOverStep) => {
+    if (!(await view.takeOver(step, revision))) throw overtaken(projection)
+    revision += 1
+  }
+  for await (const step of steps(view, request)) {
+    await take(step)
+    reached('takeover-step', projection)
+    await nextTurn()
+  }
+  await take({ swap })
+}
+
+function overtaken(projection: string): CqrsError {
+  return new CqrsError(
+    'CQRS_STORE_LOCKED',
+    `Another process changes the view ${projection} while this one lets it take effects over. See that only one system uses the ` +
+      'data folder ("cqrs workers"); the next sweep begins the takeover again.',
+  )
+}
+
+async function* steps(view: ViewStore, request: TakeOverRequest): AsyncGenerator<TakeOverStep> {
+  const { parts, log, now, atOnce = AT_ONCE } = request
+  const owedOf = (positions: readonly Position[]) => owedAmong([...new Set(positions)], parts, log)
+  for (let before: number | undefined; ; ) {
+    const own = await view.effectsBefore(before, atOnce, PAGE_BYTES)
+    if (own.length === 0) break
+    before = own.at(-1)?.place
+    const owed = await owedOf(own.map(({ idempotencyKey }) => positionOf(idempotencyKey)))
+    const isVoid = ({ status, idempotencyKey }: PlacedEffect) =>
+      status !== 'pending' || !owed.has(positionOf(idempotencyKey))
+    yield { voided: own.filter(isVoid).map(({ idempotencyKey }) => idempotencyKey) }
+  }
+  for await (const effects of pagesOf(leftBy(request, atOnce), atOnce)) yield { effects }
+  for (let after = 0; ; ) {
+    const positions = await view.withheldAfter(after, atOnce, PAGE_BYTES)
+    if (positions.length === 0) break
+    after = positions.at(-1) as Position
+    yield { withheld: { positions, owed: await owedOf(positions) } }
+  }
+  for (let after = 0; ; ) {
+    const positions = await view.parkedAfter(after, atOnce)
+    if (positions.length === 0) break
+    after = positions.at(-1) as Position
+    yield { parked: { positions, owed: await owedOf(positions) } }
+  }
+  for (const part of parts) {
+    // Those of other partitions meet nothing here.
+    const discarded = await part.discarded()
+    for (let from = 0; from < discarded.length; from += atOnce) {
+      yield { discarded: discarded.slice(from, from + atOnce), now }
+    }
+  }
+}
+
+async function* pagesOf(
+  effects: AsyncIterable<PlacedEffect>,
+  atOnce: number,
+): AsyncGenerator<readonly PlacedEffect[]> {
+  let page: PlacedEffect[] = []
+  let bytes = 0
+  for await (const effect of effects) {
+    page.push(effect)
+    bytes += effect.bytes
+    if (page.length < atOnce && bytes < PAGE_BYTES) continue
+    yield page
+    page = []
+    bytes = 0
+  }
+  if (page.length > 0) yield page
+}
+
+/** The effects that the outgoing generation has recorded for the streams of a part, the last one first. */
+async function* leftBy(
+  { parts, aligned, partition, log }: TakeOverRequest,
+  atOnce: number,
+): AsyncGenerator<PlacedEffect> {
+  const sources = parts.map((part) => new Source(part, atOnce))
+  for (;;) {
+    let last: Source | undefined
+    for (const source of sources) {
+      if ((await source.position()) > ((await last?.position()) ?? 0)) last = source
+    }
+    const effect = last?.take()
+    if (!effect) return
+    if (aligned || isIn(await streamAt(positionOf(effect.idempotencyKey), log), partition)) yield effect
+  }
+}
+
+/** The effects of one part, the last one first, read page by page. */
+class Source {
+  readonly #part: Estate
+  readonly #atOnce: number
+  #page: readonly PlacedEffect[] = []
+  #next = 0
+  #before: number | undefined
+
+  constructor(part: Estate, atOnce: number) {
+    this.#part = part
+    this.#atOnce = atOnce
+  }
+
+  /** Of the event of the next one; 0 if there is none. */
+  async position(): Promise<Position> {
+    if (this.#next >= this.#page.length) {
+      this.#page = await this.#part.effectsBefore(this.#before, this.#atOnce, PAGE_BYTES)
+      this.#next = 0
+      this.#before = this.#page.at(-1)?.place ?? this.#before
+    }
+    const next = this.#page[this.#next]
+    return next ? positionOf(next.idempotencyKey) : 0
+  }
+
+  take(): PlacedEffect | undefined {
+    this.#next += 1
+    return this.#page[this.#next - 1]
+  }
+}
