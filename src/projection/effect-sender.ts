@@ -2,6 +2,7 @@ import pRetry from 'p-retry'
 import type { Logger } from 'pino'
 import { reached } from '../boundaries.ts'
 import type { RecordedEffect, TracedEffect, ViewStore } from './contract.ts'
+import { PAGE_BYTES } from './page-bytes.ts'
 
 /**
  * How sending an effect ended. `unreachable`: nobody was there to take it, because the engine or the
@@ -41,7 +42,7 @@ const DAMAGED =
 /** How much of the last error is kept with a dead effect, in characters: many of them have to fit into one answer. */
 const KEPT_ERROR = 4_000
 
-/** Effects read from the store at once. */
+/** Effects read from the store at once, if they are no more than {@link PAGE_BYTES}. */
 const PAGE = 100
 
 /**
@@ -75,10 +76,13 @@ export class EffectSender {
 
   async #sendAll(): Promise<void> {
     const { view, signal, isPaused = () => false } = this.#options
-    while (this.#again && !signal.aborted) {
+    for (let before: string | undefined; this.#again && !signal.aborted; ) {
       this.#again = false
-      const pending = await view.pendingEffects(PAGE)
-      if (pending.length === PAGE) this.#again = true
+      const pending = await view.pendingEffects(PAGE, PAGE_BYTES)
+      const first = pending[0]?.idempotencyKey
+      // There may be more than fit into a page. What a damaged file gives once more has to wait for the next flush.
+      if (first !== undefined && first !== before) this.#again = true
+      before = first
       for (const effect of pending) {
         // Of a page that was read before a pause, the rest stays.
         if (signal.aborted || isPaused() || !(await this.#settle(effect))) return

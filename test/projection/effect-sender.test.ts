@@ -39,6 +39,21 @@ test('effects are sent in order and forgotten once they are sent', async () => {
   expect(await pending()).toEqual([])
 })
 
+test('pages of effects that are large hold few of them, and all are sent all the same', async () => {
+  const { view, sender, pending } = await threeEffects(async () => 'sent')
+  const { pendingEffects } = view
+  const pages: [number, number | undefined][] = []
+  view.pendingEffects = (limit, maxBytes) => {
+    pages.push([limit, maxBytes])
+    // As if each were as large as a page.
+    return pendingEffects.call(view, limit, 1)
+  }
+  await sender.flush()
+  view.pendingEffects = pendingEffects
+  expect(await pending()).toEqual([])
+  expect(pages).toEqual(Array.from({ length: 4 }, () => [100, 8 * 1024 * 1024]))
+})
+
 test('an effect that nobody takes waits as long as it has to, and those behind it with it', async () => {
   let away = true
   const sent: string[] = []
