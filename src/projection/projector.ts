@@ -37,7 +37,7 @@ export interface ProjectorOptions {
   /** Gives a number in [0, 1). */
   random: () => number
   /** Told when a batch begins; what it returns is told how many events were committed. */
-  batchBegins?: () => (events: number) => void
+  batchBegins?: () => ((events: number) => void) | undefined
   /** Follows what becomes of each event, for traces. */
   applying?: Applying
   /** What an operator gave up in another generation of the view; it stays given up. None if left out. */

@@ -71,7 +71,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
     control,
     events,
     house: sqliteViewHouse(config.data),
-    projector: (view, givenUp) =>
+    projector: (view, givenUp, serves) =>
       new Projector({
         projection,
         partition,
@@ -87,7 +87,8 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
         steady,
         random: Math.random,
         givenUp,
-        batchBegins: () => metrics.batch(unit.name),
+        // Those that are kept beside it apply the same events once more.
+        batchBegins: () => (serves() ? metrics.batch(unit.name) : undefined),
         ...(applying && { applying }),
       }),
     startBuild: buildInThread(context, () => isLiveBehind),

@@ -50,7 +50,7 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     control,
     views,
     diskUse: (place) => diskUse(config.data, place),
-    standing: async (unit) => standingOf(views, findUnit(app, unit)),
+    standing: async (unit) => standingOf(views, control, findUnit(app, unit)),
     splitOtherwise: (unit) => findOtherSplit(config.data, findUnit(app, unit)),
     marks: async (unit, after) => marksOf(views, findUnit(app, unit), after),
     call: caller(iii, credentials, { timeoutMs: CALL_TIMEOUT_MS, changes: true }),

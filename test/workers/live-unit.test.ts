@@ -28,6 +28,7 @@ async function liveUnit({ env = {}, turns = new Turns() } = {}) {
   const control = openSqliteControl({ path: dataPaths(config.data).control })
   await control.adopt({ projection: 'troubled', generation: 1, version: 1, partitions: 1 })
   const lines: string[] = []
+  const metrics = new Metrics()
   const log = pino({ level: 'error' }, { write: (line) => void lines.push(JSON.parse(line).msg) })
   const open = async () => {
     const live = await openLiveUnit(unitsOf(projection)[0] as ReturnType<typeof unitsOf>[number], {
@@ -40,7 +41,7 @@ async function liveUnit({ env = {}, turns = new Turns() } = {}) {
         iii: {} as IIIClient,
         inFlight: new CallsInFlight(),
         log,
-        metrics: new Metrics(),
+        metrics,
         tracing: relayTracing(),
         stands: () => undefined,
         met: () => undefined,
@@ -56,7 +57,7 @@ async function liveUnit({ env = {}, turns = new Turns() } = {}) {
   }
   const generation = async (wanted: number) =>
     (await control.projection('troubled'))?.generations.find((one) => one.generation === wanted)
-  return { data: config.data, events, control, lines, open, generation }
+  return { data: config.data, events, control, lines, metrics, open, generation }
 }
 
 test('what cannot be decided for a view as a whole keeps no unit from its own work, and is said once', async () => {
@@ -76,6 +77,34 @@ test('what cannot be decided for a view as a whole keeps no unit from its own wo
   )
   expect(await generation(2)).toMatchObject({ state: 'cancelling' })
   expect(lines).toEqual(['The generations could not be decided on; it is tried again'])
+})
+
+test('the events of a view are counted once, though the generation before is kept up to date beside it', async () => {
+  const { events, control, metrics, open, generation } = await liveUnit()
+  let version = 0
+  const append = async () => {
+    const moved = { type: 'moved', schemaVersion: 1, data: { account: 'ada', amount: 1 } }
+    const metadata = { commandId: `c${version}`, correlationId: 'c' }
+    await events.append({ stream: 'ada', expectedVersion: version, events: [moved, moved], metadata })
+    version += 2
+  }
+  const counted = async () => {
+    const { values = [] } = (await metrics.registry.getSingleMetric('cqrs_apply_batch_events')?.get()) ?? {}
+    return (values as { metricName?: string; value: number }[]).find(({ metricName }) =>
+      metricName?.endsWith('_sum'),
+    )?.value
+  }
+  await append()
+  await open()
+  await until('the first are applied', async () => (await counted()) === 2)
+  await control.request({ projection: 'troubled', version: 1, partitions: 1, purpose: 'serve', by: 'test' })
+  await until('the first generation is kept', async () => (await generation(1))?.state === 'previous')
+  await append()
+  await until('the next are applied', async () => Number(await counted()) > 2)
+  await control.request({ projection: 'troubled', version: 1, partitions: 1, purpose: 'serve', by: 'test' })
+  // By then both have applied all of them.
+  await until('another one serves', async () => (await generation(1))?.state === 'retired')
+  expect(await counted()).toBe(4)
 })
 
 test('a build leaves the processor to the live view while that is more than a batch behind', async () => {
