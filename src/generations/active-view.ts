@@ -1,5 +1,5 @@
 import { CqrsError } from '../kernel/errors.ts'
-import type { RecordedEffect, ViewStore } from '../projection/contract.ts'
+import type { EffectPlace, RecordedEffect, Redriven, ViewStore } from '../projection/contract.ts'
 import { ViewDecorator } from '../projection/view-decorator.ts'
 
 /**
@@ -86,9 +86,9 @@ export class ActiveView extends ViewDecorator {
     return this.view.effectFailed(key, failure)
   }
 
-  override async redriveEffects(idempotencyKey?: string): Promise<number> {
+  override async redriveEffects(idempotencyKey?: string, after?: EffectPlace): Promise<Redriven> {
     await this.#swap
-    return this.view.redriveEffects(idempotencyKey)
+    return this.view.redriveEffects(idempotencyKey, after)
   }
 
   override async discardEffect(key: string, discard: { by: string; reason: string; at: string }) {

@@ -71,6 +71,13 @@ export interface RecordedEffect extends NamedEffect {
   readonly failedAt: string | undefined
 }
 
+/** Dead effects that are pending again. */
+export interface Redriven {
+  readonly redriven: number
+  /** Of the last one, if there may be more behind it. */
+  readonly last: EffectPlace | undefined
+}
+
 /** An effect at its place in the order of sending. */
 export interface PlacedEffect extends RecordedEffect {
   readonly place: number
@@ -211,8 +218,10 @@ export interface ViewStore {
   endTrial(revision: number): Promise<void>
   /** The trial that was begun and not ended. */
   trial(): Promise<Trial | undefined>
-  /** Sequences that have parked events. */
-  parkedSequences(): Promise<Set<string>>
+  /** Whether any event is parked. */
+  hasParked(): Promise<boolean>
+  /** Those of some sequences that have parked events. */
+  parkedSequences(among: Iterable<string>): Promise<Set<string>>
   /** The first parked event of each sequence that is retrying and due at `now`, earliest first. */
   dueEvents(now: number, limit: number): Promise<ParkedEvent[]>
   /** Lets no retrying event wait longer than until `latest`, whatever clock its time was taken from. */
@@ -240,8 +249,8 @@ export interface ViewStore {
   ): Promise<void>
   /** Dead effects, oldest first, those behind a place; only one of them if a key is given. */
   deadEffects(limit: number, idempotencyKey?: string, after?: EffectPlace): Promise<RecordedEffect[]>
-  /** Makes dead effects pending again, all or one. @returns how many were */
-  redriveEffects(idempotencyKey?: string): Promise<number>
+  /** Makes dead effects pending again: one, or the next ones behind a place, from the first one on if none is given. */
+  redriveEffects(idempotencyKey?: string, after?: EffectPlace): Promise<Redriven>
   /** Gives a dead effect up, with who and why. @returns whether it was dead */
   discardEffect(idempotencyKey: string, discard: { by: string; reason: string; at: string }): Promise<boolean>
   /** What operators gave up of its events; the same array as before if nothing was added. */

@@ -1,5 +1,5 @@
 import type { ViewStore } from './contract.ts'
-import type { Documents } from './fold.ts'
+import type { Documents, PreparedEvent } from './fold.ts'
 
 /**
  * Documents of a view as they were committed, so that a batch need not read again what one before it has read or written.
@@ -54,4 +54,9 @@ export class DocumentCache {
 
 function* flat(batch: Iterable<readonly string[]>): Generator<string> {
   for (const keys of batch) yield* keys
+}
+
+/** The keys of the documents that events touch. */
+export function* keysOf(prepared: readonly PreparedEvent[]): Generator<readonly string[]> {
+  for (const event of prepared) if (event.ok) yield event.keys
 }

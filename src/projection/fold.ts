@@ -24,7 +24,12 @@ export type PreparedEvent =
  * Names the sequence of an event, as a store gives it back; an event whose sequence cannot be told is kept in order by
  * its stream.
  */
-export function sequenceOf(projection: ProjectionDefinition, event: RecordedEvent): string {
+export function sequenceOf(
+  projection: ProjectionDefinition,
+  prepared: PreparedEvent,
+  recorded: RecordedEvent,
+): string {
+  const event = prepared.ok ? prepared.event : recorded
   try {
     return String(projection.sequence(event)).toWellFormed()
   } catch {

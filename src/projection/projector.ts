@@ -4,9 +4,10 @@ import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import { handledTypes, type ProjectionDefinition } from '../kernel/projection.ts'
 import type { EventLog, LogPage } from '../log/contract.ts'
+import { BlockedSequences } from './blocked-sequences.ts'
 import type { Checkpoint, Discarded, NamedEffect, ParkedEvent, ViewChange, ViewStore } from './contract.ts'
 import { extendDigest } from './digest.ts'
-import { DocumentCache } from './document-cache.ts'
+import { DocumentCache, keysOf } from './document-cache.ts'
 import { type Documents, type FoldOutcome, fold, type PreparedEvent, prepare, sequenceOf } from './fold.ts'
 import { nameEffects } from './named-effects.ts'
 import { parkBehind, parkFailed, type RetryPolicy } from './retry-policy.ts'
@@ -83,13 +84,14 @@ export class Projector {
   #ended: { readonly position: Position; readonly times: number } | undefined
   readonly #atOnce: number
   #tookOver = false
-  #blocked = new Set<string>()
+  readonly #blocked: BlockedSequences
 
   constructor(options: ProjectorOptions) {
     this.#options = options
     this.#atOnce = options.retriesAtOnce ?? 1_000
     this.#types = handledTypes(options.projection)
     this.#documents = new DocumentCache(options.view, options.documentCacheSize)
+    this.#blocked = new BlockedSequences(options.view)
   }
 
   /** Where the view is. May be asked while a step is under way, and therefore changes nothing. */
@@ -200,6 +202,10 @@ export class Projector {
   async #foldPage(events: readonly RecordedEvent[]) {
     const { projection, catalog } = this.#options
     const prepared = events.map((event) => prepare(projection, catalog, event))
+    const sequences = prepared.map((ready, index) =>
+      sequenceOf(projection, ready, events[index] as RecordedEvent),
+    )
+    const blocked = await this.#blocked.among(sequences)
     const documents = await this.#documents.of(keysOf(prepared))
     const changed = new Set<string>()
     const parked: ParkedEvent[] = []
@@ -213,14 +219,15 @@ export class Projector {
         discarded.push(givenUp)
         continue
       }
-      const sequence = sequenceOf(projection, ready.ok ? ready.event : event)
-      if (this.#blocked.has(sequence)) {
+      const sequence = sequences[index] as string
+      if (blocked.has(sequence)) {
         parked.push(parkBehind(event, sequence, this.#options.now()))
         continue
       }
       const outcome = this.#tryOn(event.position, ready, documents, ENDS_THAT_COUNT)
       if (!outcome.ok) {
-        this.#blocked.add(sequence)
+        blocked.add(sequence)
+        this.#blocked.mayBeMore()
         const behind = parkBehind(event, sequence, this.#options.now())
         parked.push(parkFailed(behind, outcome.error, this.#parkingContext()))
         continue
@@ -310,8 +317,6 @@ export class Projector {
     const settled = { settled: [head.position], parked: next, expectedRevision }
     const committed = await this.#commit({ ...NOTHING, ...change, ...settled }, ...boundaries)
     if (committed === 'superseded') return { kind: 'left' }
-    // Of the revision that was committed, so that nothing has to be read that could fail: what came next would wait behind nobody.
-    if (next.length === 0) this.#blocked.delete(head.sequence)
     return { kind: 'applied', next: next[0]?.position }
   }
 
@@ -361,7 +366,7 @@ export class Projector {
     if (!this.#checkpoint) {
       // The checkpoint is read first: if the rest is newer, the commit is refused and all is read again.
       const checkpoint = await this.#options.view.checkpoint()
-      this.#blocked = await this.#options.view.parkedSequences()
+      this.#blocked.mayBeMore()
       if (!this.#tookOver) await this.#takeOver()
       this.#checkpoint = checkpoint
     }
@@ -390,9 +395,5 @@ export class Projector {
 type RetryOutcome =
   | { readonly kind: 'applied'; readonly next: Position | undefined }
   | { readonly kind: 'left' }
-
-function* keysOf(prepared: readonly PreparedEvent[]): Generator<readonly string[]> {
-  for (const event of prepared) if (event.ok) yield event.keys
-}
 
 const NOTHING = { documents: [], parked: [], settled: [], effects: [] }

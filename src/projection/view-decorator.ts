@@ -7,6 +7,7 @@ import type {
   ParkedEvent,
   PlacedEffect,
   RecordedEffect,
+  Redriven,
   TakeOverStep,
   Trial,
   ViewChange,
@@ -45,8 +46,11 @@ export abstract class ViewDecorator implements ViewStore {
   trial(): Promise<Trial | undefined> {
     return this.view.trial()
   }
-  parkedSequences(): Promise<Set<string>> {
-    return this.view.parkedSequences()
+  hasParked(): Promise<boolean> {
+    return this.view.hasParked()
+  }
+  parkedSequences(among: Iterable<string>): Promise<Set<string>> {
+    return this.view.parkedSequences(among)
   }
   dueEvents(now: number, limit: number): Promise<ParkedEvent[]> {
     return this.view.dueEvents(now, limit)
@@ -87,8 +91,8 @@ export abstract class ViewDecorator implements ViewStore {
   deadEffects(limit: number, idempotencyKey?: string, after?: EffectPlace): Promise<RecordedEffect[]> {
     return this.view.deadEffects(limit, idempotencyKey, after)
   }
-  redriveEffects(idempotencyKey?: string): Promise<number> {
-    return this.view.redriveEffects(idempotencyKey)
+  redriveEffects(idempotencyKey?: string, after?: EffectPlace): Promise<Redriven> {
+    return this.view.redriveEffects(idempotencyKey, after)
   }
   discardEffect(key: string, discard: { by: string; reason: string; at: string }): Promise<boolean> {
     return this.view.discardEffect(key, discard)

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import { parseRequest } from '../operator/request.ts'
@@ -83,7 +84,13 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
     },
     'ops::effects::redrive': async (payload) => {
       const { idempotencyKey } = parseRequest(inputs.redriveEffects, payload)
-      const redriven = await view.redriveEffects(idempotencyKey)
+      let { redriven, last } = await view.redriveEffects(idempotencyKey)
+      while (last) {
+        await nextTurn()
+        const next = await view.redriveEffects(undefined, last)
+        redriven += next.redriven
+        last = next.last
+      }
       if (redriven === 0 && idempotencyKey !== undefined) notDead(idempotencyKey)
       await effects.flush()
       return { redriven }

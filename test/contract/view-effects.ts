@@ -78,8 +78,8 @@ export function viewEffectsContract(newView: NewView): void {
       { ...effect(2), status: 'dead', attempts: 5, error: 'refused', failedAt: FAILURE.at },
     ])
     expect(await store.pendingEffects(10)).toEqual([])
-    expect(await store.redriveEffects('balances:1:1')).toBe(1)
-    expect(await store.redriveEffects('balances:1:1')).toBe(0)
+    expect(await store.redriveEffects('balances:1:1')).toEqual({ redriven: 1, last: undefined })
+    expect(await store.redriveEffects('balances:1:1')).toEqual({ redriven: 0, last: undefined })
     expect(await store.pendingEffects(10)).toMatchObject([{ idempotencyKey: 'balances:1:1', attempts: 0 }])
     const discard = { by: 'ops', reason: 'the taker is gone', at: '2024-01-02T00:00:00.000Z' }
     expect(await store.discardEffect('balances:1:1', discard)).toBe(false)
@@ -109,8 +109,21 @@ export function viewEffectsContract(newView: NewView): void {
     }
     expect(keysOf(await store.deadEffects(10, undefined, { position: 9, n: 0 }))).toEqual(keys.slice(1))
     expect(keysOf(await store.deadEffects(10, 'balances:9:10'))).toEqual(['balances:9:10'])
-    expect(await store.redriveEffects()).toBe(6)
+    expect(await store.redriveEffects(undefined, { position: 9, n: 2 })).toMatchObject({ redriven: 3 })
+    expect(await pending(store)).toEqual(keys.slice(3))
+    expect(await store.redriveEffects()).toMatchObject({ redriven: 3 })
     expect(await pending(store)).toEqual(keys)
+  })
+
+  test('of many dead effects a thousand are redriven at a time', async () => {
+    const store = await open()
+    const effects = Array.from({ length: 1_500 }, (_, index) => effect(index + 1))
+    await put(store, { effects })
+    for (const { idempotencyKey } of effects) await store.effectFailed(idempotencyKey, FAILURE)
+    const first = await store.redriveEffects()
+    expect(first).toEqual({ redriven: 1_000, last: { position: 1_000, n: 1 } })
+    expect(await store.redriveEffects(undefined, first.last)).toEqual({ redriven: 500, last: undefined })
+    expect(await dead(store)).toEqual([])
   })
 
   test('dead effects of an event that was parked and applied later stand at its place, and no page leaves them out', async () => {

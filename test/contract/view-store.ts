@@ -30,7 +30,8 @@ export function viewStoreContract(newView: NewView): void {
       discarded: [],
       trial: undefined,
     })
-    expect(await store.parkedSequences()).toEqual(new Set())
+    expect(await store.parkedSequences(['ada'])).toEqual(new Set())
+    expect(await store.hasParked()).toBe(false)
     expect(await store.parkedCounts()).toEqual({ retrying: 0, dead: 0, waiting: 0 })
     expect(await store.nextDueAt()).toBeUndefined()
   })
@@ -222,7 +223,9 @@ export function viewStoreContract(newView: NewView): void {
     const store = await open()
     const [ada, bob] = [parkedEvent(2), parkedEvent(4, { sequence: 'bob', status: 'dead', dueAt: 0 })]
     await put(store, { parked: [waiting(7), ada, bob, waiting(5)] })
-    expect(await store.parkedSequences()).toEqual(new Set(['ada', 'bob']))
+    expect(await store.parkedSequences(['ada', 'bob', 'bob', 'cy'])).toEqual(new Set(['ada', 'bob']))
+    expect(await store.parkedSequences(['bob'])).toEqual(new Set(['bob']))
+    expect(await store.hasParked()).toBe(true)
     expect(await store.sequence('ada', 10)).toEqual([ada, waiting(5), waiting(7)])
     expect(positions(await store.sequence('ada', 2))).toEqual([2, 5])
     expect(await store.sequence('cy', 10)).toEqual([])
@@ -240,7 +243,7 @@ export function viewStoreContract(newView: NewView): void {
     } as const
     await put(store, { parked: [dead], settled: [4] })
     expect(await store.parkedEvent(2)).toEqual(dead)
-    expect(await store.parkedSequences()).toEqual(new Set(['ada']))
+    expect(await store.parkedSequences(['ada', 'bob'])).toEqual(new Set(['ada']))
     expect(await store.parkedCounts()).toEqual({ retrying: 0, dead: 1, waiting: 2 })
   })
 

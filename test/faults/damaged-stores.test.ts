@@ -212,6 +212,11 @@ test('an effect of which nobody knows how it stands is taken over and sent', asy
   const request = { projection: 'balances', parts: [view], aligned: true, partition: { index: 0, count: 1 } }
   await takeOver(next, { ...request, log, swap: 1, now: 0 })
   expect(await next.pendingEffects(10)).toEqual([recorded])
+
+  // Without a swap an operator finds it among what failed.
+  expect(await view.deadEffects(10)).toHaveLength(1)
+  expect(await view.redriveEffects()).toMatchObject({ redriven: 1 })
+  expect(await view.pendingEffects(10)).toEqual([recorded])
 })
 
 test(`no damage of the queue delivers a message with changed bytes (CQRS_TEST_SEED=${seed})`, async () => {

@@ -120,7 +120,7 @@ test('effects that are recorded and not sent, or dead, go over to the generation
   expect(await worker.send()).toEqual(['balances:2:1'])
   await rollBack(worker)
   expect(await worker.send()).toEqual([])
-  expect(await view?.redriveEffects()).toBe(1)
+  expect(await view?.redriveEffects()).toMatchObject({ redriven: 1 })
   expect(await worker.send()).toEqual(['balances:1:1'])
 })
 

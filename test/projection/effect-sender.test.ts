@@ -184,7 +184,7 @@ test('an effect whose bytes changed on the disk is not sent, whoever asks for it
     expect(await view.deadEffects(10)).toMatchObject([
       { idempotencyKey: KEYS[1], attempts: 0, error: expect.stringContaining('not what was recorded') },
     ])
-    expect(await view.redriveEffects()).toBe(1)
+    expect(await view.redriveEffects()).toMatchObject({ redriven: 1 })
     await sender.flush()
   }
   expect(sent).toHaveLength(2)

@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { inventoryList } from '../../src/inventory/list.ts'
 import type { Search } from '../../src/projection/find.ts'
 import { fieldExpression } from '../../src/projection/sqlite/indexes.ts'
-import { viewSchema } from '../../src/projection/sqlite/schema.ts'
+import { EFFECT_POSITION, viewSchema } from '../../src/projection/sqlite/schema.ts'
 import { searchQuery } from '../../src/projection/sqlite/search-query.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
 import { openDatabase } from '../../src/sqlite/open.ts'
@@ -69,5 +69,19 @@ test('the page after a cursor begins at the cursor, also among many of the same 
   expect(plan.filter((step) => step.includes('documents'))).toEqual([
     expect.stringContaining('(<expr>=? AND key>?)'),
     expect.stringContaining('(<expr>>?)'),
+  ])
+})
+
+test.each([
+  ['dead effects', "SELECT * FROM effects WHERE status <> 'pending'", EFFECT_POSITION, 'effects_dead'],
+  ['parked letters', "SELECT * FROM parked WHERE status <> 'waiting'", 'position', 'parked_letters'],
+])('a page of %s is sought in its index, however many there are', (_, select, place, index) => {
+  const path = join(tempFolder(), 'view.db')
+  openSqliteView(path, inventoryList).close()
+  const db = openDatabase({ path, schema: viewSchema })
+  onTestFinished(() => db.close())
+  const plan = db.prepare(`EXPLAIN QUERY PLAN ${select} AND ${place} > 7 ORDER BY ${place} LIMIT 10`).all()
+  expect(plan.map(({ detail }) => String(detail))).toEqual([
+    expect.stringContaining(`USING INDEX ${index} (`),
   ])
 })

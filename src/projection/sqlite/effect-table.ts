@@ -1,7 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { EffectPlace, NamedEffect, PlacedEffect, RecordedEffect } from '../contract.ts'
+import type { EffectPlace, NamedEffect, PlacedEffect, RecordedEffect, Redriven } from '../contract.ts'
 import { type EffectRow, effectColumns, toEffect } from './rows.ts'
+import { EFFECT_NUMBER, EFFECT_POSITION } from './schema.ts'
 import { OtherRow } from './view-error.ts'
+
+/** Dead effects that are made pending at once. */
+const REDRIVEN = 1_000
 
 /**
  * The effects of one view: pending until they are sent and forgotten, dead when they failed too often. None is changed in the
@@ -43,9 +47,11 @@ export class EffectTable {
   }
 
   dead(limit: number, idempotencyKey: string | undefined, after?: EffectPlace): RecordedEffect[] {
-    const only = idempotencyKey ?? null
-    const rows = this.#sql.dead.all(only, only, after?.position ?? 0, after?.n ?? 0, limit)
-    return rows.map((row) => toEffect(row as unknown as EffectRow))
+    const rows =
+      idempotencyKey === undefined
+        ? this.#sql.dead.all(...placeAfter(after), limit)
+        : [this.#sql.deadByKey.get(idempotencyKey) ?? this.#sql.seekDead.get(idempotencyKey)]
+    return rows.filter((row) => row !== undefined).map((row) => toEffect(row as unknown as EffectRow))
   }
 
   sent(idempotencyKeys: readonly string[]): void {
@@ -63,9 +69,16 @@ export class EffectTable {
     this.#changed(idempotencyKey, this.#sql.fail.run(idempotencyKey, attempts, error, at))
   }
 
-  /** @returns how many dead effects are pending now */
-  redrive(idempotencyKey: string | undefined): number {
-    return Number(this.#sql.redrive.run(idempotencyKey ?? null, idempotencyKey ?? null).changes)
+  /** Makes one dead effect pending, or the next ones behind a place; see {@link Redriven}. */
+  redrive(idempotencyKey: string | undefined, after: EffectPlace | undefined): Redriven {
+    const found =
+      idempotencyKey === undefined
+        ? this.#sql.nextDead.all(...placeAfter(after), REDRIVEN)
+        : this.dead(1, idempotencyKey).map(() => ({ idempotency_key: idempotencyKey }))
+    const keys = found.map((row) => String(row.idempotency_key))
+    for (const key of keys) this.#changed(key, this.#sql.redrive.run(key))
+    const last = keys.length < REDRIVEN ? undefined : keys.at(-1)?.split(':').slice(-2).map(Number)
+    return { redriven: keys.length, last: last && { position: Number(last[0]), n: Number(last[1]) } }
   }
 
   /** @returns whether the effect was dead; it is gone, with a record of who and why */
@@ -102,6 +115,17 @@ function upTo(limit: number, maxBytes: number, rows: Iterable<PlacedRow>): Place
   return page
 }
 
+function placeAfter({ position, n }: EffectPlace = { position: 0, n: 0 }): [number, number, number] {
+  return [position, position, n]
+}
+
+/**
+ * Dead effects behind a place, in order; also those of which nobody knows how they stand, so that they can be redriven. The
+ * condition is that of the index, which SQLite would pass over for that of the status.
+ */
+const DEAD_AFTER = `FROM effects WHERE status <> 'pending' AND ${EFFECT_POSITION} >= ?
+  AND (${EFFECT_POSITION} > ? OR ${EFFECT_NUMBER} > ?) ORDER BY ${EFFECT_POSITION}, ${EFFECT_NUMBER} LIMIT ?`
+
 /** The row of a key: what the index finds for it is compared once more. */
 const ITSELF = `idempotency_key = ?1 AND idempotency_key || '' = ?1`
 
@@ -120,13 +144,11 @@ function statements(db: DatabaseSync) {
     pending: db.prepare(
       `SELECT *, octet_length(effect) AS bytes FROM effects WHERE status = 'pending' ORDER BY id`,
     ),
-    // A key is `<reactor>:<position>:<n>`, and the name of a reactor has no colon.
-    dead: db.prepare(`SELECT effects.* FROM effects,
-        (SELECT id, CAST(place AS INTEGER) AS position, CAST(substr(place, instr(place, ':') + 1) AS INTEGER) AS n
-          FROM (SELECT id, substr(idempotency_key, instr(idempotency_key, ':') + 1) AS place FROM effects
-            WHERE status = 'dead')) AS places
-      WHERE effects.id = places.id AND (? IS NULL OR idempotency_key = ?) AND (position, n) > (?, ?)
-      ORDER BY position, n LIMIT ?`),
+    dead: db.prepare(`SELECT * ${DEAD_AFTER}`),
+    nextDead: db.prepare(`SELECT idempotency_key ${DEAD_AFTER}`),
+    deadByKey: db.prepare(`SELECT * FROM effects WHERE status <> 'pending' AND ${ITSELF}`),
+    /** Without the index of keys. */
+    seekDead: db.prepare(`SELECT * FROM effects WHERE status <> 'pending' AND +idempotency_key = ?`),
     remove: db.prepare(`DELETE FROM effects WHERE ${ITSELF}`),
     stop: db.prepare(`UPDATE effects SET attempts = ?2 WHERE ${ITSELF}`),
     fail: db.prepare(
@@ -134,8 +156,9 @@ function statements(db: DatabaseSync) {
     ),
     /** Without the index. */
     isThere: db.prepare('SELECT 1 FROM effects WHERE +idempotency_key = ?'),
-    redrive: db.prepare(`UPDATE effects SET status = 'pending', attempts = 0
-      WHERE status = 'dead' AND (? IS NULL OR idempotency_key = ?)`),
+    redrive: db.prepare(
+      `UPDATE effects SET status = 'pending', attempts = 0 WHERE status <> 'pending' AND ${ITSELF}`,
+    ),
     recordDiscard: db.prepare('INSERT INTO discarded VALUES (?, ?, ?, ?, ?)'),
   }
 }

@@ -1,5 +1,14 @@
 import type { StoreSchema } from '../../sqlite/migrate.ts'
 
+/** A key is `<reactor>:<position>:<n>`, and the name of a reactor has no colon: from here on it reads `<position>:<n>`. */
+const PLACE = `substr(idempotency_key, instr(idempotency_key, ':') + 1)`
+
+/** The position of an effect's event, as {@link viewSchema} has it in an index for dead ones. */
+export const EFFECT_POSITION = `CAST(${PLACE} AS INTEGER)`
+
+/** The number of an effect among those of its event. */
+export const EFFECT_NUMBER = `CAST(substr(${PLACE}, instr(${PLACE}, ':') + 1) AS INTEGER)`
+
 /** One generation of one view: its documents, its checkpoint, its parked events and its effects. */
 export const viewSchema: StoreSchema = {
   name: 'view',
@@ -88,6 +97,12 @@ export const viewSchema: StoreSchema = {
     UPDATE effects SET checksum = row_checksum(idempotency_key, effect);
     ALTER TABLE withheld ADD COLUMN checksum INTEGER;
     UPDATE withheld SET checksum = row_checksum(idempotency_key, effect);
+    `,
+    // What has failed is counted, listed and paged through without reading all of it.
+    `
+    CREATE INDEX parked_by_status ON parked (status);
+    CREATE INDEX parked_letters ON parked (position) WHERE status <> 'waiting';
+    CREATE INDEX effects_dead ON effects (${EFFECT_POSITION}) WHERE status <> 'pending';
     `,
   ],
 }

@@ -12,6 +12,7 @@ import type {
   ParkedEvent,
   PlacedEffect,
   RecordedEffect,
+  Redriven,
   TakeOverStep,
   Trial,
   ViewChange,
@@ -180,8 +181,20 @@ class SqliteViewStore implements ViewStore {
     }
   }
 
-  async parkedSequences(): Promise<Set<string>> {
-    return this.#run(() => new Set(this.#sql.sequences.all().map((row) => String(row.sequence))))
+  async hasParked(): Promise<boolean> {
+    return this.#run(() => this.#sql.anyParked.get() !== undefined)
+  }
+
+  async parkedSequences(among: Iterable<string>): Promise<Set<string>> {
+    return this.#run(() => {
+      const parked = new Set<string>()
+      for (const sequence of new Set(among)) {
+        const found = this.#sql.inSequence.get(sequence)
+        if (found && found.sequence !== sequence) throw new OtherRow('parked', sequence)
+        if (found) parked.add(sequence)
+      }
+      return parked
+    })
   }
 
   async dueEvents(now: number, limit: number): Promise<ParkedEvent[]> {
@@ -253,9 +266,11 @@ class SqliteViewStore implements ViewStore {
     return this.#run(() => this.#effects.dead(limit, idempotencyKey, after))
   }
 
-  async redriveEffects(idempotencyKey?: string): Promise<number> {
-    const redriven = this.#run(() => this.#effects.redrive(idempotencyKey))
-    if (redriven > 0) reached('effect-redriven', this.#projection)
+  async redriveEffects(idempotencyKey?: string, after?: EffectPlace): Promise<Redriven> {
+    const redriven = this.#run(() =>
+      this.#transaction(false, () => this.#effects.redrive(idempotencyKey, after)),
+    )
+    if (redriven.redriven > 0) reached('effect-redriven', this.#projection)
     return redriven
   }
 
@@ -344,7 +359,8 @@ function statements(db: DatabaseSync) {
     silent: db.prepare('SELECT 1 FROM parked WHERE position = ? AND silent = 1'),
     settle: db.prepare('DELETE FROM parked WHERE position = ?'),
     parkedEvent: db.prepare('SELECT * FROM parked WHERE position = ?'),
-    sequences: db.prepare('SELECT DISTINCT sequence FROM parked'),
+    anyParked: db.prepare('SELECT 1 FROM parked LIMIT 1'),
+    inSequence: db.prepare('SELECT sequence FROM parked WHERE sequence = ? LIMIT 1'),
     sequence: db.prepare('SELECT * FROM parked WHERE sequence = ? ORDER BY position LIMIT ?'),
     due: db.prepare(`SELECT * FROM parked WHERE status = 'retrying' AND due_at <= ? ORDER BY due_at LIMIT ?`),
     notDueAfter: db.prepare(`UPDATE parked SET due_at = ? WHERE status = 'retrying' AND due_at > ?`),
