@@ -295,7 +295,13 @@ export function viewStoreContract(newView: NewView): void {
       at: '2026-01-02T00:00:00.000Z',
     }
     await put(store, { settled: [1], parked: [parkedEvent(2)], discarded: [discarded] })
-    expect(await store.discarded()).toEqual([discarded])
+    const before = await store.discarded()
+    expect(before).toEqual([discarded])
+    const other = { ...discarded, event: parkedEvent(9, { sequence: 'bob' }) }
+    await put(store, { discarded: [other] })
+    const after = await store.discarded()
+    expect(after).toEqual([discarded, other])
+    expect(after[0], 'only what was added is read').toBe(before[0])
     expect(positions(await store.sequence('ada', 9))).toEqual([2])
   })
 }

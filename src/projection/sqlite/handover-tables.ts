@@ -18,7 +18,7 @@ export class HandoverTables {
   readonly #effects: EffectTable
   readonly #sql: ReturnType<typeof statements>
   /** Rows are added, and never changed: those that were read, up to the last one. */
-  #discarded: { readonly last: unknown; readonly all: readonly Discarded[] } = { last: null, all: [] }
+  #discarded: { readonly last: number; readonly all: readonly Discarded[] } = { last: 0, all: [] }
 
   constructor(db: DatabaseSync, effects: EffectTable) {
     this.#effects = effects
@@ -53,16 +53,18 @@ export class HandoverTables {
 
   /** The same array as before if nothing was added. */
   discarded(): readonly Discarded[] {
-    const last = this.#sql.lastDiscard.get()?.last
+    const last = Number(this.#sql.lastDiscard.get()?.last ?? 0)
     if (last === this.#discarded.last) return this.#discarded.all
-    const all = this.#sql.discarded.all().map(({ event, discarded_by, reason, discarded_at }) => ({
-      event: parseJson(String(event)) as Discarded['event'],
-      by: String(discarded_by),
-      reason: String(reason),
-      at: String(discarded_at),
-    }))
-    this.#discarded = { last, all }
-    return all
+    const added = this.#sql.discarded
+      .all(this.#discarded.last, last)
+      .map(({ event, discarded_by, reason, discarded_at }) => ({
+        event: parseJson(String(event)) as Discarded['event'],
+        by: String(discarded_by),
+        reason: String(reason),
+        at: String(discarded_at),
+      }))
+    this.#discarded = { last, all: [...this.#discarded.all, ...added] }
+    return this.#discarded.all
   }
 
   parkedAfter(position: Position, limit: number): Position[] {
@@ -146,7 +148,7 @@ function statements(db: DatabaseSync) {
     settle: db.prepare('DELETE FROM parked WHERE position = ? RETURNING sequence'),
     /** Given-up effects are recorded in the same table; events have a sequence. */
     discarded: db.prepare(`SELECT event, discarded_by, reason, discarded_at FROM discarded
-      WHERE json_extract(event, '$.sequence') IS NOT NULL ORDER BY position`),
+      WHERE rowid > ? AND rowid <= ? AND json_extract(event, '$.sequence') IS NOT NULL ORDER BY rowid`),
     lastDiscard: db.prepare('SELECT max(rowid) AS last FROM discarded'),
     recordDiscard: db.prepare(RECORD_DISCARD),
     nextInLine: db.prepare(`UPDATE parked SET status = 'retrying', due_at = ? WHERE status = 'waiting'
