@@ -53,13 +53,15 @@ export async function owedAmong(
   return owed
 }
 
-/** The position in an idempotency key. */
+/** The position in an idempotency key; 0 if it was damaged and tells none. */
 export function positionOf(idempotencyKey: string): Position {
-  return Number(idempotencyKey.split(':').at(-2))
+  const position = Number(idempotencyKey.split(':').at(-2))
+  return Number.isSafeInteger(position) && position > 0 ? position : 0
 }
 
 /** The stream of an event; empty if there is none. */
 export async function streamAt(position: Position, log: EventLog): Promise<string> {
+  if (position === 0) return ''
   const { events } = await log.readFrom(position - 1, { limit: 1 })
   return events[0]?.stream ?? ''
 }

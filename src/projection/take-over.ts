@@ -127,13 +127,16 @@ async function* leftBy(
   for (;;) {
     let last: Source | undefined
     for (const source of sources) {
-      if ((await source.position()) > ((await last?.position()) ?? 0)) last = source
+      if ((await source.place()) > ((await last?.place()) ?? NOTHING_LEFT)) last = source
     }
     const effect = last?.take()
     if (!effect) return
     if (aligned || isIn(await streamAt(positionOf(effect.idempotencyKey), log), partition)) yield effect
   }
 }
+
+/** See {@link Source.place}. */
+const NOTHING_LEFT = -1
 
 /** The effects of one part, the last one first, read page by page. */
 class Source {
@@ -148,15 +151,15 @@ class Source {
     this.#atOnce = atOnce
   }
 
-  /** Of the event of the next one; 0 if there is none. */
-  async position(): Promise<Position> {
+  /** Of the event of the next one: its position, 0 if its key was damaged and tells none. */
+  async place(): Promise<Position> {
     if (this.#next >= this.#page.length) {
       this.#page = await this.#part.effectsBefore(this.#before, this.#atOnce, PAGE_BYTES)
       this.#next = 0
       this.#before = this.#page.at(-1)?.place ?? this.#before
     }
     const next = this.#page[this.#next]
-    return next ? positionOf(next.idempotencyKey) : 0
+    return next ? positionOf(next.idempotencyKey) : NOTHING_LEFT
   }
 
   take(): PlacedEffect | undefined {

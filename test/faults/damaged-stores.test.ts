@@ -219,6 +219,22 @@ test('an effect of which nobody knows how it stands is taken over and sent', asy
   expect(await view.pendingEffects(10)).toEqual([recorded])
 })
 
+test('an effect whose key tells no position any more holds up no other one at a swap', async () => {
+  const { viewPath, move, projector, view, log } = ledger()
+  for (const account of ['ada', 'bob', 'cyd']) await move(account, -1)
+  await toHead(projector())
+  const [first, , third] = await view.pendingEffects(10)
+  const vandal = new DatabaseSync(viewPath)
+  vandal.exec("UPDATE effects SET idempotency_key = 'balances:x:1' WHERE idempotency_key = 'balances:2:1'")
+  vandal.close()
+
+  const next = openSqliteView(join(tempFolder(), 'next.db'), balances())
+  onTestFinished(() => next.close())
+  const request = { projection: 'balances', parts: [view], aligned: true, partition: { index: 0, count: 1 } }
+  await takeOver(next, { ...request, log, swap: 1, now: 0 })
+  expect(await next.pendingEffects(10)).toEqual([first, expect.objectContaining({ damaged: true }), third])
+})
+
 test(`no damage of the queue delivers a message with changed bytes (CQRS_TEST_SEED=${seed})`, async () => {
   const folder = tempFolder()
   const store = await openSqliteQueueStore({ folder, rememberedReceipts: 100 })

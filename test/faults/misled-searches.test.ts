@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { StateStore } from '../../src/engine/state/store.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
@@ -20,6 +20,9 @@ import { withMisledPointers } from '../support/damage.ts'
 import { ledger, toHead } from '../support/ledger.ts'
 import { balances } from '../support/ledger-app.ts'
 import { tempFolder } from '../support/temp-folder.ts'
+
+// A copy of the store is opened for each of its pointers, and machines that run tests are busy.
+vi.setConfig({ testTimeout: 120_000 })
 
 /*
  * SQLite does not compare the row that a search ended at with what was searched for: where the order of a page is

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { EffectPlace, NamedEffect, PlacedEffect, RecordedEffect, Redriven } from '../contract.ts'
+import { positionOf } from '../duty.ts'
 import { type EffectRow, effectColumns, toEffect } from './rows.ts'
 import { EFFECT_NUMBER, EFFECT_POSITION } from './schema.ts'
 import { OtherRow } from './view-error.ts'
@@ -85,7 +86,7 @@ export class EffectTable {
   discard(idempotencyKey: string, { by, reason, at }: { by: string; reason: string; at: string }): boolean {
     const [effect] = this.dead(1, idempotencyKey)
     if (!effect) return false
-    const position = Number(idempotencyKey.split(':').at(-2))
+    const position = positionOf(idempotencyKey)
     this.#sql.recordDiscard.run(position, JSON.stringify(effect), by, reason, at)
     this.#changed(idempotencyKey, this.#sql.remove.run(idempotencyKey))
     return true
