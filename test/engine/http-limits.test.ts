@@ -289,6 +289,27 @@ test('without CORS settings a page of another origin learns nothing; with them w
   expect(await asked({ allowedOrigins: [], allowedMethods: [] }, 'OPTIONS')).toEqual([200, '*', '*'])
 })
 
+test('what a page of another site sends without being allowed to calls nothing', async () => {
+  const called: unknown[] = []
+  const sent = async (allowedOrigins: string[] | undefined, method: string, site: string) => {
+    const cors = allowedOrigins && { allowedOrigins, allowedMethods: [] }
+    const engine = await engineForTest({ http: { cors } })
+    await route(await workerForTest(engine), { api_path: '/sell', http_method: method }, () =>
+      called.push(method),
+    )
+    const headers = { origin: 'https://shop.example.com', 'sec-fetch-site': site }
+    const response = await fetch(`${engine.httpUrl}/sell`, { method, headers })
+    return response.status
+  }
+  expect(await sent(undefined, 'POST', 'cross-site')).toBe(403)
+  expect(await sent(['https://other.example.com'], 'DELETE', 'cross-site')).toBe(403)
+  expect(called).toEqual([])
+  expect(await sent(['https://shop.example.com'], 'POST', 'cross-site')).toBe(200)
+  expect(await sent([], 'POST', 'cross-site')).toBe(200)
+  expect(await sent(undefined, 'POST', 'same-origin')).toBe(200)
+  expect(await sent(undefined, 'GET', 'cross-site'), 'such as a link to it').toBe(200)
+})
+
 test('a header with more than visible ASCII reaches functions empty', async () => {
   const engine = await engineForTest()
   const worker = await workerForTest(engine)

@@ -5,7 +5,7 @@ import type { HttpOptions } from '../options.ts'
 import type { ErrorBody, Outcome } from '../outcome.ts'
 import { type Answer, answerFrom, errorAnswer, writeAnswer } from './answer.ts'
 import { type Body, readBody } from './body.ts'
-import { corsHeaders, preflight } from './cors.ts'
+import { corsHeaders, isForeign, preflight } from './cors.ts'
 import { Exchange } from './exchange.ts'
 import { callPayload, type HttpCall, middlewarePayload, readCall, splitTarget } from './request.ts'
 import { type Route, RouteTable } from './routes.ts'
@@ -92,6 +92,7 @@ export class HttpWorker {
   async #answer(request: IncomingMessage, deadline: Deadline): Promise<Answer | undefined> {
     const permission = preflight(this.#options.cors, request)
     if (permission !== undefined) return permission
+    if (isForeign(this.#options.cors, request)) return CROSS_SITE
     const { path, query } = splitTarget(request.url ?? '/')
     const match = this.#routes.match(request.method ?? 'GET', path)
     if (match.kind === 'bad_path') return BAD_PATH
@@ -246,6 +247,11 @@ const AWAY = errorAnswer(
 const BAD_PATH = errorAnswer(400, {
   code: 'INVALID_PATH',
   message: 'The path has a percent sign that no two hexadecimal digits of UTF-8 follow.',
+})
+const CROSS_SITE = errorAnswer(403, {
+  code: 'CROSS_SITE',
+  message:
+    'A page of another site may not send this. Allow its origin in iii-http.cors, if it is one of yours.',
 })
 const OVERLOADED = errorAnswer(
   503,
