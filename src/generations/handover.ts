@@ -25,6 +25,7 @@ export interface HandoverOptions {
 const NOTHING: Estate = {
   duty: async () => ({ position: 0, parked: new Set() }),
   effectsBefore: async () => [],
+  assertNoMoreEffectsThan: async () => undefined,
   discarded: async () => [],
 }
 
@@ -130,6 +131,7 @@ export class Handover {
     return {
       duty: (among) => read((estate) => estate.duty(among)),
       effectsBefore: (...page) => read((estate) => estate.effectsBefore(...page)),
+      assertNoMoreEffectsThan: (count) => read((estate) => estate.assertNoMoreEffectsThan(count)),
       discarded: () => read((estate) => estate.discarded()),
       close: async () => own?.close(),
     } satisfies Estate & { close(): Promise<void> }

@@ -238,6 +238,8 @@ export interface ViewStore {
   pendingEffects(limit: number, maxBytes?: number): Promise<RecordedEffect[]>
   /** Recorded effects before a place, the last one first; limits as in {@link pendingEffects}. */
   effectsBefore(place: number | undefined, limit: number, maxBytes: number): Promise<PlacedEffect[]>
+  /** @throws CqrsError CQRS_STORE_CORRUPT if there are more recorded effects than {@link effectsBefore} has given */
+  assertNoMoreEffectsThan(count: number): Promise<void>
   /** Forgets effects that were sent. */
   effectsSent(idempotencyKeys: readonly string[]): Promise<void>
   /** Notes how often whoever had taken a pending effect ended before an answer, as its `attempts`. */

@@ -130,7 +130,10 @@ async function* leftBy(
       if ((await source.place()) > ((await last?.place()) ?? NOTHING_LEFT)) last = source
     }
     const effect = last?.take()
-    if (!effect) return
+    if (!effect) {
+      for (const source of sources) await source.assertIsWhole()
+      return
+    }
     if (aligned || isIn(await streamAt(positionOf(effect.idempotencyKey), log), partition)) yield effect
   }
 }
@@ -144,6 +147,7 @@ class Source {
   readonly #atOnce: number
   #page: readonly PlacedEffect[] = []
   #next = 0
+  #taken = 0
   #before: number | undefined
 
   constructor(part: Estate, atOnce: number) {
@@ -164,6 +168,12 @@ class Source {
 
   take(): PlacedEffect | undefined {
     this.#next += 1
+    this.#taken += 1
     return this.#page[this.#next - 1]
+  }
+
+  /** @throws CqrsError CQRS_STORE_CORRUPT if a page is damaged, so that searches in it left effects out */
+  async assertIsWhole(): Promise<void> {
+    await this.#part.assertNoMoreEffectsThan(this.#taken)
   }
 }

@@ -79,6 +79,9 @@ export abstract class ViewDecorator implements ViewStore {
   effectsBefore(place: number | undefined, limit: number, maxBytes: number): Promise<PlacedEffect[]> {
     return this.view.effectsBefore(place, limit, maxBytes)
   }
+  assertNoMoreEffectsThan(count: number): Promise<void> {
+    return this.view.assertNoMoreEffectsThan(count)
+  }
   effectsSent(idempotencyKeys: readonly string[]): Promise<void> {
     return this.view.effectsSent(idempotencyKeys)
   }

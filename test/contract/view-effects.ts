@@ -276,6 +276,7 @@ function left({ position, parked = [], effects = [], discarded = [] }: Left): Es
     duty: async (among) => ({ position, parked: new Set(among.filter((one) => parked.includes(one))) }),
     effectsBefore: async (before = Number.POSITIVE_INFINITY, limit) =>
       placed.filter(({ place }) => place < before).slice(0, limit),
+    assertNoMoreEffectsThan: async () => undefined,
     discarded: async () => discarded,
   }
 }

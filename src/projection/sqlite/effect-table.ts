@@ -3,7 +3,7 @@ import type { EffectPlace, NamedEffect, PlacedEffect, RecordedEffect, Redriven }
 import { positionOf } from '../duty.ts'
 import { type EffectRow, effectColumns, toEffect } from './rows.ts'
 import { EFFECT_NUMBER, EFFECT_POSITION } from './schema.ts'
-import { OtherRow } from './view-error.ts'
+import { BrokenOrder, inOrder, OtherRow } from './view-error.ts'
 
 /** Dead effects that are made pending at once. */
 const REDRIVEN = 1_000
@@ -34,13 +34,28 @@ export class EffectTable {
 
   /** Those before a place, the last one first. */
   before(place: number | undefined, limit: number, maxBytes: number): PlacedEffect[] {
-    const rows = this.#sql.before.iterate(place ?? Number.MAX_SAFE_INTEGER) as Iterable<PlacedRow>
+    const rows = this.#before(place)
     return upTo(limit, maxBytes, rows).map((row) => ({ ...toEffect(row), place: row.id, bytes: row.bytes }))
+  }
+
+  #before(place = Number.MAX_SAFE_INTEGER): Iterable<PlacedRow> {
+    const rows = this.#sql.before.iterate(place) as Iterable<PlacedRow>
+    return inOrder('effects', rows, -place, ({ id }) => -id)
+  }
+
+  /** @throws BrokenOrder if there are more, so that some were left out by whoever has read all of them page by page */
+  assertNoMoreThan(count: number): void {
+    if (Number(this.#sql.count.get()?.count) > count) throw new BrokenOrder('effects')
   }
 
   /** Reads every row, so that damage is met. */
   check(): void {
-    for (const row of this.#sql.before.iterate(Number.MAX_SAFE_INTEGER)) toEffect(row as unknown as EffectRow)
+    let count = 0
+    for (const row of this.#before()) {
+      toEffect(row)
+      count += 1
+    }
+    this.assertNoMoreThan(count)
   }
 
   pending(limit: number, maxBytes: number): RecordedEffect[] {
@@ -142,6 +157,8 @@ function statements(db: DatabaseSync) {
       VALUES ((SELECT coalesce(min(id), 1) - 1 FROM effects), ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (idempotency_key) DO NOTHING`),
     before: db.prepare(`SELECT *, octet_length(effect) AS bytes FROM effects WHERE id < ? ORDER BY id DESC`),
+    /** In an index, which is quick. */
+    count: db.prepare('SELECT count(*) AS count FROM effects'),
     pending: db.prepare(
       `SELECT *, octet_length(effect) AS bytes FROM effects WHERE status = 'pending' ORDER BY id`,
     ),

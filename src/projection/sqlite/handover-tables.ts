@@ -5,6 +5,7 @@ import type { Discarded, NamedEffect, TakeOverStep } from '../contract.ts'
 import { type Duty, positionOf } from '../duty.ts'
 import type { EffectTable } from './effect-table.ts'
 import { effectColumns } from './rows.ts'
+import { inOrder } from './view-error.ts'
 
 /**
  * Records that an event was given up: once, though a generation that goes back in time takes the record over and meets the
@@ -68,13 +69,15 @@ export class HandoverTables {
   }
 
   parkedAfter(position: Position, limit: number): Position[] {
-    return this.#sql.parkedAfter.all(position, limit).map((row) => Number(row.position))
+    const positions = this.#sql.parkedAfter.all(position, limit).map((row) => Number(row.position))
+    return [...inOrder('parked', positions, position, (each) => each)]
   }
 
   withheldAfter(position: Position, limit: number, maxBytes: number): Position[] {
     const positions: Position[] = []
     let bytes = 0
-    for (const row of this.#sql.withheldAfter.iterate(position)) {
+    const rows = this.#sql.withheldAfter.iterate(position)
+    for (const row of inOrder('withheld', rows, position, (each) => Number(each.position))) {
       positions.push(Number(row.position))
       bytes += Number(row.bytes)
       if (positions.length >= limit || bytes >= maxBytes) break
@@ -134,7 +137,7 @@ function statements(db: DatabaseSync) {
       WHERE position > ? GROUP BY position ORDER BY position`),
     // What is damaged is no text any more, perhaps, and becomes an effect all the same.
     due: db.prepare(`INSERT INTO effects (idempotency_key, effect, checksum, status)
-      SELECT idempotency_key, coalesce(CAST(effect AS TEXT), ''), iif(typeof(checksum) = 'integer', checksum, NULL), 'pending'
+      SELECT coalesce(CAST(idempotency_key AS TEXT), ''), coalesce(CAST(effect AS TEXT), ''), iif(typeof(checksum) = 'integer', checksum, NULL), 'pending'
       FROM withheld WHERE position = ? ORDER BY length(idempotency_key), idempotency_key
       ON CONFLICT (idempotency_key) DO NOTHING`),
     drop: db.prepare('DELETE FROM withheld WHERE position = ?'),

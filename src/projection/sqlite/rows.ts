@@ -57,11 +57,9 @@ export function effectColumns({
 }
 
 /** What is stored of an effect; marked, if it is not what was written. */
-export function toNamedEffect({
-  idempotency_key: idempotencyKey,
-  effect,
-  checksum,
-}: NamedEffectRow): NamedEffect {
+export function toNamedEffect({ idempotency_key, effect, checksum }: NamedEffectRow): NamedEffect {
+  // Of a damaged row it may be no text any more.
+  const idempotencyKey = String(idempotency_key)
   if (checksum === effectChecksum(idempotencyKey, effect)) {
     return { idempotencyKey, effect: parseJson(effect) as NamedEffect['effect'] }
   }

@@ -9,7 +9,10 @@ export function toViewError(error: unknown, path: string, projection: string): u
   // Has its code and advice already.
   if (error instanceof CqrsError) return error
   const failure = toStoreError(error, path)
-  return isCqrsError(failure, 'CQRS_STORE_CORRUPT') || isBrokenJson(error) || error instanceof OtherRow
+  return isCqrsError(failure, 'CQRS_STORE_CORRUPT') ||
+    isBrokenJson(error) ||
+    error instanceof OtherRow ||
+    error instanceof BrokenOrder
     ? damagedView(error as Error, path, projection)
     : failure
 }
@@ -19,6 +22,36 @@ export class OtherRow extends Error {
   /** @param table where it was looked for */
   constructor(table: string, key: string) {
     super(`what is found in ${table} for ${JSON.stringify(key)} is not that`)
+  }
+}
+
+/** In a damaged page rows lie out of order. A search among them is misled, so that reading page by page leaves some out or never ends. */
+export class BrokenOrder extends Error {
+  constructor(table: string) {
+    super(`the rows of ${table} are not in order`)
+  }
+}
+
+/**
+ * The same rows.
+ *
+ * @param table where they lie
+ * @param last the number of the row before them
+ * @param numberOf grows from row to row
+ * @throws BrokenOrder if it does not
+ */
+export function* inOrder<Row>(
+  table: string,
+  rows: Iterable<Row>,
+  last: number,
+  numberOf: (row: Row) => number,
+): Generator<Row> {
+  let before = last
+  for (const row of rows) {
+    const number = numberOf(row)
+    if (!(number > before)) throw new BrokenOrder(table)
+    before = number
+    yield row
   }
 }
 

@@ -250,6 +250,10 @@ class SqliteViewStore implements ViewStore {
     return this.#run(() => this.#effects.before(place, limit, maxBytes))
   }
 
+  async assertNoMoreEffectsThan(count: number): Promise<void> {
+    this.#run(() => this.#effects.assertNoMoreThan(count))
+  }
+
   async effectsSent(idempotencyKeys: readonly string[]): Promise<void> {
     this.#run(() => this.#effects.sent(idempotencyKeys))
   }
