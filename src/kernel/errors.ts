@@ -115,7 +115,11 @@ export const ERRORS = {
     retry: true,
     meaning: 'Another program listens on a port that is needed.',
   },
-  CQRS_ENGINE_UNREACHABLE: { httpStatus: 503, retry: true, meaning: 'No iii engine answers at the address.' },
+  CQRS_ENGINE_UNREACHABLE: {
+    httpStatus: 503,
+    retry: true,
+    meaning: 'No iii engine answers at the address, or the link to it broke before an answer.',
+  },
   CQRS_TOO_LARGE: {
     httpStatus: 500,
     retry: false,
