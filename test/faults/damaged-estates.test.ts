@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import type { EventLog } from '../../src/log/contract.ts'
 import type { TakeOverStep, ViewStore } from '../../src/projection/contract.ts'
@@ -121,4 +122,19 @@ test('an effect whose key is no text any more is taken over as damaged', async (
   const taken = await next.pendingEffects(100)
   expect(taken).toHaveLength(EVENTS)
   expect(taken[1]).toMatchObject({ damaged: true })
+})
+
+test('an effect that was kept back and that no search finds is not passed over', async () => {
+  const folder = tempFolder()
+  const [left, next] = ['left', 'next'].map((name) =>
+    openSqliteView(join(folder, `${name}.db`), balances()),
+  ) as [ViewStore, ViewStore]
+  onTestFinished(() => left.close())
+  onTestFinished(() => next.close())
+  await put(next, { withheld: [effect(1)] })
+  const vandal = new DatabaseSync(join(folder, 'next.db'))
+  vandal.exec('UPDATE withheld SET position = 0')
+  vandal.close()
+  await expect(takeOver(next, requestTo([left]))).rejects.toMatchObject({ code: 'CQRS_STORE_CORRUPT' })
+  expect(await next.tookOver()).toBe(0)
 })

@@ -5,7 +5,7 @@ import type { Discarded, NamedEffect, TakeOverStep } from '../contract.ts'
 import { type Duty, positionOf } from '../duty.ts'
 import type { EffectTable } from './effect-table.ts'
 import { effectColumns } from './rows.ts'
-import { inOrder } from './view-error.ts'
+import { BrokenOrder, inOrder } from './view-error.ts'
 
 /**
  * Records that an event was given up: once, though a generation that goes back in time takes the record over and meets the
@@ -110,7 +110,9 @@ export class HandoverTables {
     }
     for (const one of discarded) this.#giveUp(one, now)
     sql.revise.run()
-    if (swap !== undefined) sql.markTakenOver.run(swap)
+    if (swap === undefined) return
+    if (sql.anyWithheld.get()) throw new BrokenOrder('withheld')
+    sql.markTakenOver.run(swap)
   }
 
   /** What it has applied stays applied; what it has yet to meet it will pass over. */
@@ -140,6 +142,8 @@ function statements(db: DatabaseSync) {
       SELECT coalesce(CAST(idempotency_key AS TEXT), ''), coalesce(CAST(effect AS TEXT), ''), iif(typeof(checksum) = 'integer', checksum, NULL), 'pending'
       FROM withheld WHERE position = ? ORDER BY length(idempotency_key), idempotency_key
       ON CONFLICT (idempotency_key) DO NOTHING`),
+    /** All have been decided on; one that is there was left out by searches that a damaged page has misled. */
+    anyWithheld: db.prepare('SELECT 1 FROM withheld LIMIT 1'),
     drop: db.prepare('DELETE FROM withheld WHERE position = ?'),
     touch: db.prepare('UPDATE checkpoint SET took_over = took_over'),
     position: db.prepare('SELECT position FROM checkpoint'),
