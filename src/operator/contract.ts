@@ -335,6 +335,8 @@ export interface RoleStanding {
 export interface MetDamage {
   /** What was told to whoever asked. */
   readonly message: string
+  /** When, ISO 8601. */
+  readonly at: string
   /** Something was stored since. */
   readonly goesOn: boolean
 }

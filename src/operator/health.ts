@@ -69,7 +69,7 @@ async function statedParts(system: System, limits: HealthLimits): Promise<Promis
   const queues = status.status === 'fulfilled' ? status.value.projections.map(({ queue }) => queue) : []
   const isQueueSilent = queues.length > 0 && queues.every((queue) => queue === null)
   return [
-    ...(await functionParts(system, workers, isQueueSilent)),
+    ...(await functionParts(system, limits, workers, isQueueSilent)),
     ...projectionParts(system, limits, workers, status),
   ]
 }
@@ -112,6 +112,7 @@ class Workers {
 
 async function functionParts(
   system: System,
+  { maxLagMs }: HealthLimits,
   workers: Workers,
   isQueueSilent: boolean,
 ): Promise<Promise<PartHealth>[]> {
@@ -130,7 +131,9 @@ async function functionParts(
     if (workers.standsStill(name)) return down(name, STANDS_STILL)
     const damage = workers.damageOf(name)
     if (damage === undefined) return { part: name, state: 'ok' }
-    if (damage.goesOn) return { part: name, state: 'degraded', reason: `some are refused: ${damage.message}` }
+    // Whoever sends nothing to a system that is down would never learn that others than the last one are taken.
+    const isOver = damage.goesOn || system.now().getTime() - Date.parse(damage.at) > maxLagMs
+    if (isOver) return { part: name, state: 'degraded', reason: `some are refused: ${damage.message}` }
     return down(name, `the last one was refused: ${damage.message}`)
   }
   return [

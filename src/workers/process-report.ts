@@ -26,8 +26,8 @@ export class ProcessReport {
   }
 
   /** Notes the damage that a role has met last. */
-  met(role: RoleName, damage: MetDamage): void {
-    this.#damages.set(role, damage)
+  met(role: RoleName, damage: Omit<MetDamage, 'at'>): void {
+    this.#damages.set(role, { ...damage, at: this.#now().toISOString() })
   }
 
   get self(): WorkerProcess {

@@ -29,7 +29,7 @@ interface Trouble {
   refusal?: string
   /** Processes that do not answer, and the damage that the one of the commands has met. */
   silent?: ('commands' | 'projections')[]
-  met?: { message: string; goesOn: boolean }
+  met?: { message: string; at: string; goesOn: boolean }
 }
 
 const unit = balances()
@@ -128,7 +128,12 @@ test.each<[string, Trouble, string]>([
   [view, { silent: ['projections'], paused: true }, `${SILENT}; ${RESUME}`],
   [
     'commands',
-    { met: { message: 'A page is damaged.', goesOn: true } },
+    { met: { message: 'A page is damaged.', at: new Date(1_000_000).toISOString(), goesOn: true } },
+    'some are refused: A page is damaged.',
+  ],
+  [
+    'commands',
+    { met: { message: 'A page is damaged.', at: new Date(1_000_000 - 30_001).toISOString(), goesOn: false } },
     'some are refused: A page is damaged.',
   ],
   [view, { paused: true }, RESUME],
@@ -184,7 +189,7 @@ test.each<[string, Trouble, string]>([
   ['commands', { silent: ['commands'] }, SILENT],
   [
     'commands',
-    { met: { message: 'A page is damaged.', goesOn: false } },
+    { met: { message: 'A page is damaged.', at: new Date(1_000_000).toISOString(), goesOn: false } },
     'the last one was refused: A page is damaged.',
   ],
   [view, { ...late, silent: ['projections'] }, BEHIND],
