@@ -41,5 +41,5 @@ export function findUnit(app: App, name: string): ProjectionUnit {
 
 /** Whether a name means a unit: its own, or that of the projection that it is a part of. */
 export function isMeant(name: string, unit: string): boolean {
-  return unit === name || unit.startsWith(`${name}.`)
+  return unit === name || (unit.startsWith(`${name}.`) && /^\d+$/.test(unit.slice(name.length + 1)))
 }

@@ -13,8 +13,12 @@ export interface ListedLetter {
 /** One kind of place where letters lie: the queues, the parked events, the effects. */
 export interface LetterBox {
   readonly source: LetterSource
-  /** The queues, or the units, that may have letters. */
-  names(system: System): Promise<string[]>
+  /**
+   * The queues, or the units, that may have letters.
+   *
+   * @param wanted the name that is asked for: further names, by which some of them are meant, are among them if it is one
+   */
+  names(system: System, wanted?: string): Promise<string[]>
   /** All that can be asked for by name, whether it may have letters or not; {@link names} if left out. */
   everyName?(system: System): Promise<string[]>
   /**

@@ -172,7 +172,7 @@ async function shelvesFrom(
   const shelves: Shelf[] = []
   for (const box of boxes.slice(place ? boxes.findIndex(({ source }) => source === place.source) : 0)) {
     const begun = place?.source === box.source ? place : undefined
-    const names = await leftOut.unless(box.source, null, () => box.names(system))
+    const names = await leftOut.unless(box.source, null, () => box.names(system, filter.name))
     for (const name of (names ?? []).sort()) {
       if ((filter.name && !isMeant(filter.name, name)) || (begun && name < begun.name)) continue
       shelves.push({ box, name, after: name === begun?.name ? begun.after : undefined })

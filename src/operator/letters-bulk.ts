@@ -114,7 +114,7 @@ async function redriveAll(system: System, { source, name }: LetterFilter): Promi
   let found = 0
   const tell = (some: RedriveResult) => done.add(some)
   for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
-    const names = (await leftOut.unless(box.source, null, () => box.names(system))) ?? []
+    const names = (await leftOut.unless(box.source, null, () => box.names(system, name))) ?? []
     const meant = names.filter((each) => !name || isMeant(name, each))
     found += meant.length
     await Promise.all(

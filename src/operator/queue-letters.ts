@@ -24,6 +24,9 @@ const message = z.object({
   function_id: z.string().optional(),
   history: z.unknown().optional(),
 })
+/** Between a topic and the function in the name of a subscription's own queue. */
+const OF_SUBSCRIPTION = '::'
+
 /** When each delivery failed, in milliseconds since 1970. */
 const failures = z.array(z.object({ at: z.number() })).min(1)
 const messages = z.array(message)
@@ -33,9 +36,13 @@ const count = z.object({ redriven: z.number() })
 export const queueLetters: LetterBox = {
   source: 'queue',
 
-  async names({ ask }) {
+  async names({ ask }, wanted) {
     const found = topics.parse(await ask('engine::queue::dlq_topics', {}))
-    return found.filter(({ message_count }) => message_count > 0).map(({ topic }) => topic)
+    const names = found.filter(({ message_count }) => message_count > 0).map(({ topic }) => topic)
+    // The letters of a subscription stand under its topic; the name of its own queue means them, too, and no others.
+    if (!wanted?.includes(OF_SUBSCRIPTION) || names.includes(wanted)) return names
+    const all = queues.parse(await ask('iii::queue::list', {}))
+    return all.some(({ queue, topic }) => queue === wanted && topic !== null) ? [...names, wanted] : names
   },
 
   async everyName({ ask }) {

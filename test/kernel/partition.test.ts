@@ -41,6 +41,8 @@ test('a split projection has a unit per partition; one that is not keeps its own
     { index: 1, count: 2 },
   ])
   expect([isMeant('balances', 'balances.1'), isMeant('balance', 'balances.1')]).toEqual([true, false])
+  // Queues may have such names.
+  expect(isMeant('orders', 'orders.paid')).toBe(false)
 })
 
 test('partitions that cannot be are refused by name', () => {

@@ -76,6 +76,39 @@ test('letters of a topic with several subscribers are all walked through while t
   expect(discarded).toBe(1_200)
 })
 
+test('a name means what has it: the letters of one subscription, and not those of a longer name', async () => {
+  const { queue, functions, system, dead } = await operatedQueue({
+    queues: { orders: QUICK, 'orders.paid': QUICK },
+  })
+  const settings = await queue.define('settings', QUICK)
+  for (const functionId of ['mail::send', 'audit::note']) {
+    functions[functionId] = fails
+    await queue.subscribe({ topic: 'orders.created', functionId, conditionFunctionId: undefined }, settings)
+  }
+  for (const name of ['orders', 'orders.paid']) {
+    await queue.enqueue({ queue: name, functionId: 'mail::send', data: {}, id: 'a' })
+    await dead(name, 1)
+  }
+  await queue.publish('orders.created', {})
+  await dead('orders.created', 2)
+  const counted = async (name: string) =>
+    (await discardLetters(system, { name, dryRun: true, reason: 'a test' }, ada)).matched
+  expect(await counted('orders')).toBe(1)
+  expect(await counted('orders.created')).toBe(2)
+  const name = 'orders.created::mail::send'
+  const { letters } = await listLetters(system, { name })
+  expect(letters).toMatchObject([{ name, what: 'message for mail::send' }])
+  expect(await redriveLetters(system, { name })).toMatchObject({ redriven: 1 })
+  await dead('orders.created', 2)
+  expect(await redriveLetters(system, { name, error: 'shelf' })).toMatchObject({ redriven: 1 })
+  await dead('orders.created', 2)
+  expect(await redriveLetters(system, { id: letters[0]?.id })).toMatchObject({ redriven: 1 })
+  await dead('orders.created', 2)
+  expect(await discardLetters(system, { name, reason: 'a test' }, ada)).toMatchObject({ discarded: 1 })
+  expect(await counted('orders.created')).toBe(1)
+  expect(await redriveLetters(system, { name })).toMatchObject({ redriven: 0 })
+})
+
 test('letters of a topic that a queue shares its name with are listed, and each once', async () => {
   const { queue, functions, system, dead } = await operatedQueue({ queues: { orders: QUICK } })
   functions['job::run'] = fails
