@@ -1,8 +1,8 @@
 import pRetry from 'p-retry'
 import type { Logger } from 'pino'
 import { reached } from '../boundaries.ts'
+import { PAGE_BYTES } from '../log/contract.ts'
 import type { RecordedEffect, TracedEffect, ViewStore } from './contract.ts'
-import { PAGE_BYTES } from './page-bytes.ts'
 
 /**
  * How sending an effect ended. `unreachable`: nobody was there to take it, because the engine or the

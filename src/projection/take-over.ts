@@ -3,10 +3,9 @@ import { reached } from '../boundaries.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { isIn, type Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
-import type { EventLog } from '../log/contract.ts'
+import { type EventLog, PAGE_BYTES } from '../log/contract.ts'
 import type { PlacedEffect, TakeOverStep, ViewStore } from './contract.ts'
 import { type Estate, owedAmong, positionOf, streamAt } from './duty.ts'
-import { PAGE_BYTES } from './page-bytes.ts'
 
 /** See {@link TakeOverRequest.atOnce}. */
 const AT_ONCE = 1_000
