@@ -71,8 +71,8 @@ export function toNamedEffect({ idempotency_key, effect, checksum }: NamedEffect
 }
 
 /**
- * What is stored of an effect and of how it stands. The latter has no checksum. Where it was hit, the effect is pending: it is
- * recorded, so that it may still be owed, and to send it once more is allowed.
+ * What is stored of an effect and of how it stands. The latter has no checksum. Where it was hit, the effect is taken for
+ * pending: it is recorded, so that it may still be owed, and to send it once more is allowed.
  */
 export function toEffect(row: EffectRow): RecordedEffect {
   return {
