@@ -7,8 +7,10 @@ import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import { StateStore } from '../../src/engine/state/store.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { RecordedEvent } from '../../src/kernel/event.ts'
+import type { EventLog } from '../../src/log/contract.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { openSqliteActionStore } from '../../src/operator/sqlite/action-store.ts'
+import type { ViewStore } from '../../src/projection/contract.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
 import { takeOver } from '../../src/projection/take-over.ts'
@@ -198,6 +200,15 @@ test(`no damage of a reactor's view sends an effect with changed bytes (CQRS_TES
   })
 }, 120_000)
 
+/** A view that has taken over what another one leaves. */
+async function successorOf(view: ViewStore, log: EventLog): Promise<ViewStore> {
+  const next = openSqliteView(join(tempFolder(), 'next.db'), balances())
+  onTestFinished(() => next.close())
+  const request = { projection: 'balances', parts: [view], aligned: true, partition: { index: 0, count: 1 } }
+  await takeOver(next, { ...request, log, swap: 1, now: 0 })
+  return next
+}
+
 test('an effect of which nobody knows how it stands is taken over and sent', async () => {
   const { log, viewPath, move, projector, view } = ledger()
   await move('ada', -1)
@@ -207,10 +218,7 @@ test('an effect of which nobody knows how it stands is taken over and sent', asy
   vandal.exec("PRAGMA ignore_check_constraints = ON; UPDATE effects SET status = 'pen$ing'")
   vandal.close()
 
-  const next = openSqliteView(join(tempFolder(), 'next.db'), balances())
-  onTestFinished(() => next.close())
-  const request = { projection: 'balances', parts: [view], aligned: true, partition: { index: 0, count: 1 } }
-  await takeOver(next, { ...request, log, swap: 1, now: 0 })
+  const next = await successorOf(view, log)
   expect(await next.pendingEffects(10)).toEqual([recorded])
 
   // Without a swap an operator finds it among what failed.
@@ -228,10 +236,7 @@ test('an effect whose key tells no position any more holds up no other one at a 
   vandal.exec("UPDATE effects SET idempotency_key = 'balances:x:1' WHERE idempotency_key = 'balances:2:1'")
   vandal.close()
 
-  const next = openSqliteView(join(tempFolder(), 'next.db'), balances())
-  onTestFinished(() => next.close())
-  const request = { projection: 'balances', parts: [view], aligned: true, partition: { index: 0, count: 1 } }
-  await takeOver(next, { ...request, log, swap: 1, now: 0 })
+  const next = await successorOf(view, log)
   expect(await next.pendingEffects(10)).toEqual([first, expect.objectContaining({ damaged: true }), third])
 })
 
