@@ -123,6 +123,7 @@ export const startCommands: StartRole = async (context) => {
       return execution
     }),
   )
+  const warm = events.warmUp()
   const offered = await offer(iii, functions, log)
 
   return {
@@ -131,6 +132,7 @@ export const startCommands: StartRole = async (context) => {
       await Promise.all(underWay)
       await fanOut.idle()
       await store?.close()
+      await warm
       await events.close()
     },
   }

@@ -54,6 +54,21 @@ test.each(['type', 'stream', 'data'])(
   },
 )
 
+test('a damaged log is told to those who append and read, not to those who warm it up', async () => {
+  const path = join(tempFolder(), 'events.db')
+  const earlier = openSqliteEventLog({ path })
+  await earlier.append(append('s', 0))
+  await earlier.close()
+  const vandal = new DatabaseSync(path)
+  vandal.exec(`UPDATE events SET data = '{"amount":900}' WHERE position = 1`)
+  vandal.close()
+  const log = openSqliteEventLog({ path })
+  onTestFinished(() => log.close())
+  await log.warmUp()
+  await expect(log.append(append('s', 1))).rejects.toMatchObject({ code: 'CQRS_STORE_CORRUPT' })
+  await expect(log.history('s', { limit: 1 })).rejects.toMatchObject({ code: 'CQRS_STORE_CORRUPT' })
+})
+
 test('a log of a newer program is refused', async () => {
   const path = join(tempFolder(), 'events.db')
   await openSqliteEventLog({ path }).close()

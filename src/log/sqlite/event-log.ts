@@ -50,12 +50,20 @@ export interface SqliteEventLogOptions {
   keepKeysMs?: number
   /**
    * Events that the stored ends of streams may be behind before they are brought up. Those are read when a process begins to
-   * append, and before its first stream is read: some 3 µs each. Default 16,384.
+   * append, and before its first stream is read: some 3 µs each. Default 65,536.
    */
   endsBehind?: number
   checkpointPages?: OpenOptions['checkpointPages']
   /** The wall clock, in milliseconds. Default Date.now. */
   now?: () => number
+}
+
+export interface OpenedEventLog extends EventLog {
+  /**
+   * Makes ready what the first append and the first read of a stream would wait for. Need not be called, and never throws:
+   * what is wrong is told to those who append and read.
+   */
+  warmUp(): Promise<void>
 }
 
 /**
@@ -64,11 +72,11 @@ export interface SqliteEventLogOptions {
  *
  * @throws CqrsError CQRS_STORE_… if the file cannot be opened
  */
-export function openSqliteEventLog(options: SqliteEventLogOptions): EventLog {
+export function openSqliteEventLog(options: SqliteEventLogOptions): OpenedEventLog {
   return new SqliteEventLog(options)
 }
 
-class SqliteEventLog implements EventLog {
+class SqliteEventLog implements OpenedEventLog {
   readonly #path: string
   readonly #now: () => number
   readonly #db: DatabaseSync
@@ -185,6 +193,10 @@ class SqliteEventLog implements EventLog {
     return this.#read(() => this.#head())
   }
 
+  async warmUp(): Promise<void> {
+    await Promise.allSettled([this.#writer.start(), this.#catchUp()])
+  }
+
   async close(): Promise<void> {
     await this.#writer.close()
     if (this.#db.isOpen) this.#db.close()
@@ -196,9 +208,13 @@ class SqliteEventLog implements EventLog {
 
   /** Where a stream ends; 0 if there is no such stream. */
   async #end(stream: string): Promise<Position> {
+    await this.#catchUp()
+    return this.#read(() => this.#ends.of(stream).position)
+  }
+
+  async #catchUp(): Promise<void> {
     const steps = this.#ends.catchingUp()
     while (!this.#read(() => steps.next()).done) await nextTurn()
-    return this.#read(() => this.#ends.of(stream).position)
   }
 
   #row(position: Position): EventRow {

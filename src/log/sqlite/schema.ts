@@ -5,7 +5,7 @@ import type { StoreSchema } from '../../sqlite/migrate.ts'
  * its stream, and `streams` names the last one. A stream is read by walking that chain through the
  * primary key. Versions stay unique because an append checks the stream's end in its own transaction.
  *
- * `streams` may be some thousand events behind, so that an append writes its event and nothing else: it has every end up to
+ * `streams` may be some ten thousand events behind, so that an append writes its event and nothing else: it has every end up to
  * `streams_through`, and those of the events behind that are read from the events (stream-ends.ts).
  *
  * `commands.running_ms` is how long the log had been at work, in all, when the key was stored; see idempotency-keys.ts.

@@ -4,7 +4,7 @@ import { streamChecksum, throughChecksum } from './row.ts'
 import { type StreamEnd, StreamEnds, type StreamEndsOptions } from './stream-ends.ts'
 
 export interface StreamEndWriterOptions extends StreamEndsOptions {
-  /** Events that the table may be behind before it is brought up. Default 16,384. */
+  /** Events that the table may be behind before it is brought up. Default 65,536. */
   readonly behind?: number | undefined
   /** Ends that a transaction brings at the least while that goes on. Default 256. */
   readonly atLeast?: number
@@ -22,7 +22,7 @@ interface Round {
 
 /**
  * Where each stream ends, for the writer of the log. Ends are not stored with their events, from which they can be read, but
- * round by round: when the table `streams` is some thousand events behind, the following transactions bring the ends that it
+ * round by round: when the table `streams` is some ten thousand events behind, the following transactions bring the ends that it
  * lacks, in the order of its pages, a few hundred each, so that none takes long. Each page is written about once a
  * round, instead of once for each event. When all are there the position that the round began at goes to `streams_through`.
  *
@@ -44,7 +44,7 @@ export class StreamEndWriter {
   /** Whether the open transaction has ended a round. */
   #finished = false
 
-  constructor(db: DatabaseSync, { behind = 16_384, atLeast = 256, ...options }: StreamEndWriterOptions = {}) {
+  constructor(db: DatabaseSync, { behind = 65_536, atLeast = 256, ...options }: StreamEndWriterOptions = {}) {
     this.#behind = behind
     this.#atLeast = atLeast
     this.#ends = new StreamEnds(db, options)
@@ -56,6 +56,11 @@ export class StreamEndWriter {
       reach: db.prepare('UPDATE streams_through SET position = ?, checksum = ? WHERE position < ?'),
       dataVersion: db.prepare('PRAGMA data_version'),
     }
+  }
+
+  /** Reads now what the first transaction would read. @throws CqrsError CQRS_STORE_CORRUPT */
+  warmUp(): void {
+    this.#lookForOthers()
   }
 
   /** A transaction is about to begin. */

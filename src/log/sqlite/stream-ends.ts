@@ -32,7 +32,7 @@ export interface StreamEndsOptions {
 
 /**
  * Where each stream ends, as one connection sees it. The table `streams` has the ends up to the position in `streams_through`, and
- * some later ones; of the log's last events behind that, a few thousand, the ends are kept in memory here. They are read from the events
+ * some later ones; of the log's last events behind that, some ten thousand, the ends are kept in memory here. They are read from the events
  * themselves, which are checked: all of those behind the table at first, later what was appended since. So an append
  * need not write a page of the table for each event: {@link StreamEndWriter} brings many ends at once.
  */

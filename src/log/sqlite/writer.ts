@@ -50,6 +50,7 @@ function openWriter({
   const db = openDatabase({ ...options, schema: eventLogSchema })
   const insertEvent = db.prepare(INSERT_EVENT)
   const ends = new StreamEndWriter(db, { behind: endsBehind })
+  warmUp(ends)
   const keys = new IdempotencyKeys(db, { keepMs: keepKeysMs, monotonic: () => performance.now() })
   const mark = new HighWater(options.path)
   /** Last position of the log, if the open transaction appends to it. */
@@ -117,5 +118,13 @@ function openWriter({
       }
       return [position, version]
     },
+  }
+}
+
+function warmUp(ends: StreamEndWriter): void {
+  try {
+    ends.warmUp()
+  } catch {
+    // Damaged, or locked: the first append meets that itself, and says so.
   }
 }
