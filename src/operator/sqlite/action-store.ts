@@ -20,8 +20,15 @@ export const actionSchema: StoreSchema = {
        outcome TEXT NOT NULL,
        result TEXT NOT NULL
      ) STRICT;`,
+    `CREATE INDEX actions_by_operation ON actions (operation, id);`,
   ],
 }
+
+export const LIST = 'SELECT * FROM actions WHERE id < ? ORDER BY id DESC LIMIT ?'
+
+/** Sought in the index: there may be few of an operation among very many. */
+export const LIST_OF_OPERATION =
+  'SELECT * FROM actions WHERE operation = ? AND id < ? ORDER BY id DESC LIMIT ?'
 
 export interface ActionStoreOptions {
   /** Pages the write-ahead log may grow to before it is folded into the file. Default 500 (2 MB). */
@@ -44,9 +51,8 @@ export function openSqliteActionStore(
      VALUES (?, ?, ?, ?, ?, 'begun', 'null')`,
   )
   const end = db.prepare('UPDATE actions SET outcome = ?, result = ?, ended_at = ? WHERE id = ?')
-  const list = db.prepare(
-    'SELECT * FROM actions WHERE id < ? AND (?2 IS NULL OR operation = ?2) ORDER BY id DESC LIMIT ?3',
-  )
+  const list = db.prepare(LIST)
+  const listOf = db.prepare(LIST_OF_OPERATION)
   const checkpointed = withWholeCheckpoints(db, path)
   const attempt = <Result>(act: () => Result): Result => {
     try {
@@ -64,7 +70,10 @@ export function openSqliteActionStore(
     end: async (id, { outcome, result, endedAt }) =>
       void write(() => end.run(outcome, JSON.stringify(result ?? null), endedAt, id)),
     list: async ({ before, limit, operation }) =>
-      attempt(() => list.all(before, operation ?? null, limit).map(toAction)),
+      attempt(() => {
+        const rows = operation === undefined ? list.all(before, limit) : listOf.all(operation, before, limit)
+        return rows.map(toAction)
+      }),
     close: async () => {
       if (db.isOpen) db.close()
     },
