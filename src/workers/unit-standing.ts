@@ -8,35 +8,49 @@ import type { DigestMark } from '../projection/audit.ts'
 import type { ViewStanding } from '../projection/contract.ts'
 
 /**
- * How the part of the active generation stands that holds a unit's streams; if it is split otherwise, all of it. Until it has taken
- * over what the generation before it owed, the effects are those that lie there.
+ * How the part of the active generation stands that holds a unit's streams. Until it has taken over what the generation before
+ * it owed, the effects are those that lie there. Of a generation that is split otherwise no part is the unit's: it is as far as
+ * all of them, and what lies there is shared out among the units that look at it, so that all together count it once.
  */
 export async function standingOf(
   views: ViewReaders,
   control: ControlStore,
   { projection, partition }: ProjectionUnit,
 ): Promise<ViewStanding> {
-  const standingIn = (generation?: number) =>
+  /** @param sharing partitions of the units that look at it */
+  const standingIn = (sharing: readonly number[], generation?: number) =>
     views.use(
       projection.name,
       async ({ generation: { partitions }, parts }) => {
-        const [own] = partitions === partition.count ? [parts[partition.index]] : []
-        const standings = await Promise.all((own ? [own] : parts).map((part) => part.standing()))
-        return standings.reduce(added)
+        const own = partitions === partition.count ? parts[partition.index] : undefined
+        if (own) return own.standing()
+        const rank = sharing.indexOf(partition.index)
+        const standings = await Promise.all(parts.map((part) => part.standing()))
+        const position = Math.min(...standings.map((standing) => standing.position))
+        const shared = standings.filter((_, index) => index % sharing.length === rank)
+        return { ...shared.reduce(added, NOTHING), position }
       },
       generation,
     )
   const state = await control.projection(projection.name)
-  const before = state && !hasTakenOver(state, partition.index) ? state.outgoing : undefined
+  const all = Array.from({ length: partition.count }, (_, index) => index)
+  const waiting = state ? all.filter((index) => !hasTakenOver(state, index)) : []
+  const before = waiting.includes(partition.index) ? state?.outgoing : undefined
   // One that cannot be read is said to be damaged where that matters.
-  const owing = before === undefined ? undefined : await standingIn(before).catch(() => undefined)
-  const standing = await standingIn()
+  const owing = before === undefined ? undefined : await standingIn(waiting, before).catch(() => undefined)
+  const standing = await standingIn(all)
   return owing ? { ...standing, effects: owing.effects } : standing
 }
 
-function added(one: ViewStanding, other: ViewStanding): ViewStanding {
+type Lying = Omit<ViewStanding, 'position'>
+
+const NOTHING: Lying = {
+  parked: { retrying: 0, dead: 0, waiting: 0 },
+  effects: { pending: 0, dead: 0 },
+}
+
+function added(one: Lying, other: Lying): Lying {
   return {
-    position: Math.min(one.position, other.position),
     parked: {
       retrying: one.parked.retrying + other.parked.retrying,
       dead: one.parked.dead + other.parked.dead,
