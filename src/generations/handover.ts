@@ -26,7 +26,7 @@ const NOTHING: Estate = {
   duty: async () => ({ position: 0, parked: new Set() }),
   effectsBefore: async () => [],
   assertNoMoreEffectsThan: async () => undefined,
-  discarded: async () => [],
+  discardedAfter: async () => [],
 }
 
 /** Brings the parts of a unit's active generation into the place of those that were active before; see ../projection/duty.ts. */
@@ -132,7 +132,7 @@ export class Handover {
       duty: (among) => read((estate) => estate.duty(among)),
       effectsBefore: (...page) => read((estate) => estate.effectsBefore(...page)),
       assertNoMoreEffectsThan: (count) => read((estate) => estate.assertNoMoreEffectsThan(count)),
-      discarded: () => read((estate) => estate.discarded()),
+      discardedAfter: (...page) => read((estate) => estate.discardedAfter(...page)),
       close: async () => own?.close(),
     } satisfies Estate & { close(): Promise<void> }
   }

@@ -28,7 +28,6 @@ interface Member {
   readonly generation: number
   readonly store: ViewStore
   readonly projector: Projector
-  givenUp: ReadonlyMap<Position, Discarded>
 }
 
 /**
@@ -182,7 +181,6 @@ export class UnitGenerations implements Followed {
     if (!active || !(await active.projector.discard(position, by, reason))) return false
     for (const member of this.#members.values()) {
       if (member === active) continue
-      member.givenUp = await givenUpIn(active.store)
       await this.#aside(member.generation, () => member.projector.discard(position, by, reason))
     }
     return true
@@ -243,7 +241,6 @@ export class UnitGenerations implements Followed {
     await this.#damages.forget(active.generation)
     // It holds the effects now, so that they are sent from there, whether or not this can be noted yet.
     if (!settled) await this.#handover.note(state, active, partition)
-    opened.result.givenUp = await givenUpIn(store)
   }
 
   /** @returns false if the active generation meets damage when it takes over, and nothing moves until that is gone */
@@ -264,8 +261,6 @@ export class UnitGenerations implements Followed {
     const { partition } = this.#options.unit
     const place = this.#place(generation)
     const member = await this.#aside(place.generation, async () => this.#enter(place, { mustExist: true }))
-    const owing = this.#members.get((active as Generation).generation)?.store
-    if (member && owing) member.givenUp = await givenUpIn(owing)
     if (member) return
     this.#unopened.add(generation.generation)
     if (generation.parts[partition.index]?.leading) await this.#fallBehind(generation)
@@ -290,12 +285,12 @@ export class UnitGenerations implements Followed {
       return owing === store ? 'self' : owedAmong(positions, [owing], events)
     })
     const serves = () => this.view.current === store
-    const member: Member = {
-      generation: place.generation,
-      store,
-      projector: projector(view, (position) => member.givenUp.get(position), serves),
-      givenUp: new Map(),
-    }
+    // Also itself: it may have taken over what it has yet to meet.
+    const givenUp = givenUpIn([
+      (positions) => discardedIn(store, positions),
+      (positions) => discardedIn(this.#active()?.store, positions),
+    ])
+    const member = { generation: place.generation, store, projector: projector(view, givenUp, serves) }
     this.#members.set(place.generation, member)
     return member
   }
@@ -388,4 +383,10 @@ export class UnitGenerations implements Followed {
     }
     return control.projection(projection.name)
   }
+}
+
+/** Which of some events operators gave up in a generation; none if it is damaged, or there is none. */
+async function discardedIn(store: ViewStore | undefined, among: readonly Position[]): Promise<Discarded[]> {
+  const { result = [] } = await unlessDamaged(() => store?.discardedAmong(among))
+  return result
 }

@@ -139,6 +139,11 @@ export interface Discarded {
   readonly at: string
 }
 
+/** One at its place in the order in which they were recorded. */
+export interface PlacedDiscard extends Discarded {
+  readonly place: number
+}
+
 export type CommitOutcome =
   | { readonly kind: 'committed'; readonly revision: number }
   /** Another writer changed the view meanwhile; nothing was stored. */
@@ -255,8 +260,10 @@ export interface ViewStore {
   redriveEffects(idempotencyKey?: string, after?: EffectPlace): Promise<Redriven>
   /** Gives a dead effect up, with who and why. @returns whether it was dead */
   discardEffect(idempotencyKey: string, discard: { by: string; reason: string; at: string }): Promise<boolean>
-  /** What operators gave up of its events; the same array as before if nothing was added. */
-  discarded(): Promise<readonly Discarded[]>
+  /** Which of some events operators gave up, with who and why. */
+  discardedAmong(positions: readonly Position[]): Promise<Discarded[]>
+  /** Events that operators gave up behind a place, from 0 on; limits as in {@link pendingEffects}. */
+  discardedAfter(place: number, limit: number, maxBytes?: number): Promise<PlacedDiscard[]>
   /** What the view owes among some events. Synced first: no power cut takes back what this says is done. */
   duty(among: readonly Position[]): Promise<Duty>
   /** Positions of parked events beyond one, in order. */

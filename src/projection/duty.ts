@@ -27,7 +27,7 @@ export interface Duty {
 }
 
 /** What a generation leaves: see {@link ViewStore}. It may be more than fits into memory. */
-export type Estate = Pick<ViewStore, 'duty' | 'effectsBefore' | 'assertNoMoreEffectsThan' | 'discarded'>
+export type Estate = Pick<ViewStore, 'duty' | 'effectsBefore' | 'assertNoMoreEffectsThan' | 'discardedAfter'>
 
 /**
  * Which of some events another generation owes.

@@ -1,37 +1,18 @@
 import type { Position } from '../kernel/position.ts'
-import type { Discarded, ViewStore } from './contract.ts'
-import { unlessDamaged } from './damage.ts'
+import type { Discarded } from './contract.ts'
 
 /**
- * What operators gave up in the generation that serves, for whoever folds another one beside it. That takes a while, and
- * operators go on meanwhile: it is asked for anew before each step.
+ * What operators gave up of some events. Whoever folds a generation asks for each page of events, so that it knows what was
+ * given up by now, and holds no more of it than those of a page, however much that is in all.
  */
-export class GivenUp {
-  readonly #read: readonly (() => Promise<readonly Discarded[]>)[]
-  #last: (readonly Discarded[])[] = []
-  #byPosition = new Map<Position, Discarded>()
+export type GivenUp = (positions: readonly Position[]) => Promise<ReadonlyMap<Position, Discarded>>
 
-  /** @param read for each part of the generation that serves; gives the same array while nothing was added */
-  constructor(read: readonly ViewStore['discarded'][]) {
-    this.#read = read
+/** @param read for each place where that is recorded; see `ViewStore.discardedAmong` */
+export function givenUpIn(
+  read: readonly ((positions: readonly Position[]) => Promise<readonly Discarded[]>)[],
+): GivenUp {
+  return async (positions) => {
+    const found = await Promise.all(read.map((among) => among(positions)))
+    return new Map(found.flat().map((one) => [one.event.position, one]))
   }
-
-  /** Learns what was given up by now. Rejects as the parts do. */
-  async refresh(): Promise<void> {
-    const found = await Promise.all(this.#read.map((read) => read()))
-    if (found.every((one, index) => one === this.#last[index])) return
-    this.#last = found
-    this.#byPosition = new Map(found.flat().map((one) => [one.event.position, one]))
-  }
-
-  /** Who gave an event up, and why; undefined if nobody did. */
-  at(position: Position): Discarded | undefined {
-    return this.#byPosition.get(position)
-  }
-}
-
-/** What operators have given up in a generation by now; nothing if it is damaged. */
-export async function givenUpIn(view: ViewStore): Promise<ReadonlyMap<Position, Discarded>> {
-  const { result = [] } = await unlessDamaged(() => view.discarded())
-  return new Map(result.map((one) => [one.event.position, one]))
 }

@@ -9,6 +9,7 @@ import type { Checkpoint, Discarded, NamedEffect, ParkedEvent, ViewChange, ViewS
 import { extendDigest } from './digest.ts'
 import { DocumentCache, keysOf } from './document-cache.ts'
 import { type Documents, type FoldOutcome, fold, type PreparedEvent, prepare, sequenceOf } from './fold.ts'
+import type { GivenUp } from './given-up.ts'
 import { nameEffects } from './named-effects.ts'
 import { parkBehind, parkFailed, type RetryPolicy } from './retry-policy.ts'
 import type { Turns } from './turns.ts'
@@ -42,7 +43,7 @@ export interface ProjectorOptions {
   /** Follows what becomes of each event, for traces. */
   applying?: Applying
   /** What an operator gave up in another generation of the view; it stays given up. None if left out. */
-  givenUp?: (position: Position) => Discarded | undefined
+  givenUp?: GivenUp
   /** The digest after a page, where somebody has computed it already. By default it is computed. */
   digestAfter?: (digest: string, page: LogPage) => string
 }
@@ -206,6 +207,7 @@ export class Projector {
       sequenceOf(projection, ready, events[index] as RecordedEvent),
     )
     const blocked = await this.#blocked.among(sequences)
+    const givenUp = await this.#options.givenUp?.(events.map(({ position }) => position))
     const documents = await this.#documents.of(keysOf(prepared))
     const changed = new Set<string>()
     const parked: ParkedEvent[] = []
@@ -214,9 +216,9 @@ export class Projector {
     for (let index = 0; index < events.length; index += 1) {
       const event = events[index] as RecordedEvent
       const ready = prepared[index] as PreparedEvent
-      const givenUp = this.#options.givenUp?.(event.position)
-      if (givenUp) {
-        discarded.push(givenUp)
+      const discard = givenUp?.get(event.position)
+      if (discard) {
+        discarded.push(discard)
         continue
       }
       const sequence = sequences[index] as string
@@ -283,8 +285,8 @@ export class Projector {
     const { revision } = await this.#state()
     const parked = await this.#parkedHead(position)
     if (!parked || !isWanted(parked)) return { kind: 'left' }
-    const givenUp = this.#options.givenUp?.(parked.position)
-    if (givenUp) return this.#settle(parked, { discarded: [givenUp] }, revision)
+    const discard = (await this.#options.givenUp?.([position]))?.get(position)
+    if (discard) return this.#settle(parked, { discarded: [discard] }, revision)
     const { events } = await log.readFrom(parked.position - 1, { limit: 1 })
     const recorded = events[0] as RecordedEvent
     const prepared = prepare(projection, catalog, recorded)
@@ -337,8 +339,7 @@ export class Projector {
   }
 
   #steady(): number {
-    const { steady, now } = this.#options
-    return (steady ?? now)()
+    return (this.#options.steady ?? this.#options.now)()
   }
 
   /** @param boundaries what is true once the change is stored */

@@ -93,9 +93,11 @@ async function* steps(view: ViewStore, request: TakeOverRequest): AsyncGenerator
   }
   for (const part of parts) {
     // Those of other partitions meet nothing here.
-    const discarded = await part.discarded()
-    for (let from = 0; from < discarded.length; from += atOnce) {
-      yield { discarded: discarded.slice(from, from + atOnce), now }
+    for (let after = 0; ; ) {
+      const discarded = await part.discardedAfter(after, atOnce, PAGE_BYTES)
+      if (discarded.length === 0) break
+      after = discarded.at(-1)?.place as number
+      yield { discarded, now }
     }
   }
 }

@@ -5,6 +5,7 @@ import type {
   EffectPlace,
   ParkedCounts,
   ParkedEvent,
+  PlacedDiscard,
   PlacedEffect,
   RecordedEffect,
   Redriven,
@@ -100,8 +101,11 @@ export abstract class ViewDecorator implements ViewStore {
   discardEffect(key: string, discard: { by: string; reason: string; at: string }): Promise<boolean> {
     return this.view.discardEffect(key, discard)
   }
-  discarded(): Promise<readonly Discarded[]> {
-    return this.view.discarded()
+  discardedAmong(positions: readonly number[]): Promise<Discarded[]> {
+    return this.view.discardedAmong(positions)
+  }
+  discardedAfter(place: number, limit: number, maxBytes?: number): Promise<PlacedDiscard[]> {
+    return this.view.discardedAfter(place, limit, maxBytes)
   }
   duty(among: readonly number[]): Promise<Duty> {
     return this.view.duty(among)

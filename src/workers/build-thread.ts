@@ -7,7 +7,7 @@ import { BufferedView } from '../projection/buffered-view.ts'
 import type { CommitOutcome, Discarded, Trial, ViewChange, ViewStore } from '../projection/contract.ts'
 import { damageOf, readLegacy } from '../projection/damage.ts'
 import { owedAmong } from '../projection/duty.ts'
-import { GivenUp } from '../projection/given-up.ts'
+import { givenUpIn } from '../projection/given-up.ts'
 import { Projector } from '../projection/projector.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
 import { Turns } from '../projection/turns.ts'
@@ -94,7 +94,9 @@ async function build(): Promise<void> {
   const kind = order.takesOver ? projection.kind : 'projection'
   const owing = await openOwing(projection, kind)
   const end = await whereToEnd(kind, owing)
-  const givenUp = new GivenUp(owing.map((view) => () => readLegacy(kind, () => view.discarded(), NOTHING)))
+  const givenUp = givenUpIn(
+    owing.map((view) => (positions) => readLegacy(kind, () => view.discardedAmong(positions), NOTHING)),
+  )
   const head = async () => end ?? (await log.head())
 
   /** Folds until nearly nothing is left. @returns whether it got there */
@@ -139,7 +141,7 @@ async function build(): Promise<void> {
       documentCacheSize: 0,
       now: () => Date.now(),
       random: Math.random,
-      givenUp: (position) => givenUp.at(position),
+      givenUp,
       ...(checked && { digestAfter: checked.digestAfter }),
     })
     const rate = new Rate(await projector.position())
@@ -150,7 +152,6 @@ async function build(): Promise<void> {
     try {
       await report()
       for (let reported = performance.now(); Atomics.load(signals, STOP) === 0; ) {
-        await givenUp.refresh()
         if ((await projector.step(end)) === 'at-head') {
           while ((await projector.retryDue()) > 0 && Atomics.load(signals, STOP) === 0);
           await buffered.flush()

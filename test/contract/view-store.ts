@@ -15,7 +15,7 @@ export function viewStoreContract(newView: NewView): void {
     parked: await store.sequence('ada', 100),
     effects: keysOf(await store.pendingEffects(100)),
     undecided: { parked: await store.parkedAfter(0, 100), withheld: await store.withheldAfter(0, 100) },
-    discarded: await store.discarded(),
+    discarded: (await store.discardedAfter(0, 100)).map(({ place, ...one }) => one),
     trial: await store.trial(),
   })
 
@@ -295,13 +295,25 @@ export function viewStoreContract(newView: NewView): void {
       at: '2026-01-02T00:00:00.000Z',
     }
     await put(store, { settled: [1], parked: [parkedEvent(2)], discarded: [discarded] })
-    const before = await store.discarded()
-    expect(before).toEqual([discarded])
-    const other = { ...discarded, event: parkedEvent(9, { sequence: 'bob' }) }
-    await put(store, { discarded: [other] })
-    const after = await store.discarded()
-    expect(after).toEqual([discarded, other])
-    expect(after[0], 'only what was added is read').toBe(before[0])
+    expect(await store.discardedAmong([1, 2, 9])).toEqual([discarded])
+    expect(await store.discardedAmong([2])).toEqual([])
     expect(positions(await store.sequence('ada', 9))).toEqual([2])
+  })
+
+  test('what operators gave up is read page by page, in the order in which they did', async () => {
+    const store = await open()
+    const given = [9, 3, 5].map((position) => ({
+      event: parkedEvent(position, { sequence: `s-${position}` }),
+      by: 'eve',
+      reason: 'a typing error',
+      at: '2026-01-02T00:00:00.000Z',
+    }))
+    for (const one of given) await put(store, { discarded: [one] })
+    const first = await store.discardedAfter(0, 2)
+    expect(first.map(({ event }) => event.position)).toEqual([9, 3])
+    const rest = await store.discardedAfter(first[1]?.place ?? 0, 2)
+    expect(rest).toEqual([{ ...given[2], place: expect.any(Number) }])
+    expect(await store.discardedAfter(rest[0]?.place ?? 0, 2)).toEqual([])
+    expect(await store.discardedAfter(0, 3, 1), 'no more than one beyond the bytes').toHaveLength(1)
   })
 }

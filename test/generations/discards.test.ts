@@ -36,7 +36,9 @@ test('what is given up while a rebuild has it parked is not applied by the rebui
   await building.settle()
   expect(await building.states()).toEqual({ 1: 'previous', 2: 'active' })
   expect(await building.read('ada')).toMatchObject({ balance: -2, moves: 1 })
-  expect(await building.units[0]?.generations.view.discarded()).toMatchObject([{ event: { position: 1 } }])
+  expect(await building.units[0]?.generations.view.discardedAfter(0, 9)).toMatchObject([
+    { event: { position: 1 } },
+  ])
   expect(await building.send()).toEqual(['balances:2:1'])
 })
 
@@ -78,7 +80,7 @@ test('what is given up where it is the first of its sequence stays given up wher
   await worker.settle()
   expect(await worker.states()).toEqual({ 1: 'active', 2: 'previous' })
   expect(await worker.read('ada')).toMatchObject({ balance: -1, moves: 1 })
-  expect(await live?.view.discarded()).toMatchObject([{ event: { position: 2 } }])
+  expect(await live?.view.discardedAfter(0, 9)).toMatchObject([{ event: { position: 2 } }])
 })
 
 test('a comparison with a fresh fold leaves out what was given up', async () => {
@@ -124,5 +126,7 @@ test('what is given up is recorded once, also where a generation goes back in ti
   await again.settle()
   expect(await again.position()).toBe(2)
   expect(await again.read('ada')).toBeUndefined()
-  expect(await again.units[0]?.generations.view.discarded()).toMatchObject([{ event: { position: 2 } }])
+  expect(await again.units[0]?.generations.view.discardedAfter(0, 9)).toMatchObject([
+    { event: { position: 2 } },
+  ])
 })

@@ -162,7 +162,7 @@ test('what an operator gave up stays given up in every generation, with the reco
   await move('ada', 5)
   await worker.settle()
   expect(await worker.read('ada')).toMatchObject({ balance: 5, moves: 1 })
-  expect(await worker.units[0]?.generations.view.discarded()).toMatchObject([
+  expect(await worker.units[0]?.generations.view.discardedAfter(0, 9)).toMatchObject([
     { event: { position: 1 }, by: 'eve', reason: 'a test order' },
   ])
   expect(await worker.send()).toEqual(['balances:2:1'])

@@ -85,7 +85,7 @@ async function contentOf(store: ViewStore) {
     parked: await Promise.all(parked.map((position) => store.parkedEvent(position))),
     owed: (await store.duty(parked)).parked,
     withheld: await store.withheldAfter(0, 100),
-    discarded: await store.discarded(),
+    discarded: (await store.discardedAfter(0, 100)).map(({ place, ...one }) => one),
     tookOver: await store.tookOver(),
   }
 }

@@ -5,7 +5,7 @@ import { BufferedView } from '../../src/projection/buffered-view.ts'
 import type { Discarded, ViewStore } from '../../src/projection/contract.ts'
 import { damageOf, readLegacy } from '../../src/projection/damage.ts'
 import { owedAmong } from '../../src/projection/duty.ts'
-import { GivenUp } from '../../src/projection/given-up.ts'
+import { givenUpIn } from '../../src/projection/given-up.ts'
 import { Projector } from '../../src/projection/projector.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
 import { Turns } from '../../src/projection/turns.ts'
@@ -134,7 +134,9 @@ export class GatedBuilds {
       )
     ).filter((one) => one !== undefined)
     const end = await whereToEnd(order, kind, owing)
-    const givenUp = new GivenUp(owing.map((view) => () => readLegacy(kind, () => view.discarded(), NOTHING)))
+    const givenUp = givenUpIn(
+      owing.map((view) => (positions) => readLegacy(kind, () => view.discardedAmong(positions), NOTHING)),
+    )
     const head = async () => end ?? (await log.head())
     const foldOn = async (indexes: boolean) => {
       const { heldBackMs: held } = site
@@ -158,11 +160,10 @@ export class GatedBuilds {
         documentCacheSize: 0,
         now: site.now,
         random: () => 0.5,
-        givenUp: (position) => givenUp.at(position),
+        givenUp,
       })
       try {
         for (let batch = 1; !isStopped(); batch += 1) {
-          await givenUp.refresh()
           if ((await projector.step(end)) === 'at-head') {
             await projector.retryDue()
             await buffered.flush()

@@ -17,7 +17,7 @@ import { BufferedView } from '../../src/projection/buffered-view.ts'
 import type { ViewStore } from '../../src/projection/contract.ts'
 import { readLegacy, unlessDamaged } from '../../src/projection/damage.ts'
 import { owedAmong } from '../../src/projection/duty.ts'
-import { GivenUp } from '../../src/projection/given-up.ts'
+import { givenUpIn } from '../../src/projection/given-up.ts'
 import { Projector, type ProjectorOptions } from '../../src/projection/projector.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { compareSqliteViews } from '../../src/projection/sqlite/view-snapshot.ts'
@@ -126,8 +126,10 @@ export function generations() {
       const view = new WithholdingView(store, async (positions) =>
         owing.length > 0 && takesOver ? owedAmong(positions, owing, log) : new Set(),
       )
-      const givenUp = new GivenUp(owing.map((one) => async () => (await legacy(() => one.discarded())) ?? []))
-      const one = projector(view, place.partition, (position) => givenUp.at(position))
+      const givenUp = givenUpIn(
+        owing.map((one) => async (among) => (await legacy(() => one.discardedAmong(among))) ?? []),
+      )
+      const one = projector(view, place.partition, givenUp)
       const positions = await Promise.all(
         owing.map((o) => legacy(async () => (await o.checkpoint()).position)),
       )
@@ -143,7 +145,6 @@ export function generations() {
       try {
         const isStopped = await Promise.race([gate.then(() => false), stop.then(() => true)])
         for (let step = 0; !isStopped && step < buildSteps; step += 1) {
-          await givenUp.refresh()
           if ((await one.step(end)) !== 'at-head') continue
           const position = await one.position()
           await view.close()

@@ -1,25 +1,33 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { parseJson } from '../../kernel/json.ts'
 import type { Position } from '../../kernel/position.ts'
-import type { Discarded, NamedEffect, TakeOverStep } from '../contract.ts'
+import type { Discarded, NamedEffect, PlacedDiscard, TakeOverStep } from '../contract.ts'
 import { type Duty, positionOf } from '../duty.ts'
 import type { EffectTable } from './effect-table.ts'
 import { effectColumns } from './rows.ts'
 import { BrokenOrder, inOrder } from './view-error.ts'
+
+/** Given-up effects are recorded in the same table; events have a sequence. */
+const OF_EVENT = `json_extract(event, '$.sequence') IS NOT NULL`
 
 /**
  * Records that an event was given up: once, though a generation that goes back in time takes the record over and meets the
  * event afterwards.
  */
 export const RECORD_DISCARD = `INSERT INTO discarded SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (
-  SELECT 1 FROM discarded WHERE position = ?1 AND json_extract(event, '$.sequence') IS NOT NULL)`
+  SELECT 1 FROM discarded WHERE position = ?1 AND ${OF_EVENT})`
+
+/** Sought in the index, position by position. */
+export const DISCARDED_AMONG = `SELECT event, discarded_by, reason, discarded_at FROM discarded
+  WHERE position IN (SELECT value FROM json_each(?)) AND ${OF_EVENT}`
+
+export const DISCARDED_AFTER = `SELECT rowid AS place, event, discarded_by, reason, discarded_at,
+  octet_length(event) AS bytes FROM discarded WHERE rowid > ? AND ${OF_EVENT} ORDER BY rowid`
 
 /** What one generation of a view keeps back, leaves and takes over; see ../duty.ts. */
 export class HandoverTables {
   readonly #effects: EffectTable
   readonly #sql: ReturnType<typeof statements>
-  /** Rows are added, and never changed: those that were read, up to the last one. */
-  #discarded: { readonly last: number; readonly all: readonly Discarded[] } = { last: 0, all: [] }
 
   constructor(db: DatabaseSync, effects: EffectTable) {
     this.#effects = effects
@@ -45,27 +53,34 @@ export class HandoverTables {
   /** Reads what a generation leaves besides effects, so that damage is met. */
   check(): void {
     for (const _ of this.#sql.allParked.iterate());
-    this.discarded()
+    for (const row of this.#discardedAfter(0)) toDiscarded(row)
   }
 
   #position(): Position {
     return Number(this.#sql.position.get()?.position)
   }
 
-  /** The same array as before if nothing was added. */
-  discarded(): readonly Discarded[] {
-    const last = Number(this.#sql.lastDiscard.get()?.last ?? 0)
-    if (last === this.#discarded.last) return this.#discarded.all
-    const added = this.#sql.discarded
-      .all(this.#discarded.last, last)
-      .map(({ event, discarded_by, reason, discarded_at }) => ({
-        event: parseJson(String(event)) as Discarded['event'],
-        by: String(discarded_by),
-        reason: String(reason),
-        at: String(discarded_at),
-      }))
-    this.#discarded = { last, all: [...this.#discarded.all, ...added] }
-    return this.#discarded.all
+  discardedAmong(positions: readonly Position[]): Discarded[] {
+    if (!this.#sql.anyDiscarded.get()) return []
+    const found = this.#sql.discardedAmong.all(JSON.stringify(positions)).map(toDiscarded)
+    const wanted = new Set(positions)
+    // In a damaged page of the index rows lie under other positions.
+    return found.filter(({ event }) => wanted.has(event.position))
+  }
+
+  discardedAfter(place: number, limit: number, maxBytes: number): PlacedDiscard[] {
+    const page: PlacedDiscard[] = []
+    let bytes = 0
+    for (const row of this.#discardedAfter(place)) {
+      page.push({ ...toDiscarded(row), place: Number(row.place) })
+      bytes += Number(row.bytes)
+      if (page.length >= limit || bytes >= maxBytes) break
+    }
+    return page
+  }
+
+  #discardedAfter(place: number): Iterable<Record<string, unknown>> {
+    return inOrder('discarded', this.#sql.discardedAfter.iterate(place), place, (row) => Number(row.place))
   }
 
   parkedAfter(position: Position, limit: number): Position[] {
@@ -130,6 +145,15 @@ export class HandoverTables {
   }
 }
 
+function toDiscarded({ event, discarded_by, reason, discarded_at }: Record<string, unknown>): Discarded {
+  return {
+    event: parseJson(String(event)) as Discarded['event'],
+    by: String(discarded_by),
+    reason: String(reason),
+    at: String(discarded_at),
+  }
+}
+
 function statements(db: DatabaseSync) {
   return {
     withhold: db.prepare(
@@ -153,10 +177,9 @@ function statements(db: DatabaseSync) {
     parkedAfter: db.prepare('SELECT position FROM parked WHERE position > ? ORDER BY position LIMIT ?'),
     silence: db.prepare('UPDATE parked SET silent = ? WHERE position = ?'),
     settle: db.prepare('DELETE FROM parked WHERE position = ? RETURNING sequence'),
-    /** Given-up effects are recorded in the same table; events have a sequence. */
-    discarded: db.prepare(`SELECT event, discarded_by, reason, discarded_at FROM discarded
-      WHERE rowid > ? AND rowid <= ? AND json_extract(event, '$.sequence') IS NOT NULL ORDER BY rowid`),
-    lastDiscard: db.prepare('SELECT max(rowid) AS last FROM discarded'),
+    anyDiscarded: db.prepare('SELECT 1 FROM discarded LIMIT 1'),
+    discardedAmong: db.prepare(DISCARDED_AMONG),
+    discardedAfter: db.prepare(DISCARDED_AFTER),
     recordDiscard: db.prepare(RECORD_DISCARD),
     nextInLine: db.prepare(`UPDATE parked SET status = 'retrying', due_at = ? WHERE status = 'waiting'
       AND position = (SELECT min(position) FROM parked WHERE sequence = ?)`),

@@ -289,8 +289,12 @@ class SqliteViewStore implements ViewStore {
     return discarded
   }
 
-  async discarded(): Promise<readonly Discarded[]> {
-    return this.#run(() => this.#handover.discarded())
+  async discardedAmong(positions: readonly number[]): Promise<Discarded[]> {
+    return this.#run(() => this.#handover.discardedAmong(positions))
+  }
+
+  async discardedAfter(place: number, limit: number, maxBytes = Number.POSITIVE_INFINITY) {
+    return this.#run(() => this.#handover.discardedAfter(place, limit, maxBytes))
   }
 
   async duty(among: readonly number[]): Promise<Duty> {
