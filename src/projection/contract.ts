@@ -254,8 +254,15 @@ export interface ViewStore {
     idempotencyKey: string,
     failure: { attempts: number; error: string; at: string },
   ): Promise<void>
-  /** Dead effects, oldest first, those behind a place; only one of them if a key is given. */
-  deadEffects(limit: number, idempotencyKey?: string, after?: EffectPlace): Promise<RecordedEffect[]>
+  /**
+   * Dead effects, oldest first, those behind a place, no more than one beyond `maxBytes`; only one of them if a key is given.
+   */
+  deadEffects(
+    limit: number,
+    idempotencyKey?: string,
+    after?: EffectPlace,
+    maxBytes?: number,
+  ): Promise<RecordedEffect[]>
   /** Makes dead effects pending again: one, or the next ones behind a place, from the first one on if none is given. */
   redriveEffects(idempotencyKey?: string, after?: EffectPlace): Promise<Redriven>
   /** Gives a dead effect up, with who and why. @returns whether it was dead */

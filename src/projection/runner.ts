@@ -96,7 +96,7 @@ export class ProjectionRunner {
       }
       if (this.#stopped) return
       await projector.retryDue()
-      this.#sendEffects()
+      this.sendEffects()
     })
     return this.#drain
   }
@@ -123,7 +123,8 @@ export class ProjectionRunner {
     return Math.min(sweepIntervalMs, Math.max(10, dueAt - now()))
   }
 
-  #sendEffects(): void {
+  /** Begins to send what is recorded; it may take as long as there is much of it. */
+  sendEffects(): void {
     this.#options.effects.flush().catch((error) => {
       this.#options.log.error(
         { err: error },

@@ -92,8 +92,8 @@ export abstract class ViewDecorator implements ViewStore {
   effectFailed(key: string, failure: { attempts: number; error: string; at: string }): Promise<void> {
     return this.view.effectFailed(key, failure)
   }
-  deadEffects(limit: number, idempotencyKey?: string, after?: EffectPlace): Promise<RecordedEffect[]> {
-    return this.view.deadEffects(limit, idempotencyKey, after)
+  deadEffects(...which: Parameters<ViewStore['deadEffects']>): Promise<RecordedEffect[]> {
+    return this.view.deadEffects(...which)
   }
   redriveEffects(idempotencyKey?: string, after?: EffectPlace): Promise<Redriven> {
     return this.view.redriveEffects(idempotencyKey, after)

@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
+import { PAGE_BYTES } from '../log/contract.ts'
 import { parseRequest } from '../operator/request.ts'
-import type { ParkedEvent } from '../projection/contract.ts'
+import type { EffectPlace, ParkedEvent, RecordedEffect, ViewStore } from '../projection/contract.ts'
 import type { LiveUnit } from './live-unit.ts'
 import type { OfferedFunction } from './offer.ts'
 
@@ -40,7 +41,7 @@ const inputs = {
  * it and what waits behind it again, and says which of them `failed`, `…::discard::<unit>` gives it up with a reason. `ops::effects::…` does the
  * same for effects that failed too often.
  */
-export function unitOperations({ unit, view, effects, runner }: LiveUnit): OfferedFunction[] {
+export function unitOperations({ unit, view, runner }: LiveUnit): OfferedFunction[] {
   const operations: Record<string, (payload: unknown) => Promise<unknown>> = {
     'ops::parked::letters': async (payload) => {
       const { after, limit } = parseRequest(inputs.letters, payload)
@@ -77,10 +78,8 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
     },
     'ops::effects::dead': async (payload) => {
       const { limit, idempotencyKey, after } = parseRequest(inputs.deadEffects, payload)
-      const dead = await view.deadEffects(limit, idempotencyKey, after)
-      if (idempotencyKey !== undefined) return dead
-      // A list tells where each was to go; by its key it is shown with what it carries.
-      return dead.map((one) => ({ ...one, effect: { ...one.effect, data: {} } }))
+      if (idempotencyKey !== undefined) return view.deadEffects(1, idempotencyKey)
+      return deadInBrief(view, limit, after)
     },
     'ops::effects::redrive': async (payload) => {
       const { idempotencyKey } = parseRequest(inputs.redriveEffects, payload)
@@ -92,7 +91,8 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
         last = next.last
       }
       if (redriven === 0 && idempotencyKey !== undefined) notDead(idempotencyKey)
-      await effects.flush()
+      // Not waited for: each has its taker, there may be very many, and whoever asks waits for a minute at the most.
+      runner.sendEffects()
       return { redriven }
     },
     'ops::effects::discard': async (payload) => {
@@ -107,6 +107,23 @@ export function unitOperations({ unit, view, effects, runner }: LiveUnit): Offer
     description: 'What operators do with what a projection could not apply or send.',
     handle,
   }))
+}
+
+/**
+ * Dead effects behind a place. A list tells where each was to go; by its key it is shown with what it carries. That is read and
+ * left out a few at a time: all together it may be more than fits into memory.
+ */
+async function deadInBrief(view: ViewStore, limit: number, after?: EffectPlace): Promise<RecordedEffect[]> {
+  const brief: RecordedEffect[] = []
+  for (let from = after; ; ) {
+    const page = await view.deadEffects(limit - brief.length, undefined, from, PAGE_BYTES)
+    brief.push(...page.map((one) => ({ ...one, effect: { ...one.effect, data: {} } })))
+    const last = page.at(-1)
+    if (!last || brief.length >= limit) return brief
+    const [position = 0, n = 0] = last.idempotencyKey.split(':').slice(-2).map(Number)
+    from = { position, n }
+    await nextTurn()
+  }
 }
 
 /**

@@ -54,6 +54,24 @@ test('pages of effects that are large hold few of them, and all are sent all the
   expect(pages).toEqual(Array.from({ length: 4 }, () => [100, 8 * 1024 * 1024]))
 })
 
+test('while nobody takes the first effect only that one is read, however many wait', async () => {
+  let away = true
+  const { view, sender, pending } = await threeEffects(async () => (away ? 'unreachable' : 'sent'))
+  const { pendingEffects } = view
+  const limits: number[] = []
+  view.pendingEffects = (limit, maxBytes) => {
+    limits.push(limit)
+    return pendingEffects.call(view, limit, maxBytes)
+  }
+  for (let attempt = 0; attempt < 3; attempt += 1) await sender.flush()
+  expect(limits).toEqual([100, 1, 1])
+  away = false
+  await sender.flush()
+  view.pendingEffects = pendingEffects
+  expect(await pending()).toEqual([])
+  expect(limits).toEqual([100, 1, 1, 1, 100, 100])
+})
+
 test('an effect that nobody takes waits as long as it has to, and those behind it with it', async () => {
   let away = true
   const sent: string[] = []

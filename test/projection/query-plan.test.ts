@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { inventoryList } from '../../src/inventory/list.ts'
 import type { Search } from '../../src/projection/find.ts'
+import { DEAD_BY_PLACE } from '../../src/projection/sqlite/effect-table.ts'
+import { DISCARDED_AFTER, DISCARDED_AMONG } from '../../src/projection/sqlite/handover-tables.ts'
 import { fieldExpression } from '../../src/projection/sqlite/indexes.ts'
 import { EFFECT_POSITION, viewSchema } from '../../src/projection/sqlite/schema.ts'
 import { searchQuery } from '../../src/projection/sqlite/search-query.ts'
@@ -72,16 +74,36 @@ test('the page after a cursor begins at the cursor, also among many of the same 
   ])
 })
 
-test.each([
-  ['dead effects', "SELECT * FROM effects WHERE status <> 'pending'", EFFECT_POSITION, 'effects_dead'],
-  ['parked letters', "SELECT * FROM parked WHERE status <> 'waiting'", 'position', 'parked_letters'],
-])('a page of %s is sought in its index, however many there are', (_, select, place, index) => {
+/** How SQLite goes about reading of a view. */
+function planIn(sql: string): string[] {
   const path = join(tempFolder(), 'view.db')
   openSqliteView(path, inventoryList).close()
   const db = openDatabase({ path, schema: viewSchema })
   onTestFinished(() => db.close())
-  const plan = db.prepare(`EXPLAIN QUERY PLAN ${select} AND ${place} > 7 ORDER BY ${place} LIMIT 10`).all()
-  expect(plan.map(({ detail }) => String(detail))).toEqual([
+  const steps = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all()
+  return steps.map(({ detail }) => String(detail))
+}
+
+test.each([
+  ['dead effects', "SELECT * FROM effects WHERE status <> 'pending'", EFFECT_POSITION, 'effects_dead'],
+  ['parked letters', "SELECT * FROM parked WHERE status <> 'waiting'", 'position', 'parked_letters'],
+])('a page of %s is sought in its index, however many there are', (_, select, place, index) => {
+  expect(planIn(`${select} AND ${place} > 7 ORDER BY ${place} LIMIT 10`)).toEqual([
     expect.stringContaining(`USING INDEX ${index} (`),
+  ])
+})
+
+test("a dead effect of a key that is nobody's is sought at its place, not among all of them", () => {
+  expect(planIn(DEAD_BY_PLACE)).toEqual([expect.stringContaining('USING INDEX effects_dead (<expr>=?)')])
+})
+
+test('what was given up among some events is sought in its index, event by event', () => {
+  expect(planIn(DISCARDED_AMONG)).toEqual(
+    expect.arrayContaining([
+      expect.stringContaining('SEARCH discarded USING INDEX discarded_by_position (position=?)'),
+    ]),
+  )
+  expect(planIn(DISCARDED_AFTER), 'page by page, without sorting').toEqual([
+    expect.stringContaining('SEARCH discarded USING INTEGER PRIMARY KEY (rowid>?)'),
   ])
 })

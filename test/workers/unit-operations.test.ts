@@ -2,13 +2,20 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { App } from '../../src/kernel/app.ts'
+import { PAGE_BYTES } from '../../src/log/contract.ts'
 import { listLetters, showLetter } from '../../src/operator/letters.ts'
 import { redriveLetters } from '../../src/operator/letters-bulk.ts'
 import type { System } from '../../src/operator/system.ts'
+import type { EffectPlace, RecordedEffect, ViewStore } from '../../src/projection/contract.ts'
+import type { EffectSender } from '../../src/projection/effect-sender.ts'
+import { ProjectionRunner, type RunnerOptions } from '../../src/projection/runner.ts'
+import { ViewDecorator } from '../../src/projection/view-decorator.ts'
 import { storeFiles } from '../../src/sqlite/store-files.ts'
 import type { LiveUnit } from '../../src/workers/live-unit.ts'
 import { unitOperations } from '../../src/workers/unit-operations.ts'
+import { put } from '../contract/view.ts'
 import { generations, type Worker } from '../support/generations.ts'
+import { ledger } from '../support/ledger.ts'
 import { balances } from '../support/ledger-app.ts'
 
 /** What operators are told of the letters of a worker's unit. */
@@ -124,12 +131,62 @@ test('a list of dead effects has none of what they carry, and each shows it', as
   const effect = { kind: 'call' as const, functionId: 'mail::send', data: { text: 'x'.repeat(1_000) } }
   const dead = { idempotencyKey: 'alerts:1:1', effect, status: 'dead', attempts: 5, error: 'refused' }
   const unit = { name: 'alerts' }
-  const view = { deadEffects: async () => [dead] }
+  const view = {
+    deadEffects: async (_limit: number, _key?: string, after?: EffectPlace) => (after ? [] : [dead]),
+  }
   const offered = unitOperations({ unit, view } as unknown as LiveUnit)
   const call = (payload: unknown) =>
     offered.find(({ id }) => id === 'ops::effects::dead::alerts')?.handle(payload, undefined)
   expect(await call({ limit: 500 })).toEqual([{ ...dead, effect: { ...effect, data: {} } }])
   expect(await call({ idempotencyKey: 'alerts:1:1' })).toEqual([dead])
+})
+
+test('a redrive of many effects is answered when they are pending, not when their takers have had them all', async () => {
+  const { view } = ledger()
+  const effect = { kind: 'call' as const, functionId: 'mail::send', data: {} }
+  const keys = Array.from({ length: 2_500 }, (_, index) => `balances:${index + 1}:1`)
+  await put(view, { effects: keys.map((idempotencyKey) => ({ idempotencyKey, effect })) })
+  const failure = { attempts: 5, error: 'refused', at: '2026-01-01T00:00:00.000Z' }
+  for (const key of keys) await view.effectFailed(key, failure)
+  const effects = {
+    flush: () => new Promise<void>(() => {}),
+    idle: async () => {},
+  } as unknown as EffectSender
+  const runner = new ProjectionRunner({ view, effects } as unknown as RunnerOptions)
+  const offered = unitOperations({ unit: { name: 'balances' }, view, runner } as unknown as LiveUnit)
+  const redrive = offered.find(({ id }) => id === 'ops::effects::redrive::balances')
+  expect(await redrive?.handle({}, undefined)).toEqual({ redriven: 2_500 })
+  expect(await view.pendingEffects(3_000)).toHaveLength(2_500)
+})
+
+test('of large dead effects a list reads a few at a time, and leaves none out', async () => {
+  const { view } = ledger()
+  const data = { text: 'x'.repeat(1_000_000) }
+  const effect = { kind: 'call' as const, functionId: 'mail::send', data }
+  const keys = Array.from(
+    { length: 40 },
+    (_, index) => `balances:${Math.floor(index / 2) + 1}:${(index % 2) + 1}`,
+  )
+  await put(view, { effects: keys.map((idempotencyKey) => ({ idempotencyKey, effect })) })
+  const failure = { attempts: 5, error: 'refused', at: '2026-01-01T00:00:00.000Z' }
+  for (const key of keys) await view.effectFailed(key, failure)
+  let most = 0
+  const measured = new (class extends ViewDecorator {
+    override async deadEffects(...which: Parameters<ViewStore['deadEffects']>) {
+      const page = await super.deadEffects(...which)
+      most = Math.max(most, JSON.stringify(page).length)
+      return page
+    }
+  })(view)
+  const offered = unitOperations({ unit: { name: 'balances' }, view: measured } as unknown as LiveUnit)
+  const list = offered.find(({ id }) => id === 'ops::effects::dead::balances')
+  const listed = async (payload: object) => {
+    const found = (await list?.handle(payload, undefined)) as RecordedEffect[]
+    return found.map(({ idempotencyKey }) => idempotencyKey)
+  }
+  expect(await listed({ limit: 500 })).toEqual(keys)
+  expect(await listed({ limit: 35, after: { position: 1, n: 1 } })).toEqual(keys.slice(1, 36))
+  expect(most).toBeLessThan(PAGE_BYTES + 1_100_000)
 })
 
 test('of a long sequence a letter shows the first that wait behind it, and says how many there are', async () => {

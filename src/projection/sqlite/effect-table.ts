@@ -62,12 +62,20 @@ export class EffectTable {
     return upTo(limit, maxBytes, this.#sql.pending.iterate() as Iterable<PlacedRow>).map(toEffect)
   }
 
-  dead(limit: number, idempotencyKey: string | undefined, after?: EffectPlace): RecordedEffect[] {
-    const rows =
-      idempotencyKey === undefined
-        ? this.#sql.dead.all(...placeAfter(after), limit)
-        : [this.#sql.deadByKey.get(idempotencyKey) ?? this.#sql.seekDead.get(idempotencyKey)]
-    return rows.filter((row) => row !== undefined).map((row) => toEffect(row as unknown as EffectRow))
+  dead(
+    limit: number,
+    idempotencyKey?: string,
+    after?: EffectPlace,
+    maxBytes = Number.POSITIVE_INFINITY,
+  ): RecordedEffect[] {
+    if (idempotencyKey === undefined) {
+      const rows = this.#sql.dead.iterate(...placeAfter(after), limit)
+      return upTo(limit, maxBytes, rows as Iterable<PlacedRow>).map(toEffect)
+    }
+    const row =
+      this.#sql.deadByKey.get(idempotencyKey) ??
+      this.#sql.deadByPlace.get(positionOf(idempotencyKey), idempotencyKey)
+    return row ? [toEffect(row as unknown as EffectRow)] : []
   }
 
   sent(idempotencyKeys: readonly string[]): void {
@@ -142,6 +150,10 @@ function placeAfter({ position, n }: EffectPlace = { position: 0, n: 0 }): [numb
 const DEAD_AFTER = `FROM effects WHERE status <> 'pending' AND ${EFFECT_POSITION} >= ?
   AND (${EFFECT_POSITION} > ? OR ${EFFECT_NUMBER} > ?) ORDER BY ${EFFECT_POSITION}, ${EFFECT_NUMBER} LIMIT ?`
 
+/** In the index of places, should a page of that of the keys be damaged. */
+export const DEAD_BY_PLACE = `SELECT * FROM effects
+  WHERE status <> 'pending' AND ${EFFECT_POSITION} = ? AND +idempotency_key = ?`
+
 /** The row of a key: what the index finds for it is compared once more. */
 const ITSELF = `idempotency_key = ?1 AND idempotency_key || '' = ?1`
 
@@ -162,11 +174,10 @@ function statements(db: DatabaseSync) {
     pending: db.prepare(
       `SELECT *, octet_length(effect) AS bytes FROM effects WHERE status = 'pending' ORDER BY id`,
     ),
-    dead: db.prepare(`SELECT * ${DEAD_AFTER}`),
+    dead: db.prepare(`SELECT *, octet_length(effect) AS bytes ${DEAD_AFTER}`),
     nextDead: db.prepare(`SELECT idempotency_key ${DEAD_AFTER}`),
     deadByKey: db.prepare(`SELECT * FROM effects WHERE status <> 'pending' AND ${ITSELF}`),
-    /** Without the index of keys. */
-    seekDead: db.prepare(`SELECT * FROM effects WHERE status <> 'pending' AND +idempotency_key = ?`),
+    deadByPlace: db.prepare(DEAD_BY_PLACE),
     remove: db.prepare(`DELETE FROM effects WHERE ${ITSELF}`),
     stop: db.prepare(`UPDATE effects SET attempts = ?2 WHERE ${ITSELF}`),
     fail: db.prepare(

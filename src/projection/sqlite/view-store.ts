@@ -266,8 +266,8 @@ class SqliteViewStore implements ViewStore {
     this.#run(() => this.#effects.failed(idempotencyKey, failure))
   }
 
-  async deadEffects(limit: number, idempotencyKey?: string, after?: EffectPlace): Promise<RecordedEffect[]> {
-    return this.#run(() => this.#effects.dead(limit, idempotencyKey, after))
+  async deadEffects(...which: Parameters<ViewStore['deadEffects']>): Promise<RecordedEffect[]> {
+    return this.#run(() => this.#effects.dead(...which))
   }
 
   async redriveEffects(idempotencyKey?: string, after?: EffectPlace): Promise<Redriven> {
