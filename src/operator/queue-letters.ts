@@ -68,16 +68,15 @@ export const queueLetters: LetterBox = {
   },
 
   async show(system, { name, key }) {
-    for (let from: From | undefined = { offset: 0 }; from; ) {
-      const page: Page = await fetchPage(system, name, { ...from, limit: PAGE, brief: true })
-      const listed = page.find(({ id }) => id === key)
-      if (listed) {
-        const found = await fetchWhole(system, name, listed)
+    for (let offset = 0; ; offset += PAGE) {
+      const page = await fetchPage(system, name, { offset, limit: PAGE, message_id: key })
+      const found = page.find(({ id }) => id === key)
+      if (found) {
         return { ...toLetter(name, found), content: found.payload, failures: found.history ?? [], behind: [] }
       }
-      from = page.length < PAGE ? undefined : behind(from, page)
+      // A provider that is not ours does not look one up: it gives all, page by page.
+      if (page.length < PAGE) return notFound(name, key)
     }
-    return notFound(name, key)
   },
 
   async redrive({ call }, { name, key }) {
@@ -103,29 +102,12 @@ interface From {
   readonly after_queue?: string
 }
 
-type Page = z.output<typeof messages>
-
-function behind(from: From, page: Page): From {
-  const last = page.at(-1)
-  if (last?.seq === undefined) return { offset: from.offset + page.length }
-  return { offset: 0, after_seq: last.seq, ...(last.queue !== undefined && { after_queue: last.queue }) }
-}
-
 async function fetchPage(
   { ask }: System,
   topic: string,
-  page: From & { readonly limit: number; readonly brief?: true },
-): Promise<Page> {
+  page: From & { readonly limit: number; readonly brief?: true; readonly message_id?: string },
+): Promise<z.output<typeof messages>> {
   return messages.parse(await ask('engine::queue::dlq_messages', { topic, ...page }))
-}
-
-/** The letter with its payload. A provider that is not ours knows no seq, and leaves nothing out. */
-async function fetchWhole(system: System, topic: string, listed: z.output<typeof message>) {
-  const { id, seq, queue } = listed
-  if (seq === undefined) return listed
-  const just = { offset: 0, limit: 1, after_seq: seq - 1, ...(queue !== undefined && { after_queue: queue }) }
-  const [whole] = await fetchPage(system, topic, just)
-  return whole?.id === id ? whole : notFound(topic, id)
 }
 
 function toLetter(queue: string, found: z.output<typeof message>): Letter {

@@ -161,6 +161,8 @@ export interface QueueStore {
     after?: number,
     maxLength?: number,
   ): Promise<DeadLetter[]>
+  /** One dead letter, whole; undefined if it is not among the dead letters (any more). */
+  findDeadLetter(queue: string, id: string): Promise<DeadLetter | undefined>
   /**
    * Puts up to `limit` dead letters back, oldest first, with no attempts and their original seqs.
    * Answers how many.

@@ -266,6 +266,15 @@ export class DurableQueue {
     return listDeadLetters(this.#options.store, queues, { offset, limit, after, maxLength })
   }
 
+  /** One dead letter; undefined if there is none with this id (any more). */
+  async findDeadLetter(name: string, id: string): Promise<ListedLetter | undefined> {
+    for (const { name: queue } of this.#queues.resolve(name)) {
+      const letter = await this.#options.store.findDeadLetter(queue, id)
+      if (letter) return { ...letter, queue }
+    }
+    return undefined
+  }
+
   /** Stops or resumes the deliveries of a queue or topic, also over restarts. Enqueuing goes on. */
   async setPaused(name: string, paused: boolean): Promise<void> {
     for (const queue of this.#queues.resolve(name)) {

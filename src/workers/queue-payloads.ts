@@ -49,14 +49,19 @@ export const pagePayload = z
     after_queue: z.string().optional(),
     /** Without payloads and earlier failures. */
     brief: z.boolean().default(false),
+    /** Only this one, whole. */
+    message_id: name.optional(),
   })
-  .transform(({ offset, limit, brief, after_seq: seq, after_queue: queue, ...rest }, context) => ({
-    name: toName(rest, context),
-    offset,
-    limit,
-    brief,
-    after: { seq, queue },
-  }))
+  .transform(
+    ({ offset, limit, brief, message_id, after_seq: seq, after_queue: queue, ...rest }, context) => ({
+      messageId: message_id,
+      name: toName(rest, context),
+      offset,
+      limit,
+      brief,
+      after: { seq, queue },
+    }),
+  )
 
 /** `iii::queue::unsubscribe` */
 export const unsubscribePayload = z.object({ topic: name, function_id: name })

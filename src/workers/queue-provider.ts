@@ -180,7 +180,11 @@ export function registerQueueProvider({
     'engine::queue::dlq_messages',
     pagePayload,
     'Dead letters of a queue or topic',
-    async ({ name, offset, limit, after, brief }) => {
+    async ({ name, offset, limit, after, brief, messageId }) => {
+      if (messageId !== undefined) {
+        const letter = await queue.findDeadLetter(name, messageId)
+        return letter ? [toDlqMessage(letter, name)] : []
+      }
       const letters = await queue.deadLetters(name, offset, limit, after, brief ? 0 : PAGE_CHARACTERS)
       return letters.map((letter) => toDlqMessage(letter, name))
     },

@@ -206,6 +206,20 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
       expect(last?.history).toHaveLength(1)
     })
 
+    test("one dead letter is found by its id, whole; none that is another queue's or is gone", async () => {
+      const { store } = await opened()
+      const data = JSON.stringify('é'.repeat(1_000))
+      await store.enqueue([message('a'), message('b', { data }), message('c')])
+      await store.enqueue([message('b', { queue: 'other' })])
+      await bury(store, 1, 2)
+      const found = await store.findDeadLetter('jobs', 'b')
+      expect(found).toMatchObject({ seq: 2, id: 'b', data, attempts: 3, history: [{ error: 'no' }] })
+      for (const id of ['c', 'nobody']) expect(await store.findDeadLetter('jobs', id)).toBeUndefined()
+      for (const queue of ['other', 'unknown']) expect(await store.findDeadLetter(queue, 'b')).toBeUndefined()
+      await store.discard('jobs', 'b')
+      expect(await store.findDeadLetter('jobs', 'b')).toBeUndefined()
+    })
+
     test('the history keeps the newest failures only', async () => {
       const { store } = await opened()
       await store.enqueue([message('a')])

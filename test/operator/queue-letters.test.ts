@@ -209,21 +209,41 @@ test('a letter that nests deeper than an answer may hides no other', async () =>
   expect(await showLetter(system, { id: 'queue:jobs:deep' })).toMatchObject({ content: deep })
 })
 
-test('a letter far behind is found, though others before it are settled while it is looked for', async () => {
+test('a letter is looked up, however many lie before it, and so is one that is nobody’s', async () => {
   const { queue, functions, system, dead } = await operatedQueue({ queues: { jobs: QUICK } })
   functions['job::run'] = fails
-  const ids = Array.from({ length: 510 }, (_, n) => `m-${n}`)
+  const ids = Array.from({ length: 1_010 }, (_, n) => `m-${n}`)
   await Promise.all(
     ids.map((id) => queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: { id }, id })),
   )
   await dead('jobs', ids.length)
+  let looks = 0
   const ask = async (id: string, payload: unknown) => {
-    const answer = await system.ask(id, payload)
-    // Somebody settles the first ones as soon as they were looked at.
-    for (const first of ids.splice(0, 10)) await queue.discard('jobs', first)
-    return answer
+    if (id === 'engine::queue::dlq_messages') looks += 1
+    return system.ask(id, payload)
   }
-  const [last = ''] = ids.slice(-6)
-  const shown = await showLetter({ ...system, ask }, { id: `queue:jobs:${last}` })
-  expect(shown).toMatchObject({ content: { id: last } })
+  const shown = await showLetter({ ...system, ask }, { id: 'queue:jobs:m-1009' })
+  expect(shown).toMatchObject({ content: { id: 'm-1009' } })
+  await expect(showLetter({ ...system, ask }, { id: 'queue:jobs:nobody' })).rejects.toMatchObject({
+    code: 'CQRS_NOT_FOUND',
+  })
+  expect(looks).toBe(2)
+})
+
+test('at a provider that does not look letters up, one is looked for page by page', async () => {
+  const { system } = await operatedQueue({ queues: { jobs: QUICK } })
+  const all = Array.from({ length: 1_200 }, (_, n) => ({
+    id: `m-${n}`,
+    payload: { n },
+    error: 'no',
+    failed_at: 1,
+    retries: 3,
+  }))
+  const ask = async (id: string, payload: unknown) => {
+    const { offset, limit } = payload as { offset: number; limit: number }
+    return id === 'engine::queue::dlq_messages' ? all.slice(offset, offset + limit) : system.ask(id, payload)
+  }
+  const show = (id: string) => showLetter({ ...system, ask }, { id: `queue:jobs:${id}` })
+  expect(await show('m-1100')).toMatchObject({ content: { n: 1_100 } })
+  await expect(show('nobody')).rejects.toMatchObject({ code: 'CQRS_NOT_FOUND' })
 })

@@ -124,6 +124,13 @@ export class MessageTable {
     return letters
   }
 
+  findDeadLetter(queue: number, tail: number, id: string): DeadLetter | undefined {
+    const seq = this.#findDead(queue, tail, id)
+    if (seq === undefined) return undefined
+    const [letter] = this.deadLetters(queue, tail, { offset: 0, limit: 1, after: seq - 1, maxLength: 1 })
+    return letter
+  }
+
   /** When the oldest message of a queue was accepted; undefined if there is none, or it does not say. */
   oldestAt(queue: number, tail: number): number | undefined {
     const row = this.#statements.oldestAt.get(queue, queue, tail)
@@ -168,11 +175,13 @@ export class MessageTable {
     return seqs.length
   }
 
-  /** In a damaged page of the index SQLite finds another letter, or none: then all of the queue's are looked through. */
+  /** In a damaged page of an index SQLite finds another letter, or none: then it is looked for in the other index. */
   #findDead(queue: number, tail: number, id: string): number | undefined {
-    const byIndex = this.#statements.findDead.get(id, queue, queue, tail)
-    const row = byIndex?.message_id === id ? byIndex : this.#statements.seekDead.get(id, queue, queue, tail)
-    return row?.seq as number | undefined
+    for (const find of [this.#statements.findDead, this.#statements.findDeadAgain]) {
+      const row = find.get(id, queue, queue, tail)
+      if (row?.message_id === id) return row.seq as number
+    }
+    return undefined
   }
 
   #revive(queue: number, seq: number, at: number): void {
@@ -199,7 +208,7 @@ const MESSAGE = `SELECT m.${SEQ}, message_id, function_id, message_group, data, 
 const OF_QUEUE = `key > (? << ${SEQ_BITS}) AND key <= ${KEY}`
 const OLDEST = `SELECT key FROM messages WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`
 
-const SQL = {
+export const SQL = {
   insert: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum, accepted_at, traceparent)
            VALUES (${KEY}, ?, ?, ?, ?, ?, ?, ?)`,
   remove: `DELETE FROM messages WHERE key = ${KEY}`,
@@ -221,8 +230,10 @@ const SQL = {
   deadLetters: `SELECT ${SEQ}, * FROM dead_letters WHERE key > ${KEY} AND key <= ${KEY}
                 ORDER BY key LIMIT ? OFFSET ?`,
   oldestDead: `SELECT ${SEQ} FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`,
-  findDead: `SELECT ${SEQ}, message_id FROM dead_letters WHERE message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
-  seekDead: `SELECT ${SEQ} FROM dead_letters WHERE +message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
+  findDead: `SELECT ${SEQ}, message_id FROM dead_letters INDEXED BY dead_letters_by_message
+             WHERE message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
+  findDeadAgain: `SELECT ${SEQ}, message_id FROM dead_letters INDEXED BY dead_letters_by_message_again
+                  WHERE message_id || '' = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
   removeDead: `DELETE FROM dead_letters WHERE key = ${KEY}`,
   revive: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum, traceparent, accepted_at)
            SELECT key, message_id, function_id, message_group, data, checksum, traceparent, ? FROM dead_letters WHERE key = ${KEY}`,

@@ -15,6 +15,7 @@ export type QueueOperation =
   | { do: 'read'; queue: string; after: number; limit: number; maxBytes: number }
   | { do: 'load'; queue: string; seqs: number[]; maxBytes: number }
   | { do: 'dead-letters'; queue: string; offset: number; limit: number; after: number; maxLength: number }
+  | { do: 'find-dead-letter'; queue: string; id: string }
   | { do: 'redrive'; queue: string; limit: number }
   | { do: 'redrive-message'; queue: string; id: string }
   | { do: 'discard'; queue: string; id: string }

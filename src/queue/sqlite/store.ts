@@ -138,6 +138,10 @@ class SqliteQueueStore implements QueueStore {
     return (await this.#ask<DeadLetter[] | undefined>(request)) ?? []
   }
 
+  findDeadLetter(queue: string, id: string): Promise<DeadLetter | undefined> {
+    return this.#ask({ do: 'find-dead-letter', queue, id })
+  }
+
   async redrive(queue: string, limit: number): Promise<number> {
     return (await this.#ask<number | undefined>({ do: 'redrive', queue, limit })) ?? 0
   }

@@ -121,6 +121,8 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
         return { depth: queue.depth, dead: queue.dead }
       case 'dead-letters':
         return this.#messages.deadLetters(id, tail, request)
+      case 'find-dead-letter':
+        return this.#messages.findDeadLetter(id, tail, request.id)
       case 'redrive': {
         const redriven = this.#messages.redrive(id, tail, request.limit, this.#now())
         this.#count(queue, redriven, -redriven)
