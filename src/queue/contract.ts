@@ -130,8 +130,8 @@ export interface QueueStore {
   define(queue: string, definition: QueueDefinition): Promise<void>
   /** Keeps over restarts that a queue is paused. False if there is no such queue. */
   setPaused(queue: string, paused: boolean): Promise<boolean>
-  /** Every queue, by name. */
-  queues(): Promise<StoredQueue[]>
+  /** Every queue, by name; or of `only` those that there are. The cost grows with how many they are. */
+  queues(only?: readonly string[]): Promise<StoredQueue[]>
   /** The counts of a queue, undefined if there is no such queue. */
   counts(queue: string): Promise<QueueCounts | undefined>
   /**

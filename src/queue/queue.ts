@@ -1,46 +1,22 @@
 import { randomUUID } from 'node:crypto'
-import type { Logger } from 'pino'
 import { CqrsError } from '../kernel/errors.ts'
-import { type Clock, systemClock } from './clock.ts'
-import type {
-  NewMessage,
-  QueueDefinition,
-  QueueStore,
-  StoredMessage,
-  StoredQueue,
-  Subscription,
-} from './contract.ts'
+import { systemClock } from './clock.ts'
+import type { NewMessage, QueueDefinition, StoredMessage, StoredQueue, Subscription } from './contract.ts'
 import { type AfterLetter, type ListedLetter, listDeadLetters } from './dead-letters.ts'
 import { encodeData } from './encode-data.ts'
 import { groupOf } from './group.ts'
+import { MemoryPool } from './memory-pool.ts'
+import type { DurableQueueOptions } from './options.ts'
 import { type ManagedQueue, QueueRegistry, subscriptionQueue } from './registry.ts'
 import { type DeliveryOutcome, QueueRunner, type RunnerOptions } from './runner.ts'
 import { parseQueueSettings, type QueueSettings } from './settings.ts'
-import { WINDOW_LIMITS, type WindowLimits } from './window.ts'
+import { WINDOW_LIMITS } from './window.ts'
 
 /** The queue that is there without being defined, as in iii. */
 const DEFAULT_QUEUE = 'default'
 
 /** Messages that one transaction moves or deletes. */
 const CHUNK = 1_000
-
-export interface DurableQueueOptions {
-  store: QueueStore
-  log: Logger
-  /** Queues to define at the start, by name, with their settings as users write them. */
-  queues?: Record<string, unknown>
-  /** The longest data of one message, in characters of JSON. Default 1 Mi. */
-  maxDataLength?: number
-  /** How much of each queue is kept in memory; see {@link WindowLimits}. */
-  limits?: Partial<WindowLimits>
-  /** How often a delivery is tried while its function is missing, in milliseconds. Default 1,000. */
-  probeMs?: number
-  /** How long to wait after a store error, in milliseconds. Default 1,000. */
-  storeRetryMs?: number
-  clock?: Clock
-  /** Gives numbers from 0 up to, not including, 1. Default Math.random. */
-  random?: () => number
-}
 
 /** A message for a named queue. */
 export interface EnqueueRequest {
@@ -80,10 +56,12 @@ export interface QueueStatus extends StoredQueue {
 export class DurableQueue {
   readonly #options: DurableQueueOptions
   readonly #queues = new QueueRegistry()
+  readonly #pool: MemoryPool
   #deliver: DeliverToFunction | undefined
 
   private constructor(options: DurableQueueOptions) {
     this.#options = options
+    this.#pool = new MemoryPool(options.memory)
   }
 
   /**
@@ -107,6 +85,8 @@ export class DurableQueue {
   start(deliver: DeliverToFunction): void {
     this.#deliver = deliver
     for (const queue of this.#queues.all()) this.#run(queue)
+    // Only now, so that the first ones do not take what is for all.
+    for (const { runner } of this.#queues.all()) runner?.begin()
   }
 
   /**
@@ -161,7 +141,7 @@ export class DurableQueue {
         }
       } catch (error) {
         this.#queues.add(queue)
-        this.#run(queue)
+        this.#run(queue)?.begin()
         throw error
       }
       return true
@@ -245,7 +225,7 @@ export class DurableQueue {
     let purged = 0
     for (const queue of this.#queues.resolve(name)) {
       await this.#change(queue, async () => {
-        const through = (await store.queues()).find((one) => one.name === queue.name)?.tail ?? 0
+        const through = (await store.queues([queue.name]))[0]?.tail ?? 0
         for (let deleted = CHUNK; deleted === CHUNK; purged += deleted) {
           deleted = await store.purge(queue.name, through, CHUNK)
         }
@@ -284,9 +264,9 @@ export class DurableQueue {
     }
   }
 
-  /** Every queue, those of subscriptions included. */
-  async list(): Promise<QueueStatus[]> {
-    const stored = await this.#options.store.queues()
+  /** Every queue, those of subscriptions included, or those of some names. */
+  async list(only?: readonly string[]): Promise<QueueStatus[]> {
+    const stored = await this.#options.store.queues(only)
     return stored.map((queue) => {
       const state = this.#queues.get(queue.name)?.runner?.state
       const { inFlight = 0, retrying = 0, missing = [], held = 0, tracked = 0 } = state ?? {}
@@ -296,8 +276,7 @@ export class DurableQueue {
 
   /** The queues that a name stands for: the queue itself, or those of the topic's subscriptions. */
   async status(name: string): Promise<QueueStatus[]> {
-    const names = new Set(this.#queues.resolve(name).map((queue) => queue.name))
-    return (await this.list()).filter((queue) => names.has(queue.name))
+    return this.list(this.#queues.resolve(name).map((queue) => queue.name))
   }
 
   /** Tells that functions may have come back; those of `functionIds` have, if it is given. */
@@ -367,16 +346,16 @@ export class DurableQueue {
     if (!known) {
       const queue = { name, definition, paused: false, runner: undefined }
       this.#queues.add(queue)
-      this.#run(queue)
+      this.#run(queue)?.begin()
       return
     }
     known.definition = definition
     known.runner?.configure(definition.settings)
   }
 
-  #run(queue: ManagedQueue): void {
+  #run(queue: ManagedQueue): QueueRunner | undefined {
     const deliver = this.#deliver
-    if (!deliver) return
+    if (!deliver) return undefined
     const { store, log, limits, probeMs = 1_000, storeRetryMs = 1_000 } = this.#options
     const { clock = systemClock, random = Math.random } = this.#options
     const options: RunnerOptions = {
@@ -390,10 +369,12 @@ export class DurableQueue {
       probeMs,
       storeRetryMs,
       limits: { ...WINDOW_LIMITS, ...limits },
+      pool: this.#pool,
       deliver: (message, settings) =>
         deliver({ queue: queue.name, message, settings, subscription: queue.definition.subscription }),
     }
     queue.runner = new QueueRunner(options)
+    return queue.runner
   }
 
   /** One after the other: what a redrive has put back while a purge goes on would be purged with what was there before. */

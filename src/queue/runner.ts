@@ -6,6 +6,7 @@ import type { Clock } from './clock.ts'
 import type { Failure, QueueStore, StoredMessage } from './contract.ts'
 import { DueTimes } from './due-times.ts'
 import type { Lane } from './lane.ts'
+import type { MemoryPool } from './memory-pool.ts'
 import { MissingFunctions } from './missing-functions.ts'
 import type { QueueSettings } from './settings.ts'
 import { Window, type WindowLimits } from './window.ts'
@@ -38,6 +39,7 @@ export interface RunnerOptions {
   random: () => number
   log: Logger
   limits: WindowLimits
+  pool: MemoryPool
   /** How long after a missing function was noticed a delivery is tried, in milliseconds. */
   probeMs: number
   /** How long to wait before the store is asked again after an error, in milliseconds. */
@@ -83,11 +85,12 @@ export class QueueRunner {
     this.#settings = options.settings
     this.#origin = options.clock.now() - options.clock.monotonic()
     this.#paused = options.paused
-    const { queue, store, limits, clock, probeMs } = options
+    const { queue, store, limits, pool, clock, probeMs } = options
     this.#window = new Window({
       queue,
       store,
       limits,
+      pool,
       onReady: () => this.#pump(),
       onError: (error) => this.#onReadError(error),
     })
@@ -104,6 +107,10 @@ export class QueueRunner {
         this.#pump()
       },
     })
+  }
+
+  /** Begins to deliver. */
+  begin(): void {
     this.#pump()
   }
 
@@ -178,6 +185,7 @@ export class QueueRunner {
     const unfinished = this.#inFlight.size + this.#settling
     this.#inFlight.clear()
     this.#ended = true
+    this.#window.leave()
     return unfinished
   }
 

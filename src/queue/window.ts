@@ -1,15 +1,13 @@
 import type { QueueStore, StoredMessage } from './contract.ts'
 import { Fifo } from './fifo.ts'
 import { Lane, seqOf } from './lane.ts'
+import type { Holding, MemoryPool, Share } from './memory-pool.ts'
 
-/** How much of one queue is kept in memory. */
-export interface WindowLimits {
-  /** Messages held whole. Default 1,000. */
-  messages: number
-  /** Characters of data held. Default 16 Mi. */
-  bytes: number
-  /** Messages known by their seq: behind a blocked one of their group, or waiting. Default 100,000. */
-  tracked: number
+/**
+ * How much of one queue is kept in memory, if there is room in that of all queues: 1,000 messages whole, 16 Mi characters of data,
+ * and 100,000 messages known by their seq, because they wait, or are behind a blocked one of their group.
+ */
+export interface WindowLimits extends Holding {
   /** Messages of one group held whole. Default 16. */
   perGroup: number
 }
@@ -25,6 +23,7 @@ interface WindowOptions {
   queue: string
   store: Pick<QueueStore, 'read' | 'load'>
   limits: WindowLimits
+  pool: MemoryPool
   /** Called when lanes have become ready. */
   onReady: () => void
   /** Called when the store could not be read; calling {@link Window.refill} tries again. */
@@ -41,7 +40,8 @@ interface WindowOptions {
  */
 export class Window {
   readonly #options: WindowOptions
-  readonly #limits: WindowLimits
+  readonly #perGroup: number
+  readonly #share: Share
   /** Every message up to here is in a lane, or finished. */
   #cursor = 0
   #tail = 0
@@ -59,18 +59,22 @@ export class Window {
   #reading = false
   /** Counts rewinds, so that what was read before one is not used after it. */
   #epoch = 0
-  #messages = 0
-  #bytes = 0
-  #tracked = 0
 
   constructor(options: WindowOptions) {
     this.#options = options
-    this.#limits = options.limits
+    this.#perGroup = options.limits.perGroup
+    this.#share = options.pool.join(options.limits)
   }
 
   /** Messages held whole and messages known, for tests and operators. */
   get size(): { held: number; tracked: number } {
-    return { held: this.#messages, tracked: this.#tracked }
+    const { messages: held, tracked } = this.#share.held
+    return { held, tracked }
+  }
+
+  /** Nothing is delivered any more: others may have its memory. */
+  leave(): void {
+    this.#share.leave()
   }
 
   /** A message was stored. */
@@ -149,14 +153,14 @@ export class Window {
     this.#bare = []
     this.#lanes = new Set(busy)
     this.#groups = new Map(busy.flatMap((lane) => (lane.group === undefined ? [] : [[lane.group, lane]])))
-    this.#tracked = busy.length
+    this.#share.add('tracked', busy.length - this.#share.held.tracked)
     this.#options.onReady()
   }
 
   /** Reads on if there is room: heads that have to be loaded first, then the next page. */
   refill(): void {
     if (this.#reading) return
-    if (this.#bare.length > 0 && this.#messages < this.#limits.messages) this.#run(() => this.#load())
+    if (this.#bare.length > 0 && this.#room('messages') > 0) this.#run(() => this.#load())
     else if ((this.#unread || this.#cursor < this.#tail) && this.#isLow()) this.#run(() => this.#read())
   }
 
@@ -180,11 +184,10 @@ export class Window {
   async #read(): Promise<void> {
     const { store, queue } = this.#options
     const epoch = this.#epoch
-    const room = Math.min(
-      this.#limits.messages - this.#messages,
-      Math.max(1, this.#limits.tracked - this.#tracked),
-    )
-    const page = await store.read(queue, this.#cursor, room, this.#limits.bytes - this.#bytes)
+    const room = Math.min(this.#room('messages'), Math.max(1, this.#room('tracked')))
+    const bytes = this.#room('bytes')
+    const release = this.#share.reserve({ messages: room, bytes, tracked: room })
+    const page = await store.read(queue, this.#cursor, room, bytes).finally(release)
     if (epoch !== this.#epoch) return
     for (const message of page.messages) {
       if (!this.#claimed.has(message.seq) && !this.#finished.has(message.seq)) this.#track(message)
@@ -197,16 +200,17 @@ export class Window {
   async #load(): Promise<void> {
     const { store, queue } = this.#options
     const epoch = this.#epoch
-    const maxBytes = Math.max(1, this.#limits.bytes - this.#bytes)
-    const lanes = this.#bare.splice(0, this.#limits.messages - this.#messages)
+    const maxBytes = Math.max(1, this.#room('bytes'))
+    const lanes = this.#bare.splice(0, this.#room('messages'))
     const each = Math.max(
       1,
-      Math.min(this.#limits.perGroup, Math.floor(this.#limits.messages / lanes.length)),
+      Math.min(this.#perGroup, Math.floor(this.#share.most('messages') / lanes.length)),
     )
     const wanted = lanes.map((lane) => lane.seqs(each))
     let messages: StoredMessage[]
+    const release = this.#share.reserve({ messages: wanted.flat().length, bytes: maxBytes })
     try {
-      messages = await store.load(queue, wanted.flat(), maxBytes)
+      messages = await store.load(queue, wanted.flat(), maxBytes).finally(release)
     } catch (error) {
       // What a rewind has dropped meanwhile must not come back: its groups are others' now.
       if (epoch === this.#epoch) this.#bare.push(...lanes)
@@ -228,8 +232,8 @@ export class Window {
 
   #track(message: StoredMessage): void {
     const lane = this.#laneOf(message.group)
-    const whole = (lane.state === 'ready' || lane.state === 'busy') && lane.held < this.#limits.perGroup
-    this.#tracked += 1
+    const whole = (lane.state === 'ready' || lane.state === 'busy') && lane.held < this.#perGroup
+    this.#share.add('tracked', 1)
     if (lane.append(message, whole)) this.#count(message)
     if (lane.size === 1) this.#ready.push(lane)
   }
@@ -251,7 +255,7 @@ export class Window {
   #removeHead(lane: Lane): void {
     const head = lane.shift()
     this.#claimed.delete(seqOf(head))
-    this.#tracked -= 1
+    this.#share.add('tracked', -1)
     if (typeof head === 'object') this.#letGo(head)
     if (lane.size > 0) return
     lane.state = 'dropped'
@@ -265,28 +269,27 @@ export class Window {
   }
 
   #count(message: StoredMessage): void {
-    this.#messages += 1
-    this.#bytes += message.data.length
+    this.#share.add('messages', 1)
+    this.#share.add('bytes', message.data.length)
   }
 
   #letGo(message: StoredMessage): void {
-    this.#messages -= 1
-    this.#bytes -= message.data.length
+    this.#share.add('messages', -1)
+    this.#share.add('bytes', -message.data.length)
   }
 
   #hasRoom(): boolean {
-    return (
-      this.#messages < this.#limits.messages &&
-      this.#bytes < this.#limits.bytes &&
-      this.#tracked < this.#limits.tracked
-    )
+    return this.#room('messages') > 0 && this.#room('bytes') > 0 && this.#room('tracked') > 0
   }
 
   #isLow(): boolean {
-    return (
-      this.#messages * 2 <= this.#limits.messages &&
-      this.#bytes * 2 <= this.#limits.bytes &&
-      this.#tracked < this.#limits.tracked
-    )
+    const { held } = this.#share
+    const isHalfEmpty = (what: 'messages' | 'bytes') => held[what] * 2 <= this.#share.most(what)
+    return isHalfEmpty('messages') && isHalfEmpty('bytes') && this.#room('tracked') > 0
+  }
+
+  /** How much more it may hold. */
+  #room(what: keyof Holding): number {
+    return this.#share.most(what) - this.#share.held[what]
   }
 }

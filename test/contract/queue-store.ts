@@ -345,6 +345,7 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
         { name: 'jobs', paused: true, tail: 1, depth: 1, dead: 0, oldestAt: expect.any(Number), ...changed },
         { name: 'other', paused: false, tail: 0, depth: 0, dead: 0, ...definition },
       ])
+      expect((await store.queues(['other', 'nowhere'])).map(({ name }) => name)).toEqual(['other'])
       await store.define('a-last', definition)
       expect((await store.queues()).map(({ name }) => name)).toEqual(['a-last', 'jobs', 'other'])
       expect(await store.setPaused('jobs', false)).toBe(true)

@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
-import { DurableQueue, type DurableQueueOptions } from '../../src/queue/queue.ts'
+import type { DurableQueueOptions } from '../../src/queue/options.ts'
+import { DurableQueue } from '../../src/queue/queue.ts'
 import type { DeliveryOutcome } from '../../src/queue/runner.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import { FakeClock } from './fake-clock.ts'

@@ -42,8 +42,10 @@ export class QueueTable {
     return this.#rows.get(name)
   }
 
-  all(): QueueRow[] {
-    return [...this.#rows.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  /** By name; of `only` those that there are. */
+  all(only?: readonly string[]): QueueRow[] {
+    const rows = only ? only.flatMap((name) => this.#rows.get(name) ?? []) : [...this.#rows.values()]
+    return rows.toSorted((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   define(name: string, definition: string): void {

@@ -7,7 +7,7 @@ export type QueueRequest = PackedMessages | QueueOperation
 export type QueueOperation =
   | { do: 'define'; queue: string; definition: string }
   | { do: 'pause'; queue: string; paused: boolean }
-  | { do: 'queues' }
+  | { do: 'queues'; only: readonly string[] | undefined }
   | { do: 'counts'; queue: string }
   | { do: 'acknowledge'; queue: string; seqs: number[] }
   | { do: 'fail'; queue: string; record: FailureRecord; dueAt: number }

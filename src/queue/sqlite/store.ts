@@ -83,8 +83,8 @@ class SqliteQueueStore implements QueueStore {
     return (await this.#ask<boolean | undefined>({ do: 'pause', queue, paused })) ?? false
   }
 
-  async queues(): Promise<StoredQueue[]> {
-    const rows = await this.#ask<(QueueRow & Pick<StoredQueue, 'oldestAt'>)[]>({ do: 'queues' })
+  async queues(only?: readonly string[]): Promise<StoredQueue[]> {
+    const rows = await this.#ask<(QueueRow & Pick<StoredQueue, 'oldestAt'>)[]>({ do: 'queues', only })
     return rows.map(({ id: _, definition, ...row }) => {
       const what = `The definition of the queue ${row.name}`
       const parsed = parseStored(definition, what, 'Restore the queue store from a backup.')

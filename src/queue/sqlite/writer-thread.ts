@@ -90,7 +90,7 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
         this.#queues.define(request.queue, request.definition)
         return undefined
       case 'queues':
-        return this.#queues.all().map((queue) => ({
+        return this.#queues.all(request.only).map((queue) => ({
           ...queue,
           oldestAt: queue.depth > 0 ? this.#messages.oldestAt(queue.id, queue.tail) : undefined,
         }))
