@@ -43,6 +43,11 @@ export function isSqliteError(error: unknown): error is Error & { errcode: numbe
   return error instanceof Error && typeof (error as { errcode?: unknown }).errcode === 'number'
 }
 
+/** Whether another connection holds the lock that was needed. */
+export function isBusy(error: unknown): boolean {
+  return isSqliteError(error) && (error.errcode & 0xff) === BUSY
+}
+
 /**
  * Whether the store as a whole failed (locked, full, broken), so that another request would meet the same. A
  * damaged page is none: only what touches it fails.

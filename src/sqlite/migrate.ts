@@ -1,6 +1,10 @@
-import type { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
+import { isBusy } from './errors.ts'
 import { offerRowChecksum } from './row-checksum.ts'
+
+/** Tries to have an older store for this process alone, and the time between two of them, in milliseconds. */
+const TRIES = { most: 40, pauseMs: 25 }
 
 /** What a store file is: its mark and the steps that lead to its newest schema. */
 export interface StoreSchema {
@@ -13,6 +17,58 @@ export interface StoreSchema {
    * `row_checksum(value, …)`, which is rowChecksum of row-checksum.ts.
    */
   migrations: readonly string[]
+}
+
+/** Whether a store lacks steps that this program knows; one that was just made does not count. @throws as {@link migrate} */
+export function isOlder(db: DatabaseSync, schema: StoreSchema, path: string): boolean {
+  const found = version(db, schema, path)
+  return found > 0 && found < schema.migrations.length
+}
+
+/**
+ * Brings an older store to the newest schema while nobody else has it open. A process of the older program that did would go
+ * on: it would write rows as they were before, without the checksum of this program for one, which then are damaged ones.
+ * Processes that start at the same time take turns.
+ *
+ * The file is taken for this process by SQLite's exclusive locking mode, which no other connection may be beside, not even one that
+ * only reads now and then (https://www.sqlite.org/pragma.html#pragma_locking_mode).
+ *
+ * @throws CqrsError CQRS_STORE_LOCKED if somebody keeps it open; as {@link migrate}
+ */
+export function migrateAlone(location: string | URL, schema: StoreSchema, path: string): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (let tries = 1; !triedAlone(location, schema, path); tries += 1) {
+    if (tries >= TRIES.most) {
+      throw new CqrsError(
+        'CQRS_STORE_LOCKED',
+        `The ${schema.name} ${path} is of an older version of iii-durable-cqrs and has to be brought up to date, but another process ` +
+          'has it open. Stop every process of the older version that works on this data folder, then start again.',
+      )
+    }
+    // Two that look at the same time are in each other's way.
+    Atomics.wait(pause, 0, 0, TRIES.pauseMs * (0.5 + Math.random()))
+  }
+}
+
+/** Whether the store is up to date, brought there by this process or by another one. */
+function triedAlone(location: string | URL, schema: StoreSchema, path: string): boolean {
+  const withStore = (use: (db: DatabaseSync) => boolean): boolean => {
+    const db = new DatabaseSync(location, { timeout: 0 })
+    try {
+      return use(db)
+    } catch (error) {
+      if (isBusy(error)) return false
+      throw error
+    } finally {
+      db.close()
+    }
+  }
+  const isDone = withStore((db) => {
+    db.exec('PRAGMA locking_mode = EXCLUSIVE')
+    migrate(db, schema, path)
+    return true
+  })
+  return isDone || withStore((db) => !isOlder(db, schema, path))
 }
 
 /**

@@ -3,15 +3,13 @@ import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
 import { assertSchema } from './assert-schema.ts'
-import { isSqliteError, toStoreError } from './errors.ts'
-import { migrate, type StoreSchema } from './migrate.ts'
+import { isBusy, isSqliteError, toStoreError } from './errors.ts'
+import { isOlder, migrate, migrateAlone, type StoreSchema } from './migrate.ts'
 import { rewriteWal } from './rewrite-wal.ts'
 import { existingStore } from './store-files.ts'
 
 /** The first SQLite without the WAL-reset bug (https://www.sqlite.org/wal.html, "the WAL-reset bug"). */
 export const OLDEST_SQLITE = '3.51.3'
-
-const SQLITE_BUSY = 5
 
 export interface OpenOptions {
   /** The database file; it and its folder are made if they are missing. */
@@ -38,10 +36,10 @@ export interface OpenOptions {
 
 /**
  * Opens an SQLite store: checks SQLite's version, makes the file with mode 0600, switches it to WAL,
- * and brings it to the newest schema. What a writer of a `full` store finds there is on the disk before it
- * adds to it; see rewrite-wal.ts.
+ * and brings it to the newest schema, an older one only while nobody else has it open. What a writer of a `full`
+ * store finds there is on the disk before it adds to it; see rewrite-wal.ts.
  *
- * @throws CqrsError CQRS_SQLITE_TOO_OLD, CQRS_STORE_NEWER, CQRS_STORE_FOREIGN, or a store error
+ * @throws CqrsError CQRS_SQLITE_TOO_OLD, CQRS_STORE_NEWER, CQRS_STORE_LOCKED, CQRS_STORE_FOREIGN, or a store error
  */
 export function openDatabase(options: OpenOptions): DatabaseSync {
   assertSqliteVersion(process.versions.sqlite ?? '0')
@@ -50,9 +48,15 @@ export function openDatabase(options: OpenOptions): DatabaseSync {
     if (!options.mustExist) mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 })
     const isNew = !options.mustExist && !existsSync(options.path)
     const location = options.mustExist ? existingStore(options.path) : options.path
-    db = new DatabaseSync(location, { timeout: options.busyTimeoutMs ?? 5_000 })
+    const open = () => new DatabaseSync(location, { timeout: options.busyTimeoutMs ?? 5_000 })
+    db = open()
     if (isNew) chmodSync(options.path, 0o600)
     switchToWal(db)
+    if (isOlder(db, options.schema, options.path)) {
+      db.close()
+      migrateAlone(location, options.schema, options.path)
+      db = open()
+    }
     db.exec(`
       PRAGMA synchronous = ${options.durability === 'normal' ? 'NORMAL' : 'FULL'};
       PRAGMA wal_autocheckpoint = ${options.checkpointPages ?? 10_000};
@@ -67,7 +71,7 @@ export function openDatabase(options: OpenOptions): DatabaseSync {
     else if (options.durability !== 'normal') rewriteWal(db, options.path)
     return db
   } catch (error) {
-    db?.close()
+    if (db?.isOpen) db.close()
     throw asStoreError(error, options.path)
   }
 }
@@ -112,7 +116,7 @@ function switchToWal(db: DatabaseSync): void {
       db.exec('PRAGMA journal_mode = WAL')
       return
     } catch (error) {
-      if (!isSqliteError(error) || (error.errcode & 0xff) !== SQLITE_BUSY || attempt >= 200) throw error
+      if (!isBusy(error) || attempt >= 200) throw error
       Atomics.wait(pause, 0, 0, 25)
     }
   }

@@ -2,9 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isSqliteError, toStoreError } from './errors.ts'
-
-const SQLITE_BUSY = 5
+import { isBusy, toStoreError } from './errors.ts'
 
 /** A lock that is held until it is released or the process ends, however it ends. */
 export interface OwnerLock {
@@ -82,10 +80,6 @@ export async function own(path: string, options: OwnOptions = {}): Promise<Owner
     announced = true
     await delay(options.pollMs ?? 100, undefined, { signal: options.signal })
   }
-}
-
-function isBusy(error: unknown): boolean {
-  return isSqliteError(error) && (error.errcode & 0xff) === SQLITE_BUSY
 }
 
 function readOwner(db: DatabaseSync): number | undefined {

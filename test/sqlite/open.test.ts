@@ -31,6 +31,23 @@ test('a store of a newer program is refused and left as it is', () => {
   openDatabase({ path, schema: newer }).close()
 })
 
+test.each([false, true])(
+  'a store that a process of an older program has open stays as it is (read only: %s)',
+  (readOnly) => {
+    const path = join(tempFolder(), 'numbers.db')
+    const older = openDatabase({ path, schema: counterSchema, readOnly })
+    for (const readOnly of [true, false]) {
+      expect(() => openDatabase({ path, schema: newer, readOnly })).toThrow(
+        expect.objectContaining({ code: 'CQRS_STORE_LOCKED' }),
+      )
+    }
+    expect(older.prepare('PRAGMA user_version').get()).toEqual({ user_version: 1 })
+    openDatabase({ path, schema: counterSchema }).close()
+    older.close()
+    openDatabase({ path, schema: newer }).close()
+  },
+)
+
 test('a database of somebody else is refused and left as it is', () => {
   const path = join(tempFolder(), 'foreign.db')
   const foreign = new DatabaseSync(path)
@@ -107,21 +124,24 @@ test('a store that has to be there is not made, nor is its folder', () => {
   db.close()
 })
 
-test('ten processes that open a new store at the same moment all succeed', async () => {
-  const path = join(tempFolder(), 'numbers.db')
-  const program = `
+test.each(['a new store', 'an older store'])(
+  'ten processes that open %s at the same moment all succeed',
+  async (kind) => {
+    const path = join(tempFolder(), 'numbers.db')
+    if (kind === 'an older store') openDatabase({ path, schema: counterSchema }).close()
+    const program = `
     import { openDatabase } from '${new URL('../../src/sqlite/open.ts', import.meta.url)}'
-    import { counterSchema } from '${new URL('../support/counter-schema.ts', import.meta.url)}'
-    openDatabase({ path: process.argv[1], schema: counterSchema }).exec('INSERT INTO numbers VALUES (1, 1)')`
-  const children = Array.from({ length: 10 }, () =>
-    spawn(process.execPath, ['--input-type=module', '--eval', program, path], { stdio: 'inherit' }),
-  )
-  const exits = await Promise.all(children.map((child) => once(child, 'exit')))
-  expect(exits.map(([code]) => code)).toEqual(Array(10).fill(0))
-  const db = openDatabase({ path, schema: counterSchema })
-  expect(db.prepare('SELECT count(*) AS rows FROM numbers').get()).toEqual({ rows: 10 })
-  db.close()
-})
+    openDatabase({ path: process.argv[1], schema: ${JSON.stringify(newer)} }).exec('INSERT INTO numbers VALUES (1, 1)')`
+    const children = Array.from({ length: 10 }, () =>
+      spawn(process.execPath, ['--input-type=module', '--eval', program, path], { stdio: 'inherit' }),
+    )
+    const exits = await Promise.all(children.map((child) => once(child, 'exit')))
+    expect(exits.map(([code]) => code)).toEqual(Array(10).fill(0))
+    const db = openDatabase({ path, schema: newer })
+    expect(db.prepare('SELECT count(*) AS rows FROM numbers').get()).toEqual({ rows: 10 })
+    db.close()
+  },
+)
 
 test.each(['schema_version', 'user_version', 'application_id'])(
   'a new store that another process makes right before its %s is read is taken for what it is',
