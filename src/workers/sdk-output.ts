@@ -11,7 +11,10 @@ export const REFUSED =
 /** The link is broken, or something could not be sent because it is. */
 const LINK_TROUBLE = /WebSocket error|Failed to send|while sending|\b(EPIPE|ECONNRESET)\b/
 
-/** Said when a link closes, and each time that another one cannot be opened; only the first of them is a loss. */
+/**
+ * Said when a link closes, and each time that another one cannot be opened; only the first of them is a loss. Before
+ * there ever was a link it is none: what was called waits in the SDK, and nobody has taken it.
+ */
 const LINK_LOST = /^\[iii\] Reconnecting in \d+ms \(attempt 1\)/
 
 export interface SdkOutputOptions {
@@ -33,6 +36,7 @@ export function redirectSdkOutput(
   { onRefused = () => {}, onLinkLost = () => {}, stopping }: SdkOutputOptions = {},
 ): void {
   let outage = false
+  let wasLinked = false
   const redirect = (method: 'debug' | 'warn' | 'error') => {
     const original = target[method].bind(target)
     target[method] = (...parts: unknown[]) => {
@@ -43,10 +47,13 @@ export function redirectSdkOutput(
       }
       const message = parts.map((part) => (part instanceof Error ? part.message : String(part))).join(' ')
       const isLinkError = message.includes('WebSocket error')
-      if (message.includes('Worker registered')) outage = false
+      if (message.includes('Worker registered')) {
+        outage = false
+        wasLinked = true
+      }
       const isRefusal = isLinkError && message.endsWith('response: 401')
       if (isRefusal) onRefused()
-      if (LINK_LOST.test(message)) onLinkLost()
+      if (wasLinked && LINK_LOST.test(message)) onLinkLost()
       if (stopping?.aborted && LINK_TROUBLE.test(message)) log.debug(message)
       else if (isRefusal && !outage) log.error(REFUSED)
       else if (isLinkError && !outage) log.warn(`The engine cannot be reached; trying again. ${message}`)

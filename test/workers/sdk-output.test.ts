@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { redirectSdkOutput } from '../../src/workers/sdk-output.ts'
 
 function redirected(stopping?: AbortSignal) {
+  let lost = 0
   const logged: { level: number; msg: string }[] = []
   const written: unknown[][] = []
   const console = {
@@ -11,8 +12,8 @@ function redirected(stopping?: AbortSignal) {
     error: (...parts: unknown[]) => void written.push(parts),
   }
   const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(JSON.parse(line)) })
-  redirectSdkOutput(console, log, { stopping })
-  return { console, logged, written }
+  redirectSdkOutput(console, log, { stopping, onLinkLost: () => (lost += 1) })
+  return { console, logged, written, losses: () => lost }
 }
 
 test('an engine that cannot be reached is one warning per outage', () => {
@@ -24,6 +25,18 @@ test('an engine that cannot be reached is one warning per outage', () => {
   refused()
   expect(logged.map(({ level }) => level)).toEqual([40, 20, 20, 40])
   expect(logged[0]?.msg).toContain('ECONNREFUSED')
+})
+
+test('a link is lost that was there; one that never came about, or does not come about again, is not', () => {
+  const { console, losses } = redirected()
+  const tryAgain = () => {
+    for (const attempt of [1, 2]) console.debug(`[iii] Reconnecting in 100ms (attempt ${attempt})...`)
+  }
+  tryAgain()
+  expect(losses()).toBe(0)
+  console.debug('[iii] Worker registered with ID:', 'x')
+  tryAgain()
+  expect(losses()).toBe(1)
 })
 
 test('other errors of the SDK are errors in the log', () => {
