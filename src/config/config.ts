@@ -53,13 +53,16 @@ export const configSchema = z.object({
       at: 'http.default_timeout',
       default: 30_000,
     }),
-    concurrencyRequestLimit: wholeNumber('Requests under way at the same time; more get 503.', {
-      env: 'III_HTTP_CONCURRENCY_REQUEST_LIMIT',
-      at: 'http.concurrency_request_limit',
-      default: 1_024,
-      min: 1,
-      max: 100_000,
-    }),
+    concurrencyRequestLimit: wholeNumber(
+      'Requests under way at the same time, and bodies of others on their way; more get 503.',
+      {
+        env: 'III_HTTP_CONCURRENCY_REQUEST_LIMIT',
+        at: 'http.concurrency_request_limit',
+        default: 1_024,
+        min: 1,
+        max: 100_000,
+      },
+    ),
     maxBodyBytes: wholeNumber('Largest body of a request; a larger one gets 413.', {
       env: 'CQRS_HTTP_MAX_BODY_BYTES',
       default: 1_048_576,

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../support/until.ts'
@@ -119,6 +120,46 @@ test('over the concurrency limit requests get 503 with Retry-After, and service 
   await until('the next request', () => release.length === 1)
   release[0]?.()
   expect((await next).status).toBe(200)
+})
+
+/** A request whose head is sent, and whose body is not yet. */
+function slowPost(engine: { httpPort?: number | undefined }) {
+  const socket = connect(engine.httpPort ?? 0, '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  const answered = once(socket, 'data').then(([bytes]) => Number(String(bytes).split(' ')[1]))
+  socket.write(
+    'POST /echo/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n',
+  )
+  return { answered, finish: () => socket.write('{}') }
+}
+
+test('clients that send their bodies as slowly as they like hold up nobody but those who send one, too', async () => {
+  const { engine, worker, post } = await echo({ http: { concurrencyRequestLimit: 2 } })
+  await route(worker, { api_path: '/health' }, () => ({ body: 1 }))
+  const slow = [slowPost(engine), slowPost(engine)]
+  await until('both are on their way', async () => (await post('{}')).status === 503)
+  expect((await fetch(`${engine.httpUrl}/health`)).status).toBe(200)
+  for (const { finish } of slow) finish()
+  expect(await Promise.all(slow.map(({ answered }) => answered))).toEqual([200, 200])
+  expect((await post('{}')).status).toBe(200)
+})
+
+test('a body that arrives when too many requests are under way is refused, and calls nothing', async () => {
+  const { engine, worker, post } = await echo({ http: { concurrencyRequestLimit: 1 } })
+  const waiting = Promise.withResolvers<object>()
+  await route(worker, { api_path: '/wait' }, () => waiting.promise)
+  const slow = slowPost(engine)
+  await until('it is on its way', async () => (await post('{}')).status === 503)
+  const calls = () => worker.frames.filter((frame) => frame.type === 'invokefunction').length
+  const before = calls()
+  const first = fetch(`${engine.httpUrl}/wait`)
+  await until('the other is under way', () => calls() > before)
+  slow.finish()
+  expect(await slow.answered).toBe(503)
+  expect(calls()).toBe(before + 1)
+  waiting.resolve({ body: 1 })
+  expect((await first).status).toBe(200)
+  expect((await post('{}')).status).toBe(200)
 })
 
 test('a client that goes away frees its place', async () => {

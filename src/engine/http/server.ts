@@ -21,11 +21,15 @@ export class HttpWorker {
   readonly #routes: RouteTable
   readonly #startedAt = performance.now()
   readonly #middleware: readonly string[]
-  #inFlight = 0
+  /** Requests whose body is on its way. A client may send it as slowly as it likes: others are served meanwhile. */
+  readonly #arriving: Crowd
+  readonly #underWay: Crowd
 
   constructor(hub: Hub, options: HttpOptions) {
     this.#hub = hub
     this.#options = options
+    this.#arriving = new Crowd(options.concurrencyRequestLimit)
+    this.#underWay = new Crowd(options.concurrencyRequestLimit)
     this.#routes = new RouteTable(options.awayRouteMs, () => performance.now())
     this.#middleware = [...options.middleware]
       .sort((a, b) => a.priority - b.priority)
@@ -64,17 +68,22 @@ export class HttpWorker {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (this.#inFlight >= this.#options.concurrencyRequestLimit) {
-      return this.#finish(request, response, OVERLOADED)
+    let among = hasBody(request) ? this.#arriving : this.#underWay
+    if (this.#underWay.isFull || !among.enter()) return this.#finish(request, response, OVERLOADED)
+    const arrived = () => {
+      if (among === this.#underWay) return true
+      if (!this.#underWay.enter()) return false
+      among.leave()
+      among = this.#underWay
+      return true
     }
-    this.#inFlight += 1
     let timer: NodeJS.Timeout | undefined
     const deadline = new Deadline()
     const timeout = new Promise<Answer>((resolve) => {
       timer = setTimeout(() => resolve(deadline.pass()), this.#options.defaultTimeoutMs)
     })
     try {
-      const answer = await Promise.race([this.#answer(request, deadline), timeout])
+      const answer = await Promise.race([this.#answer(request, deadline, arrived), timeout])
       if (answer !== undefined) this.#finish(request, response, answer)
     } catch (error) {
       const id = this.#errorId()
@@ -84,12 +93,20 @@ export class HttpWorker {
       }
     } finally {
       clearTimeout(timer)
-      this.#inFlight -= 1
+      among.leave()
     }
   }
 
-  /** The answer to a request; undefined when the client has gone away. */
-  async #answer(request: IncomingMessage, deadline: Deadline): Promise<Answer | undefined> {
+  /**
+   * The answer to a request; undefined when the client has gone away.
+   *
+   * @param arrived takes it among those under way, as soon as its body is there; false if there are too many
+   */
+  async #answer(
+    request: IncomingMessage,
+    deadline: Deadline,
+    arrived: () => boolean,
+  ): Promise<Answer | undefined> {
     const permission = preflight(this.#options.cors, request)
     if (permission !== undefined) return permission
     if (isForeign(this.#options.cors, request)) return CROSS_SITE
@@ -105,6 +122,7 @@ export class HttpWorker {
     const body = await readBody(request, { maxBytes: maxBodyBytes, maxDepth })
     // Who was told that it is too late must not be obeyed afterwards.
     if (body.kind === 'aborted' || deadline.isPassed) return undefined
+    if (!arrived()) return OVERLOADED
     deadline.answer = TIMED_OUT
     if (body.kind === 'malformed' || body.kind === 'too_large') return refusedBody(body, maxBodyBytes)
     const json = body.kind === 'json' ? body.json : 'null'
@@ -220,6 +238,35 @@ export class HttpWorker {
       headers: [...answer.headers, ...corsHeaders(this.#options.cors, request)],
     })
   }
+}
+
+/** How many requests are at one stage. */
+class Crowd {
+  readonly #most: number
+  #size = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get isFull(): boolean {
+    return this.#size >= this.#most
+  }
+
+  /** False if it is full. */
+  enter(): boolean {
+    if (this.isFull) return false
+    this.#size += 1
+    return true
+  }
+
+  leave(): void {
+    this.#size -= 1
+  }
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /** When a request has to be answered, and with what if its function has not. */
