@@ -337,6 +337,8 @@ export interface MetDamage {
   readonly message: string
   /** When, ISO 8601. */
   readonly at: string
+  /** How long ago that was, in milliseconds, whatever was done to the clock since. */
+  readonly agoMs: number
   /** Something was stored since. */
   readonly goesOn: boolean
 }

@@ -132,7 +132,7 @@ async function functionParts(
     const damage = workers.damageOf(name)
     if (damage === undefined) return { part: name, state: 'ok' }
     // Whoever sends nothing to a system that is down would never learn that others than the last one are taken.
-    const isOver = damage.goesOn || system.now().getTime() - Date.parse(damage.at) > maxLagMs
+    const isOver = damage.goesOn || damage.agoMs > maxLagMs
     if (isOver) return { part: name, state: 'degraded', reason: `some are refused: ${damage.message}` }
     return down(name, `the last one was refused: ${damage.message}`)
   }

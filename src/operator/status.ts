@@ -56,7 +56,7 @@ async function projectionStatus(
   }
   const { position, parked, effects } = standing.result
   const lag = Math.max(0, head - position)
-  const lagSeconds = lag === 0 ? 0 : await ageOfNext(system, position)
+  const lagSeconds = lag === 0 ? 0 : await secondsBehind(system, name, position)
   // What its worker has met, though what is read here is whole.
   const damaged = (facts.frozen ? undefined : active?.parts[partition.index]?.error) ?? null
   return { ...facts, damaged, position, lag, lagSeconds, parked, effects }
@@ -68,12 +68,17 @@ function buildStatus(build: Generation): BuildStatus {
   return { generation, purpose, ...progressOf(build), error }
 }
 
-/** How long ago the event behind a position was stored, in seconds; null if it cannot be read. */
-async function ageOfNext({ log, now }: System, position: Position): Promise<number | null> {
+/** How long ago the event behind a position was stored, in seconds, or was seen to wait; null if it cannot be read. */
+async function secondsBehind(
+  { log, now, behindFor }: System,
+  unit: string,
+  position: Position,
+): Promise<number | null> {
   try {
     const { events } = await log.readFrom(position, { limit: 1 })
     const [next] = events
-    return next ? Math.max(0, (now().getTime() - Date.parse(next.recordedAt)) / 1_000) : 0
+    if (!next) return 0
+    return Math.max((now().getTime() - Date.parse(next.recordedAt)) / 1_000, behindFor(unit, position))
   } catch {
     // A damaged log is when somebody wants to see the status most.
     return null

@@ -24,6 +24,8 @@ export interface System {
   diskUse(place: Place): number
   /** How the view of a unit stands, read from its store, whether its worker lives or not. */
   standing(unit: string): Promise<ViewStanding>
+  /** Seconds since a unit that is behind was first seen at its position; see seen-behind.ts. */
+  behindFor(unit: string, position: Position): number
   /** Who works on the projection of a unit with code that splits it otherwise than this app; undefined if nobody does. */
   splitOtherwise(unit: string): { readonly pid: number | undefined } | undefined
   /** Marks of a view's digest beyond a position, its checkpoint last. */

@@ -6,6 +6,7 @@ import { findUnit } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { mayChange, perform } from '../operator/actions.ts'
 import { OPERATIONS, type Operation, type Operator } from '../operator/operations.ts'
+import { seenBehind } from '../operator/seen-behind.ts'
 import { openSqliteActionStore } from '../operator/sqlite/action-store.ts'
 import type { System } from '../operator/system.ts'
 import { directInput, isHttpRequest } from './http.ts'
@@ -51,6 +52,7 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     views,
     diskUse: (place) => diskUse(config.data, place),
     standing: async (unit) => standingOf(views, control, findUnit(app, unit)),
+    behindFor: seenBehind(),
     splitOtherwise: (unit) => findOtherSplit(config.data, findUnit(app, unit)),
     marks: async (unit, after) => marksOf(views, findUnit(app, unit), after),
     call: caller(iii, credentials, { timeoutMs: CALL_TIMEOUT_MS, changes: true }),

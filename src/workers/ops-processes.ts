@@ -22,7 +22,9 @@ const about = z.object({
       state: z.enum(['starting', 'standing by', 'at work']),
       since: z.iso.datetime(),
       owns: z.array(z.string()),
-      damage: z.object({ message: z.string(), at: z.iso.datetime(), goesOn: z.boolean() }).optional(),
+      damage: z
+        .object({ message: z.string(), at: z.iso.datetime(), agoMs: z.number(), goesOn: z.boolean() })
+        .optional(),
     }),
   ),
 })

@@ -11,12 +11,18 @@ export const PROCESS_FUNCTIONS = 'cqrs::process::'
 /** Keeps what one worker process says of itself, and offers it to the operator's worker. */
 export class ProcessReport {
   readonly #roles = new Map<RoleName, RoleStanding>()
-  readonly #damages = new Map<RoleName, MetDamage>()
+  readonly #damages = new Map<RoleName, Omit<MetDamage, 'agoMs'> & { readonly metAt: number }>()
   readonly #startedAt: string
   readonly #now: () => Date
+  readonly #monotonic: () => number
 
-  constructor(now: () => Date) {
+  /**
+   * @param now the wall clock, for what is shown
+   * @param monotonic a clock that never jumps, in milliseconds
+   */
+  constructor(now: () => Date, monotonic: () => number = () => performance.now()) {
     this.#now = now
+    this.#monotonic = monotonic
     this.#startedAt = now().toISOString()
   }
 
@@ -26,8 +32,8 @@ export class ProcessReport {
   }
 
   /** Notes the damage that a role has met last. */
-  met(role: RoleName, damage: Omit<MetDamage, 'at'>): void {
-    this.#damages.set(role, { ...damage, at: this.#now().toISOString() })
+  met(role: RoleName, damage: Omit<MetDamage, 'at' | 'agoMs'>): void {
+    this.#damages.set(role, { ...damage, at: this.#now().toISOString(), metAt: this.#monotonic() })
   }
 
   get self(): WorkerProcess {
@@ -38,8 +44,10 @@ export class ProcessReport {
       node: process.version,
       memoryBytes: process.memoryUsage.rss(),
       roles: [...this.#roles].map(([role, standing]) => {
-        const damage = this.#damages.get(role)
-        return damage === undefined ? standing : { ...standing, damage }
+        const met = this.#damages.get(role)
+        if (met === undefined) return standing
+        const { metAt, ...damage } = met
+        return { ...standing, damage: { ...damage, agoMs: Math.round(this.#monotonic() - metAt) } }
       }),
     }
   }

@@ -27,7 +27,7 @@ export interface RoleContext {
   /** Notes how this role stands, and which units it keeps up to date. */
   stands(state: 'standing by' | 'at work', owns?: readonly string[]): void
   /** Notes the damage that this role has met in its store, and whether it goes on all the same. */
-  met(damage: Omit<MetDamage, 'at'>): void
+  met(damage: Omit<MetDamage, 'at' | 'agoMs'>): void
   /** Says that a role cannot go on: the process stops and ends with this error, to be started again. */
   fail(error: unknown): void
   /** Aborted when the process is told to stop. */

@@ -24,6 +24,7 @@ function system(answers: Answers) {
     views: undefined as unknown as System['views'],
     diskUse: () => 0,
     standing: () => Promise.reject(new Error('not asked for')),
+    behindFor: () => 0,
     splitOtherwise: () => undefined,
     marks: () => Promise.reject(new Error('not asked for')),
     actions: {} as ActionStore,

@@ -17,8 +17,9 @@ interface Trouble {
   missing?: string[]
   engine?: 'away'
   position?: number
-  /** Seconds since the events were stored. */
+  /** Seconds since the events were stored, by the wall clock, and since the view was seen to be behind. */
   age?: number
+  behindFor?: number
   dead?: { parked?: number; effects?: number; letters?: number }
   damaged?: string
   paused?: boolean
@@ -29,7 +30,7 @@ interface Trouble {
   refusal?: string
   /** Processes that do not answer, and the damage that the one of the commands has met. */
   silent?: ('commands' | 'projections')[]
-  met?: { message: string; at: string; goesOn: boolean }
+  met?: { message: string; agoMs: number; goesOn: boolean }
 }
 
 const unit = balances()
@@ -97,6 +98,7 @@ function system(trouble: Trouble): System {
       )
       return { answers: answers.map((role) => ({ roles: [role] })), silent: silent.length }
     },
+    behindFor: () => trouble.behindFor ?? 0,
     now: () => new Date(1_000_000),
   } as unknown as System
 }
@@ -128,12 +130,12 @@ test.each<[string, Trouble, string]>([
   [view, { silent: ['projections'], paused: true }, `${SILENT}; ${RESUME}`],
   [
     'commands',
-    { met: { message: 'A page is damaged.', at: new Date(1_000_000).toISOString(), goesOn: true } },
+    { met: { message: 'A page is damaged.', agoMs: 0, goesOn: true } },
     'some are refused: A page is damaged.',
   ],
   [
     'commands',
-    { met: { message: 'A page is damaged.', at: new Date(1_000_000 - 30_001).toISOString(), goesOn: false } },
+    { met: { message: 'A page is damaged.', agoMs: 30_001, goesOn: false } },
     'some are refused: A page is damaged.',
   ],
   [view, { paused: true }, RESUME],
@@ -166,6 +168,8 @@ test.each<[string, Trouble, string]>([
     'nothing can be written to the data folder (EROFS): commands are refused; look at the disk, and what the system says of it',
   ],
   [view, late, BEHIND],
+  // The wall clock was set back by an hour since.
+  [view, { position: 4, age: 31 - 3_600, behindFor: 31 }, BEHIND],
   [view, { ...late, paused: true }, `${RESUME}; ${BEHIND}`],
   [view, { ...late, served: { version: 2 } }, `${REBUILD}; ${BEHIND}`],
   [view, { ...late, served: { version: 2 }, building: 'serve' }, `${UNDER_WAY}; ${BEHIND}`],
@@ -189,7 +193,7 @@ test.each<[string, Trouble, string]>([
   ['commands', { silent: ['commands'] }, SILENT],
   [
     'commands',
-    { met: { message: 'A page is damaged.', at: new Date(1_000_000).toISOString(), goesOn: false } },
+    { met: { message: 'A page is damaged.', agoMs: 0, goesOn: false } },
     'the last one was refused: A page is damaged.',
   ],
   [view, { ...late, silent: ['projections'] }, BEHIND],
