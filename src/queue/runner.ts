@@ -17,7 +17,7 @@ import { Window, type WindowLimits } from './window.ts'
  * - `failed`: it threw, or took too long
  * - `stopped`: its worker died before it answered
  * - `missing`: no worker offers the function at the moment
- * - `unsent`: the message did not leave this process
+ * - `unsent`: the message did not leave this process, or its engine or this process stood still meanwhile
  */
 export type DeliveryOutcome =
   | { outcome: 'done' }

@@ -4,6 +4,7 @@ import { parseJson } from '../kernel/json.ts'
 import type { DeliverToFunction, DeliveryRequest } from '../queue/queue.ts'
 import type { DeliveryOutcome } from '../queue/runner.ts'
 import type { Metrics } from './metrics.ts'
+import { isCalleeSlow } from './slow-callee.ts'
 import type { Tracing } from './tracing.ts'
 
 /** The longest error that is stored with a message, in characters. */
@@ -18,20 +19,23 @@ export function deliverBy(
 ): DeliverToFunction {
   return async (request) => {
     const { traceparent } = request.message
-    const trigger: Trigger = (call) => tracing.within(traceparent, () => iii.trigger(call))
+    const timeoutMs = request.settings.timeout_ms
+    let begunAt = 0
+    const trigger: Trigger = (call) => {
+      begunAt = performance.now()
+      return tracing.within(traceparent, () => iii.trigger({ ...call, timeoutMs }))
+    }
     try {
       const payload = parseJson(request.message.data)
       if (await isWanted(trigger, request, payload)) {
-        const answered = trigger({
-          function_id: request.message.functionId,
-          payload,
-          timeoutMs: request.settings.timeout_ms,
-        })
+        const answered = trigger({ function_id: request.message.functionId, payload })
         reachedNextTurn('delivery-started', request.queue)
         await answered
       }
       return { outcome: 'done' }
     } catch (error) {
+      const isTimeout = (error as { code?: unknown }).code === 'TIMEOUT'
+      if (isTimeout && !(await isCalleeSlow(iii, { begunAt, timeoutMs }))) return { outcome: 'unsent' }
       return toOutcome(error)
     }
   }
@@ -54,16 +58,12 @@ export function counted(
 /** A subscriber's condition skips a message by answering `false`, and nothing else. */
 async function isWanted(
   trigger: Trigger,
-  { subscription, settings }: DeliveryRequest,
+  { subscription }: DeliveryRequest,
   payload: unknown,
 ): Promise<boolean> {
   const condition = subscription?.conditionFunctionId
   if (condition === undefined) return true
-  const answer: unknown = await trigger({
-    function_id: condition,
-    payload,
-    timeoutMs: settings.timeout_ms,
-  })
+  const answer: unknown = await trigger({ function_id: condition, payload })
   return answer !== false
 }
 

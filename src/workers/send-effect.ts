@@ -3,6 +3,7 @@ import type { Effect } from '../kernel/projection.ts'
 import type { SendOutcome } from '../projection/effect-sender.ts'
 import { assertFitsFrame } from '../projection/effect-size.ts'
 import { LINK_LOST } from './calls-in-flight.ts'
+import { isCalleeSlow } from './slow-callee.ts'
 
 /** How long one effect may take to be sent, in milliseconds. */
 const EFFECT_TIMEOUT_MS = 5_000
@@ -17,23 +18,16 @@ export async function sendEffect(
   const [function_id, payload] =
     effect.kind === 'publish' ? ['publish', { topic: effect.topic, data }] : [effect.functionId, data]
   assertFitsFrame(effect)
+  const begunAt = performance.now()
+  const timeoutMs = EFFECT_TIMEOUT_MS
   try {
-    await iii.trigger({ function_id, payload, timeoutMs: EFFECT_TIMEOUT_MS })
+    await iii.trigger({ function_id, payload, timeoutMs })
     return 'sent'
   } catch (error) {
     const { code } = error as { code?: unknown }
     if (code === 'invocation_stopped' || code === LINK_LOST) return 'stopped'
     if (code === 'function_not_found') return 'unreachable'
-    if (code === 'TIMEOUT' && !(await engineAnswers(iii))) return 'unreachable'
+    if (code === 'TIMEOUT' && !(await isCalleeSlow(iii, { begunAt, timeoutMs }))) return 'unreachable'
     throw error
   }
-}
-
-/** Tells a function that is too slow from an engine that is away: to the SDK both are a timeout. */
-async function engineAnswers(iii: Pick<IIIClient, 'trigger'>): Promise<boolean> {
-  const call = { function_id: 'engine::workers::list', payload: {}, timeoutMs: EFFECT_TIMEOUT_MS }
-  return iii.trigger(call).then(
-    () => true,
-    () => false,
-  )
 }

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import type { DeliveryRequest } from '../../src/queue/queue.ts'
+import { deliverBy } from '../../src/workers/queue-delivery.ts'
+import { sendEffect } from '../../src/workers/send-effect.ts'
+import { isCalleeSlow } from '../../src/workers/slow-callee.ts'
+import { relayTracing } from '../../src/workers/tracing.ts'
+
+const TIMEOUT = Object.assign(new Error('TIMEOUT: no answer'), { code: 'TIMEOUT' })
+
+/** An engine on which every function is too slow, and that answers itself, or does not either. */
+function engine({ answers }: { answers: boolean }) {
+  const asked: string[] = []
+  const trigger = async ({ function_id }: { function_id: string }): Promise<never> => {
+    asked.push(function_id)
+    if (answers && function_id.startsWith('engine::')) return undefined as never
+    throw TIMEOUT
+  }
+  return { iii: { trigger } as unknown as Parameters<typeof sendEffect>[0], asked }
+}
+
+const effect = { kind: 'call', functionId: 'slow', data: {} } as const
+const request = {
+  queue: 'jobs',
+  message: { functionId: 'slow', data: '{}' },
+  settings: { timeout_ms: 100 },
+} as unknown as DeliveryRequest
+
+test('a function that does not answer in time has failed if its engine answers', async () => {
+  const { iii } = engine({ answers: true })
+  await expect(sendEffect(iii, effect, 'alerts:1:1')).rejects.toThrow(TIMEOUT)
+  expect(await deliverBy(iii, relayTracing())(request)).toEqual({
+    outcome: 'failed',
+    error: 'TIMEOUT: no answer',
+  })
+})
+
+test('a function has not failed if its engine answers nothing either', async () => {
+  const { iii } = engine({ answers: false })
+  expect(await sendEffect(iii, effect, 'alerts:1:1')).toBe('unreachable')
+  expect(await deliverBy(iii, relayTracing())(request)).toEqual({ outcome: 'unsent' })
+})
+
+test('a timeout that comes long after it was due, in a process that stood still, says nothing', async () => {
+  const { iii, asked } = engine({ answers: true })
+  const call = { begunAt: 1_000, timeoutMs: 5_000 }
+  expect(await isCalleeSlow(iii, call, 6_500)).toBe(true)
+  expect(asked.splice(0)).toHaveLength(1)
+  expect(await isCalleeSlow(iii, call, 60_000)).toBe(false)
+  expect(asked).toEqual([])
+})
