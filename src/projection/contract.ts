@@ -267,7 +267,7 @@ export interface ViewStore {
   redriveEffects(idempotencyKey?: string, after?: EffectPlace): Promise<Redriven>
   /** Gives a dead effect up, with who and why. @returns whether it was dead */
   discardEffect(idempotencyKey: string, discard: { by: string; reason: string; at: string }): Promise<boolean>
-  /** Which of some events operators gave up, with who and why. */
+  /** Which of some events, given in their order, operators gave up, with who and why. */
   discardedAmong(positions: readonly Position[]): Promise<Discarded[]>
   /** Events that operators gave up behind a place, from 0 on; limits as in {@link pendingEffects}. */
   discardedAfter(place: number, limit: number, maxBytes?: number): Promise<PlacedDiscard[]>

@@ -3,8 +3,8 @@ import { CqrsError } from '../kernel/errors.ts'
 import { isBusy } from './errors.ts'
 import { offerRowChecksum } from './row-checksum.ts'
 
-/** Tries to have an older store for this process alone, and the time between two of them, in milliseconds. */
-const TRIES = { most: 40, pauseMs: 25 }
+/** Tries to have an older store for this process alone, and the time between two of them, in milliseconds: five seconds in all. */
+const TRIES = { most: 200, pauseMs: 25 }
 
 /** What a store file is: its mark and the steps that lead to its newest schema. */
 export interface StoreSchema {

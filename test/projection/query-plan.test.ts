@@ -97,12 +97,10 @@ test("a dead effect of a key that is nobody's is sought at its place, not among 
   expect(planIn(DEAD_BY_PLACE)).toEqual([expect.stringContaining('USING INDEX effects_dead (<expr>=?)')])
 })
 
-test('what was given up among some events is sought in its index, event by event', () => {
-  expect(planIn(DISCARDED_AMONG)).toEqual(
-    expect.arrayContaining([
-      expect.stringContaining('SEARCH discarded USING INDEX discarded_by_position (position=?)'),
-    ]),
-  )
+test('what was given up among some events is sought in its index, once for a page of them', () => {
+  expect(planIn(DISCARDED_AMONG)).toEqual([
+    expect.stringContaining('SEARCH discarded USING INDEX discarded_by_position (position>? AND position<?)'),
+  ])
   expect(planIn(DISCARDED_AFTER), 'page by page, without sorting').toEqual([
     expect.stringContaining('SEARCH discarded USING INTEGER PRIMARY KEY (rowid>?)'),
   ])

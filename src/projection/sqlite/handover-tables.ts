@@ -17,9 +17,9 @@ const OF_EVENT = `json_extract(event, '$.sequence') IS NOT NULL`
 export const RECORD_DISCARD = `INSERT INTO discarded SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (
   SELECT 1 FROM discarded WHERE position = ?1 AND ${OF_EVENT})`
 
-/** Sought in the index, position by position. */
-export const DISCARDED_AMONG = `SELECT event, discarded_by, reason, discarded_at FROM discarded
-  WHERE position IN (SELECT value FROM json_each(?)) AND ${OF_EVENT}`
+/** Sought in the index, in one go for all positions of a page. */
+export const DISCARDED_AMONG = `SELECT position, event, discarded_by, reason, discarded_at FROM discarded
+  WHERE position BETWEEN ? AND ? AND ${OF_EVENT}`
 
 export const DISCARDED_AFTER = `SELECT rowid AS place, event, discarded_by, reason, discarded_at,
   octet_length(event) AS bytes FROM discarded WHERE rowid > ? AND ${OF_EVENT} ORDER BY rowid`
@@ -60,12 +60,20 @@ export class HandoverTables {
     return Number(this.#sql.position.get()?.position)
   }
 
+  /** @param positions in their order */
   discardedAmong(positions: readonly Position[]): Discarded[] {
-    if (!this.#sql.anyDiscarded.get()) return []
-    const found = this.#sql.discardedAmong.all(JSON.stringify(positions)).map(toDiscarded)
-    const wanted = new Set(positions)
-    // In a damaged page of the index rows lie under other positions.
-    return found.filter(({ event }) => wanted.has(event.position))
+    const [first, last] = [positions[0], positions.at(-1)]
+    if (first === undefined || last === undefined) return []
+    let wanted: ReadonlySet<Position> | undefined
+    const found: Discarded[] = []
+    for (const row of this.#sql.discardedAmong.iterate(first, last)) {
+      wanted ??= new Set(positions)
+      if (!wanted.has(Number(row.position))) continue
+      const discarded = toDiscarded(row)
+      // In a damaged page of the index rows lie under other positions.
+      if (wanted.has(discarded.event.position)) found.push(discarded)
+    }
+    return found
   }
 
   discardedAfter(place: number, limit: number, maxBytes: number): PlacedDiscard[] {
@@ -177,7 +185,6 @@ function statements(db: DatabaseSync) {
     parkedAfter: db.prepare('SELECT position FROM parked WHERE position > ? ORDER BY position LIMIT ?'),
     silence: db.prepare('UPDATE parked SET silent = ? WHERE position = ?'),
     settle: db.prepare('DELETE FROM parked WHERE position = ? RETURNING sequence'),
-    anyDiscarded: db.prepare('SELECT 1 FROM discarded LIMIT 1'),
     discardedAmong: db.prepare(DISCARDED_AMONG),
     discardedAfter: db.prepare(DISCARDED_AFTER),
     recordDiscard: db.prepare(RECORD_DISCARD),
