@@ -22,8 +22,13 @@ type Environment = Readonly<Record<string, string | undefined>>
  * Starts the program in `cwd` with nothing in its environment but PATH, where tests keep compiled modules, and `env`.
  * Killed when the test ends.
  */
-export function startProgram(args: string[], cwd: string, env: Environment = {}): ProgramRun {
-  return startNode([CLI, ...args], cwd, env)
+export function startProgram(
+  args: string[],
+  cwd: string,
+  env: Environment = {},
+  program: string = CLI,
+): ProgramRun {
+  return startNode([program, ...args], cwd, env)
 }
 
 /** Runs a script of Node to its end, as {@link runProgram}. */
@@ -57,8 +62,9 @@ export async function runProgram(args: string[], cwd: string, env: Environment =
 }
 
 /** Starts `cqrs up` in `cwd` on ports that the system chooses, and waits until it says that it is up. */
-export async function startUp(cwd: string, env: Environment = {}) {
-  const run = startProgram(['up'], cwd, { III_PORT: '0', III_HTTP_PORT: '0', CQRS_LOG_LEVEL: 'warn', ...env })
+export async function startUp(cwd: string, env: Environment = {}, program: string = CLI) {
+  const settings = { III_PORT: '0', III_HTTP_PORT: '0', CQRS_LOG_LEVEL: 'warn', ...env }
+  const run = startProgram(['up'], cwd, settings, program)
   await until(
     'the system is up',
     () => {
