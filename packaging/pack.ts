@@ -17,7 +17,13 @@ const staged = join(folder, 'package')
 const SOURCE_PATH = /(?<=(['"])\.{1,2}\/[^'"\n]*)\.ts(?=\1)/g
 
 rmSync(staged, { recursive: true, force: true })
-run('tsc', '--project', join(import.meta.dirname, 'tsconfig.json'), '--outDir', join(staged, 'dist'))
+run(
+  join(ROOT, 'node_modules/.bin/tsc'),
+  '--project',
+  join(import.meta.dirname, 'tsconfig.json'),
+  '--outDir',
+  join(staged, 'dist'),
+)
 for (const path of globSync(join(staged, 'dist/**/*.{js,ts}'))) {
   writeFileSync(path, readFileSync(path, 'utf8').replaceAll(SOURCE_PATH, '.js'))
 }

@@ -15,8 +15,8 @@ if (major >= 24 && 'randomUUIDv7' in crypto) {
 } else {
   process.stderr.write(
     `CQRS_NODE_TOO_OLD: this needs Node 24.16 or newer and was started with Node ${process.versions.node}.\n` +
-      'Start it through npm ("npm start", "npm run cqrs -- status", "npx cqrs status"): npm ci brings the right Node\n' +
-      'along. If it was installed with --ignore-scripts, run "npm rebuild node" once.\n',
+      'Start it through npm ("npm start", "npx cqrs status"), whose installation brings the right Node along. If npm\n' +
+      'held back the install script of "node", approve it as npm says and run "npm rebuild node".\n',
   )
   process.exitCode = 2
 }

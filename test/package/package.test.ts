@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -79,14 +79,23 @@ test.each([
   ({ options }) => {
     const strict = ['--strict', '--noEmit', '--allowImportingTsExtensions', ...options]
     const tsc = join(ROOT, 'node_modules/.bin/tsc')
-    expect(() =>
-      execFileSync(tsc, [...strict, 'app.ts', 'door.ts'], { cwd: project, encoding: 'utf8' }),
-    ).not.toThrow()
+    const { status, stdout } = spawnSync(tsc, [...strict, 'app.ts', 'door.ts'], {
+      cwd: project,
+      encoding: 'utf8',
+    })
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '' })
   },
 )
 
 test('deciders are tested with the kit of the package', async () => {
   expect(await runNode(['door.ts'], project)).toMatchObject({ exitCode: 0, stderr: '' })
+})
+
+test('the program and an app share one set of classes', async () => {
+  const imports = `import { CqrsError } from 'iii-durable-cqrs'
+    import { CqrsError as own } from './node_modules/iii-durable-cqrs/dist/kernel/errors.js'
+    process.exitCode = CqrsError === own ? 0 : 1`
+  expect(await runNode(['--input-type=module', '--eval', imports], project)).toMatchObject({ exitCode: 0 })
 })
 
 test.each(['app.ts', 'app.js'])(
