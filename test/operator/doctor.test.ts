@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -105,6 +105,35 @@ test('what another user owns is named, and keeps nothing else from being looked 
     { name: 'queue.db', status: 'ok' },
   ])
   expect(folder).toMatchObject({ status: 'ok' })
+})
+
+test('a store that can be read and not written fails, and the file is named', async (context) => {
+  if (process.getuid?.() !== 0) context.skip('only root can make files of another user')
+  const data = tempFolder()
+  for (const name of ['events.db', 'queue.db', 'state.db']) {
+    const db = openDatabase({ path: join(data, name), schema: counterSchema })
+    onTestFinished(() => db.close())
+  }
+  for (const name of ['', ...readdirSync(data)]) chownSync(join(data, name), NOBODY, NOBODY)
+  chmodSync(join(data, 'events.db'), 0o400)
+  chownSync(join(data, 'queue.db-wal'), 0, 0)
+  chmodSync(join(data, 'queue.db-wal'), 0o644)
+  process.seteuid?.(NOBODY)
+  const checks = await checkStores(data).finally(() => process.seteuid?.(0))
+  expect(checks).toMatchObject([
+    {
+      name: 'events.db',
+      status: 'fail',
+      found: expect.stringContaining(', events.db cannot be written (EACCES)'),
+      advice: expect.stringContaining(`chmod 600 ${join(data, 'events.db')}`),
+    },
+    {
+      name: 'queue.db',
+      status: 'fail',
+      found: expect.stringContaining(', queue.db-wal cannot be written (EACCES)'),
+    },
+    { name: 'state.db', status: 'ok' },
+  ])
 })
 
 test('every store is looked into without being changed; a damaged one fails', async () => {

@@ -5,7 +5,7 @@ import { dataPaths } from '../../config/paths.ts'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { quickCheck } from '../../sqlite/quick-check.ts'
-import { storeSize } from '../../sqlite/store-files.ts'
+import { storeFiles, storeSize } from '../../sqlite/store-files.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
 /** Less free space than this is worth a look, in bytes. */
@@ -17,6 +17,9 @@ const NO_SPACE = 64 * 1024 ** 2
 const READ_ONLY =
   'Commands are refused. A disk is mounted read-only, or made so by the kernel after an error of it: see what the system says of it, ' +
   'and let it be written again. Or set CQRS_DATA.'
+
+/** What a user is answered who has not the right to write. */
+const NO_RIGHT = ['EACCES', 'EPERM']
 
 /** The data folder itself: whether it can be written, by whom it can be read, and the space that is left. */
 export async function checkDataFolder(data: string): Promise<Check[]> {
@@ -65,7 +68,7 @@ async function checkAccess(data: string, folder: string): Promise<Check> {
   const refusal = await whyUnwritable(data, folder)
   if (refusal !== undefined) {
     const found = `${folder} cannot be written (${refusal})`
-    return ['EACCES', 'EPERM'].includes(refusal)
+    return NO_RIGHT.includes(refusal)
       ? fail('data folder', found, 'Give its user the right to, or set CQRS_DATA.')
       : fail('data folder', found, READ_ONLY)
   }
@@ -118,6 +121,7 @@ async function checkStore(path: string, name: string): Promise<Check> {
   try {
     // Before it is opened, which puts files beside it for that time.
     const size = storeSize(path)
+    const refused = await unwritable(path)
     db = new DatabaseSync(path, { readOnly: true, timeout: 1_000 })
     const pragma = (key: string) => Object.values(db?.prepare(`PRAGMA ${key}`).get() ?? {})[0]
     const journal = String(pragma('journal_mode'))
@@ -125,6 +129,13 @@ async function checkStore(path: string, name: string): Promise<Check> {
     const damage = quickCheck(db)
     if (damage) return damaged(name, damage)
     const found = `schema ${pragma('user_version')}, ${journal}, ${sizeOf(size)}`
+    if (refused) {
+      const { file, code } = refused
+      const advice = NO_RIGHT.includes(code)
+        ? `This user can store nothing in it: give it to him (chown, chmod 600 ${file}), or start the system as the user who owns it.`
+        : READ_ONLY
+      return fail(name, `${found}, ${relative(dirname(path), file)} cannot be written (${code})`, advice)
+    }
     if (journal !== 'wal') {
       return warn(name, found, 'It is not in WAL mode; the next start of its worker switches it back.')
     }
@@ -138,6 +149,22 @@ async function checkStore(path: string, name: string): Promise<Check> {
   } finally {
     db?.close()
   }
+}
+
+/**
+ * The first file of a store that is there and cannot be opened to be written, without writing. What `access` says is not asked: it
+ * goes by another user id, and some kernels grant what they do not do.
+ */
+async function unwritable(path: string): Promise<{ file: string; code: string } | undefined> {
+  for (const file of storeFiles(path)) {
+    try {
+      await (await open(file, 'r+')).close()
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException
+      if (code !== 'ENOENT') return { file, code: code ?? message }
+    }
+  }
+  return undefined
 }
 
 function isView(name: string): boolean {
