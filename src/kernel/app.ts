@@ -1,3 +1,4 @@
+import { assertAppShape } from './app-shape.ts'
 import type { CommandDefinition, DeciderDefinition } from './decider.ts'
 import { CqrsError } from './errors.ts'
 import { type DomainEvent, EventCatalog } from './event.ts'
@@ -24,7 +25,8 @@ export interface App {
 /**
  * Puts an application together and checks that it does not contradict itself.
  *
- * @throws CqrsError CQRS_APP_INVALID if a name is used twice or breaks the rules for names, or a route is not the app's own
+ * @throws CqrsError CQRS_APP_INVALID if something is missing or unfinished, a name is used twice or breaks the rules for names, or
+ *   a route is not the app's own
  */
 export function defineApp(options: {
   name: string
@@ -33,6 +35,7 @@ export function defineApp(options: {
   reactors?: readonly ProjectionDefinition[]
   queries?: readonly QueryDefinition[]
 }): App {
+  assertAppShape(options)
   const { name, deciders, projections = [], reactors = [], queries = [] } = options
   const views = [...projections, ...reactors]
   const commands = deciders.flatMap((decider) =>

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { CqrsError } from './errors.ts'
 import type { RecordedEvent } from './event.ts'
 import type { HttpRoute } from './http-route.ts'
 import type { ProjectionDefinition } from './projection.ts'
@@ -56,6 +57,7 @@ export interface QueryDefinition<Input = unknown, Result = unknown, Source = unk
  * @param options.reads the projection
  * @param options.input schema of the question; over HTTP every field arrives as text, so coerce numbers
  * @param options.run answers, or rejects with `notFound(…)`
+ * @throws CqrsError CQRS_APP_INVALID without a projection
  */
 export function defineQuery<Document, Index extends string, Input, Result>(options: {
   name: string
@@ -65,6 +67,12 @@ export function defineQuery<Document, Index extends string, Input, Result>(optio
   run: (view: ViewReader<Document, Index>, input: Input) => Promise<Result | Rejection> | Result | Rejection
 }): QueryDefinition<Input, Result, ViewReader<Document, Index>> {
   const { reads, ...rest } = options
+  if (!reads) {
+    throw new CqrsError(
+      'CQRS_APP_INVALID',
+      `The query ${options.name} has no "reads": name the projection that it reads, or use defineLogQuery to read the log.`,
+    )
+  }
   return Object.freeze({ ...rest, projection: reads })
 }
 

@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url'
 import type { App } from '../kernel/app.ts'
-import { CqrsError } from '../kernel/errors.ts'
+import { CqrsError, isCqrsError } from '../kernel/errors.ts'
 
 /**
  * Loads the app that a module exports by default.
@@ -13,6 +13,9 @@ export async function loadApp(path: string): Promise<App> {
   try {
     exported = await import(pathToFileURL(path).href)
   } catch (error) {
+    // The app was found, and says itself what is wrong with it.
+    if (isCqrsError(error))
+      throw new CqrsError(error.code, `The app ${path}: ${error.message}`, { cause: error })
     throw new CqrsError(
       'CQRS_APP_INVALID',
       `The app ${path} cannot be loaded: ${(error as Error).message}. Set CQRS_APP to the module of your app.`,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { defineApp, defineQuery } from '../../src/index.ts'
+import { defineApp, defineDecider, defineProjection, defineQuery } from '../../src/index.ts'
 import { inventoryList } from '../../src/inventory/list.ts'
 
 const appWith = (path: string) =>
@@ -28,4 +28,54 @@ test.each(['/metrics', '/ops', '/ops/mine', '/health/live', '/console/x', 'conso
 
 test.each(['/operations', '/:tenant/ops', '/healthy', '/'])('an app may have the path %s', (path) => {
   expect(appWith(path).queries.size).toBe(1)
+})
+
+const builder = defineDecider({ name: 'shop', events: [], initialState: () => 0 })
+const unfinishedView = defineProjection({ name: 'list', events: [], initial: (_key: string) => ({}) })
+const decider = builder.evolve({}).commands({})
+
+test.each([
+  { options: undefined, says: '(input): must be an object {name, deciders' },
+  { options: { name: 'shop' }, says: 'deciders: must be a list of deciders, [] for none' },
+  { options: { deciders: [] }, says: 'name: must be a text' },
+  {
+    options: { name: 'shop', decider: [decider], deciders: [] },
+    says: 'decider: is not known; leave it out',
+  },
+  { options: { name: 'shop', deciders: decider }, says: 'deciders: must be a list' },
+  { options: { name: 'shop', deciders: [undefined] }, says: 'deciders.0: must be made by defineDecider' },
+  {
+    options: { name: 'shop', deciders: [builder] },
+    says: 'deciders.0: is not finished; end it with .evolve({…}).commands({…}).',
+  },
+  {
+    options: { name: 'shop', deciders: [{ ...decider, events: [undefined] }] },
+    says: 'deciders.0.events.0: must be',
+  },
+  {
+    options: {
+      name: 'shop',
+      deciders: [builder.evolve({}).commands({ sell: { decide: () => [] } } as never)],
+    },
+    says: 'deciders.0.commands.sell.schema: must be a zod schema; deciders.0.commands.sell.stream: must be a function',
+  },
+  {
+    options: { name: 'shop', deciders: [], projections: [unfinishedView] },
+    says: 'projections.0: is not finished; end it with .on({…}).',
+  },
+  {
+    options: { name: 'shop', deciders: [], queries: [{ name: 'all' }] },
+    says: 'queries.0.run: must be a function',
+  },
+])('an app that is not whole is answered with what is missing: $says', ({ options, says }) => {
+  expect(() => defineApp(options as never)).toThrow(
+    expect.objectContaining({ code: 'CQRS_APP_INVALID', message: expect.stringContaining(says) }),
+  )
+})
+
+test('a query that reads no projection is answered with that', () => {
+  const query = { name: 'all', reads: undefined, input: z.strictObject({}), run: () => [] }
+  expect(() => defineQuery(query as never)).toThrow(
+    expect.objectContaining({ code: 'CQRS_APP_INVALID', message: expect.stringContaining('reads') }),
+  )
 })

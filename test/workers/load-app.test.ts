@@ -27,3 +27,13 @@ test('a module that is not there is named', async () => {
     message: expect.stringContaining('/nowhere/app.ts'),
   })
 })
+
+test('what an app says of itself is not taken for a module that is not there', async () => {
+  const path = join(tempFolder(), 'app.ts')
+  const index = new URL('../../src/index.ts', import.meta.url).href
+  writeFileSync(path, `import { defineApp } from '${index}'\nexport default defineApp({ name: 'shop' })`)
+  await expect(loadApp(path)).rejects.toMatchObject({
+    code: 'CQRS_APP_INVALID',
+    message: `The app ${path}: What defineApp is given does not fit: deciders: must be a list of deciders, [] for none.`,
+  })
+})
