@@ -88,10 +88,11 @@ export function failed(error: unknown): HttpResponse {
   if (!isCqrsError(error)) throw error
   const { httpStatus, retry } = ERRORS[error.code]
   const { code, message, details } = error
-  const { retryAfterSeconds = RETRY_AFTER_SECONDS } = details
+  const { retryAfterSeconds = RETRY_AFTER_SECONDS, issues } = details
   return failure(
     httpStatus,
-    { code, message, details },
+    // What does not fit an input stands in one place, whoever found it.
+    { code, message, details, ...(issues !== undefined && { issues }) },
     retry ? { 'Retry-After': String(retryAfterSeconds) } : {},
   )
 }

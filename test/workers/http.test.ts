@@ -95,6 +95,17 @@ test('outcomes have the status that HTTP has for them', () => {
   })
 })
 
+test('what does not fit an input is listed in one place, whether a schema found it or an operation', () => {
+  const issues = [{ field: 'sku', problem: 'is missing' }]
+  expect(invalidInput(issues)).toMatchObject({ body: { error: { issues } } })
+  const thrown = new CqrsError('CQRS_VALIDATION', 'sku: is missing', { details: { issues } })
+  expect(failed(thrown)).toMatchObject({ status_code: 400, body: { error: { issues, details: { issues } } } })
+  const { body } = failed(new CqrsError('CQRS_VALIDATION', 'is being built with other options'))
+  expect(body).toEqual({
+    error: { code: 'CQRS_VALIDATION', message: 'is being built with other options', details: {} },
+  })
+})
+
 test('a store that is down is a 503 that says when to come back, without the cause', () => {
   const error = new CqrsError('CQRS_STORE_FULL', 'The disk is full.', { cause: new Error('/secret/path') })
   const response = failed(error)
