@@ -102,6 +102,29 @@ test.each([
   expect(stdout).toBe('')
 })
 
+test.each([
+  { args: ['dlq', 'discard', 'queue:a:1', '--reason', ''], names: "option '--reason <text>'" },
+  { args: ['view', 'find', 'inventory-list', '--by', ' '], names: "option '--by <field>'" },
+  { args: ['events', 'tail', '--type', 'a', '--type', ''], names: "option '--type <type>'" },
+  { args: ['dlq', 'list', '--name='], names: "option '--name <name>'" },
+  { args: ['projections', 'show', ''], names: "argument 'projection'" },
+  { args: ['queues', 'purge', 'default', '--confirm', '\t'], names: "option '--confirm <queue>'" },
+  { args: ['--config', '', 'status'], names: "option '-c, --config <file>'" },
+])('what is given blank is refused and named: $args', async ({ args, names }) => {
+  const { exitCode, stdout, stderr } = await run(args)
+  expect(exitCode).toBe(2)
+  expect(stderr).toContain(`error: ${names} is blank`)
+  expect(stdout).toBe('')
+})
+
+test('a field of a document may be searched for that is blank', async () => {
+  const { exitCode, stderr } = await run(['view', 'find', 'list', '--by', 'note', '--equals', ''], {
+    III_URL: `ws://127.0.0.1:${await closedPort()}`,
+  })
+  expect(exitCode).toBe(3)
+  expect(stderr).toContain('CQRS_ENGINE_UNREACHABLE')
+})
+
 test('a wrong configuration ends with 2 and names the key', async () => {
   const { exitCode, stderr } = await run(['status'], { III_PORT: 'http' })
   expect(exitCode).toBe(2)
@@ -115,16 +138,19 @@ test('--config names the configuration and must exist', async () => {
 })
 
 test('without an engine the program says so at once, what to do, and ends with 3', async () => {
-  const closed = await new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
   const { exitCode, stdout, stderr } = await run(['status', '--json'], {
-    III_URL: `ws://127.0.0.1:${closed}`,
+    III_URL: `ws://127.0.0.1:${await closedPort()}`,
   })
   expect(exitCode).toBe(3)
   expect(stderr).toMatch(/^CQRS_ENGINE_UNREACHABLE: .*cqrs up/)
   expect(stdout).toBe('')
 })
+
+function closedPort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}

@@ -16,6 +16,7 @@ import { queuesCommand } from './queues.ts'
 import { rebuildCommand, verifyCommand } from './rebuild.ts'
 import { statusCommand } from './status.ts'
 import { upCommand } from './up.ts'
+import { refuseBlank } from './values.ts'
 import { viewCommand } from './view.ts'
 import { workerCommand } from './worker.ts'
 import { workersCommand } from './workers.ts'
@@ -47,7 +48,8 @@ export function createProgram(context: CliContext): Command {
     .description('CQRS and event sourcing with guaranteed delivery on the iii engine.')
     .version(ownVersion())
     .option('-c, --config <file>', 'the configuration; ./iii.config.yaml by default (CQRS_CONFIG)')
-    .hook('preAction', () => {
+    .hook('preAction', (_program, command) => {
+      refuseBlank(command)
       const { config } = program.opts<{ config?: string }>()
       if (config) context.process.env.CQRS_CONFIG = config
     })

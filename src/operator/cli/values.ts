@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { didYouMean } from '../../config/suggest.ts'
 
 /** Reads an argument that is a whole number from `min` to `max`. */
@@ -32,4 +32,30 @@ export function someOf<const Word extends string>(words: readonly Word[]) {
 /** Collects an option that may be given several times. */
 export function several(text: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), text]
+}
+
+/** The value of a field of a document: `5` is a number; everything else is text, and may be blank. */
+export function scalar(text: string): string | number {
+  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
+}
+
+/**
+ * Ends the program if an argument or option of `command`, or an option of one above it, was given blank: an empty variable of a
+ * script would otherwise be taken for a name, or for nothing at all.
+ */
+export function refuseBlank(command: Command): void {
+  for (const [index, argument] of command.registeredArguments.entries()) {
+    if (isBlank(command.processedArgs[index])) command.error(`error: argument '${argument.name()}' is blank`)
+  }
+  for (let each: Command | null = command; each; each = each.parent) {
+    for (const option of each.options) {
+      if (option.parseArg === scalar) continue
+      const value: unknown = each.getOptionValue(option.attributeName())
+      if (isBlank(value)) command.error(`error: option '${option.flags}' is blank`)
+    }
+  }
+}
+
+function isBlank(value: unknown): boolean {
+  return Array.isArray(value) ? value.some(isBlank) : typeof value === 'string' && value.trim() === ''
 }

@@ -4,7 +4,7 @@ import type { ViewRequest } from '../generations-contract.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
 import { printable } from './table.ts'
-import { oneOf, wholeNumber } from './values.ts'
+import { oneOf, scalar, wholeNumber } from './values.ts'
 
 interface FindFlags {
   generation?: number
@@ -73,9 +73,4 @@ Examples:
           ask({ projection, ...flags }, json),
         ),
     )
-}
-
-/** `5` is a number; everything else is text. */
-function scalar(text: string): string | number {
-  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
 }
