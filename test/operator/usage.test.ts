@@ -69,6 +69,7 @@ test.each([
   { args: ['statsu'], hint: 'Did you mean status?' },
   { args: ['status', '--jsno'], hint: 'Did you mean --json?' },
   { args: ['dlq', 'redirve'], hint: 'Did you mean redrive?' },
+  { args: ['projections', 'shwo', 'list'], hint: 'Did you mean show?' },
   { args: ['worker', 'comands'], hint: 'Did you mean "commands"?' },
   { args: ['dlq', 'list', '--source', 'parkd'], hint: 'Did you mean "parked"?' },
   { args: ['actions', '--operation', 'ops::rebiuld'], hint: 'Did you mean "ops::rebuild"?' },
@@ -77,6 +78,23 @@ test.each([
   const { exitCode, stderr } = await run(args)
   expect(exitCode).toBe(2)
   expect(stderr).toContain(hint)
+})
+
+test.each([
+  { args: ['statsu'], help: 'cqrs --help' },
+  { args: ['status', '--jsno'], help: 'cqrs status --help' },
+  { args: ['dlq', 'redirve'], help: 'cqrs dlq --help' },
+  { args: ['dlq', 'show'], help: 'cqrs dlq show --help' },
+  { args: ['dlq', 'redrive'], help: 'cqrs dlq redrive --help' },
+  { args: ['dlq', 'discard', 'queue:a:1', '--reason', ''], help: 'cqrs dlq discard --help' },
+  { args: ['rebuild', 'list', '--until', '0'], help: 'cqrs rebuild --help' },
+  { args: ['audit', 'list', 'stats'], help: 'cqrs audit --help' },
+  { args: ['projections', 'shwo', 'list'], help: 'cqrs projections --help' },
+])('after a mistake one line says where help is: $args', async ({ args, help }) => {
+  const { exitCode, stdout, stderr } = await run(args)
+  expect(exitCode).toBe(2)
+  expect(stderr.trimEnd().split('\n').at(-1)).toBe(`Run "${help}" to see what there is.`)
+  expect(stdout).toBe('')
 })
 
 test.each([

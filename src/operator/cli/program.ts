@@ -53,7 +53,6 @@ export function createProgram(context: CliContext): Command {
       const { config } = program.opts<{ config?: string }>()
       if (config) context.process.env.CQRS_CONFIG = config
     })
-    .showHelpAfterError('Run with --help to see what there is.')
     .addHelpText('after', exitCodeHelp())
   const commands = [
     upCommand,
@@ -77,6 +76,7 @@ export function createProgram(context: CliContext): Command {
   ]
   for (const make of commands) program.addCommand(make(context))
   for (const command of allCommands(program)) {
+    command.showHelpAfterError(`Run "${fullName(command)} --help" to see what there is.`)
     command.exitOverride().configureOutput({
       writeOut: (text) => void context.process.stdout.write(text),
       writeErr: (text) => void context.process.stderr.write(text),
@@ -92,6 +92,11 @@ function ownVersion(): string {
 
 function allCommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap((inner) => allCommands(inner))]
+}
+
+/** As it is typed, e.g. `cqrs dlq list`. */
+function fullName(command: Command): string {
+  return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name()
 }
 
 function exitCodeHelp(): string {

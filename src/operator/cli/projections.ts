@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { suggest } from '../../config/suggest.ts'
 import { EXIT } from '../../supervisor/exit-codes.ts'
 import type {
   GenerationDetails,
@@ -17,10 +18,20 @@ import { watchGeneration } from './watch-generation.ts'
 export function projectionsCommand(context: CliContext): Command {
   /** The option belongs to the command and to those below it. */
   const isJson = (command: Command) => command.optsWithGlobals<{ json?: boolean }>().json
-  const list = async (_options: object, command: Command) =>
-    withOperations(context, async (call) =>
+  const list = async (_options: object, command: Command) => {
+    // Without a word behind it the command lists; so a word is taken for an argument, and none is meant.
+    const [word] = command.args
+    if (word !== undefined) {
+      const nearest = suggest(
+        word,
+        command.commands.map((inner) => inner.name()),
+      )
+      command.error(`error: unknown command '${word}'${nearest ? `\n(Did you mean ${nearest}?)` : ''}`)
+    }
+    return withOperations(context, async (call) =>
       print(context, await call('ops::projections', {}), isJson(command)),
     )
+  }
   const act = (
     name: string,
     description: string,
@@ -41,6 +52,7 @@ export function projectionsCommand(context: CliContext): Command {
       'Show the generations of every view: which serves, which is built, what they take on the disk.',
     )
     .option('--json', 'print the answer as JSON')
+    .allowExcessArguments()
     .action(list)
     .addCommand(
       new Command('list')
