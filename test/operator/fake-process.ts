@@ -2,8 +2,11 @@ import { EventEmitter } from 'node:events'
 import { runCli } from '../../src/operator/cli/program.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
-/** Runs the program in this process, in an empty folder, with nothing but `env`, and keeps what it prints. */
-export async function run(args: string[], env: Record<string, string> = {}) {
+/**
+ * Runs the program in this process, in an empty folder, with nothing but `env`, and keeps what it prints: to a pipe, or to a terminal
+ * that has `columns`.
+ */
+export async function run(args: string[], env: Record<string, string> = {}, columns?: number) {
   const output = { stdout: '', stderr: '' }
   const keep = (stream: keyof typeof output) => (text: string, written?: () => void) => {
     output[stream] += text
@@ -20,7 +23,7 @@ export async function run(args: string[], env: Record<string, string> = {}) {
     exit(code: number): never {
       throw new Error(`exit ${code}`)
     },
-    stdout: { isTTY: false, columns: 80, write: keep('stdout') },
+    stdout: { isTTY: columns !== undefined, columns, write: keep('stdout') },
     stderr: { write: keep('stderr') },
   })
   const exitCode = await runCli(args, host as never)

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import type { Action } from '../../src/operator/actions.ts'
+import { renderActions } from '../../src/operator/cli/actions.ts'
 import { renderLetter } from '../../src/operator/cli/dlq.ts'
 import { renderEvent } from '../../src/operator/cli/events.ts'
 import { renderStatus } from '../../src/operator/cli/status.ts'
@@ -120,6 +122,56 @@ test('columns are as wide as their widest cell, colour codes not counted', () =>
       ],
     ),
   ).toEqual(['A       B', `${red('long')}    1`, `${red('x')}     100`])
+})
+
+const action: Action = {
+  id: 12,
+  begunAt: '2026-01-01T00:00:00.000Z',
+  endedAt: '2026-01-01T00:00:01.000Z',
+  outcome: 'done',
+  operation: 'ops::dlq-discard',
+  by: 'ada',
+  from: 'http from 10.0.0.1 with curl/8.5.0, which is a rather long name',
+  input: { id: 'parked:inventory-list:42', reason: 'an item of a test that nobody needs any more' },
+  result: { discarded: 1, incomplete: [], unavailable: [] },
+}
+
+test.each([60, 80, 100, 132, 200])(
+  'a table fits a terminal of %s columns, with every column in it',
+  (width) => {
+    const lines = renderActions([action, { ...action, id: 13, outcome: 'failed' }], width)
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(width)
+    const text = lines.join('\n')
+    for (const title of ['ID', 'BEGUN AT', 'OUTCOME', 'OPERATION', 'BY', 'FROM', 'INPUT', 'RESULT']) {
+      expect(text).toMatch(new RegExp(`\\b${title}\\b`))
+    }
+    // What is shortened keeps its beginning; names, numbers and times stay whole.
+    for (const whole of [
+      'ops::dlq-discard',
+      '2026-01-01T00:00:00.000Z',
+      'failed',
+      '{"discarded":1,',
+      '{"id":"parked:',
+    ]) {
+      expect(text).toContain(whole)
+    }
+  },
+)
+
+test('for a pipe every row is one line, and nothing is shortened', () => {
+  const lines = renderActions([action], Number.POSITIVE_INFINITY)
+  expect(lines).toHaveLength(2)
+  expect(lines[1]).toContain(JSON.stringify(action.input))
+  expect(lines[1]).toContain(action.from)
+  expect(lines.join()).not.toContain('…')
+})
+
+test('on a terminal of 80 columns a title is broken before a row is', () => {
+  expect(renderStatus(status({ name: 'inventory-alert' }), 80).slice(2)).toEqual([
+    '                                                                        DEAD',
+    'PROJECTION       STATE  POSITION  LAG  PARKED  DEAD  EFFECTS  QUEUE  LETTERS',
+    'inventory-alert  live      1,200    0       0     0        0      0        0',
+  ])
 })
 
 test('data cannot steer the terminal of the operator', () => {

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net'
+import type { Command } from 'commander'
 import { expect, test } from 'vitest'
 import { createProgram } from '../../src/operator/cli/program.ts'
 import { run } from './fake-process.ts'
@@ -64,6 +65,25 @@ test.each([
   expect(exitCode).toBe(0)
   expect(stdout).toMatch(/Examples?:\n/)
 })
+
+const leaves = (command: Command): string[][] => [
+  [],
+  ...command.commands.flatMap((inner) => leaves(inner).map((path) => [inner.name(), ...path])),
+]
+
+test.each(leaves(createProgram({} as never)).map((path) => path.join(' ')))(
+  'the help of cqrs %s fits the terminal',
+  async (path) => {
+    const args = [...path.split(' ').filter(Boolean), '--help']
+    const piped = (await run(args)).stdout
+    for (const columns of [60, 80, 100]) {
+      const { stdout } = await run(args, {}, columns)
+      expect(stdout.split('\n').filter((line) => line.length > columns)).toEqual([])
+      // Nothing but the breaks of lines differs.
+      expect(stdout.replaceAll(/\s+/g, ' ')).toBe(piped.replaceAll(/\s+/g, ' '))
+    }
+  },
+)
 
 test.each([
   { args: ['statsu'], hint: 'Did you mean status?' },

@@ -3,7 +3,7 @@ import type { Action } from '../actions.ts'
 import { RECORDED } from '../recorded.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
-import { type Column, cut, layOut } from './table.ts'
+import { type Column, layOut, oneLine } from './table.ts'
 import { oneOf, wholeNumber } from './values.ts'
 
 /** `cqrs actions`. */
@@ -29,9 +29,14 @@ Examples:
       const page = await withOperations(context, (call) => call('ops::actions', input))
       if (json) return context.print(JSON.stringify(page, null, 2))
       if (page.actions.length === 0) return context.print('There are none.')
-      for (const line of layOut(COLUMNS, page.actions)) context.print(line)
+      for (const line of renderActions(page.actions, context.width)) context.print(line)
       if (page.next !== null) context.print(`\nThere are older ones: --before ${page.next}`)
     })
+}
+
+/** Actions for people, line by line. */
+export function renderActions(actions: readonly Action[], width: number): string[] {
+  return layOut(COLUMNS, actions, width)
 }
 
 const COLUMNS: readonly Column<Action>[] = [
@@ -39,8 +44,8 @@ const COLUMNS: readonly Column<Action>[] = [
   { title: 'BEGUN AT', cell: ({ begunAt }) => begunAt },
   { title: 'OUTCOME', cell: ({ outcome }) => outcome },
   { title: 'OPERATION', cell: ({ operation }) => operation },
-  { title: 'BY', cell: ({ by }) => cut(by, 20) },
-  { title: 'FROM', cell: ({ from }) => cut(from, 40) },
-  { title: 'INPUT', cell: ({ input }) => cut(JSON.stringify(input), 60) },
-  { title: 'RESULT', cell: ({ result }) => cut(JSON.stringify(result), 60) },
+  { title: 'BY', shortens: true, cell: ({ by }) => oneLine(by) },
+  { title: 'FROM', shortens: true, cell: ({ from }) => oneLine(from) },
+  { title: 'INPUT', shortens: true, cell: ({ input }) => oneLine(JSON.stringify(input)) },
+  { title: 'RESULT', shortens: true, cell: ({ result }) => oneLine(JSON.stringify(result)) },
 ]

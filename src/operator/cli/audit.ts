@@ -4,7 +4,7 @@ import { EXIT } from '../../supervisor/exit-codes.ts'
 import type { AuditAnswer } from '../contract.ts'
 import type { CliContext } from './context.ts'
 import { type CallOperation, withOperations } from './operations.ts'
-import { count } from './table.ts'
+import { count, cut } from './table.ts'
 
 /** `cqrs audit`. */
 export function auditCommand(context: CliContext): Command {
@@ -59,14 +59,13 @@ async function audit(
 }
 
 /** A bar on a terminal; nothing elsewhere, where the verdict says it all. */
-function progress({ process }: CliContext, name: string, { progress, target }: AuditAnswer): void {
+function progress({ process, width }: CliContext, name: string, { progress, target }: AuditAnswer): void {
   if (!process.stdout.isTTY) return
   const filled = target.position === 0 ? 30 : Math.floor((30 * progress.position) / target.position)
   const bar = '█'.repeat(filled) + '░'.repeat(30 - filled)
   const ended = progress.position >= target.position
-  process.stdout.write(
-    ended ? '\r\x1b[K' : `\r\x1b[K${name} ${bar} ${count(progress.position)} of ${count(target.position)}`,
-  )
+  const line = `${name} ${bar} ${count(progress.position)} of ${count(target.position)}`
+  process.stdout.write(`\r\x1b[K${ended ? '' : cut(line, width)}`)
 }
 
 function verdict({ projection, progress, target, parked, finding }: AuditAnswer): string {

@@ -14,7 +14,7 @@ export function describeFault(record: FaultRecord, planned: number): string {
 }
 
 /** The report for people. */
-export function renderReport(report: StormReport): string[] {
+export function renderReport(report: StormReport, width = Number.POSITIVE_INFINITY): string[] {
   const { seed, app, system, ended, tookMs, faults, commands, events, findings } = report
   const lines = [
     '',
@@ -22,7 +22,7 @@ export function renderReport(report: StormReport): string[] {
       `${seconds(tookMs)}${ended === 'done' ? '' : ` (${ended})`}.`,
     ...report.leftOut.map((line) => `Left out: ${line}.`),
     '',
-    ...layOut(faultColumns(report), Object.entries(faults.byKind)),
+    ...layOut(faultColumns(report), Object.entries(faults.byKind), width),
     '',
     `Times are in ms (p50 / p99 / max) from the moment when the cause was gone; those of a kind are from faults that came alone.`,
     `All faults: accepted again ${spread(report.recovery.acceptedMs)}, no lag ${spread(report.recovery.zeroLagMs)}.`,
@@ -41,7 +41,7 @@ export function renderReport(report: StormReport): string[] {
     }
     lines.push('')
   }
-  if (report.views.length > 0) lines.push(...layOut(VIEW_COLUMNS, report.views), '')
+  if (report.views.length > 0) lines.push(...layOut(VIEW_COLUMNS, report.views, width), '')
   if (report.ok) lines.push('Every promise was kept.')
   else if (ended === 'system ended') lines.push('Nothing was proven: the system ended in the middle of it.')
   else lines.push(`BROKEN, ${count(findings.length)} findings:`, ...shown(findings))

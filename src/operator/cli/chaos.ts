@@ -14,6 +14,7 @@ import { EXIT } from '../../supervisor/exit-codes.ts'
 import { describeFault, renderReport } from './chaos-report.ts'
 import type { CliContext } from './context.ts'
 import { OperationFailed } from './operations.ts'
+import { cut } from './table.ts'
 import { someOf, wholeNumber } from './values.ts'
 
 interface ChaosOptions {
@@ -153,7 +154,8 @@ async function chaos(context: CliContext, options: ChaosOptions): Promise<void> 
     if (temporary && kept) context.warn(`The data and the log of the system are in ${temporary.folder}.`)
   }
   if (!report.ok) context.exit(EXIT.failed.code)
-  for (const line of options.json ? [JSON.stringify(report)] : renderReport(report)) context.print(line)
+  for (const line of options.json ? [JSON.stringify(report)] : renderReport(report, context.width))
+    context.print(line)
   if (report.ended === 'system ended') for (const { message } of report.findings) context.warn(message)
 }
 
@@ -206,6 +208,6 @@ function progressOf(context: CliContext, json: boolean) {
   const clear = terminal ? '\r\x1b[K' : ''
   return {
     line: (text: string) => (json ? context.warn(text) : context.print(clear + text)),
-    progress: (text: string) => void (terminal && stdout.write(clear + text)),
+    progress: (text: string) => void (terminal && stdout.write(clear + cut(text, context.width))),
   }
 }

@@ -24,6 +24,8 @@ export interface CliContext {
   logger(name: string): Logger
   /** Logs nothing, for commands that answer on standard output. */
   readonly silent: Logger
+  /** Characters of a line of the terminal; a pipe or file takes lines of any length. */
+  readonly width: number
   /** Prints a line to standard output. */
   print(line: string): void
   /** Resolves when everything that was printed is with the reader, who may be slower than we are. */
@@ -43,6 +45,10 @@ export function createContext(host: CliProcess, setExitCode: (code: number) => v
     config: load,
     logger: (name) => createLogger(load(), name),
     silent: pino({ level: 'silent' }),
+    // Asked for each time: a terminal may be made wider while something is watched.
+    get width() {
+      return (host.stdout.isTTY && host.stdout.columns) || Number.POSITIVE_INFINITY
+    },
     print: (line) => void host.stdout.write(`${line}\n`),
     printed: () => new Promise((resolve) => host.stdout.write('', () => resolve())),
     warn: (line) => void host.stderr.write(`${line}\n`),

@@ -5,7 +5,7 @@ import type { CliContext } from './context.ts'
 import { fingerprintOption } from './dlq-groups.ts'
 import { joinLeftOut, sayLeftOut } from './left-out.ts'
 import { type CallOperation, withOperations } from './operations.ts'
-import { count, cut } from './table.ts'
+import { count, cut, oneLine } from './table.ts'
 import { oneOf } from './values.ts'
 
 /** The options that choose letters. */
@@ -97,13 +97,13 @@ export async function bulk(
   if (json) return context.print(JSON.stringify(total, null, 2))
   sayLeftOut(context, total.incomplete)
   const { failed = 0, failures = [] } = total
-  for (const { id, error } of failures) context.warn(`Failed again: ${id}  ${cut(error, 200)}`)
+  for (const { id, error } of failures) context.warn(`Failed again: ${id}  ${oneLine(error)}`)
   if (failed > failures.length) context.warn(`Failed again: ${count(failed - failures.length)} more`)
   if (!total.examples) {
     const again = failed > 0 ? `, ${count(failed)} tried and failed again` : ''
     return context.print(`${count(total[done] ?? 0)} ${done}${again}.`)
   }
   for (const { id, what, error } of total.examples)
-    context.print(`${id}  ${cut(what, 50)}  ${cut(error, 80)}`)
+    context.print(cut(`${id}  ${what}  ${error}`, context.width))
   context.print(`${count(total.matched ?? 0)} would be ${done}; nothing was done.`)
 }

@@ -3,7 +3,7 @@ import type { GroupsRequest, LetterGroup } from '../contract.ts'
 import type { CliContext } from './context.ts'
 import { sayLeftOut } from './left-out.ts'
 import { withOperations } from './operations.ts'
-import { type Column, count, cut, layOut } from './table.ts'
+import { type Column, count, layOut, oneLine } from './table.ts'
 import { oneOf } from './values.ts'
 
 /** `cqrs dlq groups`. */
@@ -37,7 +37,7 @@ Examples:
           page.unavailable.length === 0 ? 'There are none.' : 'None among those looked at.',
         )
       }
-      for (const line of layOut(COLUMNS, page.groups)) context.print(line)
+      for (const line of layOut(COLUMNS, page.groups, context.width)) context.print(line)
       if (page.more) context.print('\nThere are more letters than were looked at: choose with --name.')
     })
 }
@@ -51,12 +51,12 @@ export function fingerprintOption(text: string): string {
 const COLUMNS: readonly Column<LetterGroup>[] = [
   { title: 'GROUP', cell: ({ fingerprint }) => fingerprint },
   { title: 'SOURCE', cell: ({ source }) => source },
-  { title: 'NAME', cell: ({ names }) => cut(names.join(', '), 40) },
+  { title: 'NAME', shortens: true, cell: ({ names }) => oneLine(names.join(', ')) },
   { title: 'LETTERS', align: 'right', cell: (group) => count(group.count) },
   { title: 'DEAD', align: 'right', cell: ({ dead }) => count(dead) },
   { title: 'BEHIND', align: 'right', cell: ({ waiting }) => count(waiting) },
   { title: 'FIRST', cell: ({ firstFailedAt }) => firstFailedAt },
   { title: 'LAST', cell: ({ lastFailedAt }) => lastFailedAt },
   { title: 'EXAMPLE', cell: ({ example }) => example },
-  { title: 'ERROR', cell: ({ error }) => cut(error, 80) },
+  { title: 'ERROR', shortens: true, cell: ({ error }) => oneLine(error) },
 ]

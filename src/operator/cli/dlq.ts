@@ -6,7 +6,7 @@ import { type BulkOptions, bulk, chosen, type FilterOptions, filterOf, withFilte
 import { groupsCommand } from './dlq-groups.ts'
 import { sayLeftOut } from './left-out.ts'
 import { withOperations } from './operations.ts'
-import { type Column, count, cut, layOut, printable } from './table.ts'
+import { type Column, count, layOut, oneLine, printable } from './table.ts'
 import { wholeNumber } from './values.ts'
 
 /** `cqrs dlq`: dead letters of the queue, parked events and dead effects, in one list. */
@@ -47,7 +47,8 @@ Examples:
       const page = await withOperations(context, (call) => call('ops::dlq-list', input))
       if (json) return context.print(JSON.stringify(page, null, 2))
       sayLeftOut(context, page.incomplete)
-      if (page.letters.length > 0) for (const line of layOut(COLUMNS, page.letters)) context.print(line)
+      if (page.letters.length > 0)
+        for (const line of layOut(COLUMNS, page.letters, context.width)) context.print(line)
       else {
         const all = page.next === null && page.unavailable.length === 0
         context.print(all ? 'There are none.' : 'None among those looked at so far.')
@@ -125,7 +126,7 @@ const COLUMNS: readonly Column<Letter>[] = [
   { title: 'ID', cell: ({ id }) => id },
   { title: 'SOURCE', cell: ({ source }) => source },
   { title: 'STATUS', cell: ({ status }) => status },
-  { title: 'WHAT', cell: ({ what }) => cut(what, 50) },
+  { title: 'WHAT', shortens: true, cell: ({ what }) => oneLine(what) },
   { title: 'ATTEMPTS', align: 'right', cell: ({ attempts }) => count(attempts) },
   {
     title: 'BEHIND IT',
@@ -133,7 +134,7 @@ const COLUMNS: readonly Column<Letter>[] = [
     cell: ({ waiting }) => count(waiting),
   },
   { title: 'FAILED AT', cell: ({ failedAt }) => failedAt },
-  { title: 'ERROR', cell: ({ error }) => cut(error, 80) },
+  { title: 'ERROR', shortens: true, cell: ({ error }) => oneLine(error) },
 ]
 
 /** A letter for people, line by line. */

@@ -7,8 +7,9 @@ import { checkAside, checkDataFolder, checkStores, newestWrite } from '../doctor
 import { checkPorts, checkSystem } from '../doctor/network.ts'
 import { checkClock, checkEnvironment, checkRuntime } from '../doctor/runtime.ts'
 import type { CliContext } from './context.ts'
+import { wrap } from './fit-text.ts'
 import { withOperations } from './operations.ts'
-import { layOut, printable } from './table.ts'
+import { layOut, printable, visibleLength } from './table.ts'
 
 /** `cqrs doctor`. */
 export function doctorCommand(context: CliContext): Command {
@@ -22,7 +23,7 @@ export function doctorCommand(context: CliContext): Command {
     .action(async ({ json }: { json?: boolean }) => {
       const checks = await examine(context)
       if (json) context.print(JSON.stringify(checks, null, 2))
-      else for (const line of renderChecks(checks)) context.print(line)
+      else for (const line of renderChecks(checks, context.width)) context.print(line)
       if (checks.some(({ status }) => status === 'fail')) context.exit(EXIT.failed.code)
     })
 }
@@ -52,22 +53,37 @@ async function examine(context: CliContext): Promise<Check[]> {
 }
 
 /** The checks for people, line by line. */
-function renderChecks(checks: readonly Check[]): string[] {
+function renderChecks(checks: readonly Check[], width: number): string[] {
   const marks = {
     ok: styleText('green', 'ok'),
     warn: styleText('yellow', 'warn'),
     fail: styleText('red', 'FAIL'),
   }
-  const lines = layOut(
+  const names = layOut(
     [
       { title: '', cell: ({ status }: Check) => marks[status] },
       { title: '', cell: ({ name }) => name },
-      { title: '', cell: ({ found }) => printable(found) },
     ],
     checks,
   ).slice(1)
-  return lines.flatMap((line, index) => {
-    const advice = checks[index]?.advice
-    return advice ? [line, `      ${printable(advice)}`] : [line]
+  const start = 2 + Math.max(...names.map(visibleLength))
+  return checks.flatMap(({ found, advice }, index) => {
+    const name = names[index] ?? ''
+    const [first = '', ...others] = hung(found, start, width)
+    return [
+      name + first.slice(visibleLength(name)),
+      ...others,
+      ...(advice === undefined ? [] : hung(advice, ADVICE_INDENT, width)),
+    ]
   })
+}
+
+const ADVICE_INDENT = 6
+
+/** `text` behind so many blanks, in lines that fit the terminal. */
+function hung(text: string, indent: number, width: number): string[] {
+  return printable(text)
+    .split('\n')
+    .flatMap((line) => wrap(line, width - indent))
+    .map((line) => ' '.repeat(indent) + line)
 }

@@ -71,12 +71,11 @@ function showCommand(context: CliContext): Command {
 }
 
 async function tailEvents(call: CallOperation, options: TailOptions, context: CliContext): Promise<void> {
-  const width = context.process.stdout.isTTY ? context.process.stdout.columns : Number.POSITIVE_INFINITY
   let shown = 0
   const show = async (events: readonly RecordedEvent[]) => {
     shown += events.length
     for (const event of events) {
-      context.print(options.json ? JSON.stringify(event) : renderEvent(event, width))
+      context.print(options.json ? JSON.stringify(event) : renderEvent(event, context.width))
     }
     await context.printed()
   }

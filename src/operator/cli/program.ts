@@ -10,6 +10,7 @@ import { dlqCommand } from './dlq.ts'
 import { doctorCommand } from './doctor.ts'
 import { engineCommand } from './engine.ts'
 import { eventsCommand } from './events.ts'
+import { fitText } from './fit-text.ts'
 import { OperationFailed } from './operations.ts'
 import { projectionsCommand, pruneCommand, rollbackCommand } from './projections.ts'
 import { queuesCommand } from './queues.ts'
@@ -78,8 +79,10 @@ export function createProgram(context: CliContext): Command {
   for (const command of allCommands(program)) {
     command.showHelpAfterError(`Run "${fullName(command)} --help" to see what there is.`)
     command.exitOverride().configureOutput({
-      writeOut: (text) => void context.process.stdout.write(text),
-      writeErr: (text) => void context.process.stderr.write(text),
+      writeOut: (text) => void context.process.stdout.write(fitText(text, context.width)),
+      writeErr: (text) => void context.process.stderr.write(fitText(text, context.width)),
+      getOutHelpWidth: () => context.width,
+      getErrHelpWidth: () => context.width,
     })
   }
   return program

@@ -173,7 +173,7 @@ function pruned({ generations }: GenerationsChanged): string {
 
 function print(context: CliContext, list: ProjectionsList, json: boolean | undefined): void {
   if (json) context.print(JSON.stringify(list, null, 2))
-  else for (const line of renderProjections(list)) context.print(line)
+  else for (const line of renderProjections(list, context.width)) context.print(line)
 }
 
 interface Row extends GenerationDetails {
@@ -191,11 +191,11 @@ const COLUMNS: readonly Column<Row>[] = [
 ]
 
 /** The generations for people, line by line. */
-export function renderProjections({ projections }: ProjectionsList): string[] {
+export function renderProjections({ projections }: ProjectionsList, width: number): string[] {
   const rows = projections.flatMap((projection) =>
     projection.generations.map((generation) => ({ ...generation, projection })),
   )
-  const lines = layOut(COLUMNS, rows)
+  const lines = layOut(COLUMNS, rows, width)
   for (const { projection, ...generation } of rows) {
     if (generation.state === 'building' || generation.error !== null) {
       lines.push('', progressLine(projection.name, generation))

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { QueueSummary, QueuesPage } from '../contract.ts'
 import type { CliContext } from './context.ts'
 import { type CallOperation, withOperations } from './operations.ts'
-import { type Column, count, cut, layOut } from './table.ts'
+import { type Column, count, layOut, oneLine } from './table.ts'
 
 /** `cqrs queues`. */
 export function queuesCommand(context: CliContext): Command {
@@ -25,7 +25,7 @@ function listCommand(context: CliContext): Command {
     .action(async ({ json }: { json?: boolean }) => {
       const queues = await withOperations(context, everyQueue)
       if (json) return context.print(JSON.stringify(queues, null, 2))
-      for (const line of layOut(COLUMNS, queues)) context.print(line)
+      for (const line of layOut(COLUMNS, queues, context.width)) context.print(line)
     })
 }
 
@@ -43,7 +43,7 @@ function oneCommand(
     .action(async (queue: string, { json }: { json?: boolean }) => {
       const found = await withOperations(context, (call) => call(operation, { queue }))
       if (json) return context.print(JSON.stringify(found, null, 2))
-      for (const line of layOut(COLUMNS, [found])) context.print(line)
+      for (const line of layOut(COLUMNS, [found], context.width)) context.print(line)
       if (name !== 'show') return
       context.print(`\nSettings: ${JSON.stringify(found.settings)}`)
       if (found.missing.length > 0)
@@ -82,7 +82,7 @@ async function everyQueue(call: CallOperation): Promise<QueueSummary[]> {
 }
 
 const COLUMNS: readonly Column<QueueSummary>[] = [
-  { title: 'QUEUE', cell: ({ queue }) => cut(queue, 60) },
+  { title: 'QUEUE', cell: ({ queue }) => oneLine(queue) },
   {
     title: 'STATE',
     cell: ({ paused, missing }) => (paused ? 'paused' : missing.length > 0 ? 'waiting' : 'open'),

@@ -48,7 +48,7 @@ Examples:
         const show = async () => {
           const status = await call('ops::status', {})
           if (options.json) context.print(JSON.stringify(status, null, options.watch ? undefined : 2))
-          else for (const line of renderStatus(status)) context.print(line)
+          else for (const line of renderStatus(status, context.width)) context.print(line)
         }
         await show()
         if (!options.watch) return
@@ -75,8 +75,11 @@ const COLUMNS: readonly Column<ProjectionStatus>[] = [
 ]
 
 /** The status for people, line by line. */
-export function renderStatus({ app, head, takenAt, projections }: SystemStatus): string[] {
-  const lines = [`${app}: head at ${count(head)}, ${takenAt}`, '', ...layOut(COLUMNS, projections)]
+export function renderStatus(
+  { app, head, takenAt, projections }: SystemStatus,
+  width = Number.POSITIVE_INFINITY,
+): string[] {
+  const lines = [`${app}: head at ${count(head)}, ${takenAt}`, '', ...layOut(COLUMNS, projections, width)]
   if (projections.some(({ queue }) => queue === null)) {
     lines.push('', 'No queue worker answers; projections go on from the log by their sweep.')
   }

@@ -1,34 +1,149 @@
 import { stripVTControlCharacters } from 'node:util'
+import { wrap } from './fit-text.ts'
 
 /** One column of a table. */
 export interface Column<Row> {
   readonly title: string
   readonly align?: 'left' | 'right'
+  /** Its texts are shortened where the terminal is too narrow for them; names, numbers and times are not. */
+  readonly shortens?: true
   cell(row: Row): string
 }
 
-/** Lays rows out in columns two blanks apart, under their titles. @returns lines without trailing blanks */
-export function layOut<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[] {
-  const cells = [
-    columns.map(({ title }) => title),
-    ...rows.map((row) => columns.map(({ cell }) => cell(row))),
+/** What texts that are shortened keep at least, in characters. */
+const SHORTEST = 16
+
+/** Blanks between two columns. */
+const GAP = 2
+
+/** Blanks before what of a row does not fit on its first line. */
+const INDENT = 4
+
+/**
+ * Lays rows out in columns two blanks apart, under their titles. Where they need more than `width` characters titles are broken,
+ * texts shortened, and columns that still do not fit go on below, indented: none is left out.
+ *
+ * @returns lines without trailing blanks
+ */
+export function layOut<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  width = Number.POSITIVE_INFINITY,
+): string[] {
+  const measured = columns.map((column) => measure(column, rows))
+  const bands = inBands(measured, width).map((band, index) => render(band, index > 0 ? INDENT : 0, width))
+  return [
+    ...bands.flatMap(({ titles }) => titles),
+    ...rows.flatMap((_, row) => bands.map(({ lines }) => lines[row] ?? '')),
   ]
-  const widths = columns.map((_, index) => Math.max(...cells.map((line) => visibleLength(line[index] ?? ''))))
-  return cells.map((line) =>
-    line
-      .map((text, index) => {
-        const blanks = ' '.repeat((widths[index] ?? 0) - visibleLength(text))
-        return columns[index]?.align === 'right' ? blanks + text : text + blanks
-      })
-      .join('  ')
-      .trimEnd(),
-  )
+}
+
+interface Measured {
+  readonly title: string
+  readonly align: 'left' | 'right'
+  readonly shortens: boolean
+  readonly cells: readonly string[]
+  /** Of its widest cell and the longest word of its title. */
+  readonly widest: number
+  /** What it needs if it is shortened. */
+  readonly least: number
+}
+
+function measure<Row>(column: Column<Row>, rows: readonly Row[]): Measured {
+  const { title, align = 'left', shortens = false } = column
+  const cells = rows.map((row) => column.cell(row))
+  const word = Math.max(...title.split(' ').map(({ length }) => length))
+  const widest = Math.max(word, ...cells.map(visibleLength))
+  return {
+    title,
+    align,
+    shortens,
+    cells,
+    widest,
+    least: shortens ? Math.min(widest, Math.max(word, SHORTEST)) : widest,
+  }
+}
+
+/** As many columns on each line as fit with what they need at least; one that is wider than the terminal has a line of its own. */
+function inBands(columns: readonly Measured[], width: number): Measured[][] {
+  const bands: Measured[][] = [[]]
+  let left = width
+  for (const column of columns) {
+    const band = bands.at(-1) ?? []
+    if (band.length > 0 && column.least > left) {
+      bands.push([column])
+      left = width - INDENT - column.least - GAP
+    } else {
+      band.push(column)
+      left -= column.least + GAP
+    }
+  }
+  return bands
+}
+
+function render(
+  band: readonly Measured[],
+  indent: number,
+  width: number,
+): { titles: string[]; lines: string[] } {
+  const room = width - indent - GAP * (band.length - 1)
+  const whole = band.map(({ title, least }) => Math.max(title.length, least))
+  const breaks = sum(whole) > room
+  const widths = grow(band, breaks ? band.map(({ least }) => least) : whole, room)
+  const line = (texts: readonly string[]) =>
+    (
+      ' '.repeat(indent) +
+      band.map(({ align }, index) => pad(texts[index] ?? '', widths[index] ?? 0, align)).join(' '.repeat(GAP))
+    ).trimEnd()
+  const titles = band.map(({ title }, index) => (breaks ? wrap(title, widths[index] ?? 0) : [title]))
+  const height = Math.max(...titles.map(({ length }) => length))
+  return {
+    titles: Array.from({ length: height }, (_, row) =>
+      line(titles.map((parts) => parts[row - height + parts.length] ?? '')),
+    ),
+    lines: (band[0]?.cells ?? []).map((_, row) =>
+      line(
+        band.map(({ cells, shortens }, index) => shortened(cells[row] ?? '', shortens, widths[index] ?? 0)),
+      ),
+    ),
+  }
+}
+
+/** Shares the room that is left among the columns that are shortened, evenly. */
+function grow(band: readonly Measured[], least: readonly number[], room: number): number[] {
+  if (room === Number.POSITIVE_INFINITY)
+    return band.map(({ widest }, index) => Math.max(widest, least[index] ?? 0))
+  const widths = [...least]
+  for (let left = room - sum(widths); left > 0; ) {
+    const narrow = band.flatMap(({ widest }, index) => ((widths[index] ?? 0) < widest ? [index] : []))
+    if (narrow.length === 0) break
+    for (const index of narrow.slice(0, left)) widths[index] = (widths[index] ?? 0) + 1
+    left -= Math.min(left, narrow.length)
+  }
+  return widths
+}
+
+function shortened(text: string, shortens: boolean, width: number): string {
+  return shortens && text.length > width ? `${text.slice(0, width - 1)}…` : text
+}
+
+function pad(text: string, width: number, align: 'left' | 'right'): string {
+  const blanks = ' '.repeat(Math.max(0, width - visibleLength(text)))
+  return align === 'right' ? blanks + text : text + blanks
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
+/** `text` on one line. */
+export function oneLine(text: string): string {
+  return printable(text).replaceAll(/[\n\t]+/g, ' ')
 }
 
 /** `text` on one line of at most `width` characters, cut with an ellipsis. */
 export function cut(text: string, width: number): string {
-  const line = printable(text).replaceAll(/[\n\t]+/g, ' ')
-  return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`
+  return shortened(oneLine(text), true, Math.max(1, width))
 }
 
 /** Without control characters: what events and errors carry must not steer the operator's terminal. */
@@ -43,6 +158,7 @@ export function count(value: number): string {
   return value.toLocaleString('en')
 }
 
-function visibleLength(text: string): number {
+/** Characters that are seen, colour codes not counted. */
+export function visibleLength(text: string): number {
   return stripVTControlCharacters(text).length
 }

@@ -4,6 +4,7 @@ import type { GenerationDetails, RebuildStarted } from '../generations-contract.
 import type { CliContext } from './context.ts'
 import type { CallOperation } from './operations.ts'
 import { bar, progressLine } from './progress-bar.ts'
+import { cut } from './table.ts'
 
 /** How often the progress is asked for: on a terminal, and elsewhere, in milliseconds. */
 const LOOK_MS = { terminal: 200, plain: 1_000 }
@@ -36,7 +37,8 @@ export async function watchGeneration(
   let shown = ''
   const show = (one: GenerationDetails) => {
     const line = json ? JSON.stringify({ projection, ...one }) : progressLine(projection, one)
-    if (bars) stdout.write(`\r\x1b[K${bar(one.position, one.target)} ${line}`)
+    // A line that goes on below would not be overwritten by the next one.
+    if (bars) stdout.write(`\r\x1b[K${cut(`${bar(one.position, one.target)} ${line}`, context.width)}`)
     else if (line !== shown) context.print(line)
     shown = line
   }

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { RoleStanding, WorkersAnswer } from '../contract.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
-import { type Column, count, cut, layOut } from './table.ts'
+import { type Column, count, layOut, oneLine } from './table.ts'
 
 type Row = WorkersAnswer['workers'][number] & RoleStanding
 
@@ -16,7 +16,7 @@ export function workersCommand(context: CliContext): Command {
       const answer = await withOperations(context, (call) => call('ops::workers', {}))
       if (json) return context.print(JSON.stringify(answer, null, 2))
       const rows = answer.workers.flatMap((worker) => worker.roles.map((role) => ({ ...worker, ...role })))
-      for (const line of layOut(COLUMNS, rows)) context.print(line)
+      for (const line of layOut(COLUMNS, rows, context.width)) context.print(line)
       if (answer.silent > 0) context.print(`\n${count(answer.silent)} more did not answer in time.`)
     })
 }
@@ -25,12 +25,12 @@ const COLUMNS: readonly Column<Row>[] = [
   { title: 'ROLE', cell: ({ role }) => role },
   { title: 'STATE', cell: ({ state }) => state },
   { title: 'PID', align: 'right', cell: ({ pid }) => String(pid) },
-  { title: 'HOST', cell: ({ host }) => cut(host, 30) },
+  { title: 'HOST', shortens: true, cell: ({ host }) => oneLine(host) },
   { title: 'UP', align: 'right', cell: ({ uptimeSeconds }) => `${count(uptimeSeconds)} s` },
   {
     title: 'MEMORY',
     align: 'right',
     cell: ({ memoryBytes }) => `${count(Math.round(memoryBytes / 1_048_576))} MiB`,
   },
-  { title: 'OWNS', cell: ({ owns }) => cut(owns.join(', '), 80) },
+  { title: 'OWNS', shortens: true, cell: ({ owns }) => oneLine(owns.join(', ')) },
 ]
