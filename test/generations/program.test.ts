@@ -82,6 +82,9 @@ test('an operator rebuilds, looks back, verifies, goes back and tidies up', asyn
   const verified = await cqrs('verify', 'inventory-list')
   expect(verified.exitCode).toBe(1)
   expect(verified.stdout).toMatch(/NOT as the log says\.\n.*1 changed.*\n.*changed seeded-3/s)
+  expect((await cqrs('projections', 'show', 'inventory-list')).stdout).toMatch(
+    /folded afresh from the log, .*: differs\n {2}0 documents added, 1 changed, 0 removed\n {2}changed seeded-3: sku "seeded-X" -> "seeded-3", name .* \(what was there is damaged\)\n/,
+  )
   expect((await cqrs('rebuild', 'inventory-list', '--require-parity')).stdout).toMatch(/was not swapped in/)
 
   const back = await cqrs('rollback', 'inventory-list')
@@ -94,7 +97,9 @@ test('an operator rebuilds, looks back, verifies, goes back and tidies up', asyn
   expect((await cqrs('rollback', 'inventory-list')).stderr).toMatch(/has no previous generation/)
 
   expect((await cqrs('projections', 'pause', 'inventory-list')).exitCode).toBe(0)
-  expect((await cqrs('status')).stdout).toMatch(/inventory-list +paused/)
+  expect((await cqrs('status')).stdout).toMatch(
+    /inventory-list +paused[\s\S]*projections resume inventory-list/,
+  )
   expect((await cqrs('projections', 'resume', 'inventory-list')).exitCode).toBe(0)
   expect((await cqrs('rebuild', 'inventory-lust')).stderr).toMatch(/no projection inventory-lust/)
 })

@@ -1,13 +1,18 @@
 import { expect, test } from 'vitest'
+import { lastComparison } from '../../src/operator/cli/comparison.ts'
 import { conclusion } from '../../src/operator/cli/rebuild.ts'
-import type { GenerationDetails } from '../../src/operator/generations-contract.ts'
+import type { GenerationDetails, ProjectionDetails } from '../../src/operator/generations-contract.ts'
 import { type Comparison, parityVerdict } from '../../src/projection/parity.ts'
 
-function ended(state: GenerationDetails['state'], found: Partial<Comparison>, error: string | null = null) {
+function reportOf(found: Partial<Comparison>): Comparison {
   const none = { added: 0, changed: 0, removed: 0, damaged: 0, examples: [] }
   const side = (position: number) => ({ position, documents: 3_000, hash: '' })
   const sides = { before: side(12_000), after: side(found.samePosition === false ? 12_005 : 12_000) }
-  const report: Comparison = { kind: 'compared', samePosition: true, ...sides, ...none, ...found }
+  return { kind: 'compared', samePosition: true, ...sides, ...none, ...found }
+}
+
+function ended(state: GenerationDetails['state'], found: Partial<Comparison>, error: string | null = null) {
+  const report = reportOf(found)
   return conclusion('list', {
     ...{ generation: 2, state, report, error },
     verdict: parityVerdict(report),
@@ -51,4 +56,37 @@ test('a rebuild that was swapped in, or refused, says at which positions the dif
     'list: generation 2 was not swapped in. It could not be compared.',
   )
   expect(ended('active', {})).toEqual(['list: generation 2 serves now.'])
+})
+
+const stock = (stock: number) => ({ sku: 'mug', stock, tags: ['a'] })
+
+test('of the last comparison the fields are shown that differ, not whole documents', () => {
+  const generation = (number: number, report: Comparison | null, purpose = 'serve') => ({
+    ...{ generation: number, purpose, state: 'verified', by: 'ada', requestedAt: '2026-01-01T00:00:00.000Z' },
+    ...{ report, verdict: report && parityVerdict(report) },
+  })
+  const found = reportOf({
+    ...{ added: 1, changed: 20, removed: 1 },
+    examples: [
+      { key: 'cup', kind: 'added', after: stock(1) },
+      { key: 'mug', kind: 'changed', before: stock(1), after: { ...stock(2), price: 3 } },
+      { key: 'pot', kind: 'removed', before: stock(3) },
+    ],
+  })
+  const shown = (...generations: object[]) =>
+    lastComparison({ name: 'list', generations } as unknown as ProjectionDetails)
+  expect(shown(generation(1, null), generation(2, reportOf({})), generation(3, found, 'verify'))).toEqual([
+    '',
+    'Generation 3, folded afresh from the log, against the one that served, asked for by ada at 2026-01-01T00:00:00.000Z: differs',
+    '  1 documents added, 20 changed, 1 removed',
+    '  added cup: {"sku":"mug","stock":1,"tags":["a"]}',
+    '  changed mug: stock 1 -> 2, price - -> 3',
+    '  removed pot: {"sku":"mug","stock":3,"tags":["a"]}',
+    '  … and 19 more',
+  ])
+  expect(shown(generation(2, reportOf({}))).slice(1)).toEqual([
+    'Generation 2 against the one that served, asked for by ada at 2026-01-01T00:00:00.000Z: same',
+    '  all 3,000 documents are the same at position 12,000',
+  ])
+  expect(shown(generation(1, null))).toEqual([])
 })

@@ -84,6 +84,20 @@ test.each<[Partial<ProjectionStatus>, string]>([
   )
 })
 
+test.each<[Partial<ProjectionStatus>, string]>([
+  [{ paused: true }, '"cqrs projections resume inventory-list" lets it go on'],
+  [
+    { frozen: true },
+    'Start the code that it is of, or put one of this code in its place: "cqrs rebuild inventory-list".',
+  ],
+  [{ frozen: true, building: true, builds: [folding] }, 'The rebuild that is under way takes its place.'],
+])('a view that stands still is told with what to do, once for all its parts: %o', (projection, says) => {
+  const lines = renderStatus(
+    status({ ...projection, name: 'inventory-list.0' }, { ...projection, name: 'inventory-list.1' }),
+  )
+  expect(lines.filter((line) => line.includes(says))).toHaveLength(1)
+})
+
 test('why a build cannot go on is said once, however many parts the projection has', () => {
   const builds = [{ ...folding, error: 'the disk is full' }]
   const part = (index: number) => ({ name: `inventory-list.${index}`, building: true, builds })

@@ -7,10 +7,12 @@ import type {
   ProjectionDetails,
   ProjectionsList,
 } from '../generations-contract.ts'
+import { lastComparison } from './comparison.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
 import { bytes, progressLine } from './progress-bar.ts'
-import { type Column, count, layOut } from './table.ts'
+import { type Standing, standingStill } from './standing-still.ts'
+import { type Column, count, cut, layOut } from './table.ts'
 import { wholeNumber } from './values.ts'
 import { watchGeneration } from './watch-generation.ts'
 
@@ -62,13 +64,17 @@ export function projectionsCommand(context: CliContext): Command {
     )
     .addCommand(
       new Command('show')
-        .description('Show the generations of one view, with progress and differences.')
+        .description('Show the generations of one view, with progress and what the last comparison found.')
         .argument('<projection>', 'its name')
         .option('--json', 'print the answer as JSON')
         .action(async (projection: string, _options: object, command: Command) =>
-          withOperations(context, async (call) =>
-            print(context, await call('ops::projections-show', { projection }), isJson(command)),
-          ),
+          withOperations(context, async (call) => {
+            const found = await call('ops::projections-show', { projection })
+            print(context, found, isJson(command))
+            if (isJson(command)) return
+            for (const line of found.projections.flatMap(lastComparison))
+              context.print(cut(line, context.width))
+          }),
         ),
     )
     .addCommand(act('pause', 'Stop applying events to a view and sending its effects.', 'ops::pause'))
@@ -201,7 +207,15 @@ export function renderProjections({ projections }: ProjectionsList, width: numbe
       lines.push('', progressLine(projection.name, generation))
     }
   }
+  for (const line of standingStill(projections.map(standing))) lines.push('', line)
   return lines
+}
+
+function standing({ name, paused, frozen, generations }: ProjectionDetails): Standing {
+  const rebuilding = generations.some(
+    ({ state, purpose }) => purpose === 'serve' && ['building', 'ready'].includes(state),
+  )
+  return { name, paused, frozen, rebuilding }
 }
 
 function describeState(state: string, purpose: string, { paused, frozen }: ProjectionDetails): string {

@@ -2,9 +2,10 @@ import { Command, InvalidArgumentError } from 'commander'
 import { EXIT } from '../../supervisor/exit-codes.ts'
 import type { GenerationDetails, RebuildRequest } from '../generations-contract.ts'
 import { until } from '../request.ts'
+import { differences } from './comparison.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
-import { count, printable } from './table.ts'
+import { count } from './table.ts'
 import { watchGeneration } from './watch-generation.ts'
 
 interface RebuildOptions {
@@ -154,45 +155,4 @@ function verified(projection: string, { report, verdict }: GenerationDetails): s
     `could not be compared at one position (${count(before.position)} and ${count(after.position)}: it moved on all the while), ` +
     `so nothing is said of its documents. Try again when fewer events arrive: "cqrs verify ${projection}".`
   )
-}
-
-type State = GenerationDetails['state']
-
-function differences(
-  projection: string,
-  state: State,
-  report: NonNullable<GenerationDetails['report']>,
-): string[] {
-  // What failed for it has said so.
-  if (report.kind === 'damaged')
-    return state === 'failed' ? [] : damage(projection, state, `${report.file}: ${report.reason}`)
-  const { added, changed, removed, damaged, examples, samePosition, before, after } = report
-  const lines = [`  ${count(added)} documents added, ${count(changed)} changed, ${count(removed)} removed`]
-  if (!samePosition) {
-    lines.push(
-      `  They were compared at different positions: ${count(before.position)} and ${count(after.position)}.`,
-    )
-  }
-  const text = (value: unknown) => (value === undefined ? '-' : printable(JSON.stringify(value)))
-  for (const { key, kind, damaged, before, after, cut } of examples) {
-    const how = damaged ? ' (what was there is damaged)' : ''
-    // What is cut is a text already.
-    const [one, other] = [before, after].map((value) =>
-      cut && value ? printable(String(value)) : text(value),
-    )
-    lines.push(`  ${kind} ${printable(key)}: ${one} -> ${other}${how}`)
-  }
-  if (damaged > 0)
-    lines.push(...damage(projection, state, `${count(damaged)} of its documents are not what was written`))
-  return lines
-}
-
-/** What to do about a generation that is damaged. */
-function damage(projection: string, state: State, error: string): string[] {
-  return state === 'active'
-    ? [`  The generation before is damaged: ${printable(error)}`, '  "cqrs prune" removes it.']
-    : [
-        `  The generation that serves is damaged: ${printable(error)}`,
-        `  "cqrs rebuild ${projection}", without --require-parity, puts a whole one in its place.`,
-      ]
 }

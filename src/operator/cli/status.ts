@@ -5,6 +5,7 @@ import { undecided } from '../undecided.ts'
 import type { CliContext } from './context.ts'
 import { patiently, withOperations } from './operations.ts'
 import { briefProgress } from './progress-bar.ts'
+import { type Standing, standingStill } from './standing-still.ts'
 import { type Column, count, layOut, printable } from './table.ts'
 import { wholeNumber } from './values.ts'
 
@@ -85,6 +86,7 @@ export function renderStatus(
   }
   for (const { damaged } of projections) if (damaged !== null) lines.push('', printable(damaged))
   for (const trouble of troubles(projections)) lines.push('', trouble)
+  for (const line of standingStill(projections.map(standing))) lines.push('', line)
   const letters = undecided({ projections })
   if (letters > 0) lines.push('', `${count(letters)} to decide on: cqrs dlq list`)
   return lines
@@ -105,6 +107,10 @@ function stateOfView(projection: ProjectionStatus): string {
   if (frozen) return 'frozen'
   if (projection.lag !== 0) return 'behind'
   return total(projection.parked) > 0 ? 'parked' : 'live'
+}
+
+function standing({ projection, paused, frozen, builds }: ProjectionStatus): Standing {
+  return { name: projection, paused, frozen, rebuilding: builds.some(({ purpose }) => purpose === 'serve') }
 }
 
 /** Why builds cannot go on; the partitions of a projection have them in common. */

@@ -1,0 +1,88 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { GenerationDetails, ProjectionDetails } from '../generations-contract.ts'
+import { count, printable } from './table.ts'
+
+type State = GenerationDetails['state']
+
+type Report = NonNullable<GenerationDetails['report']>
+
+/** The newest comparison of a generation with the one that served then, for people, line by line; none if there was none. */
+export function lastComparison({ name, generations }: ProjectionDetails): string[] {
+  const one = generations.findLast(({ report }) => report !== null)
+  if (!one?.report) return []
+  const { generation, purpose, state, report, verdict, by, requestedAt } = one
+  const what =
+    purpose === 'verify'
+      ? `Generation ${generation}, folded afresh from the log,`
+      : `Generation ${generation}`
+  return [
+    '',
+    `${what} against the one that served, asked for by ${printable(by)} at ${requestedAt}: ${verdict}`,
+    ...found(),
+  ]
+
+  function found(): string[] {
+    if (report?.kind !== 'compared' || verdict !== 'same')
+      return report ? differences(name, state, report) : []
+    const { position, documents } = report.after
+    return [`  all ${count(documents)} documents are the same at position ${count(position)}`]
+  }
+}
+
+/** What a comparison found, for people, line by line. */
+export function differences(projection: string, state: State, report: Report): string[] {
+  // What failed for it has said so.
+  if (report.kind === 'damaged')
+    return state === 'failed' ? [] : damage(projection, state, `${report.file}: ${report.reason}`)
+  const { added, changed, removed, damaged, examples, samePosition, before, after } = report
+  const lines = [`  ${count(added)} documents added, ${count(changed)} changed, ${count(removed)} removed`]
+  if (!samePosition) {
+    lines.push(
+      `  They were compared at different positions: ${count(before.position)} and ${count(after.position)}.`,
+    )
+  }
+  for (const example of examples) {
+    const how = example.damaged ? ' (what was there is damaged)' : ''
+    lines.push(`  ${example.kind} ${printable(example.key)}: ${change(example)}${how}`)
+  }
+  const more = added + changed + removed - examples.length
+  if (more > 0) lines.push(`  … and ${count(more)} more`)
+  if (damaged > 0)
+    lines.push(...damage(projection, state, `${count(damaged)} of its documents are not what was written`))
+  return lines
+}
+
+type Example = Extract<Report, { kind: 'compared' }>['examples'][number]
+
+/** A document that is new or gone, or what of it has changed. */
+function change({ kind, before, after, cut }: Example): string {
+  // What is cut is a text already.
+  const text = (value: unknown) => (cut ? printable(String(value)) : json(value))
+  if (kind !== 'changed') return text(kind === 'added' ? after : before)
+  if (cut || !isObject(before) || !isObject(after)) return `${text(before)} -> ${text(after)}`
+  const fields = new Set([...Object.keys(before), ...Object.keys(after)])
+  const changed = [...fields].filter((field) => !isDeepStrictEqual(before[field], after[field]))
+  if (changed.length === 0) return `${text(before)} -> ${text(after)}`
+  return changed
+    .map((field) => `${printable(field)} ${json(before[field])} -> ${json(after[field])}`)
+    .join(', ')
+}
+
+function json(value: unknown): string {
+  return value === undefined ? '-' : printable(JSON.stringify(value))
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What to do about a generation that is damaged. */
+function damage(projection: string, state: State, error: string): string[] {
+  const serves = !['active', 'previous', 'returning', 'retired'].includes(state)
+  return serves
+    ? [
+        `  The generation that serves is damaged: ${printable(error)}`,
+        `  "cqrs rebuild ${projection}", without --require-parity, puts a whole one in its place.`,
+      ]
+    : [`  The generation before is damaged: ${printable(error)}`, '  "cqrs prune" removes it.']
+}
