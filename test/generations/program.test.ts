@@ -82,6 +82,7 @@ test('an operator rebuilds, looks back, verifies, goes back and tidies up', asyn
   const verified = await cqrs('verify', 'inventory-list')
   expect(verified.exitCode).toBe(1)
   expect(verified.stdout).toMatch(/NOT as the log says\.\n.*1 changed.*\n.*changed seeded-3/s)
+  expect(verified.stdout).toMatch(/lists the comparison as "verified" until the next one, or "cqrs prune"/)
   expect((await cqrs('projections', 'show', 'inventory-list')).stdout).toMatch(
     /folded afresh from the log, .*: differs\n {2}0 documents added, 1 changed, 0 removed\n {2}changed seeded-3: sku "seeded-X" -> "seeded-3", name .* \(what was there is damaged\)\n/,
   )

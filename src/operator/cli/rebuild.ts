@@ -88,8 +88,9 @@ export function verifyCommand(context: CliContext): Command {
       'after',
       `
 It finds what "cqrs audit" cannot: a document that somebody edited, and a fold that gives something else than it did when
-its version was built. Nothing is changed. It exits with 1 unless every document is as the log says, also if both never stood at
-one position, because many events arrive: then it says that, and you try again.
+its version was built. No view is changed. What was built for it is removed; what was found stays in "cqrs projections", as a
+generation that is "verified", until the next verify of that view or "cqrs prune". It exits with 1 unless every document is as
+the log says, also if both never stood at one position, because many events arrive: then it says that, and you try again.
 
 Examples:
   cqrs verify
@@ -107,6 +108,10 @@ Examples:
           if (watched.kind === 'interrupted') return
           conclude(context, name, watched.generation, json)
         }
+        if (!json)
+          context.print(
+            '"cqrs projections" lists the comparison as "verified" until the next one, or "cqrs prune".',
+          )
       })
     })
 }
