@@ -1,6 +1,7 @@
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { dataPaths } from '../../src/config/paths.ts'
@@ -256,4 +257,14 @@ test('the command ends with 1 if a check fails, and prints nothing but JSON with
       found: expect.stringContaining('III_PORT'),
     }),
   )
+})
+
+test('on a terminal what was found goes on below its column, and nothing of it is left out', async () => {
+  const { stdout } = await run(['doctor'], { CQRS_LOG_LEVLE: 'debug', III_PORT: 'x' }, 50)
+  const lines = stripVTControlCharacters(stdout).split('\n')
+  expect(lines.filter((line) => line.length > 50)).toEqual([])
+  const column = lines[0]?.indexOf(process.versions.node) ?? 0
+  const first = lines.findIndex((line) => line.startsWith('FAIL'))
+  expect(lines[first + 1]?.search(/\S/)).toBe(column)
+  expect(lines.join(' ').replaceAll(/ +/g, ' ')).toContain('III_PORT is "x". Allowed: a whole number')
 })

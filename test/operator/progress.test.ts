@@ -63,13 +63,17 @@ test.each([
 })
 
 /** Watches a generation that is found like this, one look after the other. */
-async function watch(found: Partial<GenerationDetails>[], options: { isTTY: boolean; json?: boolean }) {
+async function watch(
+  found: Partial<GenerationDetails>[],
+  options: { isTTY: boolean; json?: boolean },
+  columns = 120,
+) {
   let written = ''
   const write = (text: string) => {
     written += text
     return true
   }
-  const stdout = { isTTY: options.isTTY, columns: 120, write }
+  const stdout = { isTTY: options.isTTY, columns, write }
   const context = createContext({ env: {}, stdout, stderr: { write } } as never, () => undefined)
   const left = [...found]
   const call = (async () => ({ projections: [{ generations: [left.shift()] }] })) as unknown as CallOperation
@@ -81,6 +85,12 @@ test('on a terminal one line is drawn over and over, and left at the end', async
   const { watched, written } = await watch([folding, done], { isTTY: true })
   expect(written).toBe(`\r\x1b[K${bar(1, 3)} ${FOLDING}\r\x1b[K${bar(1, 1)} ${DONE}\n`)
   expect(watched).toEqual({ kind: 'ended', generation: done })
+})
+
+test('a line is no longer than the terminal, where it would go on below and not be drawn over', async () => {
+  const { written } = await watch([folding, done], { isTTY: true }, 50)
+  const lines = written.split('\r\x1b[K').map((line) => line.trimEnd())
+  expect(Math.max(...lines.map(({ length }) => length))).toBe(50)
 })
 
 test('elsewhere there are lines without a bar, and none twice', async () => {
