@@ -82,7 +82,7 @@ Examples:
   cqrs chaos
   cqrs chaos --seed 42 --faults 200 --rate 60
   cqrs chaos --kind kill pause --role projections queue --duration 300
-  CQRS_DATA=/var/lib/my-app cqrs chaos --running --kind kill`,
+  CQRS_APP=./my-app.ts CQRS_DATA=/var/lib/my-app cqrs chaos --running --kind kill`,
     )
     .action((options: ChaosOptions, command: Command) => {
       const { kind = FAULT_KINDS, role = VICTIMS } = options
