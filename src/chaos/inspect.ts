@@ -249,8 +249,8 @@ async function documentsOf(
   return found
 }
 
-/** The number of the generation of each view that serves. */
-async function activeGenerations(app: App, data: string): Promise<Map<string, number>> {
+/** The number of the generation of each view that serves. A view that the data folder does not have is not in it. */
+export async function activeGenerations(app: App, data: string): Promise<Map<string, number>> {
   const control = openSqliteControl({ path: dataPaths(data).control })
   try {
     const active = new Map<string, number>()

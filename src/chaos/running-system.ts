@@ -4,6 +4,7 @@ import { dataPaths } from '../config/paths.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { tryOwn } from '../sqlite/owner-lock.ts'
+import { activeGenerations } from './inspect.ts'
 import { processesOf, signal } from './processes.ts'
 import type { FaultKind } from './schedule.ts'
 import type { StormSystem } from './system.ts'
@@ -16,9 +17,9 @@ const OUTSIDE = 'only a system that is started for the storm has a proxy between
 /**
  * The system that `cqrs up` runs on the configured data folder. Only its processes can be hit, and its queue.
  *
- * @throws CqrsError CQRS_ENGINE_UNREACHABLE if there is none
+ * @throws CqrsError CQRS_ENGINE_UNREACHABLE if there is none; CQRS_APP_INVALID if it runs another app
  */
-export function findRunningSystem(app: App, config: Config): StormSystem {
+export async function findRunningSystem(app: App, config: Config): Promise<StormSystem> {
   const lock = dataPaths(config.data).upLock
   const outcome = tryOwn(lock)
   if (outcome.held) outcome.lock.release()
@@ -30,6 +31,7 @@ export function findRunningSystem(app: App, config: Config): StormSystem {
     )
   }
   const { pid } = outcome
+  await assertRuns(app, config.data)
   const ended = new AbortController()
   /** Whether it still runs. */
   const look = () => {
@@ -61,6 +63,18 @@ export function findRunningSystem(app: App, config: Config): StormSystem {
       throw new Error('a supervisor that was started elsewhere is not started again')
     },
   }
+}
+
+/** What cannot be checked at the end need not be hit at all. */
+async function assertRuns(app: App, data: string): Promise<void> {
+  const active = await activeGenerations(app, data)
+  const missing = [...app.projections.keys()].filter((name) => !active.has(name))
+  if (missing.length === 0) return
+  throw new CqrsError(
+    'CQRS_APP_INVALID',
+    `The system on ${data} has no view ${missing.join(', ')} of the app ${app.name}: it runs another app. Set CQRS_APP to the ` +
+      'module that it was started with. Nothing was hit.',
+  )
 }
 
 function httpOf({ engine, http }: Config): string | undefined {

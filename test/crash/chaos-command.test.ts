@@ -38,6 +38,12 @@ test('a running system is hit from outside, and goes on; if somebody stops it, t
   expect(up.process.exitCode).toBeNull()
   await until('queries are answered', async () => (await request(`${up.http}/inventory`)).status === 200)
 
+  const other = await runProgram(['chaos', '--running'], folder, { ...env, CQRS_APP: OTHER_APP })
+  expect(other, other.stderr).toMatchObject({ exitCode: 2 })
+  expect(other.stderr).toMatch(
+    /^CQRS_APP_INVALID: .* has no view balances of the app banks.* Nothing was hit\.$/m,
+  )
+
   const endless = ['--running', '--load', '--rate', '600', '--faults', '500', '--kind', 'kill']
   const storm = startProgram(['chaos', ...endless], folder, env)
   await until('a first fault came', () => storm.output.stdout.includes('1/500'), 60_000)
