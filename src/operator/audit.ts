@@ -26,7 +26,7 @@ export async function auditProjection(system: System, input: unknown): Promise<A
   const { projection: name, progress, target: given } = parseRequest(request, input)
   const { projection, partition } = findUnit(system.app, name)
   const { parked } = await system.standing(name)
-  const all = await system.marks(name, progress.position)
+  const all = await system.marks(name, progress.position, progress.position + STRETCH)
   // The view goes on while it is audited: the audit ends where the view stood when it began.
   const target = given ?? all.at(-1) ?? AUDIT_START
   const marks = [...all.filter(({ position }) => position < target.position), target]

@@ -29,7 +29,7 @@ export interface System {
   /** Who works on the projection of a unit with code that splits it otherwise than this app; undefined if nobody does. */
   splitOtherwise(unit: string): { readonly pid: number | undefined } | undefined
   /** Marks of a view's digest beyond a position, its checkpoint last. */
-  marks(unit: string, after: Position): Promise<readonly DigestMark[]>
+  marks(unit: string, after: Position, through: Position): Promise<readonly DigestMark[]>
   /**
    * Calls a function of another worker.
    *

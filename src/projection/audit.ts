@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isCqrsError } from '../kernel/errors.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
 import { isIn, type Partition } from '../kernel/partition.ts'
@@ -115,6 +116,8 @@ async function* pages(
     yield events
     if (through === position || events.length < through - position) return
     position = through
+    // Whose process it is has others to answer between pages.
+    await nextTurn()
   }
 }
 

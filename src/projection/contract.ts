@@ -191,8 +191,8 @@ export interface ReadableView extends ViewReader<unknown>, Searchable {
   position(): Promise<Position>
   /** How new the view is. Cheap enough to be asked for with each query. */
   freshness(): Promise<Freshness>
-  /** Marks of the digest beyond a position, the checkpoint last, for an audit. */
-  marks(after: Position): Promise<DigestMark[]>
+  /** Marks of the digest beyond a position, and not beyond `through`, then the checkpoint, for an audit. */
+  marks(after: Position, through?: Position): Promise<DigestMark[]>
   /** Where the view is and what has not gone through, for operators. */
   standing(): Promise<ViewStanding>
   close(): Promise<void>

@@ -54,7 +54,7 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     standing: async (unit) => standingOf(views, control, findUnit(app, unit)),
     behindFor: seenBehind(),
     splitOtherwise: (unit) => findOtherSplit(config.data, findUnit(app, unit)),
-    marks: async (unit, after) => marksOf(views, findUnit(app, unit), after),
+    marks: async (unit, after, through) => marksOf(views, findUnit(app, unit), after, through),
     call: caller(iii, credentials, { timeoutMs: CALL_TIMEOUT_MS, changes: true }),
     ask: caller(iii, credentials, { timeoutMs: config.ops.answerMs, changes: false }),
     processes,

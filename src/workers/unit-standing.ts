@@ -5,7 +5,7 @@ import type { ViewReaders } from '../generations/view-readers.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import type { DigestMark } from '../projection/audit.ts'
-import type { ViewStanding } from '../projection/contract.ts'
+import type { ReadableView, ViewStanding } from '../projection/contract.ts'
 
 /**
  * How the part of the active generation stands that holds a unit's streams. Until it has taken over what the generation before
@@ -64,7 +64,7 @@ function added(one: Lying, other: Lying): Lying {
 }
 
 /**
- * Marks of the digest of a unit's part of the active generation.
+ * Marks of the digest of a unit's part of the active generation; see {@link ReadableView.marks}.
  *
  * @throws CqrsError CQRS_VIEW_BEHIND if that is of another version: its digest is over other events
  */
@@ -72,10 +72,11 @@ export function marksOf(
   views: ViewReaders,
   { name, projection, partition }: ProjectionUnit,
   after: number,
+  through: number,
 ): Promise<readonly DigestMark[]> {
   return views.use(projection.name, async ({ generation, parts }) => {
     const part = parts[partition.index]
-    if (part && fits(generation, projection)) return part.marks(after)
+    if (part && fits(generation, projection)) return part.marks(after, through)
     throw new CqrsError(
       'CQRS_VIEW_BEHIND',
       `The view ${name} is served in another version than the app defines; audit it when its rebuild is done.`,

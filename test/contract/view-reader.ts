@@ -283,5 +283,9 @@ export function viewReaderContract(newView: NewView): void {
     expect(await reader.marks(4_000)).toEqual(marks.slice(2))
     expect(await reader.marks(9_000)).toEqual(marks.slice(4))
     expect(await reader.marks(9_001)).toEqual([])
+    expect(await reader.marks(0, marks[1]?.position), 'and the checkpoint').toEqual([
+      ...marks.slice(0, 2),
+      ...marks.slice(-1),
+    ])
   })
 }

@@ -52,6 +52,19 @@ test('a view that processed each event once is certified, in stretches of any le
   }
 })
 
+test('others have their turn while a stretch is audited', async () => {
+  const { audit } = await audited()
+  let turns = 0
+  const count = () => {
+    turns += 1
+    turn = setImmediate(count)
+  }
+  let turn = setImmediate(count)
+  await audit(10_000)
+  clearImmediate(turn)
+  expect(turns).toBeGreaterThanOrEqual(2)
+})
+
 test('an event that vanished from the log is named', async () => {
   const { audit, damage, logPath } = await audited()
   damage(logPath, 'DELETE FROM events WHERE position = 1234')

@@ -62,14 +62,14 @@ class SqliteViewReader implements ReadableView {
     })
   }
 
-  async marks(after: Position): Promise<DigestMark[]> {
+  async marks(after: Position, through = Number.MAX_SAFE_INTEGER): Promise<DigestMark[]> {
     return this.#read([], (file) => {
       const rows = file
         .prepare(
-          `SELECT position, processed, digest FROM digest_marks WHERE position > ?1
+          `SELECT position, processed, digest FROM digest_marks WHERE position > ?1 AND position <= ?2
            UNION SELECT position, processed, digest FROM checkpoint WHERE position > ?1 ORDER BY position`,
         )
-        .all(after)
+        .all(after, through)
       return rows.map((row) => ({ ...row }) as unknown as DigestMark)
     })
   }
