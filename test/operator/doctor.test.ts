@@ -239,12 +239,19 @@ test('a projection without an owner fails', () => {
     waitsFor: null,
     queue: null,
   }
-  const checks = checkSystem(config, { app: 'inventory', head: 1, takenAt: '', projections: [orphan] })
+  const checks = checkSystem(config, { app: 'inventory', head: 1, takenAt: '', projections: [orphan] }, 7)
   expect(checks.find(({ name }) => name === 'projections')).toMatchObject({
     status: 'fail',
     found: 'no owner: inventory-list',
   })
   expect(checks.find(({ name }) => name === 'queue')).toMatchObject({ status: 'warn' })
+  expect(
+    checks.find(({ name }) => name === 'dead letters'),
+    'of other queues',
+  ).toMatchObject({
+    status: 'warn',
+    found: '7',
+  })
 })
 
 test('the command ends with 1 if a check fails, and prints nothing but JSON with --json', async () => {

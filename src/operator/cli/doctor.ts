@@ -1,14 +1,14 @@
 import { styleText } from 'node:util'
 import { Command } from 'commander'
 import { EXIT } from '../../supervisor/exit-codes.ts'
-import type { SystemStatus } from '../contract.ts'
+import type { QueuesPage, SystemStatus } from '../contract.ts'
 import { type Check, fail, ok } from '../doctor/check.ts'
 import { checkAside, checkDataFolder, checkStores, newestWrite } from '../doctor/data-folder.ts'
 import { checkPorts, checkSystem } from '../doctor/network.ts'
 import { checkClock, checkEnvironment, checkRuntime } from '../doctor/runtime.ts'
 import type { CliContext } from './context.ts'
 import { wrap } from './fit-text.ts'
-import { withOperations } from './operations.ts'
+import { type CallOperation, withOperations } from './operations.ts'
 import { layOut, printable, visibleLength } from './table.ts'
 
 /** `cqrs doctor`. */
@@ -34,9 +34,13 @@ async function examine(context: CliContext): Promise<Check[]> {
   const checks = [...checkRuntime(process.versions), ...environment]
   try {
     const config = context.config()
-    const status = await withOperations(context, (call) => call('ops::status', {})).catch(
-      (error: Error): SystemStatus | Error => error,
-    )
+    const { status, others } = await withOperations(context, async (call) => {
+      const found = await call('ops::status', {})
+      return { status: found, others: await othersLetters(call, found).catch(() => 0) }
+    }).catch((error: Error): { status: SystemStatus | Error; others: number } => ({
+      status: error,
+      others: 0,
+    }))
     return [
       ...checks,
       checkClock(Date.now(), await newestWrite(config.data)),
@@ -45,11 +49,23 @@ async function examine(context: CliContext): Promise<Check[]> {
       ...(await checkStores(config.data)),
       ...(await checkAside(config.data)),
       ...(await checkPorts(config, !(status instanceof Error))),
-      ...checkSystem(config, status),
+      ...checkSystem(config, status, others),
     ]
   } catch (error) {
     return [...checks, fail('configuration', (error as Error).message, 'Correct it, then run this again.')]
   }
+}
+
+/** Dead letters of the queues that the status does not tell of. */
+async function othersLetters(call: CallOperation, { projections }: SystemStatus): Promise<number> {
+  const told = new Set(projections.map(({ name }) => name))
+  let letters = 0
+  for (let after: string | null = ''; after !== null; ) {
+    const page: QueuesPage = await call('ops::queues', { after, limit: 500 })
+    for (const { queue, deadLetters } of page.queues) if (!told.has(queue)) letters += deadLetters
+    after = page.next
+  }
+  return letters
 }
 
 /** The checks for people, line by line. */

@@ -26,12 +26,16 @@ export async function checkPorts(config: Config, running: boolean): Promise<Chec
   )
 }
 
-/** The running system, or why it does not answer. */
-export function checkSystem(config: Config, status: SystemStatus | Error): Check[] {
+/**
+ * The running system, or why it does not answer.
+ *
+ * @param others dead letters of queues that are no projection's
+ */
+export function checkSystem(config: Config, status: SystemStatus | Error, others: number): Check[] {
   if (status instanceof Error) return [warn('system', 'does not answer', status.message)]
   const orphans = status.projections.filter(({ owned }) => !owned).map(({ name }) => name)
   const damaged = status.projections.filter((each) => each.damaged !== null)
-  const letters = undecided(status)
+  const letters = undecided(status) + others
   return [
     ok('system', `${status.app} at ${config.engine.url}, head at ${status.head}`),
     orphans.length === 0
