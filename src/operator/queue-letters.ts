@@ -6,6 +6,9 @@ import type { LetterBox } from './letter-box.ts'
 import { letterId } from './letter-id.ts'
 import type { System } from './system.ts'
 
+/** How long a redrive of all letters of a queue is waited for before it is asked for again, which joins it. */
+const REDRIVE_WAIT_MS = 5_000
+
 /** Dead letters fetched at once while looking for one of them. */
 const PAGE = 500
 
@@ -30,7 +33,7 @@ const OF_SUBSCRIPTION = '::'
 /** When each delivery failed, in milliseconds since 1970. */
 const failures = z.array(z.object({ at: z.number() })).min(1)
 const messages = z.array(message)
-const count = z.object({ redriven: z.number() })
+const count = z.object({ redriven: z.number(), more: z.boolean().optional() })
 
 /** The dead letters of the queues, as the queue worker tells of them. */
 export const queueLetters: LetterBox = {
@@ -85,7 +88,11 @@ export const queueLetters: LetterBox = {
   },
 
   async redriveAll({ call }, queue, tell) {
-    tell(count.parse(await call('iii::queue::redrive', { queue })))
+    for (let more = true; more; ) {
+      const step = count.parse(await call('iii::queue::redrive', { queue, wait_ms: REDRIVE_WAIT_MS }))
+      tell({ redriven: step.redriven })
+      more = step.more ?? false
+    }
   },
 
   async discard({ call }, { name, key }) {

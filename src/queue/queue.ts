@@ -183,13 +183,18 @@ export class DurableQueue {
     return subscribers.length
   }
 
-  /** Puts all dead letters of a queue or topic back, in their original order; answers how many. */
-  async redrive(name: string): Promise<number> {
+  /**
+   * Puts all dead letters of a queue or topic back, in their original order; answers how many.
+   *
+   * @param tell is told how many more are back, each time that some are
+   */
+  async redrive(name: string, tell: (moved: number) => void = () => {}): Promise<number> {
     let redriven = 0
     for (const queue of this.#queues.resolve(name)) {
       await this.#change(queue, async () => {
         for (let moved = CHUNK; moved === CHUNK; redriven += moved) {
           moved = await this.#options.store.redrive(queue.name, CHUNK)
+          tell(moved)
         }
       })
     }

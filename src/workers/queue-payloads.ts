@@ -33,6 +33,11 @@ const queueOrTopic = { queue: name.optional(), topic: name.optional() }
 /** Functions on one queue or topic; both keys mean the same, as in iii. */
 export const queuePayload = z.object(queueOrTopic).transform(toName)
 
+/** `iii::queue::redrive` */
+export const redrivePayload = z
+  .object({ ...queueOrTopic, wait_ms: z.int().min(0).max(600_000).optional() })
+  .transform(({ wait_ms, ...rest }, context) => ({ name: toName(rest, context), waitMs: wait_ms }))
+
 /** Functions on one dead letter. */
 export const messagePayload = z
   .object({ ...queueOrTopic, message_id: name })

@@ -5,6 +5,7 @@ import { reachedNextTurn } from '../boundaries.ts'
 import { isCqrsError } from '../kernel/errors.ts'
 import { PAGE_CHARACTERS } from '../kernel/json-size.ts'
 import type { DurableQueue } from '../queue/queue.ts'
+import { LongRedrives } from './long-redrives.ts'
 import type { Metrics } from './metrics.ts'
 import { counted, deliverBy } from './queue-delivery.ts'
 import { watchEngine } from './queue-engine-watch.ts'
@@ -16,6 +17,7 @@ import {
   parsePayload,
   publishPayload,
   queuePayload,
+  redrivePayload,
   subscriberConfig,
   subscriberSettings,
   unsubscribePayload,
@@ -110,11 +112,17 @@ export function registerQueueProvider({
     'Defines a queue or changes its settings',
     async ({ queue: name, config }) => ({ queue: name, config: await queue.define(name, config) }),
   )
-  register('iii::queue::redrive', queuePayload, 'Puts all dead letters of a queue back', async (name) => {
-    const redriven = await queue.redrive(name)
-    log.info({ queue: name, redriven }, 'dead letters redriven')
-    return { queue: name, redriven }
-  })
+  const redrives = new LongRedrives(queue)
+  register(
+    'iii::queue::redrive',
+    redrivePayload,
+    'Puts all dead letters of a queue back',
+    async ({ name, waitMs }) => {
+      const { redriven, more } = await redrives.step(name, waitMs)
+      log.info({ queue: name, redriven, more }, 'dead letters redriven')
+      return { queue: name, redriven, ...(more && { more }) }
+    },
+  )
   register(
     'iii::queue::redrive_message',
     messagePayload,

@@ -156,7 +156,7 @@ test('redriving everything reaches every source', async () => {
     incomplete: [],
   })
   expect(calls.filter(({ functionId }) => functionId.includes('redrive'))).toEqual([
-    { functionId: 'iii::queue::redrive', payload: { queue: 'orders' } },
+    { functionId: 'iii::queue::redrive', payload: { queue: 'orders', wait_ms: 5_000 } },
     { functionId: 'ops::parked::redrive::inventory-list', payload: { position: 7 } },
     { functionId: 'ops::effects::redrive::inventory-alert', payload: {} },
   ])

@@ -8,7 +8,7 @@ import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import { callError, operatedQueue } from '../support/operated-queue.ts'
 import { silent } from '../support/queue-harness.ts'
 import { tempFolder } from '../support/temp-folder.ts'
-import { eventually } from '../support/until.ts'
+import { eventually, until } from '../support/until.ts'
 
 const ada = { by: 'ada', from: 'cli' }
 const QUICK = { max_retries: 1, max_stops: 1, backoff_ms: 0, concurrency: 100 }
@@ -246,4 +246,53 @@ test('at a provider that does not look letters up, one is looked for page by pag
   const show = (id: string) => showLetter({ ...system, ask }, { id: `queue:jobs:${id}` })
   expect(await show('m-1100')).toMatchObject({ content: { n: 1_100 } })
   await expect(show('nobody')).rejects.toMatchObject({ code: 'CQRS_NOT_FOUND' })
+})
+
+test('a redrive that takes longer than anybody waits goes on, holds the queue, and tells whoever asks again the rest', async () => {
+  const { store, queue, functions, system, call, dead } = await operatedQueue({ queues: { jobs: QUICK } })
+  functions['job::run'] = fails
+  const ids = Array.from({ length: 2_500 }, (_, n) => `m-${n}`)
+  await Promise.all(
+    ids.map((id) => queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: { id }, id })),
+  )
+  await dead('jobs', ids.length)
+  const taken: string[] = []
+  functions['job::run'] = ({ id }: { id: string }) => taken.push(id)
+  const { redrive } = store
+  const gate = Promise.withResolvers<void>()
+  let chunks = 0
+  store.redrive = async (...chunk) => {
+    chunks += 1
+    if (chunks === 2) await gate.promise
+    return redrive.apply(store, chunk)
+  }
+  const step = (more: object) => call('iii::queue::redrive', { queue: 'jobs', ...more })
+  const asked = async (payload: object) => (await step(payload)) as { redriven: number; more?: true }
+  let redriven = 0
+  await until('the first chunk', async () => {
+    const { redriven: moved, more } = await asked({ wait_ms: 0 })
+    expect(more).toBe(true)
+    redriven += moved
+    return redriven > 0
+  })
+  expect(redriven).toBe(1_000)
+  expect(taken, 'older ones are still to come').toEqual([])
+  gate.resolve()
+  expect(await asked({})).toEqual({ queue: 'jobs', redriven: 1_500 })
+  await eventually(() => taken.length === ids.length)
+  expect(await redriveLetters(system, { name: 'jobs' })).toMatchObject({ redriven: 0 })
+})
+
+test('letters of a queue are all redriven though that takes several steps', async () => {
+  const { system } = await operatedQueue({ queues: { jobs: QUICK } })
+  const steps = [{ redriven: 700_000, more: true }, { redriven: 299_999, more: true }, { redriven: 1 }]
+  const call = async (id: string, payload: unknown) =>
+    id === 'iii::queue::redrive' ? steps.shift() : system.call(id, payload)
+  const ask = async (id: string, payload: unknown) =>
+    id === 'engine::queue::dlq_topics'
+      ? [{ topic: 'jobs', message_count: 1_000_000 }]
+      : system.ask(id, payload)
+  expect(await redriveLetters({ ...system, ask, call }, { name: 'jobs' })).toMatchObject({
+    redriven: 1_000_000,
+  })
 })

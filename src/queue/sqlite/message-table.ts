@@ -139,16 +139,17 @@ export class MessageTable {
 
   /** Puts up to `limit` dead letters back, oldest first; answers how many. */
   redrive(queue: number, tail: number, limit: number, at: number): number {
-    const seqs = this.#statements.oldestDead.all(queue, queue, tail, limit).map((row) => row.seq as number)
-    for (const seq of seqs) this.#revive(queue, seq, at)
-    return seqs.length
+    const { last } = this.#statements.lastOfOldestDead.get(queue, queue, tail, limit) as {
+      last: number | null
+    }
+    return last === null ? 0 : this.#revive(queue, 1, last, at)
   }
 
   /** Puts one dead letter back; false if it is not there. */
   redriveOne(queue: number, tail: number, id: string, at: number): boolean {
     const seq = this.#findDead(queue, tail, id)
     if (seq === undefined) return false
-    this.#revive(queue, seq, at)
+    this.#revive(queue, seq, seq, at)
     return true
   }
 
@@ -184,11 +185,12 @@ export class MessageTable {
     return undefined
   }
 
-  #revive(queue: number, seq: number, at: number): void {
-    this.#statements.revive.run(at, queue, seq)
-    this.#statements.keepHistory.run(queue, seq)
-    this.#failures += 1
-    this.#statements.removeDead.run(queue, seq)
+  /** Puts the dead letters with the seqs of a range back, all with a few statements: there may be very many; answers how many. */
+  #revive(queue: number, first: number, last: number, at: number): number {
+    const range = [queue, first, queue, last] as const
+    this.#statements.revive.run(at, ...range)
+    this.#failures += Number(this.#statements.keepHistory.run(...range).changes)
+    return Number(this.#statements.removeRevived.run(...range).changes)
   }
 
   #history(queue: number, seq: number): Failure[] | undefined {
@@ -206,6 +208,7 @@ export class MessageTable {
 const MESSAGE = `SELECT m.${SEQ}, message_id, function_id, message_group, data, checksum, traceparent, attempts, stops, due_at
   FROM messages m LEFT JOIN failures f ON f.key = m.key`
 const OF_QUEUE = `key > (? << ${SEQ_BITS}) AND key <= ${KEY}`
+const IN_RANGE = `key >= ${KEY} AND key <= ${KEY}`
 const OLDEST = `SELECT key FROM messages WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`
 
 export const SQL = {
@@ -235,10 +238,13 @@ export const SQL = {
   findDeadAgain: `SELECT ${SEQ}, message_id FROM dead_letters INDEXED BY dead_letters_by_message_again
                   WHERE message_id || '' = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
   removeDead: `DELETE FROM dead_letters WHERE key = ${KEY}`,
+  lastOfOldestDead: `SELECT max(key) & ${SEQ_MASK} AS last FROM (
+                       SELECT key FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ?)`,
   revive: `INSERT INTO messages (key, message_id, function_id, message_group, data, checksum, traceparent, accepted_at)
-           SELECT key, message_id, function_id, message_group, data, checksum, traceparent, ? FROM dead_letters WHERE key = ${KEY}`,
+           SELECT key, message_id, function_id, message_group, data, checksum, traceparent, ? FROM dead_letters WHERE ${IN_RANGE}`,
   keepHistory: `INSERT INTO failures (key, attempts, stops, due_at, history)
-                SELECT key, 0, 0, NULL, history FROM dead_letters WHERE key = ${KEY}`,
+                SELECT key, 0, 0, NULL, history FROM dead_letters WHERE ${IN_RANGE}`,
+  removeRevived: `DELETE FROM dead_letters WHERE ${IN_RANGE}`,
 }
 
 /** Whether a message is what was stored. */
