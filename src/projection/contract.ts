@@ -173,13 +173,19 @@ export interface ViewStanding {
   readonly effects: { readonly pending: number; readonly dead: number }
 }
 
+/** See {@link Freshness}. */
+export const MOST_PARKED = 10_000
+
 /**
  * How new a view is, of one moment. What is read afterwards holds every event up to `position`, but for `parked` ones at the
  * most.
  */
 export interface Freshness {
   readonly position: Position
-  /** Events that are not applied yet: they wait for a retry, for an operator, or behind one that does. */
+  /**
+   * Events that are not applied yet: they wait for a retry, for an operator, or behind one that does. More than
+   * {@link MOST_PARKED} are not counted: one more stands for them.
+   */
   readonly parked: number
 }
 

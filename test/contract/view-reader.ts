@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { partitionOf } from '../../src/kernel/partition.ts'
 import type { FindOptions } from '../../src/kernel/query.ts'
 import type { ReadableView } from '../../src/projection/contract.ts'
+import { MOST_PARKED } from '../../src/projection/contract.ts'
 import { wholeView } from '../../src/projection/partitioned-view.ts'
 import { at, effect, type NewView, parkedEvent, put, viewOf, waiting } from './view.ts'
 
@@ -241,6 +242,22 @@ export function viewReaderContract(newView: NewView): void {
       discarded: [{ event: parkedEvent(4), by: 'eve', reason: 'a test', at: '2026-01-02T00:00:00.000Z' }],
     })
     expect(await reader.freshness()).toEqual({ position: 4, parked: 0 })
+  })
+
+  test('of very many parked events a query counts no more than it takes to say that they are very many', async () => {
+    const { write, read } = viewOf(newView)
+    const [store, reader] = [await write(), await read()]
+    const park = (from: number, to: number) =>
+      put(store, {
+        parked: Array.from({ length: to - from }, (_, n) =>
+          parkedEvent(from + n, { sequence: `s${from + n}` }),
+        ),
+      })
+    await park(1, MOST_PARKED + 1)
+    expect((await reader.freshness()).parked).toBe(MOST_PARKED)
+    await park(MOST_PARKED + 1, MOST_PARKED + 3)
+    expect((await reader.freshness()).parked).toBe(MOST_PARKED + 1)
+    expect((await reader.standing()).parked.retrying, 'for operators all').toBe(MOST_PARKED + 2)
   })
 
   test('operators see where the view is, what is parked, and what is to be sent', async () => {
