@@ -1,8 +1,10 @@
+import { Writable } from 'node:stream'
 import { isatty } from 'node:tty'
-import { destination, type Logger, pino, stdSerializers } from 'pino'
+import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino'
 import { build as pretty } from 'pino-pretty'
 import { isCqrsError } from '../kernel/errors.ts'
 import type { Config } from './config.ts'
+import { openOutput } from './output.ts'
 
 const STDERR = 2
 
@@ -15,19 +17,35 @@ const STDERR = 2
 export function createLogger(config: Pick<Config, 'log'>, name: string): Logger {
   const { level, format } = config.log
   const isPretty = format === 'pretty' || (format === 'auto' && isatty(STDERR))
+  const output = openOutput((lines) => {
+    const msg = `${lines} lines are missing here, or before: nobody read the log in time`
+    return isPretty
+      ? `${msg}\n`
+      : `${JSON.stringify({ level: 40, time: Date.now(), pid: process.pid, name, msg })}\n`
+  })
   return pino(
     { name, level, base: { pid: process.pid }, serializers: { err: serializeError } },
     // Written before the next statement runs: the last lines before a crash are the ones that are needed.
     isPretty
       ? pretty({
-          destination: STDERR,
+          destination: output ? asStream(output) : STDERR,
           sync: true,
           ignore: 'pid,hostname',
           singleLine: true,
           colorize: isatty(STDERR),
         })
-      : destination({ dest: STDERR, sync: true }),
+      : (output ?? destination({ dest: STDERR, sync: true })),
   )
+}
+
+function asStream(output: DestinationStream): Writable {
+  return new Writable({
+    decodeStrings: false,
+    write(text, _encoding, done) {
+      output.write(String(text))
+      done()
+    },
+  })
 }
 
 /** Errors of ours are told by code and message; the stack helps only with those that nobody foresaw. */

@@ -1,0 +1,102 @@
+import { constants, fstatSync, openSync, writeSync } from 'node:fs'
+import { isatty } from 'node:tty'
+import type { DestinationStream } from 'pino'
+
+const STDERR = 2
+
+/** Bytes that wait for their reader at the most. */
+const MOST_WAITING = 1_048_576
+
+/** How often it is tried whether the reader goes on, in milliseconds. */
+const AGAIN_MS = 20
+
+/** Such tries when the process ends. */
+const LAST_TRIES = 50
+
+/**
+ * Standard error, to which a write does not wait for its reader. A pager, a terminal that was stopped with Ctrl-S, or a
+ * connection that hangs reads nothing: a plain write would then stand still with the whole process, and so would whoever
+ * is to notice that. What is not read is kept for a while, and told of as missing beyond that.
+ *
+ * The file is opened once more, since whether a write waits is a property of an opening, and others share the one that was
+ * inherited. That is possible for pipes and terminals, on Linux.
+ *
+ * @param missing the line that tells how many lines are missing
+ * @returns undefined where it is not possible
+ */
+export function openOutput(missing: (lines: number) => string): DestinationStream | undefined {
+  try {
+    if (!isatty(STDERR) && !fstatSync(STDERR).isFIFO()) return undefined
+    const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants
+    return new PatientOutput(openSync(`/proc/self/fd/${STDERR}`, O_WRONLY | O_NONBLOCK | O_NOCTTY), missing)
+  } catch {
+    return undefined
+  }
+}
+
+class PatientOutput implements DestinationStream {
+  readonly #fd: number
+  readonly #missing: (lines: number) => string
+  #waiting: Buffer[] = []
+  #bytes = 0
+  #dropped = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(fd: number, missing: (lines: number) => string) {
+    this.#fd = fd
+    this.#missing = missing
+    process.once('exit', () => this.#flushForGood())
+  }
+
+  write(text: string): void {
+    const bytes = Buffer.from(text)
+    const left = this.#waiting.length > 0 ? bytes : this.#put(bytes)
+    if (left === undefined) return
+    // What was begun is ended.
+    if (left.length === bytes.length && this.#bytes + left.length > MOST_WAITING) this.#dropped += 1
+    else this.#keep(left)
+    this.#timer ??= setTimeout(() => this.#flush(), AGAIN_MS).unref()
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#waiting.push(bytes)
+    this.#bytes += bytes.length
+  }
+
+  #flush(): void {
+    this.#timer = undefined
+    for (let [first] = this.#waiting; first; [first] = this.#waiting) {
+      const left = this.#put(first)
+      this.#bytes -= first.length - (left?.length ?? 0)
+      if (left !== undefined) {
+        this.#waiting[0] = left
+        this.#timer = setTimeout(() => this.#flush(), AGAIN_MS).unref()
+        return
+      }
+      this.#waiting.shift()
+    }
+    if (this.#dropped === 0) return
+    const dropped = this.#dropped
+    this.#dropped = 0
+    this.write(this.#missing(dropped))
+  }
+
+  #flushForGood(): void {
+    const pause = new Int32Array(new SharedArrayBuffer(4))
+    for (let tries = 1; this.#waiting.length > 0 && tries <= LAST_TRIES; tries += 1) {
+      this.#flush()
+      if (this.#waiting.length > 0) Atomics.wait(pause, 0, 0, AGAIN_MS)
+    }
+  }
+
+  /** @returns what is left of the bytes; undefined if nothing is, or nobody will ever read it */
+  #put(bytes: Buffer): Buffer | undefined {
+    let done = 0
+    try {
+      while (done < bytes.length) done += writeSync(this.#fd, bytes, done)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return bytes.subarray(done)
+    }
+    return undefined
+  }
+}

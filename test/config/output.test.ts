@@ -1,0 +1,61 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, constants, createReadStream, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+import { expect, onTestFinished, test } from 'vitest'
+import { tempFolder } from '../support/temp-folder.ts'
+
+const LOGGER = new URL('../../src/config/logger.ts', import.meta.url)
+
+/** More than a pipe holds and is kept for its reader besides. */
+const LINES = 20_000
+
+/** A program whose standard error is a pipe that nobody reads yet. */
+function unread(program: string) {
+  const path = join(tempFolder(), 'stderr')
+  execFileSync('mkfifo', [path])
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  const stderr = openSync(path, constants.O_WRONLY)
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['pipe', 'pipe', stderr],
+  })
+  closeSync(stderr)
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const { stdin, stdout } = child as unknown as { stdin: Writable; stdout: Readable }
+  return {
+    stdin,
+    stdout,
+    /** Reads it until its end. */
+    lines() {
+      const blocking = openSync(path, constants.O_RDONLY)
+      closeSync(reader)
+      return createInterface(createReadStream('', { fd: blocking }))
+    },
+  }
+}
+
+test.each(['json', 'pretty'])(
+  'a process whose log nobody reads goes on, and says how much of it is missing (%s)',
+  async (format) => {
+    const { stdin, stdout, lines } = unread(`
+    import { createLogger } from '${LOGGER}'
+    const log = createLogger({ log: { level: 'info', format: '${format}' } }, 'queue')
+    for (let line = 0; line < ${LINES}; line += 1) log.info('line ' + line + ' ' + 'x'.repeat(100))
+    process.stdout.write('done')
+    process.stdin.resume()`)
+    const [said] = await once(stdout, 'data')
+    expect(String(said)).toBe('done')
+    const read: string[] = []
+    for await (const line of lines()) {
+      read.push(line)
+      if (line.includes('missing')) stdin.end()
+    }
+    const [, missing] = /(\d+) lines are missing/.exec(read.at(-1) ?? '') ?? []
+    expect(Number(missing)).toBeGreaterThan(0)
+    expect(read).toHaveLength(LINES - Number(missing) + 1)
+    const numbers = read.slice(0, -1).map((line) => Number(/line (\d+) x/.exec(line)?.[1]))
+    expect(numbers).toEqual(numbers.map((_, index) => index))
+  },
+)
