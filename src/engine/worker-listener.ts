@@ -47,7 +47,7 @@ export class WorkerListener {
     this.#router = router
     this.#limits = limits
     this.#now = now
-    this.#door = new WorkerDoor(secret, hub.logger, now)
+    this.#door = new WorkerDoor(secret, hub.logger, () => performance.now())
     this.#webSockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
