@@ -48,10 +48,12 @@ export function openDatabase(options: OpenOptions): DatabaseSync {
     if (!options.mustExist) mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 })
     const isNew = !options.mustExist && !existsSync(options.path)
     const location = options.mustExist ? existingStore(options.path) : options.path
-    const open = () => new DatabaseSync(location, { timeout: options.busyTimeoutMs ?? 5_000 })
+    const timeout = options.busyTimeoutMs ?? 5_000
+    const open = () => new DatabaseSync(location, { timeout })
     db = open()
     if (isNew) chmodSync(options.path, 0o600)
     switchToWal(db)
+    db.exec(`PRAGMA busy_timeout = ${timeout}`)
     if (isOlder(db, options.schema, options.path)) {
       db.close()
       migrateAlone(location, options.schema, options.path)
@@ -107,9 +109,11 @@ export function assertSqliteVersion(version: string): void {
 
 /**
  * The first switch to WAL needs the file for itself and does not wait for the busy timeout, so
- * processes that open a new store at the same moment take turns here.
+ * processes that open a new store at the same moment take turns here. Nor does any other try wait for it, of which there are many:
+ * somebody may have the file for himself for long (see migrateAlone).
  */
 function switchToWal(db: DatabaseSync): void {
+  db.exec('PRAGMA busy_timeout = 0')
   const pause = new Int32Array(new SharedArrayBuffer(4))
   for (let attempt = 1; ; attempt += 1) {
     try {

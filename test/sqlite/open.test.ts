@@ -48,6 +48,18 @@ test.each([false, true])(
   },
 )
 
+test('a store that somebody has for himself is waited for, but not without end', () => {
+  const path = join(tempFolder(), 'numbers.db')
+  openDatabase({ path, schema: counterSchema }).close()
+  const alone = new DatabaseSync(path)
+  alone.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE')
+  expect(() => openDatabase({ path, schema: counterSchema })).toThrow(
+    expect.objectContaining({ code: 'CQRS_STORE_UNAVAILABLE' }),
+  )
+  alone.close()
+  openDatabase({ path, schema: counterSchema }).close()
+})
+
 test('a database of somebody else is refused and left as it is', () => {
   const path = join(tempFolder(), 'foreign.db')
   const foreign = new DatabaseSync(path)
