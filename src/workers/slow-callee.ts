@@ -1,7 +1,7 @@
 import type { IIIClient } from 'iii-sdk'
 
-/** How long the engine may take to answer what it is asked itself, in milliseconds. */
-const ANSWER_TIMEOUT_MS = 5_000
+/** How long an engine that does not stand still takes at the most to answer what it is asked itself, in milliseconds. */
+const ANSWER_TIMEOUT_MS = 1_000
 
 /** How much later than it was due a timeout may come in a process that has not stood still, in milliseconds. */
 const LATE_MS = 1_000

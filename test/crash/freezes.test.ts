@@ -1,9 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { test } from 'vitest'
+import { TriggerAction } from 'iii-sdk'
+import { expect, test } from 'vitest'
 import { settledMore, startLoad } from '../support/load.ts'
 import { between, oneOf, seededRandom, testSeed } from '../support/random.ts'
+import { functionKnown, sdkWorker } from '../support/sdk-worker.ts'
 import { newSite, startPart, startParts } from '../support/system.ts'
 import { expectTruth } from '../support/truth.ts'
+import { until } from '../support/until.ts'
 
 const seed = testSeed()
 const TEST_MS = 90_000
@@ -48,3 +51,40 @@ test(`parts that are frozen and go on do no harm (CQRS_TEST_SEED=${seed})`, {
   await load.finish()
   await expectTruth(site, load.settled)
 })
+
+test.each([
+  // Its time may be up in the moment in which the engine goes on; that counts.
+  ['engine', 2],
+  ['queue', 1],
+] as const)(
+  'a message that is under way while the %s is frozen has not failed, however short its time is',
+  { timeout: TEST_MS },
+  async (part, maxRetries) => {
+    const site = await newSite()
+    const parts = { engine: await startPart(site, 'engine'), queue: await startPart(site, 'queue') }
+    const worker = await sdkWorker(site.engine)
+    const called = Promise.withResolvers<void>()
+    const answer = Promise.withResolvers<null>()
+    worker.registerFunction('job', () => {
+      called.resolve()
+      return answer.promise
+    })
+    await functionKnown(worker, 'job')
+    const ask = (function_id: string, payload: object) => worker.trigger({ function_id, payload })
+    const config = { timeout_ms: 1_000, max_retries: maxRetries }
+    await ask('queue::define', { queue: 'jobs', config })
+    const action = TriggerAction.Enqueue({ queue: 'jobs' })
+    await worker.trigger({ function_id: 'job', payload: {}, action })
+    await called.promise
+    parts[part].signal('SIGSTOP')
+    answer.resolve(null)
+    // Longer than the message may take so many times, with the waits between them.
+    await delay(3_500)
+    parts[part].signal('SIGCONT')
+    const stats = await until('it is settled', async () => {
+      const found = (await ask('engine::queue::topic_stats', { topic: 'jobs' })) as Record<string, unknown>
+      return found.depth === 0 && found
+    })
+    expect(stats).toMatchObject({ depth: 0, dlq_depth: 0 })
+  },
+)
