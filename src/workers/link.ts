@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IIIClient } from 'iii-sdk'
+import { LINK_LOST } from './calls-in-flight.ts'
 
 /**
  * Resolves when the engine has taken the registrations of this process for the first time.
@@ -28,6 +29,8 @@ export async function answersOverLink(iii: Pick<IIIClient, 'trigger'>, timeoutMs
     await iii.trigger({ function_id: 'engine::functions::info', payload, timeoutMs })
     return true
   } catch (error) {
-    return (error as { code?: unknown }).code !== 'TIMEOUT'
+    const { code } = error as { code?: unknown }
+    // Without a code the SDK was shut down.
+    return typeof code === 'string' && code !== 'TIMEOUT' && code !== LINK_LOST
   }
 }

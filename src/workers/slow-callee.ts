@@ -1,4 +1,5 @@
 import type { IIIClient } from 'iii-sdk'
+import { answersOverLink } from './link.ts'
 
 /** How long an engine that does not stand still takes at the most to answer what it is asked itself, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 1_000
@@ -26,9 +27,5 @@ export async function isCalleeSlow(
   now: number = performance.now(),
 ): Promise<boolean> {
   if (now - begunAt > timeoutMs + LATE_MS) return false
-  const call = { function_id: 'engine::workers::list', payload: {}, timeoutMs: ANSWER_TIMEOUT_MS }
-  return iii.trigger(call).then(
-    () => true,
-    () => false,
-  )
+  return answersOverLink(iii, ANSWER_TIMEOUT_MS)
 }

@@ -7,11 +7,12 @@ import { relayTracing } from '../../src/workers/tracing.ts'
 
 const TIMEOUT = Object.assign(new Error('TIMEOUT: no answer'), { code: 'TIMEOUT' })
 
-/** An engine on which every function is too slow, and that answers itself, or does not either. */
-function engine({ answers }: { answers: boolean }) {
+/** An engine on which every function is too slow, and that answers itself, says no, or does not answer either. */
+function engine({ answers, no }: { answers: boolean; no?: object }) {
   const asked: string[] = []
   const trigger = async ({ function_id }: { function_id: string }): Promise<never> => {
     asked.push(function_id)
+    if (no && function_id.startsWith('engine::')) throw Object.assign(new Error('no'), no)
     if (answers && function_id.startsWith('engine::')) return undefined as never
     throw TIMEOUT
   }
@@ -32,6 +33,21 @@ test('a function that does not answer in time has failed if its engine answers',
     outcome: 'failed',
     error: 'TIMEOUT: no answer',
   })
+})
+
+test('a function that does not answer in time has failed, too, where the engine tells this worker nothing of itself', async () => {
+  const { iii } = engine({ answers: true, no: { code: 'FORBIDDEN' } })
+  await expect(sendEffect(iii, effect, 'alerts:1:1')).rejects.toThrow(TIMEOUT)
+  expect(await deliverBy(iii, relayTracing())(request)).toMatchObject({ outcome: 'failed' })
+})
+
+test.each([
+  ['the link breaks', { code: 'link_lost' }],
+  ['this process ends', {}],
+])('a function has not failed if %s while its engine is asked', async (_what, no) => {
+  const { iii } = engine({ answers: true, no })
+  expect(await sendEffect(iii, effect, 'alerts:1:1')).toBe('unreachable')
+  expect(await deliverBy(iii, relayTracing())(request)).toEqual({ outcome: 'unsent' })
 })
 
 test('a function has not failed if its engine answers nothing either', async () => {
