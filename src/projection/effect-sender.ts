@@ -95,7 +95,11 @@ export class EffectSender {
   async #settle(recorded: RecordedEffect): Promise<boolean> {
     const { view, signal } = this.#options
     const { idempotencyKey, damaged } = recorded
-    if (damaged) return this.#giveUp(recorded, { error: new Error(DAMAGED), attempts: 0 })
+    if (damaged) {
+      // It may be listed first ever again: those behind it are read as well.
+      this.#unreachable = false
+      return this.#giveUp(recorded, { error: new Error(DAMAGED), attempts: 0 })
+    }
     const outcome = await this.#send(recorded)
     if (signal.aborted && outcome !== 'sent') return false
     if (outcome === 'unreachable') return this.#wait(recorded)

@@ -208,6 +208,26 @@ test('an effect whose bytes changed on the disk is not sent, whoever asks for it
   expect(sent).toHaveLength(2)
 })
 
+test('an effect that is damaged while nobody takes it, and cannot even be set aside, does not keep the others', async () => {
+  let away = true
+  const sent: string[] = []
+  const { view, viewPath, sender } = await threeEffects(async (_, key) => {
+    if (away) return 'unreachable'
+    sent.push(key)
+    return 'sent'
+  })
+  await sender.flush()
+  const vandal = new DatabaseSync(viewPath)
+  vandal.exec(`UPDATE effects SET effect = replace(effect, 'ada', 'adb') WHERE id = 1`)
+  vandal.close()
+  // As in a damaged page, where SQLite does not find what it lists.
+  view.effectFailed = async () => {}
+  away = false
+  await sender.flush()
+  await sender.flush()
+  expect(sent).toEqual(KEYS.slice(1))
+})
+
 test('of an error as long as a document a dead effect keeps the beginning', async () => {
   const { sender, view } = await threeEffects(async () => {
     throw new Error(`refused: ${'x'.repeat(100_000)}`)
