@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test, vi } from 'vitest'
@@ -299,6 +299,35 @@ test('a dead letter of a queue that is given up or tried again is the one that i
       expect(isDone).toBe(true)
       expect(letters(copy), 'the letter that was meant is gone').not.toContain(key)
     })
+  }
+})
+
+test('an entry of an index that leads to another dead letter shows and settles none but the one that is meant', async () => {
+  const folder = tempFolder()
+  const path = join(folder, 'queue.db')
+  const store = await openSqliteQueueStore({ folder })
+  await store.define('jobs', { settings: parseQueueSettings('jobs', {}), subscription: undefined })
+  const job = (id: string) => ({ queue: 'jobs', id, functionId: 'job::run', group: undefined, data: '{}' })
+  await store.enqueue(['meant', 'other'].map(job))
+  const failure = { kind: 'failed', error: 'no', at: 5 } as const
+  for (const seq of [1, 2]) await store.deadLetter('jobs', { seq, attempts: 1, stops: 0, failure })
+  await store.close()
+  const bytes = readFileSync(path)
+  // An entry is the id and the key of the letter, whose last byte is the seq; in the table more follows the id.
+  const entry = Buffer.from([...Buffer.from('meant'), 0x20, 0, 0, 0, 0, 1])
+  const indexes = ['dead_letters_by_message', 'dead_letters_by_message_again']
+  const places = indexes.map((_, index) => bytes.indexOf(entry, index && bytes.indexOf(entry) + 1))
+  for (const place of places) {
+    const misled = Buffer.from(bytes)
+    misled[place + entry.length - 1] = 2
+    const copy = join(tempFolder(), 'queue.db')
+    writeFileSync(copy, misled)
+    using db = new DatabaseSync(copy)
+    const table = new MessageTable(db)
+    expect(table.findDeadLetter(1, 2, 'meant')).toMatchObject({ id: 'meant' })
+    // Its entry cannot be removed, and no other one is.
+    expect(() => table.discard(1, 2, 'meant')).toThrow('malformed')
+    expect(rows(copy, 'dead_letters', 'message_id')).toContain('other')
   }
 })
 

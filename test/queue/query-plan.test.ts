@@ -7,7 +7,7 @@ import { tempFolder } from '../support/temp-folder.ts'
 
 test.each([
   ['findDead', 'COVERING INDEX dead_letters_by_message', 'message_id'],
-  ['findDeadAgain', 'INDEX dead_letters_by_message_again', '<expr>'],
+  ['findDeadAgain', 'COVERING INDEX dead_letters_by_message_again', '<expr>'],
 ] as const)('a dead letter is looked up by its id, also one that is nobody’s: %s', (name, index, column) => {
   const db = openDatabase({ path: join(tempFolder(), 'queue.db'), schema: queueSchema })
   onTestFinished(() => db.close())

@@ -176,11 +176,15 @@ export class MessageTable {
     return seqs.length
   }
 
-  /** In a damaged page of an index SQLite finds another letter, or none: then it is looked for in the other index. */
+  /**
+   * In a damaged page of an index SQLite finds another letter, or none, and an entry can lead to another one: then it is looked
+   * for in the other index.
+   */
   #findDead(queue: number, tail: number, id: string): number | undefined {
-    for (const find of [this.#statements.findDead, this.#statements.findDeadAgain]) {
-      const row = find.get(id, queue, queue, tail)
-      if (row?.message_id === id) return row.seq as number
+    const { findDead, findDeadAgain, idOfDead } = this.#statements
+    for (const find of [findDead, findDeadAgain]) {
+      const seq = find.get(id, queue, queue, tail)?.seq as number | undefined
+      if (seq !== undefined && idOfDead.get(queue, seq)?.message_id === id) return seq
     }
     return undefined
   }
@@ -233,10 +237,11 @@ export const SQL = {
   deadLetters: `SELECT ${SEQ}, * FROM dead_letters WHERE key > ${KEY} AND key <= ${KEY}
                 ORDER BY key LIMIT ? OFFSET ?`,
   oldestDead: `SELECT ${SEQ} FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ?`,
-  findDead: `SELECT ${SEQ}, message_id FROM dead_letters INDEXED BY dead_letters_by_message
+  findDead: `SELECT ${SEQ} FROM dead_letters INDEXED BY dead_letters_by_message
              WHERE message_id = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
-  findDeadAgain: `SELECT ${SEQ}, message_id FROM dead_letters INDEXED BY dead_letters_by_message_again
+  findDeadAgain: `SELECT ${SEQ} FROM dead_letters INDEXED BY dead_letters_by_message_again
                   WHERE message_id || '' = ? AND ${OF_QUEUE} ORDER BY key LIMIT 1`,
+  idOfDead: `SELECT message_id FROM dead_letters WHERE key = ${KEY}`,
   removeDead: `DELETE FROM dead_letters WHERE key = ${KEY}`,
   lastOfOldestDead: `SELECT max(key) & ${SEQ_MASK} AS last FROM (
                        SELECT key FROM dead_letters WHERE ${OF_QUEUE} ORDER BY key LIMIT ?)`,
