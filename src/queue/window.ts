@@ -160,7 +160,8 @@ export class Window {
   /** Reads on if there is room: heads that have to be loaded first, then the next page. */
   refill(): void {
     if (this.#reading) return
-    if (this.#bare.length > 0 && this.#room('messages') > 0) this.#run(() => this.#load())
+    const hasRoom = this.#room('messages') > 0 && this.#room('bytes') > 0
+    if (this.#bare.length > 0 && hasRoom) this.#run(() => this.#load())
     else if ((this.#unread || this.#cursor < this.#tail) && this.#isLow()) this.#run(() => this.#read())
   }
 
@@ -200,7 +201,7 @@ export class Window {
   async #load(): Promise<void> {
     const { store, queue } = this.#options
     const epoch = this.#epoch
-    const maxBytes = Math.max(1, this.#room('bytes'))
+    const maxBytes = this.#room('bytes')
     const lanes = this.#bare.splice(0, this.#room('messages'))
     const each = Math.max(
       1,

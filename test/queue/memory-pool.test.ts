@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { MemoryPool } from '../../src/queue/memory-pool.ts'
-import { DONE, FAILED, queueHarness } from '../support/queue-harness.ts'
-import { eventually } from '../support/until.ts'
+import { DONE, FAILED, MISSING, queueHarness } from '../support/queue-harness.ts'
+import { eventually, until } from '../support/until.ts'
 
 const fifo = { type: 'fifo', message_group_field: 'group' }
 const QUEUES = Array.from({ length: 20 }, (_, index) => `q${index}`)
@@ -70,6 +70,26 @@ test('what waits behind stuck groups of many queues is bounded for all of them t
   harness.automatic.answer = () => DONE
   harness.clock.advance(1_000)
   await eventually(() => harness.delivered.length === 100 * QUEUES.length + QUEUES.length)
+})
+
+test('what waited for a function that is back is held as far as there is room, and all of it is delivered', async () => {
+  const harness = await queueHarness({
+    queues: { jobs: { concurrency: 2 } },
+    limits: { messages: 20, bytes: 1_000, tracked: 1_000 },
+  })
+  harness.automatic.answer = () => MISSING
+  harness.start()
+  const ids = numbered('jobs', 100)
+  for (const id of ids) await harness.enqueue(id, { text: 'x'.repeat(200) })
+  await until('all wait', async () => (await held(harness)).tracked === 100)
+  harness.automatic.answer = undefined
+  harness.queue.functionsAvailable(['job::run'])
+  await eventually(() => harness.open.length === 2)
+  for (let round = 0; round < 10; round += 1) await harness.settled()
+  expect((await held(harness)).held).toBeLessThanOrEqual(6)
+  harness.automatic.answer = () => DONE
+  for (const { answer } of [...harness.open]) answer(DONE)
+  await until('all are delivered', async () => (await harness.status())?.depth === 0)
 })
 
 test('a queue that is gone leaves its part to the others', () => {
