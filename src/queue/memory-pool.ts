@@ -8,6 +8,8 @@ export interface Holding {
   tracked: number
 }
 
+const KINDS = ['messages', 'bytes', 'tracked'] as const
+
 /** How much of all queues of a process together is in memory, before each may have an equal part only. */
 export const POOL_LIMITS: Holding = {
   messages: 50_000,
@@ -24,6 +26,9 @@ export class MemoryPool {
   readonly limits: Holding
   readonly used: Holding = { messages: 0, bytes: 0, tracked: 0 }
   readonly #shares = new Set<Share>()
+  /** Those that found no room. */
+  readonly #waiting = new Map<Share, () => void>()
+  #isWaking = false
 
   constructor(limits: Partial<Holding> = {}) {
     this.limits = { ...POOL_LIMITS, ...limits }
@@ -38,9 +43,30 @@ export class MemoryPool {
 
   /** @param limits the most that one queue may hold, whatever room there is */
   join(limits: Holding): Share {
-    const share: Share = new Share(this, limits, () => this.#shares.delete(share))
+    const share: Share = new Share(this, limits, () => {
+      this.#shares.delete(share)
+      this.#waiting.delete(share)
+    })
     this.#shares.add(share)
     return share
+  }
+
+  /** Counts what is held now, or, if it is negative, no more. */
+  count(what: keyof Holding, amount: number): void {
+    this.used[what] += amount
+    if (amount >= 0 || this.#isWaking || this.#waiting.size === 0) return
+    this.#isWaking = true
+    setImmediate(() => {
+      this.#isWaking = false
+      const waiting = [...this.#waiting.values()]
+      this.#waiting.clear()
+      for (const onRoom of waiting) onRoom()
+    })
+  }
+
+  /** Calls once when others have given something back, which need not be enough. */
+  wait(share: Share, onRoom: () => void): void {
+    this.#waiting.set(share, onRoom)
   }
 }
 
@@ -62,15 +88,15 @@ export class Share {
   add(what: keyof Holding, amount: number): void {
     if (this.#hasLeft) return
     this.held[what] += amount
-    this.#pool.used[what] += amount
+    this.#pool.count(what, amount)
   }
 
   /** Keeps room for what is being read, which others must not take meanwhile. @returns to be called when it was read */
   reserve(wanted: Partial<Holding>): () => void {
     const amounts = Object.entries(wanted) as [keyof Holding, number][]
-    for (const [what, amount] of amounts) this.#pool.used[what] += amount
+    for (const [what, amount] of amounts) this.#pool.count(what, amount)
     return () => {
-      for (const [what, amount] of amounts) this.#pool.used[what] -= amount
+      for (const [what, amount] of amounts) this.#pool.count(what, -amount)
     }
   }
 
@@ -80,9 +106,15 @@ export class Share {
     return Math.min(this.#limits[what], held + this.#pool.room(what, held))
   }
 
+  /** It would hold more: calls once when it may be able to, if it is others who keep it from that. */
+  wait(onRoom: () => void): void {
+    const isSqueezed = KINDS.some((what) => this.most(what) < this.#limits[what])
+    if (isSqueezed && !this.#hasLeft) this.#pool.wait(this, onRoom)
+  }
+
   /** Gives everything back. */
   leave(): void {
-    for (const what of ['messages', 'bytes', 'tracked'] as const) this.add(what, -this.held[what])
+    for (const what of KINDS) this.add(what, -this.held[what])
     this.#hasLeft = true
     this.#onLeave()
   }

@@ -191,12 +191,16 @@ export class QueueRunner {
 
   #pump(): void {
     if (this.#stopped || this.#paused || this.#holds > 0) return
-    while (this.#inFlight.size < this.#settings.concurrency && this.#settling < this.#maxSettling()) {
+    while (this.#mayDeliver()) {
       const lane = this.#window.next()
       if (!lane) break
       this.#start(lane, lane.head)
     }
-    this.#window.refill()
+    this.#window.refill(this.#mayDeliver())
+  }
+
+  #mayDeliver(): boolean {
+    return this.#inFlight.size < this.#settings.concurrency && this.#settling < this.#maxSettling()
   }
 
   /** Outcomes that may wait for the store, so that a store that hangs stops deliveries as well. */

@@ -157,12 +157,18 @@ export class Window {
     this.#options.onReady()
   }
 
-  /** Reads on if there is room: heads that have to be loaded first, then the next page. */
-  refill(): void {
+  /**
+   * Reads on if there is room: heads that have to be loaded first, then the next page.
+   *
+   * @param isIdle whether more could be delivered: then it reads on as soon as others leave it room
+   */
+  refill(isIdle: boolean): void {
     if (this.#reading) return
     const hasRoom = this.#room('messages') > 0 && this.#room('bytes') > 0
+    const isBehind = this.#unread || this.#cursor < this.#tail
     if (this.#bare.length > 0 && hasRoom) this.#run(() => this.#load())
-    else if ((this.#unread || this.#cursor < this.#tail) && this.#isLow()) this.#run(() => this.#read())
+    else if (isBehind && this.#isLow()) this.#run(() => this.#read())
+    else if (isIdle && (isBehind || this.#bare.length > 0)) this.#share.wait(this.#options.onReady)
   }
 
   #run(read: () => Promise<void>): void {

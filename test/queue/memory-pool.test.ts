@@ -92,6 +92,21 @@ test('what waited for a function that is back is held as far as there is room, a
   await until('all are delivered', async () => (await harness.status())?.depth === 0)
 })
 
+test('a queue that others left no room reads on as soon as they do, though its own deliveries go on', async () => {
+  const harness = await queueHarness({
+    queues: { jobs: { concurrency: 4 }, full: {} },
+    memory: { messages: 6 },
+  })
+  harness.start()
+  await harness.queue.setPaused('full', true)
+  for (const id of numbered('full', 6)) await harness.enqueue(id, {}, { queue: 'full' })
+  for (const id of numbered('jobs', 20)) await harness.enqueue(id)
+  await harness.settled()
+  expect(harness.openIds()).toEqual(numbered('jobs', 2))
+  await harness.queue.purge('full')
+  await harness.untilOpen(...numbered('jobs', 4))
+})
+
 test('a queue that is gone leaves its part to the others', () => {
   const pool = new MemoryPool({ messages: 10 })
   const limits = { messages: 8, bytes: 1, tracked: 1 }
