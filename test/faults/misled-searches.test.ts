@@ -251,6 +251,30 @@ async function inView(path: string, work: (view: ViewStore) => Promise<unknown>)
   await work(view).finally(() => view.close())
 }
 
+test('an entry of an index that leads to another effect neither forgets nor marks that one', async () => {
+  const store = await viewOfEffects()
+  const whole = new DatabaseSync(store)
+  whole.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  whole.close()
+  const bytes = readFileSync(store)
+  // An entry is the key and the number of its row.
+  const key = 'balances:2:1'
+  const number = bytes.indexOf(Buffer.from([...Buffer.from(key), 2])) + key.length
+  expect(number).toBeGreaterThan(key.length)
+  bytes[number] = 3
+  const untouched = rows(store, 'effects', 'idempotency_key', { status: 'pending', attempts: 0 })
+  for (const change of [
+    (view: ViewStore) => view.effectsSent([key]),
+    (view: ViewStore) => view.effectStopped(key, 7),
+    (view: ViewStore) => view.effectFailed(key, { attempts: 1, error: 'no', at: '' }),
+  ]) {
+    const copy = join(tempFolder(), 'misled.db')
+    writeFileSync(copy, bytes)
+    await expect(inView(copy, change)).rejects.toMatchObject({ code: 'CQRS_STORE_CORRUPT' })
+    expect(rows(copy, 'effects', 'idempotency_key', { status: 'pending', attempts: 0 })).toEqual(untouched)
+  }
+})
+
 test('a document that is removed takes no other one with it', async () => {
   const remove = (copy: string, key: string) =>
     inView(copy, async (view) => {

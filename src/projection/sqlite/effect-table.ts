@@ -154,8 +154,9 @@ const DEAD_AFTER = `FROM effects WHERE status <> 'pending' AND ${EFFECT_POSITION
 export const DEAD_BY_PLACE = `SELECT * FROM effects
   WHERE status <> 'pending' AND ${EFFECT_POSITION} = ? AND +idempotency_key = ?`
 
-/** The row of a key: what the index finds for it is compared once more. */
-const ITSELF = `idempotency_key = ?1 AND idempotency_key || '' = ?1`
+/** The row of a key: the one that the index leads to is compared, for which SQLite would take the key from the index again. */
+const ITSELF = `idempotency_key = ?1
+  AND (SELECT itself.idempotency_key FROM effects AS itself WHERE itself.id = effects.id) = ?1`
 
 function statements(db: DatabaseSync) {
   return {
