@@ -55,6 +55,8 @@ export class EffectSender {
   #flushing: Promise<void> | undefined
   #again = false
   #unreachable = false
+  /** Keys that were taken, of those that the last page had. */
+  #taken = new Set<string>()
 
   constructor(options: EffectSenderOptions) {
     this.#options = options
@@ -84,16 +86,20 @@ export class EffectSender {
       // There may be more than fit into a page. What a damaged file gives once more has to wait for the next flush.
       if (first !== undefined && first !== before) this.#again = true
       before = first
+      const listed = new Set(pending.map(({ idempotencyKey }) => idempotencyKey))
+      this.#taken = this.#taken.intersection(listed)
       for (const effect of pending) {
         // Of a page that was read before a pause, the rest stays.
-        if (signal.aborted || isPaused() || !(await this.#settle(effect))) return
+        if (signal.aborted || isPaused()) return
+        if (this.#taken.has(effect.idempotencyKey)) await this.#forget(effect)
+        else if (!(await this.#settle(effect))) return
       }
     }
   }
 
   /** Sends one effect; false if it is still to be sent. */
   async #settle(recorded: RecordedEffect): Promise<boolean> {
-    const { view, signal } = this.#options
+    const { signal } = this.#options
     const { idempotencyKey, damaged } = recorded
     if (damaged) {
       // It may be listed first ever again: those behind it are read as well.
@@ -107,11 +113,17 @@ export class EffectSender {
     if (outcome === 'stopped') return this.#stop(recorded)
     if (outcome === 'sent') {
       reached('effect-sent', idempotencyKey)
-      await view.effectsSent([idempotencyKey])
+      await this.#forget(recorded)
       reached('effect-forgotten', idempotencyKey)
       return true
     }
     return this.#giveUp(recorded, outcome)
+  }
+
+  /** One that was taken. In a damaged file it may be listed again all the same, and must not be sent with every sweep. */
+  async #forget({ idempotencyKey }: RecordedEffect): Promise<void> {
+    this.#taken.add(idempotencyKey)
+    await this.#options.view.effectsSent([idempotencyKey])
   }
 
   #wait({ idempotencyKey, effect }: RecordedEffect): false {

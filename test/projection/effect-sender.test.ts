@@ -228,6 +228,22 @@ test('an effect that is damaged while nobody takes it, and cannot even be set as
   expect(sent).toEqual(KEYS.slice(1))
 })
 
+test('an effect that was taken, and cannot be forgotten, is not sent again and again', async () => {
+  const sent: string[] = []
+  const { view, sender, pending } = await threeEffects(async (_, key) => {
+    sent.push(key)
+    return 'sent'
+  })
+  const { effectsSent } = view
+  // As in a damaged page, where SQLite does not find what it lists.
+  view.effectsSent = async (keys) => effectsSent.call(view, keys.slice(0, keys[0] === KEYS[1] ? 0 : 1))
+  for (let sweeps = 0; sweeps < 3; sweeps += 1) await sender.flush()
+  expect(sent).toEqual(KEYS)
+  view.effectsSent = effectsSent
+  await sender.flush()
+  expect({ sent, pending: await pending() }).toEqual({ sent: KEYS, pending: [] })
+})
+
 test('of an error as long as a document a dead effect keeps the beginning', async () => {
   const { sender, view } = await threeEffects(async () => {
     throw new Error(`refused: ${'x'.repeat(100_000)}`)
