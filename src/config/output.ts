@@ -10,8 +10,11 @@ const MOST_WAITING = 1_048_576
 /** How often it is tried whether the reader goes on, in milliseconds. */
 const AGAIN_MS = 20
 
-/** Such tries when the process ends. */
-const LAST_TRIES = 50
+/** The same while it does: a terminal takes a few thousand characters at a time. */
+const GOES_ON_MS = 1
+
+/** How long the reader is waited for when the process ends, in milliseconds. */
+const LAST_MS = 1_000
 
 /**
  * Standard error, to which a write does not wait for its reader. A pager, a terminal that was stopped with Ctrl-S, or a
@@ -55,7 +58,7 @@ class PatientOutput implements DestinationStream {
     // What was begun is ended.
     if (left.length === bytes.length && this.#bytes + left.length > MOST_WAITING) this.#dropped += 1
     else this.#keep(left)
-    this.#timer ??= setTimeout(() => this.#flush(), AGAIN_MS).unref()
+    this.#timer ??= setTimeout(() => this.#goOn(), AGAIN_MS).unref()
   }
 
   #keep(bytes: Buffer): void {
@@ -63,29 +66,36 @@ class PatientOutput implements DestinationStream {
     this.#bytes += bytes.length
   }
 
-  #flush(): void {
-    this.#timer = undefined
+  #goOn(): void {
+    const pause = this.#flush()
+    this.#timer = pause === undefined ? undefined : setTimeout(() => this.#goOn(), pause).unref()
+  }
+
+  /** @returns when to try again, in milliseconds; undefined if nothing waits any more */
+  #flush(): number | undefined {
+    const before = this.#bytes
     for (let [first] = this.#waiting; first; [first] = this.#waiting) {
       const left = this.#put(first)
       this.#bytes -= first.length - (left?.length ?? 0)
       if (left !== undefined) {
         this.#waiting[0] = left
-        this.#timer = setTimeout(() => this.#flush(), AGAIN_MS).unref()
-        return
+        return this.#bytes < before ? GOES_ON_MS : AGAIN_MS
       }
       this.#waiting.shift()
     }
-    if (this.#dropped === 0) return
-    const dropped = this.#dropped
+    if (this.#dropped === 0) return undefined
+    this.#keep(Buffer.from(this.#missing(this.#dropped)))
     this.#dropped = 0
-    this.write(this.#missing(dropped))
+    return GOES_ON_MS
   }
 
   #flushForGood(): void {
-    const pause = new Int32Array(new SharedArrayBuffer(4))
-    for (let tries = 1; this.#waiting.length > 0 && tries <= LAST_TRIES; tries += 1) {
-      this.#flush()
-      if (this.#waiting.length > 0) Atomics.wait(pause, 0, 0, AGAIN_MS)
+    const clock = new Int32Array(new SharedArrayBuffer(4))
+    for (let waited = 0; this.#waiting.length > 0 && waited < LAST_MS; ) {
+      const pause = this.#flush()
+      if (pause === undefined) return
+      Atomics.wait(clock, 0, 0, pause)
+      waited += pause
     }
   }
 

@@ -59,3 +59,17 @@ test.each(['json', 'pretty'])(
     expect(numbers).toEqual(numbers.map((_, index) => index))
   },
 )
+
+test('a process that ends leaves a reader who is there the time to read all of it', () => {
+  const program = `
+    import { createLogger } from '${LOGGER}'
+    const log = createLogger({ log: { level: 'info', format: 'json' } }, 'queue')
+    log.error('x'.repeat(6_000_000))
+    process.exit()`
+  // Like a terminal, it takes little at a time.
+  const reader =
+    "let read = ''; process.stdin.on('data', (some) => (read += some)).on('end', () => console.log(read.length, read.at(-1) === '\\n'))"
+  const shell = `"$0" --input-type=module --eval "$1" 2>&1 | "$0" --eval "$2"`
+  const said = execFileSync('sh', ['-c', shell, process.execPath, program, reader], { encoding: 'utf8' })
+  expect(said).toMatch(/^60\d{5} true\n$/)
+})
