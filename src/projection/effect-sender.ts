@@ -80,8 +80,9 @@ export class EffectSender {
     const { view, signal, isPaused = () => false } = this.#options
     for (let before: string | undefined; this.#again && !signal.aborted; ) {
       this.#again = false
-      // While nobody takes the first one, no others are read each time that it is tried.
-      const pending = await view.pendingEffects(this.#unreachable ? 1 : PAGE, PAGE_BYTES)
+      // While nobody takes the first one, no others are read each time that it is tried; but those taken may be before it.
+      const limit = this.#unreachable && this.#taken.size === 0 ? 1 : PAGE
+      const pending = await view.pendingEffects(limit, PAGE_BYTES)
       const first = pending[0]?.idempotencyKey
       // There may be more than fit into a page. What a damaged file gives once more has to wait for the next flush.
       if (first !== undefined && first !== before) this.#again = true

@@ -244,6 +244,23 @@ test('an effect that was taken, and cannot be forgotten, is not sent again and a
   expect({ sent, pending: await pending() }).toEqual({ sent: KEYS, pending: [] })
 })
 
+test('an effect that was taken, and cannot be forgotten, does not keep those behind it once nobody took one', async () => {
+  let away = true
+  const sent: string[] = []
+  const { view, sender } = await threeEffects(async (_, key) => {
+    if (away && key !== KEYS[0]) return 'unreachable'
+    sent.push(key)
+    return 'sent'
+  })
+  const { effectsSent } = view
+  // As in a damaged page, where SQLite does not find what it lists.
+  view.effectsSent = async (keys) => effectsSent.call(view, keys.slice(0, keys[0] === KEYS[0] ? 0 : 1))
+  for (let sweeps = 0; sweeps < 3; sweeps += 1) await sender.flush()
+  away = false
+  await sender.flush()
+  expect(sent).toEqual(KEYS)
+})
+
 test('of an error as long as a document a dead effect keeps the beginning', async () => {
   const { sender, view } = await threeEffects(async () => {
     throw new Error(`refused: ${'x'.repeat(100_000)}`)
