@@ -52,6 +52,16 @@ test('a view that processed each event once is certified, in stretches of any le
   }
 })
 
+test('a view whose checkpoint differs is not certified by the mark of the same position', async () => {
+  const { audit, damage, viewPath } = await audited()
+  damage(viewPath, 'INSERT INTO digest_marks SELECT position, processed, digest FROM checkpoint')
+  expect((await audit()).finding).toBeUndefined()
+  for (const other of ['0', 'f']) {
+    damage(viewPath, `UPDATE checkpoint SET digest = '${other.repeat(64)}'`)
+    expect(await audit()).toMatchObject({ finding: { kind: 'differs', upTo: 2_505 } })
+  }
+})
+
 test('others have their turn while a stretch is audited', async () => {
   const { audit } = await audited()
   let turns = 0

@@ -67,9 +67,11 @@ class SqliteViewReader implements ReadableView {
 
   async marks(after: Position, through = Number.MAX_SAFE_INTEGER): Promise<DigestMark[]> {
     return this.#read([], (file) => {
+      // Of the position of the checkpoint only that itself: the mark there says nothing of what the view goes on from.
       const rows = file
         .prepare(
-          `SELECT position, processed, digest FROM digest_marks WHERE position > ?1 AND position <= ?2
+          `SELECT position, processed, digest FROM digest_marks
+             WHERE position > ?1 AND position <= ?2 AND position IS NOT (SELECT position FROM checkpoint)
            UNION SELECT position, processed, digest FROM checkpoint WHERE position > ?1 ORDER BY position`,
         )
         .all(after, through)
