@@ -4,7 +4,7 @@ import type { Position } from '../kernel/position.ts'
 import type { Discarded, ViewStore } from '../projection/contract.ts'
 import { damageOf, unlessDamaged, type ViewDamage } from '../projection/damage.ts'
 import { owedAmong } from '../projection/duty.ts'
-import { givenUpIn } from '../projection/given-up.ts'
+import { type GivenUp, givenUpIn } from '../projection/given-up.ts'
 import type { Projector, ProjectorOptions, StepOutcome } from '../projection/projector.ts'
 import type { Followed } from '../projection/runner.ts'
 import { WithholdingView } from '../projection/withholding-view.ts'
@@ -286,10 +286,10 @@ export class UnitGenerations implements Followed {
     })
     const serves = () => this.view.current === store
     // Also itself: it may have taken over what it has yet to meet.
-    const givenUp = givenUpIn([
-      (positions) => discardedIn(store, positions),
-      (positions) => discardedIn(this.#active()?.store, positions),
-    ])
+    const givenUp: GivenUp = (positions) => {
+      const stores = new Set([store, this.#active()?.store ?? store])
+      return givenUpIn([...stores].map((each) => (among) => discardedIn(each, among)))(positions)
+    }
     const member = { generation: place.generation, store, projector: projector(view, givenUp, serves) }
     this.#members.set(place.generation, member)
     return member
@@ -385,8 +385,8 @@ export class UnitGenerations implements Followed {
   }
 }
 
-/** Which of some events operators gave up in a generation; none if it is damaged, or there is none. */
-async function discardedIn(store: ViewStore | undefined, among: readonly Position[]): Promise<Discarded[]> {
-  const { result = [] } = await unlessDamaged(() => store?.discardedAmong(among))
+/** Which of some events operators gave up in a generation; none if it is damaged. */
+async function discardedIn(store: ViewStore, among: readonly Position[]): Promise<Discarded[]> {
+  const { result = [] } = await unlessDamaged(() => store.discardedAmong(among))
   return result
 }
