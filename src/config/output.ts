@@ -13,7 +13,7 @@ const AGAIN_MS = 20
 /** The same while it does: a terminal takes a few thousand characters at a time. */
 const GOES_ON_MS = 1
 
-/** How long the reader is waited for when the process ends, in milliseconds. */
+/** How long the reader is waited for when the process ends, since it last took something, in milliseconds. */
 const LAST_MS = 1_000
 
 /**
@@ -95,7 +95,7 @@ class PatientOutput implements DestinationStream {
       const pause = this.#flush()
       if (pause === undefined) return
       Atomics.wait(clock, 0, 0, pause)
-      waited += pause
+      waited = pause === GOES_ON_MS ? 0 : waited + pause
     }
   }
 
