@@ -3,8 +3,8 @@ import { CqrsError } from './errors.ts'
 import { describeIssues, parseInput } from './input.ts'
 
 /**
- * Checks that what `defineApp` was given is made of finished definitions. The compiler says the same, but an app is run without it,
- * and may be plain JavaScript.
+ * Checks that `defineApp` was given finished definitions. The compiler checks the same, but an app runs without being
+ * compiled and may be plain JavaScript.
  *
  * @throws CqrsError CQRS_APP_INVALID that names every field that does not fit
  */
@@ -70,7 +70,7 @@ function list<Item extends z.ZodType>(item: Item, what: string) {
   return z.array(item, { error: `must be a list of ${what}, [] for none` })
 }
 
-/** A definition that is made in steps, the last of which gives it its `name` and the field `last`. */
+/** A definition that is built in steps; the last step adds its `name` and the field `last`. */
 function made(maker: string, last: string, end: string) {
   return z.custom((value) => isObject(value) && 'name' in value && last in value, {
     error: ({ input }) =>

@@ -5,14 +5,14 @@ import { type DomainEvent, EventCatalog } from './event.ts'
 import type { ProjectionDefinition } from './projection.ts'
 import type { QueryDefinition } from './query.ts'
 
-/** A command together with the decider that it belongs to. */
+/** A command and the decider that it belongs to. */
 export interface AppCommand {
   readonly name: string
   readonly decider: DeciderDefinition
   readonly definition: CommandDefinition<unknown, unknown, DomainEvent>
 }
 
-/** Everything one application is made of. */
+/** Everything that an application consists of. */
 export interface App {
   readonly name: string
   readonly events: EventCatalog
@@ -23,10 +23,10 @@ export interface App {
 }
 
 /**
- * Puts an application together and checks that it does not contradict itself.
+ * Assembles an application and checks that it does not contradict itself.
  *
- * @throws CqrsError CQRS_APP_INVALID if something is missing or unfinished, a name is used twice or breaks the rules for names, or
- *   a route is not the app's own
+ * @throws CqrsError CQRS_APP_INVALID if something is missing or unfinished, if a name is used twice or breaks the rules
+ *   for names, or if a route uses a path that is reserved for operators
  */
 export function defineApp(options: {
   name: string
@@ -62,7 +62,7 @@ export function defineApp(options: {
   return Object.freeze(app)
 }
 
-/** Paths that belong to operators, whatever the app. */
+/** First path segments that are reserved for operators in every app. */
 const RESERVED = ['ops', 'health', 'metrics', 'console']
 
 function assertOwnPath(path: string): void {

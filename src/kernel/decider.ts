@@ -3,7 +3,7 @@ import type { DomainEvent, EventDefinition, EventOf } from './event.ts'
 import type { HttpRoute } from './http-route.ts'
 import type { Rejection } from './rejection.ts'
 
-/** What a decision may know besides the command and the state. Passed in, so that deciding stays pure. */
+/** What a decision can use besides the command and the state. Passed in, so that `decide` stays pure. */
 export interface DecideContext {
   /** When the command is decided. */
   readonly now: Date
@@ -12,28 +12,28 @@ export interface DecideContext {
 
 /** One command of a decider. */
 export interface CommandDefinition<Input, State, Event extends DomainEvent> {
-  /** What the command looks like; use `z.strictObject` so that unknown keys are refused. */
+  /** Schema of the input. Use `z.strictObject` so that unknown keys are refused. */
   readonly schema: z.ZodType<Input>
   readonly http?: HttpRoute
   /** The stream that the command is about. */
   stream(input: NoInfer<Input>): string
   /**
-   * Decides: the events that happen (none is fine), or a rejection. Pure; called again with newer
-   * state if another command was faster.
+   * Returns the events that happen (an empty list is fine), or a rejection. Pure. If another command was faster, it is
+   * called again with the newer state.
    */
   decide(input: NoInfer<Input>, state: State, context: DecideContext): readonly Event[] | Rejection
 }
 
-/** A decider: the commands on one kind of stream, and how its events make its state. */
+/** A decider: the commands on one kind of stream, and how the stream's events build up its state. */
 export interface DeciderDefinition<
   State = unknown,
   Event extends DomainEvent = DomainEvent,
   Inputs extends Record<string, unknown> = Record<string, unknown>,
 > {
   readonly name: string
-  /** Version of the fold; snapshots that were made by another one are not used. */
+  /** Version of the fold. Snapshots made with another version are not used. */
   readonly version: number
-  /** The text of the folds, by which a change of them is noticed. */
+  /** The source text of the folds, so that a change to them is noticed. */
   readonly foldText: string
   readonly events: readonly EventDefinition[]
   /** The state of a stream that has no events. */
@@ -51,7 +51,7 @@ type Commands<State, Event extends DomainEvent, Inputs> = {
   readonly [Name in keyof Inputs]: CommandDefinition<Inputs[Name], State, Event>
 }
 
-/** A decider whose state is known, without its folds. */
+/** A decider that has its state type, but not yet its folds. */
 export interface DeciderBuilder<State, Event extends DomainEvent> {
   /** One pure fold per type of event. */
   evolve(folds: EvolveByType<State, Event>): {
@@ -63,14 +63,14 @@ export interface DeciderBuilder<State, Event extends DomainEvent> {
 }
 
 /**
- * Defines a decider (Jérémie Chassaing, "Functional Event Sourcing Decider") in three steps, so that each
- * knows the types of the one before: `defineDecider({…}).evolve({…}).commands({…})`.
+ * Defines a decider (Jérémie Chassaing, "Functional Event Sourcing Decider") in three steps, so that each step knows
+ * the types of the one before: `defineDecider({…}).evolve({…}).commands({…})`.
  *
  * @param options.name unique in the app
- * @param options.events every type of event that its streams hold
- * @param options.initialState makes the state of an empty stream
- * @param options.version of the fold, 1 if left out. Raise it when the folds make another state of the same events
- *   and the change is not in their own text but in a function that they call
+ * @param options.events every type of event that its streams can hold
+ * @param options.initialState returns the state of an empty stream
+ * @param options.version of the fold, 1 if left out. A change to the text of the folds is noticed without it. Increase
+ *   it when the folds produce a different state from the same events because a function that they call has changed
  */
 export function defineDecider<const Definitions extends readonly EventDefinition[], State>(options: {
   name: string
@@ -80,7 +80,7 @@ export function defineDecider<const Definitions extends readonly EventDefinition
 }): DeciderBuilder<State, EventOf<Definitions[number]>> {
   return {
     evolve(folds) {
-      // The table is checked per type where it is given; here it is only looked up by an event's type.
+      // The compiler checked the folds per event type where they were given; here they are only looked up by type.
       const byType = new Map(
         Object.entries(folds as unknown as Record<string, (state: State, event: DomainEvent) => State>),
       )

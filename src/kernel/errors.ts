@@ -1,9 +1,9 @@
 /**
- * Every error this software raises has a code from this registry, so that a user can look it up in
- * docs/errors.md (a test keeps the two in step) and a program can branch on it.
+ * Every error of this software has a code from this registry. A user can look it up in docs/errors.md (a test keeps the
+ * two in step), and a program can branch on it.
  *
- * `retry` tells whether the same request can succeed later without anybody changing it;
- * `httpStatus` is what an HTTP caller sees.
+ * `retry` says whether the same request can succeed later without anybody changing it; `httpStatus` is what an HTTP
+ * caller sees.
  */
 export const ERRORS = {
   CQRS_VALIDATION: { httpStatus: 400, retry: false, meaning: 'The input does not fit its schema.' },
@@ -142,8 +142,8 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS
 
 /**
- * An error of this software: a code of the registry, a message that says what to do, the error
- * below it as `cause`, and `details` that are safe to show to a caller.
+ * An error of this software: a code from the registry, a message that says what to do, the underlying error as `cause`,
+ * and `details` that are safe to show to a caller.
  */
 export class CqrsError extends Error {
   override readonly name = 'CqrsError'

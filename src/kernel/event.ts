@@ -2,19 +2,19 @@ import type { z } from 'zod'
 import { CqrsError } from './errors.ts'
 import type { Position } from './position.ts'
 
-/** An event as domain code makes and reads it. */
+/** An event as domain code creates and reads it. */
 export interface DomainEvent<Type extends string = string, Data = unknown> {
   readonly type: Type
   readonly data: Data
 }
 
-/** Where an event comes from; stored with it, never part of a decision. */
+/** Where an event comes from; stored with the event, never used for a decision. */
 export interface EventMetadata {
   /** The command that caused the event. */
   readonly commandId: string
-  /** The same for everything that one request set off. */
+  /** Shared by everything that one request triggered. */
   readonly correlationId: string
-  /** The id of the event or command right before this one in the chain of causes. */
+  /** The id of the event or command that directly caused this one. */
   readonly causationId?: string
   /** Who asked for it. */
   readonly actor?: string
@@ -22,27 +22,27 @@ export interface EventMetadata {
   readonly traceparent?: string
 }
 
-/** An event as the log holds it. `data` has the shape of `schemaVersion` until it is decoded. */
+/** An event as the log stores it. Until it is decoded, `data` has the shape of `schemaVersion`. */
 export interface RecordedEvent<Type extends string = string, Data = unknown> extends DomainEvent<Type, Data> {
   readonly position: Position
   /** UUID version 7. */
   readonly id: string
   readonly stream: string
-  /** 1 for the first event of the stream, contiguous. */
+  /** 1 for the first event of the stream; contiguous. */
   readonly version: number
   readonly schemaVersion: number
   readonly metadata: EventMetadata
-  /** ISO 8601 in UTC, milliseconds. */
+  /** ISO 8601 in UTC, with milliseconds. */
   readonly recordedAt: string
 }
 
-/** Turns data of one schema version into data of the next. */
+/** Converts data of one schema version to the next. */
 export type Upcaster = (data: unknown) => unknown
 
-/** A type of event: its name, the schema of its newest version and the way there from older ones. */
+/** A type of event: its name, the schema of its newest version, and the upcasters from older versions. */
 export interface EventDefinition<Type extends string = string, Data = unknown> {
   readonly type: Type
-  /** Version of `schema`; higher by one for each change that old data does not fit. */
+  /** Version of `schema`. Increase it by one for each change that old data does not fit. */
   readonly version: number
   readonly schema: z.ZodType<Data>
   /** `upcasters[n]` lifts data of version n to version n + 1. */
@@ -53,7 +53,7 @@ export interface EventDefinition<Type extends string = string, Data = unknown> {
 export type EventOf<Definition> =
   Definition extends EventDefinition<infer Type, infer Data> ? DomainEvent<Type, Data> : never
 
-/** The event of a definition as the log holds it. */
+/** The event of a definition as the log stores it. */
 export type RecordedEventOf<Definition> =
   Definition extends EventDefinition<infer Type, infer Data> ? RecordedEvent<Type, Data> : never
 
@@ -63,8 +63,8 @@ export type RecordedEventOf<Definition> =
  * @param options.type unique in the app, e.g. `inventory-item-sold`
  * @param options.schema zod schema of the newest version
  * @param options.version of the schema; 1 if left out
- * @param options.upcasters one for each older version; keyed by the version that it takes
- * @throws CqrsError CQRS_APP_INVALID if an upcaster is missing or leads nowhere
+ * @param options.upcasters one for each older version, keyed by the version that it converts from
+ * @throws CqrsError CQRS_APP_INVALID if an upcaster is missing, or has a key that is not an older version
  */
 export function defineEvent<const Type extends string, Data>(options: {
   type: Type
@@ -85,10 +85,10 @@ export function defineEvent<const Type extends string, Data>(options: {
   return Object.freeze({ type, schema, version, upcasters })
 }
 
-/** What decoding a stored event gives: the event in its newest shape, or why it does not parse any more. */
+/** The result of decoding a stored event: the event in its newest shape, or why it cannot be read. */
 export type DecodeOutcome = { ok: true; event: RecordedEvent } | { ok: false; error: string }
 
-/** Knows every type of event of an app and brings stored events to their newest shape. */
+/** Knows every event type of an app and converts stored events to their newest shape. */
 export class EventCatalog {
   readonly #definitions = new Map<string, EventDefinition>()
 
@@ -112,7 +112,7 @@ export class EventCatalog {
     throw new CqrsError('CQRS_APP_INVALID', `The app defines no event ${type}; add it with defineEvent.`)
   }
 
-  /** Upcasts and checks a stored event. Never throws: what does not parse is an outcome. */
+  /** Upcasts and validates a stored event. Never throws: if the event cannot be read, the outcome says why. */
   decode(event: RecordedEvent): DecodeOutcome {
     const definition = this.#definitions.get(event.type)
     if (!definition) return { ok: false, error: `The app defines no event ${event.type}.` }

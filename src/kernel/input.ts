@@ -8,12 +8,12 @@ export interface InputIssue {
   readonly problem: string
 }
 
-/** An input that fits its schema, or everything that does not. */
+/** An input that fits its schema, or a list of everything that does not fit. */
 export type ParsedInput<Input> =
   | { readonly ok: true; readonly value: Input }
   | { readonly ok: false; readonly issues: readonly InputIssue[] }
 
-/** The problem with a field that a strict schema does not have. */
+/** The problem reported for a field that a strict schema does not have. */
 export const UNKNOWN_FIELD = 'is not known; leave it out'
 
 /** Checks an input against its schema and names every field that does not fit. */

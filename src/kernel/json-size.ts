@@ -1,27 +1,30 @@
 /**
- * The largest frame that the engine takes from a worker, in bytes, less what it has besides the answer or the payload in it. A
- * larger one has the engine cut the link of the worker, with everything that its process serves.
+ * The largest answer or payload that fits into one frame from a worker to the engine, in bytes: the engine's limit of
+ * 16 MiB, less 64 KiB for everything else in the frame. If a frame is larger, the engine cuts the worker's link, and
+ * with it everything that its process serves.
  */
 export const FRAME_ROOM = 16_777_216 - 65_536
 
 /**
- * Characters of JSON that the items of one page have at the most. A quarter of what the engine takes: an answer that travels as a
- * text is up to twice as large, and there is more in it than the items.
+ * The most characters of JSON that the items of one page may have. This is a quarter of what the engine accepts: an
+ * answer that travels as a string can double in size, and an answer holds more than the items.
  */
 export const PAGE_CHARACTERS = 4_194_304
 
-/** Deepest nesting of what is stored and shown: the engine refuses a frame with more than 127 levels, its own included. */
+/**
+ * Deepest nesting of what is stored and shown. The engine refuses a frame with more than 127 levels, including its own.
+ */
 export const MAX_DEPTH = 100
 
-/** The most bytes of JSON that a character of a text can take: `\u0001`. */
+/** The most bytes of JSON that one character of a string can take, as `\u0001` does. */
 const BYTES_PER_CHARACTER = 6
 
-/** More than a number, a word, or the marks about a value or a field take. */
+/** An upper bound in bytes for a number, a word (`true`, `null`), or the punctuation around a value or field. */
 const BYTES_PER_VALUE = 32
 
 /**
- * The bytes of the JSON of a value if they are more than `limit`; undefined if it fits. The JSON itself is only made of what may
- * not fit, which is seldom.
+ * The size of the value's JSON in bytes if that is more than `limit`; undefined if it fits. Builds the JSON only if a
+ * quick upper bound exceeds the limit, which is rare.
  */
 export function oversizeOf(value: unknown, limit: number): number | undefined {
   if (mayHave(value, limit)) {
@@ -52,7 +55,7 @@ function mayHave(value: unknown, limit: number): boolean {
   return false
 }
 
-/** Whether objects and arrays stand within each other more than `levels` deep. */
+/** Whether objects and arrays are nested more than `levels` deep. */
 export function nestsDeeper(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false
   if (levels === 0) return true

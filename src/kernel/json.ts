@@ -2,19 +2,20 @@ const BACKSLASH = 0x5c
 const COLON = 0x3a
 
 /**
- * `JSON.parse` for what is stored. That of Node 24 (V8 12.8 and later, https://github.com/nodejs/node/issues/63785) takes an
- * escaped key for another one after it has met an object of the same shape with a key that ends with a backslash:
- * `{"a":1,"\"":2}` is read as `{"a":1,"\\":2}`. A view could so take what belongs to one key for another's, and only in the
- * process that had met such an object. Text without an escaped key, which is nearly all, is read by `JSON.parse` alone.
+ * `JSON.parse` for stored text, without a bug of Node 24 (V8 12.8 and later,
+ * https://github.com/nodejs/node/issues/63785). There, once `JSON.parse` has read an object with a key that ends with a
+ * backslash, it misreads an escaped key of a later object of the same shape as that key: `{"a":1,"\"":2}` is read as
+ * `{"a":1,"\\":2}`. A view could so mix up two keys, and only in the process that had read such an object. Text without
+ * an escaped key, which is nearly all text, is read by `JSON.parse` alone.
  *
- * @throws SyntaxError if the text is no JSON
+ * @throws SyntaxError if the text is not JSON
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text)
   return hasEscapedKey(text) ? parseStrictly(text, Number) : value
 }
 
-/** Whether a key of valid JSON is written with an escape. Strings without one cost nothing. */
+/** Whether valid JSON has a key that is written with an escape. Text without any backslash costs only one search. */
 export function hasEscapedKey(text: string): boolean {
   for (let at = text.indexOf('\\'); at !== -1; at = text.indexOf('\\', at)) {
     at = endOfString(text, at)
@@ -25,9 +26,9 @@ export function hasEscapedKey(text: string): boolean {
 }
 
 /**
- * Reads valid JSON without a memory of the shapes of objects.
+ * Reads valid JSON, without any caching of object shapes; see {@link parseJson}.
  *
- * @param toNumber makes a value of the text of a number
+ * @param toNumber turns the text of a number into a value
  */
 export function parseStrictly(text: string, toNumber: (source: string) => unknown): unknown {
   let at = 0
@@ -37,7 +38,7 @@ export function parseStrictly(text: string, toNumber: (source: string) => unknow
     while (isSpace(text.charCodeAt(at))) at += 1
     return text.charAt(at)
   }
-  /** The text of the string, number, or word that begins here. */
+  /** The text of the string, number, or word that starts here. */
   const token = (): string => {
     const start = at
     if (text.charAt(at) === '"') at = endOfString(text, at)
@@ -65,7 +66,7 @@ export function parseStrictly(text: string, toNumber: (source: string) => unknow
       }
     }
     at += 1
-    // Like JSON.parse: `__proto__` is a key as any other, and of a repeated one the last value counts.
+    // Like JSON.parse: `__proto__` is an ordinary key, and if a key is repeated, its last value counts.
     return Object.fromEntries(fields)
   }
   const value = (): unknown => {
@@ -78,7 +79,7 @@ export function parseStrictly(text: string, toNumber: (source: string) => unknow
   return value()
 }
 
-/** The index behind the closing quote of the string that opens at `open`, or that has an escape there. */
+/** The index after the closing quote of a string. `open` is its opening quote, or a backslash inside it. */
 export function endOfString(text: string, open: number): number {
   let close = text.indexOf('"', open + 1)
   while (close !== -1) {

@@ -1,6 +1,6 @@
 /** One part of a partitioned projection. */
 export interface Partition {
-  /** From 0 on. */
+  /** Starts at 0. */
   readonly index: number
   /** How many there are. */
   readonly count: number
@@ -12,9 +12,10 @@ export function isIn(stream: string, { index, count }: Partition): boolean {
 }
 
 /**
- * The partition of a stream's events, the same for ever and in every process: FNV-1a over the UTF-16 code
- * units (Fowler, Noll, Vo, http://www.isthe.com/chongo/tech/comp/fnv/), mixed once more as in MurmurHash3 (Austin Appleby),
- * because names that differ in their last character only would share their high bits.
+ * The partition of a stream's events; the same in every process, for ever. The hash is FNV-1a over the UTF-16 code
+ * units (Fowler, Noll, Vo, http://www.isthe.com/chongo/tech/comp/fnv/), followed by the final mixing step of
+ * MurmurHash3 (Austin Appleby), because names that differ only in their last character would otherwise share their high
+ * bits.
  */
 export function partitionOf(stream: string, count: number): number {
   let hash = 0x811c9dc5

@@ -1,4 +1,4 @@
-/** Whether a value is an array or an object without a class of its own, as JSON and object literals make them. */
+/** Whether a value is an array or a plain object (no class of its own), as JSON and object literals create them. */
 export function isPlain(value: object): boolean {
   if (Array.isArray(value)) return true
   const prototype = Object.getPrototypeOf(value)

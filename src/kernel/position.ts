@@ -1,12 +1,12 @@
 import { CqrsError } from './errors.ts'
 
 /**
- * Where an event stands in the log: 1 for the first one ever, one more for each further one, no gaps,
- * in commit order. 0 means "before the first event".
+ * An event's place in the log: the first event has position 1 and each further one is one higher, without gaps, in
+ * commit order. 0 means "before the first event".
  */
 export type Position = number
 
-/** Reads a position that a database or a caller gives as number, bigint or text. @throws CqrsError CQRS_VALIDATION */
+/** Converts a number, bigint or text, from a database or a caller, to a position. @throws CqrsError CQRS_VALIDATION */
 export function toPosition(value: unknown): Position {
   const position = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value
   const number = typeof position === 'bigint' ? Number(position) : position

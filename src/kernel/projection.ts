@@ -1,31 +1,31 @@
 import { CqrsError } from './errors.ts'
 import type { EventDefinition, RecordedEvent, RecordedEventOf } from './event.ts'
 
-/** Something to be done in the world because of an event. Sent at least once; see {@link Emit}. */
+/** Something to do outside the system because of an event. Sent at least once; see {@link Emit}. */
 export type Effect =
-  /** Published to a topic: whoever listens gets `data`. */
+  /** Published to a topic: every subscriber gets `data`. */
   | { readonly kind: 'publish'; readonly topic: string; readonly data: Record<string, unknown> }
   /** A function on the engine is called with `data`. */
   | { readonly kind: 'call'; readonly functionId: string; readonly data: Record<string, unknown> }
 
 /**
- * Records an effect. It is stored together with the checkpoint, sent afterwards with an
- * `idempotencyKey` that stays the same however often it is sent, and never again by a rebuild.
+ * Records an effect. The effect is stored together with the checkpoint and sent afterwards, with an `idempotencyKey`
+ * that is the same each time it is sent. A rebuild does not send it again.
  */
 export type Emit = (effect: Effect) => void
 
 /** What a projection does with one type of event. */
 export interface EventHandler<Document, Event extends RecordedEvent = RecordedEvent> {
-  /** The documents that the event changes. */
+  /** The keys of the documents that the event changes. */
   key(event: Event): string | readonly string[]
   /**
-   * Folds the event into one document. Pure: returns a new document (or null to remove it) and
-   * changes nothing it was given. What it throws parks the event's sequence.
+   * Folds the event into one document. Pure: returns a new document (or null to remove it) and does not change its
+   * arguments. If it throws, the event's sequence is parked.
    */
   apply(document: Document, event: Event): Document | null
 }
 
-/** What a reactor does with one type of event: as a projection, and it may emit effects. */
+/** What a reactor does with one type of event: the same as a projection, but it may also emit effects. */
 export interface EffectHandler<Document, Event extends RecordedEvent = RecordedEvent> {
   key(event: Event): string | readonly string[]
   apply(document: Document, event: Event, emit: Emit): Document | null
@@ -39,32 +39,34 @@ type EffectHandlers<Document, Definitions extends readonly EventDefinition[]> = 
   readonly [D in Definitions[number] as D['type']]?: EffectHandler<Document, RecordedEventOf<D>>
 }
 
-/** A view made of events: JSON documents by key. A reactor is one whose handlers also emit effects. */
+/** A view built from events: JSON documents by key. A reactor is a view whose handlers also emit effects. */
 export interface ProjectionDefinition<Document = unknown, Index extends string = string> {
   readonly kind: 'projection' | 'reactor'
   readonly name: string
-  /** Higher by one whenever the fold changes; the view is then built anew. */
+  /** Increase it by one whenever the fold changes; the view is then rebuilt. */
   readonly version: number
   /** The function on the engine that applies events, e.g. `proj::inventory-list`; see {@link unitsOf} for partitions. */
   readonly functionId: string
-  /** Into how many parts, by the stream of the events, the work is split; 1 is the whole. */
+  /** How many partitions the work is split into, by the stream of the events; 1 means that it is not split. */
   readonly partitions: number
   readonly events: readonly EventDefinition[]
-  /** Top-level fields of the document by which it can be found and sorted. */
+  /** Top-level fields by which documents can be found and sorted. */
   readonly indexes: readonly Index[]
-  /** The document of a key that no event has touched. */
+  /** The document of a key before any event has changed it. */
   initial(key: string): Document
-  /** Events of one sequence are applied in order or wait behind one another. */
+  /**
+   * Names the sequence of an event. Events of one sequence are applied in order; if one is parked, the later ones wait.
+   */
   sequence(event: RecordedEvent): string
   handler(type: string): EffectHandler<Document> | undefined
 }
 
-/** The types of event that a projection has handlers for; it passes over all others. */
+/** The event types that a projection has handlers for; it skips all others. */
 export function handledTypes({ events, handler }: ProjectionDefinition): ReadonlySet<string> {
   return new Set(events.map(({ type }) => type).filter((type) => handler(type)))
 }
 
-/** What a view is, before its handlers are given. */
+/** Everything that defines a view, except its handlers. */
 export interface ViewOptions<
   Definitions extends readonly EventDefinition[],
   Document,
@@ -74,18 +76,18 @@ export interface ViewOptions<
   name: string
   /** Version of the fold; 1 if left out. */
   version?: number
-  /** The types it listens to. */
+  /** The event types that it has handlers for. */
   events: Definitions
-  /** The document of a key before its first event; annotate its parameter and result. */
+  /** The document of a key before its first event. Annotate the types of its parameter and its result. */
   initial(key: string): Document
-  /** Top-level fields of the document for finding and sorting. */
+  /** Top-level fields by which documents can be found and sorted. */
   indexes?: readonly (Index & keyof NoInfer<Document>)[]
   /** Names the sequence of an event, within which order is kept; by default its stream. */
   sequence?(event: RecordedEvent): string
   /**
-   * Splits the work by the stream of the events into so many parts, each with its own checkpoint, queue and
-   * function, so that several processes share it. Only for views whose every document is made from the
-   * events of one stream. 1 to 64; 1 if left out.
+   * Splits the work into this many partitions, by the stream of the events. Each partition has its own checkpoint,
+   * queue and function, so several processes can share the work. Only for views in which every document is built from
+   * the events of a single stream. 1 to 64; 1 if left out.
    */
   partitions?: number
 }
@@ -110,8 +112,8 @@ export function defineProjection<
 }
 
 /**
- * Defines a reactor, a projection whose output is effects: its handlers get `emit` as third argument;
- * its documents are its memory. The function on the engine is `notify::<name>`.
+ * Defines a reactor: a projection whose output is effects. Its handlers get `emit` as third argument; its documents are
+ * its memory. The function on the engine is `notify::<name>`.
  */
 export function defineReactor<
   const Definitions extends readonly EventDefinition[],
@@ -131,7 +133,7 @@ function define<Document, Index extends string>(
 ): ProjectionDefinition<Document, Index> {
   const { name, partitions = 1 } = options
   checkPartitions(name, partitions, options.sequence !== undefined)
-  // The table is checked per type where it is given; here it is only looked up by an event's type.
+  // The compiler checked the handlers per event type where they were given; here they are only looked up by type.
   const handlers = new Map(Object.entries(on as Record<string, EffectHandler<Document>>))
   return Object.freeze({
     kind,

@@ -13,7 +13,7 @@ export interface Page<Document> {
 
 /** Which documents, in which order. */
 export interface FindOptions<Index extends string = string> {
-  /** An index of the projection to find and sort by; the key if left out. */
+  /** The index of the projection to search and sort by; the key if left out. */
   readonly by?: Index
   /** Only documents whose indexed field equals this. */
   readonly equals?: string | number | boolean
@@ -22,16 +22,16 @@ export interface FindOptions<Index extends string = string> {
   /** Only documents whose indexed field is at most this. */
   readonly to?: string | number
   readonly order?: 'ascending' | 'descending'
-  /** Documents on the page. */
+  /** The most documents on the page. */
   readonly limit: number
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   readonly cursor?: string
 }
 
 /** Reads one consistent state of a view. */
 export interface ViewReader<Document, Index extends string = string> {
   get(key: string): Promise<Document | undefined>
-  /** @throws CqrsError CQRS_VALIDATION if the field is no index or the cursor is not one of this query */
+  /** @throws CqrsError CQRS_VALIDATION if the field is not an index or the cursor is not from this query */
   find(options: FindOptions<Index>): Promise<Page<Document>>
 }
 
@@ -57,7 +57,7 @@ export interface QueryDefinition<Input = unknown, Result = unknown, Source = unk
  * @param options.reads the projection
  * @param options.input schema of the question; over HTTP every field arrives as text, so coerce numbers
  * @param options.run answers, or rejects with `notFound(…)`
- * @throws CqrsError CQRS_APP_INVALID without a projection
+ * @throws CqrsError CQRS_APP_INVALID if `reads` is missing
  */
 export function defineQuery<Document, Index extends string, Input, Result>(options: {
   name: string

@@ -1,6 +1,6 @@
 /**
- * The answer of a decider or a query that says no. It is a value: nothing failed, nothing was stored,
- * and the caller is told why.
+ * A decider or a query says no. This is a normal result: nothing failed, nothing was stored, and the caller is told
+ * why.
  */
 export interface Rejection {
   readonly kind: 'rejection'
@@ -10,16 +10,16 @@ export interface Rejection {
   readonly code: string
   /** A sentence for people. */
   readonly message: string
-  /** Facts a caller may want, safe to show. */
+  /** Facts that may help the caller; safe to show. */
   readonly details: Readonly<Record<string, unknown>>
 }
 
-/** Says that what the request is about does not exist. */
+/** A rejection: what the request is about does not exist. */
 export function notFound(code: string, message: string, details: Record<string, unknown> = {}): Rejection {
   return { kind: 'rejection', reason: 'not-found', code, message, details }
 }
 
-/** Says that the request contradicts the present state. */
+/** A rejection: the request contradicts the current state. */
 export function conflict(code: string, message: string, details: Record<string, unknown> = {}): Rejection {
   return { kind: 'rejection', reason: 'conflict', code, message, details }
 }

@@ -3,7 +3,7 @@ import type { DecideContext, DeciderDefinition } from './decider.ts'
 import type { DomainEvent } from './event.ts'
 import { isRejection, type Rejection } from './rejection.ts'
 
-/** The last step of a specification: what the decision must be. */
+/** The last step of a specification: the expected decision. */
 export interface DeciderThen<Event extends DomainEvent> {
   /** Exactly these events happen. @throws AssertionError with the difference */
   thenEvents(...events: Event[]): void
@@ -21,8 +21,8 @@ export interface DeciderWhen<Event extends DomainEvent, Inputs extends Record<st
 }
 
 /**
- * Specifies a decider without a store: `given(decider, ...history).when('sell-item', {…}).thenEvents({…})`.
- * The input runs through the command's schema, as it does in production.
+ * Tests a decider without a store: `given(decider, ...history).when('sell-item', {…}).thenEvents({…})`. The input is
+ * parsed with the command's schema, as in production.
  */
 export function given<State, Event extends DomainEvent, Inputs extends Record<string, unknown>>(
   decider: DeciderDefinition<State, Event, Inputs>,

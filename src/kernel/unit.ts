@@ -4,8 +4,8 @@ import type { Partition } from './partition.ts'
 import type { ProjectionDefinition } from './projection.ts'
 
 /**
- * What one worker at a time keeps up to date: a whole projection, or one partition of it. It has a checkpoint,
- * a queue, a function and a place of its own for what is parked.
+ * What one worker at a time keeps up to date: a whole projection, or one partition of it. Each unit has its own
+ * checkpoint, queue, function and set of parked events.
  */
 export interface ProjectionUnit {
   /** The projection's name, followed by `.<index>` if it is split; also the name of its queue. */
@@ -16,7 +16,7 @@ export interface ProjectionUnit {
   readonly functionId: string
 }
 
-/** The parts that a projection is split into, in order. */
+/** The units of a projection, in order of their index. */
 export function unitsOf(projection: ProjectionDefinition): readonly ProjectionUnit[] {
   const { name, functionId, partitions: count } = projection
   return Array.from({ length: count }, (_, index) => {
@@ -30,7 +30,7 @@ export function allUnits({ projections }: App): readonly ProjectionUnit[] {
   return [...projections.values()].flatMap(unitsOf)
 }
 
-/** @throws CqrsError CQRS_UNKNOWN_PROJECTION that names those there are */
+/** @throws CqrsError CQRS_UNKNOWN_PROJECTION if there is none; the message lists those that exist */
 export function findUnit(app: App, name: string): ProjectionUnit {
   const units = allUnits(app)
   const found = units.find((unit) => unit.name === name)
@@ -39,7 +39,10 @@ export function findUnit(app: App, name: string): ProjectionUnit {
   throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${name}; there are: ${known}.`)
 }
 
-/** Whether a name means a unit: its own, or that of the projection that it is a part of. */
+/**
+ * Whether `name` refers to the unit: it is the unit's own name, or that of the projection that the unit is a partition
+ * of.
+ */
 export function isMeant(name: string, unit: string): boolean {
   return unit === name || (unit.startsWith(`${name}.`) && /^\d+$/.test(unit.slice(name.length + 1)))
 }
