@@ -6,13 +6,13 @@ import { parseJson, parseStrictly } from '../kernel/json.ts'
 import type { Position } from '../kernel/position.ts'
 
 /**
- * Events as a file: lines of JSON, each ended by a line feed. The first says what the file is, then come the
- * events in order, and the last says how many there were and bears the SHA-256 of every byte before it. So a file
- * that was cut, joined or changed is no such file, and one that is whole can be told by reading it once.
+ * The format of a file of events: lines of JSON, each ended by a line feed. The first line says what the file is, then
+ * come the events in order, and the last line holds their number and the SHA-256 of every byte before it. So reading a
+ * file once is enough to tell whether it is whole, or was cut, joined or changed.
  */
 const FORMAT = 'iii-durable-cqrs/events'
 
-/** Raised when older programs could not read the file any more. */
+/** Increase it when older programs can no longer read the file. */
 const VERSION = 1
 
 /** Longest line that is read, in bytes. */
@@ -22,7 +22,7 @@ const NEWLINE = 0x0a
 
 const CARRIAGE_RETURN = 0x0d
 
-/** How a file begins that some program on the way has made another one of. */
+/** The first bytes of a file that some program has converted, and what that program did. */
 const CHANGED_ON_THE_WAY: readonly (readonly [first: Buffer, what: string])[] = [
   [Buffer.from([0x1f, 0x8b]), 'is compressed: "gunzip -c <file> | cqrs events import -"'],
   [Buffer.from([0xef, 0xbb, 0xbf]), 'begins with a byte order mark, which some program has put there'],
@@ -49,7 +49,7 @@ const header = z.strictObject({
 
 const footer = z.strictObject({ count: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) })
 
-/** With half of a surrogate pair the log would take two texts for one, and so two streams. */
+/** The log cannot tell apart texts that differ only in half a surrogate pair, so it would take two streams for one. */
 const whole = z
   .string()
   .refine((text) => text.isWellFormed(), 'holds half a character: half of a surrogate pair stands alone')
@@ -66,7 +66,7 @@ const event = z.strictObject({
   recordedAt: z.iso.datetime({ precision: 3 }),
 })
 
-/** Writes such a file piece by piece; the pieces joined are the file. */
+/** Writes a file of events piece by piece; the pieces joined are the file. */
 export class EventFileWriter {
   readonly #hash: Hash = createHash('sha256')
   #count = 0
@@ -76,7 +76,7 @@ export class EventFileWriter {
     return this.#line({ format: FORMAT, version: VERSION, app, from, to })
   }
 
-  /** The lines of some events, the next ones in order. */
+  /** The lines of the next events, in order. */
   events(events: readonly RecordedEvent[]): string {
     this.#count += events.length
     return events.map((each) => this.#line(each)).join('')
@@ -95,13 +95,13 @@ export class EventFileWriter {
 }
 
 /**
- * Reads such a file, holding one line at a time. What it yields is only true once it has ended: the checksum
- * stands at the end, so whoever acts on the events has to be able to take it back.
+ * Reads a file of events, holding one line at a time. The checksum is at the end, so nothing that it yields is certain
+ * until the generator has ended: a caller that acts on the events must be able to undo that.
  *
  * @param bytes the file, in pieces of any size
  * @yields the header first, then each event
- * @throws CqrsError CQRS_IMPORT_INVALID naming the line: what is no such file, is cut short, has a changed byte, a gap,
- *   a wrong order, or something behind its end
+ * @throws CqrsError CQRS_IMPORT_INVALID naming the line, if this is not a file of events, is cut short, has a changed
+ *   byte, a gap, a wrong order, or something after its end
  */
 export async function* readEventFile(
   bytes: AsyncIterable<Uint8Array>,
@@ -123,7 +123,7 @@ export async function* readEventFile(
     } else if (expected <= head.to) {
       const parsed = event.safeParse(value)
       if (!parsed.success) throw invalid(number, `is no event: ${z.prettifyError(parsed.error)}`)
-      // As it stands there: what zod gives has the fields of the metadata in another order.
+      // Yields the JSON as it was parsed: zod's result has the fields of the metadata in another order.
       const found = value as RecordedEvent
       if (found.position !== expected) {
         throw invalid(number, `has position ${found.position} where ${expected} is due`)
@@ -154,7 +154,7 @@ function parseHeader(value: unknown): FileHeader {
   throw invalid(1, `says version ${version}; this program reads ${VERSION}`)
 }
 
-/** Says what was done to a file that is no such file any more, where that can be told by its first line. */
+/** Says what some program did to the file, if the first line shows it. */
 function assertUnchanged(line: Buffer): void {
   const [, what] = CHANGED_ON_THE_WAY.find(([first]) => line.subarray(0, first.length).equals(first)) ?? []
   if (what !== undefined) throw invalid(1, what)
@@ -171,12 +171,13 @@ function parseLine(line: Buffer, number: number): unknown {
   } catch {
     throw invalid(number, 'is not JSON: the file is cut short or changed')
   }
-  // What an export has written comes out as it is; a file that was made otherwise may say what JavaScript cannot hold.
+  // A line that an export wrote comes out the same. A file from another program may hold numbers that JavaScript cannot
+  // hold.
   if (`${JSON.stringify(value)}\n` !== text) parseStrictly(text, (source) => exactNumber(source, number))
   return value
 }
 
-/** @throws CqrsError CQRS_IMPORT_INVALID if the number of a line would be stored as another one */
+/** @throws CqrsError CQRS_IMPORT_INVALID if JavaScript would store the number in that line as a different one */
 function exactNumber(source: string, line: number): number {
   const value = Number(source)
   const isExact = Number.isFinite(value) && (!/^-?\d+$/.test(source) || BigInt(source) === BigInt(value))
@@ -187,7 +188,9 @@ function exactNumber(source: string, line: number): number {
   )
 }
 
-/** Splits at line feeds alone: a text in JSON may hold every other character that ends a line somewhere. */
+/**
+ * Splits only at line feeds: a JSON text may hold the other characters that some programs treat as the end of a line.
+ */
 async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let parts: Buffer[] = []
   let length = 0

@@ -36,21 +36,21 @@ import { eventLogSchema } from './schema.ts'
 import { StreamEnds } from './stream-ends.ts'
 import type { StoredAppend, StoredEvent, StoredOutcome, WriterOptions } from './writer.ts'
 
-/** Events in one batch of {@link EventLog.readStream} at the most. */
+/** The most events in one batch of {@link EventLog.readStream}. */
 const STREAM_BATCH = 500
 
 export interface SqliteEventLogOptions {
-  /** The file, e.g. `data/events.db`; made if it is missing. */
+  /** The file, e.g. `data/events.db`; created if it is missing. */
   path: string
   /** Appends that may wait; more are refused with CQRS_OVERLOADED. Default 20,000. */
   maxWaiting?: number
-  /** Appends in one transaction at the most. Default 1,024. */
+  /** The most appends in one transaction. Default 1,024. */
   maxBatch?: number
-  /** How long an idempotency key is kept, in milliseconds of the log's work. Default: for ever. */
+  /** How long an idempotency key is kept, in milliseconds during which the log is in use. Default: for ever. */
   keepKeysMs?: number
   /**
-   * Events that the stored ends of streams may be behind before they are brought up. Those are read when a process begins to
-   * append, and before its first stream is read: some 3 µs each. Default 65,536.
+   * How many events the table of stream ends may be behind before it is updated. A process reads those events when it
+   * begins to append, and before it reads its first stream; this takes some 3 µs for each. Default 65,536.
    */
   endsBehind?: number
   checkpointPages?: OpenOptions['checkpointPages']
@@ -60,15 +60,15 @@ export interface SqliteEventLogOptions {
 
 export interface OpenedEventLog extends EventLog {
   /**
-   * Makes ready what the first append and the first read of a stream would wait for. Need not be called, and never throws:
-   * what is wrong is told to those who append and read.
+   * Prepares what the first append and the first read of a stream would otherwise wait for. Calling it is optional. It
+   * never throws: an error appears in the append or read that meets it.
    */
   warmUp(): Promise<void>
 }
 
 /**
- * Opens the event log in an SQLite file. Appends go through a writer thread with group commit, which
- * starts with the first append; reads run on the calling thread on a connection of their own.
+ * Opens the event log in an SQLite file. A writer thread, started by the first append, stores appends with group
+ * commit. Reads run on the calling thread on a connection of their own.
  *
  * @throws CqrsError CQRS_STORE_… if the file cannot be opened
  */
@@ -178,7 +178,7 @@ class SqliteEventLog implements OpenedEventLog {
       if (missing !== undefined) throw missingEvent(missing)
       const events: RecordedEvent[] = []
       for (const columns of rows) {
-        // All of them, before any is left out: what changed may be what it is chosen by.
+        // Check every row before filtering: the filter may look at just the bytes that are damaged.
         assertWholeColumns(columns)
         const [, , stream, , type] = columns
         if (types && !types.has(type)) continue
@@ -206,7 +206,7 @@ class SqliteEventLog implements OpenedEventLog {
     return Number(this.#statements.head.get()?.position ?? 0)
   }
 
-  /** Where a stream ends; 0 if there is no such stream. */
+  /** The position of the stream's last event; 0 if there is no such stream. */
   async #end(stream: string): Promise<Position> {
     await this.#catchUp()
     return this.#read(() => this.#ends.of(stream).position)
@@ -224,7 +224,9 @@ class SqliteEventLog implements OpenedEventLog {
     return row
   }
 
-  /** One batch of a stream's events, from the one at `positions[start]` on; those of version `after + 1` on are there. */
+  /**
+   * One batch of a stream's events, starting at `positions[start]`. The first position is that of version `after + 1`.
+   */
   #streamBatch(
     stream: string,
     positions: readonly Position[],
@@ -270,8 +272,8 @@ function statements(db: DatabaseSync) {
     event: db.prepare('SELECT * FROM events WHERE position = ?'),
     command: db.prepare(`SELECT ${COMMAND_COLUMNS} FROM commands WHERE key = ?`),
     /**
-     * Positions of a stream's events from the newest, whose position is given, down to the wanted version. A link that was damaged may
-     * lead forward: then the chain ends, instead of going round without end.
+     * Positions of a stream's events, from the position of the newest, which is given, down to the wanted version. A
+     * damaged link may point forward; the chain then ends instead of going round for ever.
      */
     chain: db.prepare(`
       WITH RECURSIVE chain (position, version, previous) AS (

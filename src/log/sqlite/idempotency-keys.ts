@@ -2,17 +2,17 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { RecordedCommand } from '../contract.ts'
 import { type CommandRow, commandChecksum, toRecordedCommand } from './row.ts'
 
-/** Expired keys that a transaction removes for each key that it stores, so that a backlog shrinks. */
+/** Expired keys that a transaction removes for each key that it stores. More than one, so that a backlog shrinks. */
 const PRUNED_PER_KEY = 2
 
-/** Expired keys that one transaction removes at the most. */
+/** The most expired keys that one transaction removes. */
 const PRUNED_AT_MOST = 256
 
-/** The columns of a command that are answered, beside the key that was asked for. */
+/** The columns read for a command, besides the key, which the caller knows. */
 export const COMMAND_COLUMNS = 'fingerprint, stream, position, version, events, checksum'
 
 export interface IdempotencyKeysOptions {
-  /** How long a key is kept, in milliseconds of the log's work; undefined: for ever. */
+  /** How long a key is kept, in milliseconds during which the log is in use; undefined: for ever. */
   keepMs: number | undefined
   /** A clock that never jumps, in milliseconds. */
   monotonic: () => number
@@ -21,18 +21,18 @@ export interface IdempotencyKeysOptions {
 /**
  * The idempotency keys of the log, inside the writer's transactions.
  *
- * A key grows old only while the log is at work: its age is measured on a clock that counts on from the youngest
- * key's time when the log is opened and is driven by the monotonic clock from there. So neither a wall clock
- * that jumps nor one that was wrong when a process started lets a young key be forgotten; the time while
- * the system is down, or before the next key after a restart, makes keys live longer.
+ * A key ages only while the log is in use. Its age is measured on a clock of the log's own: when the log is opened,
+ * that clock continues from the time of the youngest key, and from there it follows the monotonic clock. So a young key
+ * is not forgotten because the wall clock jumps, or was wrong when a process started. The time while the system is down
+ * does not count, nor does the time between the last key and a restart: both make keys live longer.
  *
- * Expired keys go with the commits that bring new ones, two for one: no transaction, no scan and no sync of
- * their own. A commit that fails takes the removal back with it.
+ * Expired keys are removed by the commits that store new ones, two for each. This needs no transaction, scan or sync of
+ * its own. If the commit fails, the removal is rolled back with it.
  */
 export class IdempotencyKeys {
   readonly #sql: Readonly<Record<'find' | 'add' | 'prune', StatementSync>>
   readonly #options: IdempotencyKeysOptions
-  /** What the log's work amounts to when the monotonic clock shows 0. */
+  /** The time on the log's own clock when the monotonic clock shows 0. */
   readonly #origin: number
   #added = 0
 
@@ -43,7 +43,7 @@ export class IdempotencyKeys {
     this.#origin = Number(youngest?.ms ?? 0) - options.monotonic()
   }
 
-  /** A transaction begins. */
+  /** To be called when a transaction begins. */
   begin(): void {
     this.#added = 0
   }
@@ -61,7 +61,7 @@ export class IdempotencyKeys {
     this.#added += 1
   }
 
-  /** Removes some of what has expired, before the transaction commits. */
+  /** Removes some expired keys; to be called before the transaction commits. */
   prune(): void {
     const { keepMs } = this.#options
     if (keepMs === undefined || this.#added === 0) return
@@ -80,7 +80,9 @@ function statements(db: DatabaseSync) {
     add: db.prepare(`INSERT INTO commands
       (key, fingerprint, stream, position, version, events, recorded_at, checksum, running_ms)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`),
-    /** Asked of the row that is removed as well: in a damaged page SQLite finds one for the key of another. */
+    /**
+     * The age is checked again on the row that is removed: in a damaged page SQLite can find the row of another key.
+     */
     prune: db.prepare(`DELETE FROM commands WHERE running_ms < ?1 AND key IN
       (SELECT key FROM commands WHERE running_ms < ?1 ORDER BY running_ms LIMIT ?2)`),
   }

@@ -22,21 +22,21 @@ export interface ImportOptions {
   readonly path: string
   /** A file of events, in pieces. */
   readonly bytes: AsyncIterable<Uint8Array>
-  /** The app whose events they have to be; undefined: of whichever. */
+  /** The app that the events must belong to; undefined: any app. */
   readonly app: string | undefined
-  /** Told now and then how many events were read. */
+  /** Called now and then with how many events were read. */
   onProgress?(events: number, of: number): void
 }
 
 const PROGRESS_EVERY = 10_000
 
 /**
- * Appends the events of a file to the log just as they are: position, id, version, time. One transaction takes
- * the whole file, so it is there as a whole or not at all, whatever happens in between; memory does not grow with it,
- * the log's write-ahead file does. Idempotency keys are not part of such a file.
+ * Appends the events of a file to the log unchanged: position, id, version, time. The whole file is one transaction, so
+ * it is imported completely or not at all, whatever happens in between. Memory use does not grow with the file; the
+ * log's write-ahead log does. Such a file holds no idempotency keys.
  *
- * @throws CqrsError CQRS_IMPORT_INVALID if the file is not whole, of another app, or does not continue the log; or a store
- *   error
+ * @throws CqrsError CQRS_IMPORT_INVALID if the file is not whole, belongs to another app, or does not continue the log;
+ *   or a store error
  */
 export async function importEvents({ path, bytes, app, onProgress }: ImportOptions): Promise<ImportOutcome> {
   const db = openDatabase({ path, schema: eventLogSchema })
@@ -87,7 +87,7 @@ function assertContinues(
   )
 }
 
-/** Puts events behind the end of the log, inside an open transaction. */
+/** Appends events to the log, inside an open transaction. */
 class Appender {
   readonly #ends: StreamEndWriter
   readonly #insert: StatementSync

@@ -2,8 +2,8 @@ let second = Number.NaN
 let upToSecond = ''
 
 /**
- * A time as `Date.prototype.toISOString` writes it. Neighbours in the log mostly share their second, so that only
- * its fraction is written anew: a sixth of the work, for something that is done for every event that is read.
+ * A time as `Date.prototype.toISOString` writes it. Neighbouring events in the log mostly share the same second, so
+ * usually only the fraction is formatted. This takes a sixth of the time, and it is done for every event that is read.
  *
  * @param milliseconds whole milliseconds since 1970
  * @throws RangeError for a time that Date cannot hold

@@ -10,7 +10,7 @@ import { PageReader, type RowShape } from './page-reader.ts'
 import { CHECKED_TEXT } from './row.ts'
 import { eventLogSchema } from './schema.ts'
 
-/** A run of the log that was checked, with the events that were wanted. */
+/** Consecutive positions of the log that were checked, with the events that were wanted. */
 export interface CheckedPage {
   readonly ids: readonly { readonly position: Position; readonly id: string }[]
   readonly events: PackedEvents
@@ -20,8 +20,9 @@ export interface CheckedPage {
 /** Reads the log ahead of another thread, and checks it. */
 export interface LogCheck {
   /**
-   * The next positions, within `limit` and `bytes` as a page of the log. Undefined if some of them are missing, are not what was written, or cannot be
-   * packed: who reads them one by one is told.
+   * Reads and checks the positions after `after`, within `limit` and `bytes` as for a page of the log. Undefined if
+   * some of them are missing, are damaged, or cannot be packed; a caller that then reads them one by one gets the
+   * error.
    *
    * @throws CqrsError CQRS_STORE_… if the file cannot be read
    */
@@ -31,7 +32,7 @@ export interface LogCheck {
 
 type CheckedRow = [text: string, checksum: number]
 
-/** To have the text put together by SQLite and to get it as one column takes half the time of doing so here. */
+/** SQLite joins the columns into one text: reading that as a single column takes half the time of joining them here. */
 const CHECKED_SHAPE: RowShape<CheckedRow> = {
   columns: [CHECKED_TEXT, 'checksum'],
   position: ([text]) => Number(text.slice(0, text.indexOf('\n'))),
@@ -55,7 +56,7 @@ export function openSqliteLogCheck(
     const events: RowLines[] = []
     for (const [text, checksum] of rows) {
       const lines = text.split('\n')
-      // All of them, before any is left out: what changed may be what it is chosen by.
+      // Check every row before filtering: the filter may look at just the bytes that are damaged.
       if (lines.length !== LINES || crc32(text) !== checksum) return undefined
       if (!wanted.types.has(lines[LINE.type] as string)) continue
       if (!isIn(lines[LINE.stream] as string, wanted.partition)) continue

@@ -3,8 +3,8 @@ import { parseJson } from '../../kernel/json.ts'
 import { isoTime } from './iso-time.ts'
 
 /**
- * Events on their way from one thread to another, column by column: a few long strings are copied, and parsed, in half
- * the time that many short ones take.
+ * Events packed column by column, to be sent from one thread to another: copying and parsing a few long strings takes
+ * half the time that many short ones take.
  */
 export interface PackedEvents {
   readonly count: number
@@ -14,17 +14,20 @@ export interface PackedEvents {
   readonly types: string
   /** {@link NUMBERS} of each event: position, version, schema version, milliseconds since 1970. */
   readonly numbers: Float64Array
-  /** JSON without the brackets around it. */
+  /** A JSON list without its brackets. */
   readonly data: string
   readonly metadata: string
 }
 
 const NUMBERS = 4
 
-/** What a row's checksum is taken of, in the order of `checksumOfColumns`: its columns, a line for each. */
+/**
+ * The text that a row's checksum is computed from, split into lines: one for each column, in the order of
+ * `checksumOfColumns`.
+ */
 export type RowLines = readonly string[]
 
-/** Where a column stands in {@link RowLines}. */
+/** The index of a column in {@link RowLines}. */
 export const LINE = {
   position: 0,
   id: 1,
@@ -37,7 +40,7 @@ export const LINE = {
   recordedAt: 9,
 } as const
 
-/** Lines of a row; there are more if one of its columns holds a line feed, and then it cannot be packed. */
+/** Lines of a row. If a column holds a line feed there are more, and the row cannot be packed. */
 export const LINES = 10
 
 export function packEvents(rows: readonly RowLines[]): PackedEvents {
@@ -61,7 +64,7 @@ export function packEvents(rows: readonly RowLines[]): PackedEvents {
   }
 }
 
-/** @returns undefined if the columns do not hang together, as with data that is no JSON */
+/** @returns undefined if the columns do not fit together, e.g. because some data is not JSON */
 export function unpackEvents({ count, ...columns }: PackedEvents): RecordedEvent[] | undefined {
   if (count === 0) return []
   const ids = columns.ids.split('\n')

@@ -1,12 +1,12 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Position } from '../../kernel/position.ts'
 
-/** What is read of an event, as an array. */
+/** What is read of each event. A row is an array. */
 export interface RowShape<Row> {
-  /** In SQL, in the order of the array. */
+  /** SQL expressions, in the order of the array. */
   readonly columns: readonly string[]
   position(row: Row): Position
-  /** What it takes of the bytes of a page. */
+  /** How many bytes the row counts towards the limit of a page. */
   bytes(row: Row): number
 }
 
@@ -18,10 +18,11 @@ export interface Rows<Row> {
 }
 
 /**
- * Reads pages of the log that are bounded in bytes. How large rows are is known when they have been read, and to read them
- * one by one takes a quarter longer than all in one go. So they are read in one go, but for those that are larger than an even
- * share of the page: the others cannot pass its bytes together. SQLite knows the size of a value without reading it, so this
- * costs nothing. Only where some are left out they are read by themselves, in their place, until the bytes are passed.
+ * Reads pages of the log that are bounded in bytes. The size of a row is only known after reading it, but reading rows
+ * one by one takes a quarter longer than reading all of them with one query. So one query reads all rows except those
+ * larger than an even share of the page (`bytes` divided by the number of rows): the rows it reads cannot exceed
+ * `bytes` together. SQLite knows the size of a value without reading it, so this condition costs nothing. Only if some
+ * rows were left out are those read one by one, each in its place, until `bytes` is exceeded.
  */
 export class PageReader<Row> {
   readonly #shape: RowShape<Row>
@@ -38,7 +39,7 @@ export class PageReader<Row> {
     for (const statement of [this.#small, this.#one]) statement.setReturnArrays(true)
   }
 
-  /** The rows behind `after`, up to `through` or to the first one with which they pass `bytes`. */
+  /** The rows after `after`, up to `through` or to the first row with which they exceed `bytes`. */
   read(after: Position, through: Position, bytes: number): Rows<Row> {
     const count = through - after
     const small = this.#small.all(after, through, Math.floor(bytes / count)) as Row[]

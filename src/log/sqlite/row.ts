@@ -24,16 +24,18 @@ export interface EventRow {
   checksum: number
 }
 
-/** Stores an event: the columns of {@link EventRow}, in their order. */
+/** Stores an event. The parameters are the columns of {@link EventRow}, in their order. */
 export const INSERT_EVENT = `INSERT INTO events
   (position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at, checksum)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-/** In SQL, the text that {@link checksumOfColumns} is taken of. */
+/** The SQL for the text that {@link checksumOfColumns} is computed from. */
 export const CHECKED_TEXT =
   'concat_ws(char(10), position, id, stream, version, previous, type, schema_version, data, metadata, recorded_at)'
 
-/** What is read of an event where a row is an array: it takes a third of the time that an object takes. */
+/**
+ * The columns that are read when a row is returned as an array, which takes a third of the time that an object takes.
+ */
 const EVENT_COLUMNS = [
   'position',
   'id',
@@ -63,15 +65,15 @@ export type EventColumns = [
   checksum: number,
 ]
 
-/** Events that are read page by page. */
+/** The shape of events that are read page by page. */
 export const EVENT_SHAPE: RowShape<EventColumns> = {
   columns: EVENT_COLUMNS,
   position: ([position]) => position,
-  // One that is no text is damaged, and will be refused.
+  // Data that is not text is damaged, and is refused later.
   bytes: ([, , , , , , data]) => (isText(data) ? Buffer.byteLength(data) : 0),
 }
 
-/** CRC-32 over every column, so that a byte that changed on the disk is found when the event is read. */
+/** CRC-32 over every column, so that a byte that changed on the disk is noticed when the event is read. */
 export function checksumOfColumns(
   position: number,
   id: string,
@@ -120,7 +122,7 @@ function damagedEvent(position: Position): CqrsError {
   )
 }
 
-/** The event of a row that is whole. */
+/** The event in a row that was checked. */
 export function toRecordedEvent(row: EventRow): RecordedEvent {
   return {
     position: row.position,
@@ -136,8 +138,9 @@ export function toRecordedEvent(row: EventRow): RecordedEvent {
 }
 
 /**
- * {@link assertWhole} for a row that is an array; its text is put together by SQLite in half the time. The same bytes that are
- * no text any more, for which one bit is enough, make the same text there, and something else here.
+ * {@link assertWhole} for a row that is an array. SQLite builds the checked text in half the time. The types are
+ * checked too, because one changed bit can turn a text column into another type with the same bytes: SQLite then still
+ * builds the same text, but the value here is no longer a string.
  */
 export function assertWholeColumns(columns: EventColumns): void {
   const [position, id, stream, , type, , data, metadata, , text, sum] = columns
@@ -176,7 +179,7 @@ export function missingEvent(position: Position): CqrsError {
   )
 }
 
-/** The error for an event that stands where another one of its stream should. */
+/** The error for an event at a place where another event of the stream should be. */
 export function brokenStream(stream: string, { position }: RecordedEvent): CqrsError {
   return new CqrsError(
     'CQRS_STORE_CORRUPT',
@@ -202,7 +205,7 @@ export function checkedStream(stream: string, row: StreamRow): StreamRow {
   return row
 }
 
-/** The row of the table `streams_through`: up to which position the table `streams` has all ends for certain. */
+/** The row of the table `streams_through`: the position up to which the table `streams` certainly has all ends. */
 export interface ThroughRow {
   position: number
   checksum: number
@@ -212,7 +215,7 @@ export function throughChecksum(position: Position): number {
   return rowChecksum(position)
 }
 
-/** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written, or gone */
+/** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written, or is missing */
 export function checkedThrough(row: ThroughRow | undefined): Position {
   const { position, checksum } = row ?? { position: 0, checksum: undefined }
   assertChecksum(checksum, throughChecksum(position), 'How far the ends of streams are stored', RESTORE)

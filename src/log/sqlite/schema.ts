@@ -1,14 +1,16 @@
 import type { StoreSchema } from '../../sqlite/migrate.ts'
 
 /**
- * The log needs no index on (stream, version): each event names the position of the one before it in
- * its stream, and `streams` names the last one. A stream is read by walking that chain through the
- * primary key. Versions stay unique because an append checks the stream's end in its own transaction.
+ * The log needs no index on (stream, version): each event holds the position of the one before it in its stream, and
+ * the end of each stream is known. A stream is read by following that chain through the primary key. Versions stay
+ * unique because an append checks the stream's end in its own transaction.
  *
- * `streams` may be some ten thousand events behind, so that an append writes its event and nothing else: it has every end up to
- * `streams_through`, and those of the events behind that are read from the events (stream-ends.ts).
+ * `streams` may be tens of thousands of events behind, so that an append writes its event and nothing else. It has
+ * every end up to the position in `streams_through`; the ends of later events are read from the events
+ * (stream-ends.ts).
  *
- * `commands.running_ms` is how long the log had been at work, in all, when the key was stored; see idempotency-keys.ts.
+ * `commands.running_ms` is the total time that the log had been in use when the key was stored; see
+ * idempotency-keys.ts.
  */
 export const eventLogSchema: StoreSchema = {
   name: 'event log',
@@ -45,7 +47,7 @@ export const eventLogSchema: StoreSchema = {
       recorded_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     `,
-    // Older keys count from this step on.
+    // Keys stored before this step count as stored at this step.
     `
     ALTER TABLE streams ADD COLUMN checksum INTEGER;
     ALTER TABLE commands ADD COLUMN checksum INTEGER;

@@ -4,29 +4,33 @@ import { streamChecksum, throughChecksum } from './row.ts'
 import { type StreamEnd, StreamEnds, type StreamEndsOptions } from './stream-ends.ts'
 
 export interface StreamEndWriterOptions extends StreamEndsOptions {
-  /** Events that the table may be behind before it is brought up. Default 65,536. */
+  /** How many events the table may be behind before a round begins. Default 65,536. */
   readonly behind?: number | undefined
-  /** Ends that a transaction brings at the least while that goes on. Default 256. */
+  /** The fewest ends that a transaction stores during a round. Default 256. */
   readonly atLeast?: number
 }
 
-/** Ends that a transaction brings for each event that it appends, so that the table comes nearer. */
+/** Ends that a transaction stores for each event that it appends. More than one, so that the table catches up. */
 const FOR_EACH_EVENT = 2
 
-/** The table on its way up to a position. */
+/** One round, which updates the table up to a position. */
 interface Round {
   readonly through: Position
-  /** Streams whose ends it lacks, the next one last. In order, so that those of one page go together. */
+  /**
+   * Streams whose ends are still to be stored, the next one last. Sorted, so that those on one page are written
+   * together.
+   */
   readonly streams: string[]
 }
 
 /**
- * Where each stream ends, for the writer of the log. Ends are not stored with their events, from which they can be read, but
- * round by round: when the table `streams` is some ten thousand events behind, the following transactions bring the ends that it
- * lacks, in the order of its pages, a few hundred each, so that none takes long. Each page is written about once a
- * round, instead of once for each event. When all are there the position that the round began at goes to `streams_through`.
+ * Where each stream ends, for the writer of the log. Ends are not stored together with their events, since they can be
+ * read from those, but in rounds. Once the table `streams` lags by {@link StreamEndWriterOptions.behind} events (tens
+ * of thousands), a round begins: each of the following transactions stores a few hundred of the missing ends, in the
+ * order of the table's pages, so that none takes long. So each page is written about once a round instead of once for
+ * each event. When all ends are stored, the position at which the round began is written to `streams_through`.
  *
- * SQLite's `data_version` changes when another connection has written: then its events are read.
+ * SQLite's `data_version` changes when another connection has written; then that connection's events are read.
  */
 export class StreamEndWriter {
   readonly #ends: StreamEnds
@@ -34,14 +38,17 @@ export class StreamEndWriter {
   readonly #atLeast: number
   readonly #sql: Readonly<Record<'findId' | 'store' | 'reach' | 'dataVersion', StatementSync>>
   #round: Round | undefined
-  /** The `data_version` up to which changes of others are known. */
+  /** The `data_version` up to which the changes of other connections are known. */
   #seen: unknown
   #committed = true
-  /** Last position of the log before the open transaction; undefined until that has looked for changes of others. */
+  /**
+   * Last position of the log before the open transaction; undefined until the transaction has looked for changes of
+   * others.
+   */
   #before: Position | undefined
-  /** Where the streams ended that the open transaction has moved. */
+  /** For each stream that the open transaction has appended to: where it ended before. */
   readonly #moved = new Map<string, StreamEnd>()
-  /** Whether the open transaction has ended a round. */
+  /** Whether the open transaction has finished a round. */
   #finished = false
 
   constructor(db: DatabaseSync, { behind = 65_536, atLeast = 256, ...options }: StreamEndWriterOptions = {}) {
@@ -58,12 +65,12 @@ export class StreamEndWriter {
     }
   }
 
-  /** Reads now what the first transaction would read. @throws CqrsError CQRS_STORE_CORRUPT */
+  /** Reads in advance what the first transaction would read. @throws CqrsError CQRS_STORE_CORRUPT */
   warmUp(): void {
     this.#lookForOthers()
   }
 
-  /** A transaction is about to begin. */
+  /** To be called before a transaction begins. */
   begin(): void {
     if (!this.#committed) this.#takeBack()
     this.#committed = false
@@ -97,13 +104,16 @@ export class StreamEndWriter {
     return id
   }
 
-  /** Inside the transaction: events were appended, and the stream does not end at `from` any more, but `to` is its last event, and the log's. */
+  /**
+   * Inside the transaction: notes that events were appended to the stream, which ended at `from` and now ends at `to`.
+   * That event is also the log's last one.
+   */
   move(stream: string, from: StreamEnd, to: StreamEnd): void {
     if (!this.#moved.has(stream)) this.#moved.set(stream, from)
     this.#ends.appended(stream, to)
   }
 
-  /** Inside the transaction, before its end: brings ends to the table, if it is time. */
+  /** Inside the transaction, before it commits: stores ends in the table, if a round is in progress or due. */
   store(): void {
     if (this.#before === undefined) return
     this.#round ??= this.#nextRound()
@@ -133,7 +143,9 @@ export class StreamEndWriter {
     this.#finished = true
   }
 
-  /** Once per transaction and inside it: from then on nobody else can write. */
+  /**
+   * Reads what other connections have appended. Called once in each transaction: from then on nobody else can write.
+   */
   #lookForOthers(): Position {
     const version = this.#sql.dataVersion.get()?.data_version
     if (version !== this.#seen) this.#ends.catchUp()
@@ -141,9 +153,9 @@ export class StreamEndWriter {
     return this.#ends.upTo
   }
 
-  /** The last transaction did not commit. */
+  /** Undoes what the last transaction changed in memory, because it did not commit. */
   #takeBack(): void {
-    // Whatever it failed with: the log is looked at again.
+    // Look at the log again, whatever the reason for the failure.
     this.#seen = undefined
     if (this.#before === undefined) return
     this.#round = undefined

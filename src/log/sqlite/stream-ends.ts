@@ -17,37 +17,38 @@ import {
 export interface StreamEnd {
   readonly version: number
   readonly position: Position
-  /** Id of the last event; undefined while it was not asked for. */
+  /** Id of the last event; undefined if it has not been read yet. */
   readonly id: string | undefined
 }
 
 const NO_EVENTS: StreamEnd = { version: 0, position: 0, id: undefined }
 
 export interface StreamEndsOptions {
-  /** Streams that are remembered at the most, unless the table lacks more. Default 50,000: some 7 MB. */
+  /** The most streams to remember, unless the table lacks more than that. Default 50,000: some 7 MB. */
   readonly remembered?: number
   /** Events that are read at once. Default 500. */
   readonly page?: number
 }
 
 /**
- * Where each stream ends, as one connection sees it. The table `streams` has the ends up to the position in `streams_through`, and
- * some later ones; of the log's last events behind that, some ten thousand, the ends are kept in memory here. They are read from the events
- * themselves, which are checked: all of those behind the table at first, later what was appended since. So an append
- * need not write a page of the table for each event: {@link StreamEndWriter} brings many ends at once.
+ * Where each stream ends, as one connection sees it. The table `streams` has all ends up to the position in
+ * `streams_through`, and some later ones. The ends of the events after that position, usually tens of thousands, are
+ * kept in memory here. They are read from the events themselves, which are checked: at first all events after that
+ * position, later only those appended since. So an append does not have to write a page of the table for each event:
+ * {@link StreamEndWriter} writes many ends at once.
  */
 export class StreamEnds {
   readonly #remembered: number
   readonly #page: number
-  /** Ends in memory beyond which room is made. */
+  /** With this many ends in memory, some are dropped before another one is added. */
   #roomFor: number
   readonly #sql: Readonly<Record<'find' | 'through' | 'head', StatementSync>>
   readonly #pages: PageReader<EventColumns>
-  /** All ends behind the table, and some that the table has as well. */
+  /** All ends that the table may lack, and some that it has as well. */
   readonly #known = new Map<string, StreamEnd>()
-  /** What the table has for certain. */
+  /** The position up to which the table certainly has all ends. */
   #through: Position = 0
-  /** The position up to which every end is known or in the table; undefined while nothing was read. */
+  /** The position up to which every end is known or in the table; undefined if nothing was read yet. */
   #upTo: Position | undefined
 
   constructor(db: DatabaseSync, { remembered = 50_000, page = 500 }: StreamEndsOptions = {}) {
@@ -62,14 +63,18 @@ export class StreamEnds {
     this.#pages = new PageReader(db, EVENT_SHAPE)
   }
 
-  /** Reads what was appended since the last time. What {@link of} says is true as of then. @throws CqrsError CQRS_STORE_CORRUPT */
+  /**
+   * Reads what was appended since the last call. {@link of} answers as of that moment. @throws CqrsError
+   * CQRS_STORE_CORRUPT
+   */
   catchUp(): void {
     for (const _ of this.catchingUp());
   }
 
-  /** {@link catchUp} with pauses: after each page, if there are more. Others may use this object meanwhile. */
+  /** {@link catchUp} with a pause after each page if there are more. Others may use this object during the pauses. */
   *catchingUp(): Generator<void> {
-    // This first: what others bring to the table meanwhile does no harm, the ends of what they append are read below.
+    // Read this before the head. If others add ends to the table in between, no harm is done: what they append is read
+    // below.
     this.#through = checkedThrough(this.#sql.through.get() as unknown as ThroughRow | undefined)
     const head = Number(this.#sql.head.get()?.position ?? 0)
     if (this.#through > head) throw missingEvent(head + 1)
@@ -95,27 +100,27 @@ export class StreamEnds {
     return end
   }
 
-  /** Takes down the id of a stream's last event, which was not known yet. */
+  /** Remembers the id of a stream's last event, which was not known yet. */
   noteId(stream: string, end: StreamEnd, id: string | undefined): void {
     this.#known.set(stream, { ...end, id })
   }
 
-  /** This connection has appended the log's last event, and it is the stream's. */
+  /** This connection has appended the log's last event, which is also the last one of this stream. */
   appended(stream: string, end: StreamEnd): void {
     this.#upTo = end.position
     this.#remember(stream, end)
   }
 
   /**
-   * Another connection of this process has appended events, the last of which is where the stream ends. If they are the next
-   * ones here they need not be read.
+   * Another connection of this process has appended this many events, and the stream now ends at `end`. If they
+   * directly follow what is known here, they do not have to be read.
    */
   appendedElsewhere(stream: string, events: number, end: StreamEnd): void {
     const isNext = end.position - events === this.#upTo
     if (isNext && this.#known.size < this.#roomFor) this.appended(stream, end)
   }
 
-  /** The position up to which what {@link of} says is true. */
+  /** The position up to which the answers of {@link of} are true. */
   get upTo(): Position {
     return this.#upTo ?? 0
   }
@@ -130,12 +135,15 @@ export class StreamEnds {
     return [...this.#known].filter(([, { position }]) => position > this.#through).map(([stream]) => stream)
   }
 
-  /** The table has all ends up to `through` now. */
+  /** Notes that the table now has all ends up to `through`. */
   stored(through: Position): void {
     this.#through = Math.max(this.#through, through)
   }
 
-  /** What was {@link appended} since the log ended at `upTo` is not there: the streams end where they did. */
+  /**
+   * Undoes {@link appended}, because a transaction was rolled back: the log ends at `upTo` again, and the streams at
+   * `ends`.
+   */
   takeBack(ends: ReadonlyMap<string, StreamEnd>, upTo: Position): void {
     for (const [stream, end] of ends) {
       if (end.position === 0) this.#known.delete(stream)
@@ -150,7 +158,7 @@ export class StreamEnds {
     this.#upTo = undefined
   }
 
-  /** @returns the position up to which ends are known now */
+  /** @returns the position up to which ends are now known */
   #read(after: Position, head: Position): Position {
     const { rows, missing } = this.#pages.read(after, Math.min(after + this.#page, head), PAGE_BYTES)
     for (const columns of rows) {
@@ -171,7 +179,7 @@ export class StreamEnds {
     for (const [known, { position }] of this.#known) {
       if (position <= this.#through) this.#known.delete(known)
     }
-    // Those that have to stay may be many; to look for others with each of them would take ever longer.
+    // Many ends may have to stay. Searching all of them again for each new end would take longer and longer.
     this.#roomFor = Math.max(this.#remembered, 2 * this.#known.size)
   }
 }

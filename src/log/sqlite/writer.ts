@@ -10,8 +10,8 @@ import { eventLogSchema } from './schema.ts'
 import { StreamEndWriter } from './stream-end-writer.ts'
 
 /**
- * An append on its way to the writer thread. Tuples and text: what crosses between threads is copied field by
- * field, and the names of an object's fields cost more than what stands in them.
+ * An append on its way to the writer thread. It is a tuple of plain values because what passes between threads is
+ * copied field by field, and copying the field names of an object costs more than copying its values.
  */
 export type StoredAppend = readonly [
   stream: string,
@@ -27,16 +27,19 @@ export type StoredAppend = readonly [
 
 export type StoredEvent = readonly [id: string, type: string, schemaVersion: number, data: string]
 
-/** What comes back: of an append that was stored, position and version; of a conflict, the stream's version. */
+/**
+ * The answer: position and version of an append that was stored; the stream's version if there was a conflict; the
+ * original command if the idempotency key was used before.
+ */
 export type StoredOutcome =
   | readonly [position: number, version: number]
   | readonly [actualVersion: number]
   | RecordedCommand
 
 export type WriterOptions = Omit<OpenOptions, 'schema' | 'readOnly' | 'durability'> & {
-  /** How long an idempotency key is kept, in milliseconds of the log's work; undefined: for ever. */
+  /** How long an idempotency key is kept, in milliseconds during which the log is in use; undefined: for ever. */
   keepKeysMs: number | undefined
-  /** Events that the stored ends of streams may be behind; undefined: as many as usual. */
+  /** How many events the table of stream ends may be behind; undefined: the default of {@link StreamEndWriter}. */
   endsBehind: number | undefined
 }
 
@@ -125,6 +128,6 @@ function warmUp(ends: StreamEndWriter): void {
   try {
     ends.warmUp()
   } catch {
-    // Damaged, or locked: the first append meets that itself, and says so.
+    // If the store is damaged or locked, the first append meets the same error and reports it.
   }
 }
