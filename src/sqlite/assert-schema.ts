@@ -3,15 +3,15 @@ import { CqrsError } from '../kernel/errors.ts'
 import type { StoreSchema } from './migrate.ts'
 import { offerRowChecksum } from './row-checksum.ts'
 
-/** Columns and indexes by table, each as SQLite tells it. */
+/** The columns and indexes of each table, as SQLite reports them. */
 type Shape = ReadonlyMap<string, { readonly columns: string; readonly indexes: ReadonlySet<string> }>
 
 const expected = new WeakMap<StoreSchema, Shape>()
 
 /**
- * Compares what SQLite reads of a store's tables with what its migrations make. The text of the schema lies in
- * the file like everything else: a byte of it that changed can rename a column, and then statements fail as if they
- * were wrong. Indexes that are there besides are left alone: a view has those of its projection.
+ * Compares the tables that SQLite finds in a store with those that its migrations create. The text of the schema is in
+ * the file like everything else: one changed byte of it can rename a column, and then correct statements fail as if
+ * they were wrong. Additional indexes are allowed: a view has those of its projection.
  *
  * @throws CqrsError CQRS_STORE_CORRUPT that names the table
  */

@@ -5,18 +5,21 @@ import { isDiskError } from './errors.ts'
 import { existingStore } from './store-files.ts'
 
 /**
- * Pages of a write-ahead log that are worth a checkpoint, 4 MB: few enough to be synced in a moment, and enough for
- * the pages that change with each commit to be copied once for many.
+ * How many pages of a write-ahead log make a checkpoint worthwhile: 4 MB. Few enough to be synced in a moment, and
+ * enough that pages which change with each commit are copied once for many commits.
  */
 const WORTH_PAGES = 1_000
 
-/** Between two looks at a store that is written to, in milliseconds. A log of 10,000 pages takes a second at the least. */
+/**
+ * Time between two looks at a store that is being written to, in milliseconds. Filling a log of 10,000 pages takes at
+ * least a second.
+ */
 const SHORTEST_MS = 20
 
-/** Between two looks at a store that rests. */
+/** Longest time between two looks while no store is written to, in milliseconds. */
 const LONGEST_MS = 320
 
-/** One store: how far its write-ahead log is, and the checkpoint that is due. */
+/** One store: the length of its write-ahead log, and the checkpoint that may be due. */
 class Watched {
   readonly #db: DatabaseSync
   readonly #look: StatementSync
@@ -24,7 +27,7 @@ class Watched {
   #pages = 0
 
   constructor(path: string) {
-    // One that was removed since its writer opened it must not be there again, empty.
+    // If the file was removed after its writer opened it, it must not be created again, empty.
     this.#db = new DatabaseSync(existingStore(path), { timeout: 0 })
     try {
       this.#db.exec('PRAGMA wal_autocheckpoint = 0')
@@ -58,7 +61,7 @@ let looking = false
 
 port.on('message', (order: CheckpointOrder) => {
   if (order.kind === 'watch') {
-    // What cannot be opened here is not looked after; its writer takes its own checkpoints.
+    // A store that cannot be opened here gets no help; its writer takes its own checkpoints.
     attempt(() => stores.set(order.id, new Watched(order.path)))
     if (!looking) lookAtAll()
     return
@@ -78,7 +81,7 @@ function lookAtAll(): void {
     try {
       if (store.look()) grew = true
     } catch (error) {
-      // Locked, damaged, or the disk is full: its writer meets that itself.
+      // Locked, damaged, or the disk is full: the store's writer meets the same error.
       if (isDiskError(error)) leave(id, 'failed')
     }
   }

@@ -1,27 +1,27 @@
 import { Worker } from 'node:worker_threads'
 import type { CheckpointAnswer, CheckpointOrder } from './checkpoint-messages.ts'
 
-/** A store that is open for a shorter time than this gets no help by default, in milliseconds. */
+/** A store that is open for a shorter time than this gets no helper thread by default, in milliseconds. */
 const WORTH_HELP_MS = 500
 
 export interface CheckpointsOptions {
-  /** How long the store has to be open before the help comes, in milliseconds. Default 500. */
+  /** How long the store has to be open before the helper thread takes over, in milliseconds. Default 500. */
   readonly afterMs?: number
-  /** Told when a checkpoint met an error of the disk; the store gets no more help. Default: nobody is told. */
+  /** Called when a checkpoint met a disk error; the store then gets no more help. Default: does nothing. */
   onFailed?(): void
 }
 
-/** Checkpoints of one store that another thread takes. */
+/** The checkpoints that another thread takes for one store. */
 export interface Checkpoints {
-  /** Resolves when the other thread has closed the file. To be awaited before the store itself is closed. */
+  /** Resolves when the other thread has closed the file. Await this before closing the store itself. */
   stop(): Promise<void>
 }
 
 /**
- * Has the checkpoints of an open store (WAL mode) taken by another thread, so that its writer does not stand still
- * while megabytes are copied and synced. The writer's own checkpoint, after the commit that makes the write-ahead log
- * long enough, stays: it finds little left to do and lets the log begin anew, which only a writer can. Without the
- * other thread everything goes on as it does in any store.
+ * Lets another thread take the checkpoints of an open store (WAL mode), so that the store's writer does not stand still
+ * while megabytes are copied and synced. The writer keeps its own checkpoint, after the commit that makes the
+ * write-ahead log long enough: that one finds little left to copy, and lets the log restart at its beginning, which
+ * only a writer can do. Without the other thread the store still works as any other does.
  *
  * One thread serves all stores that a thread of the process writes to.
  *
@@ -46,7 +46,7 @@ export function takeCheckpointsAside(
 
 let shared: Helper | undefined
 
-/** @returns how it is ended; undefined if there is none, because the system gives no further thread at the moment */
+/** @returns a function that ends it; undefined if the system starts no further thread at the moment */
 function help(path: string, onFailed: () => void): (() => Promise<void>) | undefined {
   try {
     shared ??= new Helper()
@@ -58,9 +58,9 @@ function help(path: string, onFailed: () => void): (() => Promise<void>) | undef
 
 class Helper {
   readonly #thread: Worker
-  /** Who waits until a store is left. */
+  /** By id of a store: who waits until the thread has closed it. */
   readonly #leaving = new Map<number, () => void>()
-  /** Who is told when a checkpoint of a store fails. */
+  /** By id of a store: who is told when a checkpoint fails. */
   readonly #watched = new Map<number, () => void>()
   #ids = 0
   #gone = false
@@ -72,7 +72,7 @@ class Helper {
       if (kind === 'left') this.#left(id)
       else this.#watched.get(id)?.()
     })
-    // It is a help, not a duty: whatever it fails with, the stores get on by themselves.
+    // The thread is only a help: whatever error it fails with, the stores work without it.
     this.#thread.on('error', () => {})
     this.#thread.on('exit', () => {
       this.#gone = true
@@ -81,7 +81,7 @@ class Helper {
     })
   }
 
-  /** @returns how it is ended */
+  /** @returns a function that ends it */
   watch(path: string, onFailed: () => void): () => Promise<void> {
     this.#ids += 1
     const id = this.#ids
@@ -95,7 +95,7 @@ class Helper {
     if (this.#gone || this.#leaving.has(id)) return
     const left = new Promise<void>((resolve) => this.#leaving.set(id, resolve))
     this.#send({ kind: 'leave', id })
-    // The process does not end before those who wait have gone on.
+    // Keeps the process alive until those who wait were told.
     this.#thread.ref()
     await left
   }

@@ -11,27 +11,29 @@ import { packPairs } from './pairs.ts'
 export interface CommitHandler<Request, Result> {
   db: DatabaseSync
   path: string
-  /** Called once at the start of each transaction, to forget what an earlier, failed one had read. */
+  /** Called before each transaction, to forget what an earlier one that failed had read. */
   begin?: () => void
   /**
-   * Carries out one request inside the open transaction. An expected outcome is returned; what it
-   * throws fails this request alone.
+   * Executes one request inside the open transaction. Expected outcomes are returned. If it throws, only this request
+   * fails.
    */
   execute(request: Request): Result
-  /** Called after the last request, before the commit, to write what the requests share. */
+  /** Called after the last request, before the commit, to write what the requests have in common. */
   prepare?: () => void
-  /** Called after the commit, to keep in memory what it stored. Must not throw: the requests are stored. */
+  /**
+   * Called after the commit, to update memory with what was stored. Must not throw: the requests are already stored.
+   */
   committed?: () => void
 }
 
 /**
- * Runs in a writer thread: takes each batch of {@link GroupCommit}, carries it out as one transaction
- * and answers after its fsync. If a request throws, the batch is rolled back and each request runs in a
- * transaction of its own, so that a bad one fails alone. If the store fails (the disk is full or broken),
- * all fail at once: a thousand further tries would only keep everybody waiting.
+ * Runs in a writer thread: executes each batch of {@link GroupCommit} as one transaction and answers after its fsync.
+ * If a request throws, the batch is rolled back and each request runs in a transaction of its own, so that only the bad
+ * one fails. If the store itself fails (the disk is full or broken), all requests fail at once: trying a thousand of
+ * them again would only keep everybody waiting.
  *
- * A checkpoint that meets an error of the disk ends the thread, and with it the one that takes checkpoints aside: the
- * next thread opens the store anew, which has everything copied again (see copy-again.ts).
+ * If a checkpoint meets a disk error, this thread ends, and with it the thread that helps with checkpoints. The next
+ * writer thread opens the store again, which has the whole write-ahead log copied again (see copy-again.ts).
  *
  * @param open makes the handler from the options that were given to the GroupCommit
  */

@@ -1,6 +1,6 @@
 import { CqrsError, type ErrorCode } from '../kernel/errors.ts'
 
-/** Primary result codes of SQLite (https://www.sqlite.org/rescode.html) that users can do something about. */
+/** Primary result codes of SQLite (https://www.sqlite.org/rescode.html) that a user can do something about. */
 const BUSY = 5
 const LOCKED = 6
 const READONLY = 8
@@ -38,19 +38,19 @@ const ADVICE: Record<number, { code: ErrorCode; advice: string }> = {
   },
 }
 
-/** Whether `error` comes from SQLite itself; programming errors of ours do not. */
+/** Whether `error` comes from SQLite itself; our own programming errors do not. */
 export function isSqliteError(error: unknown): error is Error & { errcode: number } {
   return error instanceof Error && typeof (error as { errcode?: unknown }).errcode === 'number'
 }
 
-/** Whether another connection holds the lock that was needed. */
+/** Whether the needed lock is held by another connection. */
 export function isBusy(error: unknown): boolean {
   return isSqliteError(error) && (error.errcode & 0xff) === BUSY
 }
 
 /**
- * Whether the store as a whole failed (locked, full, broken), so that another request would meet the same. A
- * damaged page is none: only what touches it fails.
+ * Whether the store as a whole failed (locked, full, broken), so that any other request would fail too. A damaged page
+ * does not count: only requests that touch it fail.
  */
 export function isStoreFailure(error: unknown): boolean {
   if (!isSqliteError(error)) return false
@@ -58,7 +58,7 @@ export function isStoreFailure(error: unknown): boolean {
   return code !== CORRUPT && ADVICE[code] !== undefined
 }
 
-/** Whether the disk reported an error, so that what was written, or only synced, may be lost. */
+/** Whether the disk reported an error. What was being written or synced may then be lost. */
 export function isDiskError(error: unknown): boolean {
   return isSqliteError(error) && (error.errcode & 0xff) === IOERR
 }

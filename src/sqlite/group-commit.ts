@@ -11,32 +11,35 @@ export type Reply<Result> = { ok: true; value: Result } | { ok: false; error: Fa
 export type FromThread<Result> =
   | { kind: 'ready' }
   | { kind: 'failed-to-open'; error: FailedReply }
-  /** All of a batch went well: the results alone, which cost less to hand over than replies. */
+  /** Every request of a batch succeeded: only the results, which cost less to pass than replies. */
   | { kind: 'results'; results: Result[] }
-  /** The same where they are pairs of numbers. */
+  /** The same, for results that are pairs of numbers. */
   | { kind: 'pairs'; pairs: Float64Array }
   | { kind: 'replies'; replies: Reply<Result>[] }
 
-/** Batches that the thread has at the same time: one under way and one that waits for its end. */
+/** The most batches that the thread has at a time: one in progress and one that waits behind it. */
 const MAX_BATCHES = 2
 
 /**
- * Requests that are worth a batch behind the one under way. Fewer gather until that ends: a small group
- * would cost an fsync of its own.
+ * The fewest requests that are sent as a batch behind the one in progress. Fewer are gathered until that one ends: a
+ * small batch would cost an fsync of its own.
  */
 const WORTH_A_BATCH = 256
 
-/** How large, compared to the batch under way, the one behind it is at the least: else batches become ever smaller. */
+/**
+ * The smallest size of the second batch, as a share of the batch in progress. Without it batches would get smaller and
+ * smaller.
+ */
 const LIKE_THE_FIRST = 0.75
 
 export interface GroupCommitOptions {
   /** The module that the thread runs; it calls `serveCommits`. */
   module: URL
-  /** Handed to the module; must be cloneable. */
+  /** Passed to the module; must be cloneable. */
   workerData: unknown
   /** What the store is called in messages. */
   name: string
-  /** Requests in one transaction at the most. Default 1,024. */
+  /** The most requests in one transaction. Default 1,024. */
   maxBatch?: number
   /** Requests that may wait; more are refused with CQRS_OVERLOADED. Default 20,000. */
   maxWaiting?: number
@@ -49,21 +52,21 @@ interface Waiting<Request, Result> {
 }
 
 /**
- * Group commit: requests of many callers become one transaction with one fsync, in a thread of their
- * own, so that the event loop never waits for the disk. While one transaction is under way the next
- * callers gather; when it ends, all of them (up to `maxBatch`) are the next one. One caller alone
- * therefore waits for nobody, and a thousand share an fsync.
+ * Group commit: the requests of many callers become one transaction with one fsync. It runs in a thread of its own, so
+ * that the event loop never waits for the disk. While one transaction is in progress, further requests gather; when it
+ * ends, all of them (up to `maxBatch`) become the next one. So a single caller waits for nobody, and a thousand callers
+ * share an fsync.
  *
- * When many wait they go in two halves, one behind the other: the thread stores one while this one takes
- * the answers and the next requests of the other. In one batch each side would wait for the other.
+ * If many requests wait, they are sent as two halves, one behind the other: the thread stores one half while this side
+ * takes the answers and the next requests of the other half. With a single batch each side would wait for the other.
  *
- * A thread that dies fails what it had in hand (whether that was committed is not known) and is
- * started again by the next request.
+ * If the thread dies, the requests that it had fail (it is not known whether they were committed), and so do those that
+ * wait. The next request starts the thread again.
  */
 export class GroupCommit<Request, Result> {
   readonly #options: Required<GroupCommitOptions>
   #waiting: Waiting<Request, Result>[] = []
-  /** Batches that the thread has, oldest first; it carries them out in this order. */
+  /** Batches that the thread has, oldest first; it executes them in this order. */
   #inFlight: Waiting<Request, Result>[][] = []
   #thread: Worker | undefined
   #ready = false
@@ -81,15 +84,15 @@ export class GroupCommit<Request, Result> {
     return this.#thread && this.#ready ? Promise.resolve() : this.#startThread()
   }
 
-  /** Requests that are waiting or under way. */
+  /** How many requests are waiting or in progress. */
   get pending(): number {
     return this.#waiting.length + this.#inFlight.reduce((sum, batch) => sum + batch.length, 0)
   }
 
   /**
-   * Answers after the request's transaction is on stable storage.
+   * Resolves after the request's transaction is on stable storage.
    *
-   * @throws CqrsError CQRS_OVERLOADED, CQRS_CLOSED, or what the store failed with; nothing was acknowledged
+   * @throws CqrsError CQRS_OVERLOADED, CQRS_CLOSED, or the error of the store; nothing was acknowledged
    */
   submit(request: Request): Promise<Result> {
     if (this.#closing) {
@@ -122,7 +125,7 @@ export class GroupCommit<Request, Result> {
     await exited
   }
 
-  /** Leaves the rest of this turn of the event loop to further callers, so that they share the batch. */
+  /** Waits until the end of this turn of the event loop, so that further callers can join the batch. */
   #schedule(): void {
     if (this.#scheduled || !this.#hasBatch()) return
     this.#scheduled = true
@@ -132,7 +135,7 @@ export class GroupCommit<Request, Result> {
     })
   }
 
-  /** Whether the thread can be given a batch. */
+  /** Whether a batch can be sent to the thread now. */
   #hasBatch(): boolean {
     const [underWay] = this.#inFlight
     const least = underWay ? Math.max(WORTH_A_BATCH, LIKE_THE_FIRST * underWay.length) : 1
@@ -222,7 +225,7 @@ export class GroupCommit<Request, Result> {
     })
   }
 
-  /** @throws CqrsError if the system gives no further thread, of which there can be a limit */
+  /** @throws CqrsError if the system starts no further thread, as when a limit is reached */
   #newThread(): Worker {
     const { module, workerData, name } = this.#options
     try {

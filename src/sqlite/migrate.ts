@@ -3,37 +3,43 @@ import { CqrsError } from '../kernel/errors.ts'
 import { isBusy } from './errors.ts'
 import { offerRowChecksum } from './row-checksum.ts'
 
-/** Tries to have an older store for this process alone, and the time between two of them, in milliseconds: five seconds in all. */
+/**
+ * How often to try to get an older store exclusively, and the average pause between two tries, in milliseconds; about
+ * five seconds in all.
+ */
 const TRIES = { most: 200, pauseMs: 25 }
 
-/** What a store file is: its mark and the steps that lead to its newest schema. */
+/** A kind of store file: its mark and the migration steps to its newest schema. */
 export interface StoreSchema {
   /** What the store is called in messages, e.g. `event log`. */
   name: string
   /** Marks the file as ours (PRAGMA application_id), so that a foreign file is never touched. */
   applicationId: number
   /**
-   * SQL of every step, oldest first. A step that was released never changes; a new one is added. Steps may call
-   * `row_checksum(value, …)`, which is rowChecksum of row-checksum.ts.
+   * The SQL of every step, oldest first. A step that was released never changes; new steps are added at the end. Steps
+   * may call `row_checksum(value, …)`, which is rowChecksum of row-checksum.ts.
    */
   migrations: readonly string[]
 }
 
-/** Whether a store lacks steps that this program knows; one that was just made does not count. @throws as {@link migrate} */
+/**
+ * Whether a store lacks steps that this program knows. A store that was just created does not count. @throws as {@link
+ * migrate}
+ */
 export function isOlder(db: DatabaseSync, schema: StoreSchema, path: string): boolean {
   const found = version(db, schema, path)
   return found > 0 && found < schema.migrations.length
 }
 
 /**
- * Brings an older store to the newest schema while nobody else has it open. A process of the older program that did would go
- * on: it would write rows as they were before, without the checksum of this program for one, which then are damaged ones.
- * Processes that start at the same time take turns.
+ * Brings an older store to the newest schema while nobody else has it open. Otherwise a process of the older program
+ * would go on writing rows in the old form, for example without a checksum that this program expects, and they would
+ * count as damaged. Processes that start at the same time take turns.
  *
- * The file is taken for this process by SQLite's exclusive locking mode, which no other connection may be beside, not even one that
- * only reads now and then (https://www.sqlite.org/pragma.html#pragma_locking_mode).
+ * SQLite's exclusive locking mode reserves the file for this process. It excludes every other connection, even one that
+ * reads only now and then (https://www.sqlite.org/pragma.html#pragma_locking_mode).
  *
- * @throws CqrsError CQRS_STORE_LOCKED if somebody keeps it open; as {@link migrate}
+ * @throws CqrsError CQRS_STORE_LOCKED if another process keeps it open; as {@link migrate}
  */
 export function migrateAlone(location: string | URL, schema: StoreSchema, path: string): void {
   const pause = new Int32Array(new SharedArrayBuffer(4))
@@ -45,12 +51,12 @@ export function migrateAlone(location: string | URL, schema: StoreSchema, path: 
           'has it open. Stop every process of the older version that works on this data folder, then start again.',
       )
     }
-    // Two that look at the same time are in each other's way.
+    // Random, because two processes that try at the same time block each other.
     Atomics.wait(pause, 0, 0, TRIES.pauseMs * (0.5 + Math.random()))
   }
 }
 
-/** Whether the store is up to date, brought there by this process or by another one. */
+/** Whether the store is up to date now, brought there by this process or by another one. */
 function triedAlone(location: string | URL, schema: StoreSchema, path: string): boolean {
   const withStore = (use: (db: DatabaseSync) => boolean): boolean => {
     const db = new DatabaseSync(location, { timeout: 0 })
@@ -72,11 +78,11 @@ function triedAlone(location: string | URL, schema: StoreSchema, path: string): 
 }
 
 /**
- * Brings `db` to the newest schema, one transaction for all missing steps. Processes that start at the
- * same time take turns: the transaction is immediate and reads the version inside.
+ * Brings `db` to the newest schema, with one transaction for all missing steps. Processes that start at the same time
+ * take turns: the transaction is immediate, and the version is read inside it.
  *
- * @throws CqrsError CQRS_STORE_NEWER if the file knows more steps than this program;
- *   CQRS_STORE_FOREIGN if the file is not this kind of store
+ * @throws CqrsError CQRS_STORE_NEWER if the file has more steps than this program knows; CQRS_STORE_FOREIGN if the file
+ *   is not this kind of store
  */
 export function migrate(db: DatabaseSync, schema: StoreSchema, path: string): void {
   if (version(db, schema, path) === schema.migrations.length) return
@@ -95,7 +101,8 @@ export function migrate(db: DatabaseSync, schema: StoreSchema, path: string): vo
 }
 
 function version(db: DatabaseSync, schema: StoreSchema, path: string): number {
-  // Read first: a process that makes the store meanwhile writes its mark in the same transaction as its tables.
+  // Read this before the mark. A process that creates the store at the same time writes its mark and its tables in one
+  // transaction, so a store that is not empty here has its mark below.
   const empty = pragma(db, 'schema_version') === 0
   const found = pragma(db, 'user_version')
   const mark = pragma(db, 'application_id')

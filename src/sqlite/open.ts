@@ -12,32 +12,32 @@ import { existingStore } from './store-files.ts'
 export const OLDEST_SQLITE = '3.51.3'
 
 export interface OpenOptions {
-  /** The database file; it and its folder are made if they are missing. */
+  /** The database file; the file and its folder are created if they are missing. */
   path: string
-  /** What the file must be; a new file becomes it. */
+  /** The schema that the file must have; a new file gets it. */
   schema: StoreSchema
   /**
-   * `full` (default) syncs every commit, so that an acknowledged write survives a power cut. `normal`
-   * may lose the last commits in a power cut (never in a crash of the process) and is only for what
-   * can be derived again from the log.
+   * `full` (default) syncs every commit, so that an acknowledged write survives a power cut. `normal` may lose the last
+   * commits in a power cut (never when the process crashes). It is only for data that can be derived from the log
+   * again.
    */
   durability?: 'full' | 'normal'
   /** Refuse every write after the schema is in place. Default false. */
   readOnly?: boolean
-  /** Refuse a file that is missing, instead of making it. Default false. */
+  /** Refuse a file that is missing, instead of creating it. Default false. */
   mustExist?: boolean
-  /** How long a statement waits for another process's lock, in milliseconds. Default 5,000. */
+  /** How long a statement waits for a lock of another process, in milliseconds. Default 5,000. */
   busyTimeoutMs?: number
-  /** Pages the write-ahead log may grow to before it is folded into the file. Default 10,000 (40 MB). */
+  /** Pages that the write-ahead log may grow to before it is copied into the file. Default 10,000 (40 MB). */
   checkpointPages?: number
   /** Page cache in KiB. Default 16,384. */
   cacheKiB?: number
 }
 
 /**
- * Opens an SQLite store: checks SQLite's version, makes the file with mode 0600, switches it to WAL,
- * and brings it to the newest schema, an older one only while nobody else has it open. What a writer of a `full`
- * store finds there is on the disk before it adds to it; see rewrite-wal.ts.
+ * Opens an SQLite store: checks SQLite's version, creates the file with mode 0600, switches it to WAL, and brings it to
+ * the newest schema. An older store is only migrated while nobody else has it open. Before a writer of a `full` store
+ * can add to it, everything that is already there is made durable; see rewrite-wal.ts.
  *
  * @throws CqrsError CQRS_SQLITE_TOO_OLD, CQRS_STORE_NEWER, CQRS_STORE_LOCKED, CQRS_STORE_FOREIGN, or a store error
  */
@@ -78,7 +78,7 @@ export function openDatabase(options: OpenOptions): DatabaseSync {
   }
 }
 
-/** The file system's own errors (no folder, no permission) name the store as well. */
+/** Makes errors of the file system itself (no folder, no permission) name the store as well. */
 function asStoreError(error: unknown, path: string): unknown {
   const { code, message } = error as NodeJS.ErrnoException
   if (isSqliteError(error) || error instanceof CqrsError) return toStoreError(error, path)
@@ -108,9 +108,10 @@ export function assertSqliteVersion(version: string): void {
 }
 
 /**
- * The first switch to WAL needs the file for itself and does not wait for the busy timeout, so
- * processes that open a new store at the same moment take turns here. Nor does any other try wait for it, of which there are many:
- * somebody may have the file for himself for long (see migrateAlone).
+ * Switches to WAL. The first switch needs the file exclusively, and SQLite does not apply the busy timeout to it. So
+ * this tries again and again, and processes that open a new store at the same moment take turns. The timeout is 0
+ * meanwhile, so that the many attempts do not each wait for it: another process may hold the file exclusively for long
+ * (see migrateAlone).
  */
 function switchToWal(db: DatabaseSync): void {
   db.exec('PRAGMA busy_timeout = 0')

@@ -2,10 +2,11 @@ import type { DatabaseSync } from 'node:sqlite'
 import { isDiskError } from './errors.ts'
 
 /**
- * Takes SQLite's automatic checkpoints over: those pass over every error, and one of the disk must not be passed over
- * (see copy-again.ts).
+ * Replaces SQLite's automatic checkpoints. Those ignore every error, but a disk error must not be ignored (see
+ * copy-again.ts).
  *
- * @returns to be called after each commit: takes a checkpoint if the write-ahead log is as long as `checkpointPages` says
+ * @returns a function to call after each commit: takes a checkpoint if the write-ahead log has reached
+ *   `checkpointPages`
  */
 export function ownCheckpoint(db: DatabaseSync): () => void {
   const { pages, length, checkpoint } = takeOver(db)
@@ -20,10 +21,10 @@ export function ownCheckpoint(db: DatabaseSync): () => void {
 }
 
 /**
- * Ends SQLite's automatic checkpoints.
+ * Switches SQLite's automatic checkpoints off.
  *
- * @returns at how many `pages` of the write-ahead log they were taken, the `length` of the log in pages, and how a
- *   `checkpoint` is taken
+ * @returns `pages`: the length of the write-ahead log at which they were taken; `length`: returns the current length of
+ *   the log in pages; `checkpoint`: takes a checkpoint
  */
 export function takeOver(db: DatabaseSync) {
   const [pages] = Object.values(db.prepare('PRAGMA wal_autocheckpoint').get() ?? {})

@@ -4,21 +4,21 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isBusy, toStoreError } from './errors.ts'
 
-/** A lock that is held until it is released or the process ends, however it ends. */
+/** A lock that is held until it is released or the process ends in any way. */
 export interface OwnerLock {
-  /** May be called again. */
+  /** May be called more than once. */
   release(): void
 }
 
-/** The outcome of one try: the lock, or who has it (`pid` where it could be read). */
+/** The outcome of one try: the lock, or which process has it (`pid` if it could be read). */
 export type OwnerLockOutcome = { held: true; lock: OwnerLock } | { held: false; pid: number | undefined }
 
 /**
- * Tries to become the only owner of something, by an operating-system lock on the file `path`.
+ * Tries to become the only owner of something, with an operating-system lock on the file `path`.
  *
- * The lock is SQLite's reserved lock on a tiny database that nothing else uses: the kernel drops it
- * when the process dies, so a crash never leaves it behind, and a stopped process (SIGSTOP) keeps it.
- * Others may still read the row that names the owner.
+ * The lock is SQLite's reserved lock on a tiny database that nothing else uses. The kernel drops it when the process
+ * dies, so a crash never leaves it behind; a stopped process (SIGSTOP) keeps it. Other processes can still read the row
+ * that names the owner.
  */
 export function tryOwn(path: string, pid: number = process.pid): OwnerLockOutcome {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
@@ -29,7 +29,7 @@ export function tryOwn(path: string, pid: number = process.pid): OwnerLockOutcom
     db.exec('CREATE TABLE IF NOT EXISTS owner (id INTEGER PRIMARY KEY CHECK (id = 1), pid INTEGER NOT NULL)')
     db.prepare('INSERT OR REPLACE INTO owner (id, pid) VALUES (1, ?)').run(pid)
     db.exec('COMMIT')
-    // Another process may win between the two; then its pid stands in the row and this one has not got the lock.
+    // Another process may win between the two transactions; then the row holds its pid, and this BEGIN fails.
     db.exec('BEGIN IMMEDIATE')
     return { held: true, lock: { release: () => db.isOpen && db.close() } }
   } catch (error) {
@@ -41,7 +41,7 @@ export function tryOwn(path: string, pid: number = process.pid): OwnerLockOutcom
 }
 
 export interface OwnOptions {
-  /** Called once when another process is found to hold the lock. */
+  /** Called once if another process is found to hold the lock. */
   onWaiting?: (pid: number | undefined) => void
   /** Ends the wait; the returned promise rejects with its reason. */
   signal?: AbortSignal
@@ -49,12 +49,12 @@ export interface OwnOptions {
   pollMs?: number
 }
 
-/** Whether some process, this one included, owns `path` at the moment. Does not wait and takes nothing. */
+/** Whether any process, including this one, owns `path` at the moment. Does not wait and takes no ownership. */
 export function isOwned(path: string): boolean {
   return ownerOf(path) !== undefined
 }
 
-/** The process that owns `path` at the moment, `pid` where it could be read. Does not wait and takes nothing. */
+/** The process that owns `path` at the moment, with `pid` if it could be read. Does not wait and takes no ownership. */
 export function ownerOf(path: string): { pid: number | undefined } | undefined {
   if (!existsSync(path)) return undefined
   const db = new DatabaseSync(path, { timeout: 0 })

@@ -1,8 +1,8 @@
 /**
- * Results that are pairs of numbers, as one array for another thread: it is copied in one go, while each pair by itself costs
- * most of a microsecond.
+ * Packs results that are pairs of numbers into one array for another thread. The array is copied in one go, while
+ * copying each pair by itself takes almost a microsecond.
  *
- * @returns undefined if one of them is something else
+ * @returns undefined if any result is something else
  */
 export function packPairs(results: readonly unknown[]): Float64Array | undefined {
   if (!results.every(isPair)) return undefined

@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 
 /**
- * Reads every page of a database, as SQLite checks it (https://www.sqlite.org/pragma.html#pragma_quick_check).
+ * Has SQLite read and check every page of a database (https://www.sqlite.org/pragma.html#pragma_quick_check).
  *
- * @returns the first thing that is wrong, on one line; undefined if nothing is found
+ * @returns the first problem, on one line; undefined if there is none
  */
 export function quickCheck(db: DatabaseSync): string | undefined {
   const [found] = Object.values(db.prepare('PRAGMA quick_check(1)').get() ?? {})

@@ -4,11 +4,11 @@ import { CqrsError } from '../kernel/errors.ts'
 import { parseJson } from '../kernel/json.ts'
 
 /**
- * CRC-32 over the values of a row. SQLite does not notice when bytes change on the disk as long as its
- * structure stays whole, so rows that are handed to others carry one.
+ * CRC-32 over the values of a row. As long as its structure stays intact, SQLite does not notice when bytes change on
+ * the disk. So rows whose content is passed on carry a checksum.
  *
- * A row that is looked up is checked with the key it was looked up by, not with the one that it holds: in a damaged
- * page SQLite finds rows of other keys, each of them whole.
+ * A row that was looked up is checked with the key that was asked for, not with the one that it holds: in a damaged
+ * page SQLite can find rows of other keys, each of them intact.
  */
 export function rowChecksum(first: unknown, ...further: readonly unknown[]): number {
   let text = `${first ?? ''}`
@@ -42,7 +42,7 @@ export function assertChecksum(
   )
 }
 
-/** Reads JSON that a store holds. @throws CqrsError CQRS_STORE_CORRUPT if it is none (any more) */
+/** Parses JSON from a store. @throws CqrsError CQRS_STORE_CORRUPT if it is not JSON (any more) */
 export function parseStored(text: unknown, what: string, advice: string): unknown {
   try {
     return parseJson(text as string)

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 
 /**
- * Runs `work` as one transaction: all of it is stored, or, if it throws, none.
+ * Runs `work` as one transaction: everything is stored, or, if it throws, nothing.
  *
  * @param begin `BEGIN IMMEDIATE` (default) to write; `BEGIN` to read several tables at one moment
  */

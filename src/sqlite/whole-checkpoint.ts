@@ -5,19 +5,21 @@ import { takeOver } from './own-checkpoint.ts'
 import { existingStore } from './store-files.ts'
 
 /**
- * Takes SQLite's automatic checkpoints over for a small store to which several processes may write: each checkpoint copies
- * **all** that the write-ahead log holds.
+ * Replaces SQLite's automatic checkpoints for a small store that several processes may write to: each checkpoint copies
+ * **all** of the write-ahead log.
  *
- * Why: what an earlier checkpoint has copied may not be on the disk after a sync that failed (see copy-again.ts), and with
- * several processes it need not be the one that met the error which takes the next checkpoint. So each begins with nothing
- * copied, under the store's write lock, so that no other one runs meanwhile. Wherever a process is killed, the log begins
- * anew only after a checkpoint that has copied all of it and synced that.
+ * Why: after a sync that failed, what an earlier checkpoint had copied may not be on the disk (see copy-again.ts). With
+ * several processes, the one that takes the next checkpoint need not be the one that met the error. So each checkpoint
+ * begins as if nothing had been copied. It holds the store's write lock, so that no other checkpoint runs at the same
+ * time. So wherever a process is killed, the log restarts at its beginning only after a checkpoint has copied all of it
+ * and synced the copy.
  *
  * @param path of the store's file
- * @returns runs a write, which is to be committed when it returns, and then takes a checkpoint if the log is as long as
- *   `checkpointPages` says. One that meets an error of the disk does not undo the write; the next write is refused with that
- *   error of SQLite, before it begins, until a checkpoint succeeds. While somebody else writes none can be tried, and the write goes on:
- *   the log, which is synced, still holds everything.
+ * @returns a function that runs a write, which must be committed when it returns, and then takes a checkpoint if the
+ *   log has grown by `checkpointPages`. A checkpoint that meets a disk error does not undo the write. Instead, each
+ *   following write first tries the checkpoint again, and is refused with SQLite's error before it begins, until a
+ *   checkpoint succeeds. While another process is writing, no checkpoint can be tried and the write goes ahead: the
+ *   log, which is synced, still holds everything.
  */
 export function withWholeCheckpoints(
   db: DatabaseSync,
@@ -26,7 +28,10 @@ export function withWholeCheckpoints(
   const { pages, length, checkpoint } = takeOver(db)
   let index: number | undefined
   let failed = false
-  /** How long the log was when the last checkpoint was tried, for as long as it has not begun anew. */
+  /**
+   * How long the log was when the last checkpoint was tried; 0 if none was tried since the log restarted at its
+   * beginning.
+   */
   let tried = 0
 
   const take = (): void => {
@@ -53,13 +58,14 @@ export function withWholeCheckpoints(
     const result = write()
     const now = length()
     if (now < tried) tried = 0
-    // While somebody reads an older state no checkpoint lets the log begin anew, and each would copy more for nothing.
+    // While somebody reads an older state, no checkpoint lets the log restart, and each one would copy more and more
+    // for nothing.
     if (now - tried < pages) return result
     tried = now
     try {
       take()
     } catch {
-      // The next write meets it.
+      // `failed` is set now, so the next write gets the error.
     }
     return result
   }
