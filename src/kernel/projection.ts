@@ -45,7 +45,9 @@ export interface ProjectionDefinition<Document = unknown, Index extends string =
   readonly name: string
   /** Increase it by one whenever the fold changes; the view is then rebuilt. */
   readonly version: number
-  /** The function on the engine that applies events, e.g. `proj::inventory-list`; see {@link unitsOf} for partitions. */
+  /**
+   * The function on the engine that applies events, e.g. `proj::inventory-list`; for partitions see {@link unitsOf}.
+   */
   readonly functionId: string
   /** How many partitions the work is split into, by the stream of the events; 1 means that it is not split. */
   readonly partitions: number

@@ -16,9 +16,9 @@ import { toControl } from './rows.ts'
 import { controlSchema } from './schema.ts'
 
 export interface ControlStoreOptions {
-  /** The file, e.g. `data/control.db`; made if it is missing. */
+  /** The file, e.g. `data/control.db`; created if it is missing. */
   path: string
-  /** The wall clock. Default the machine's. */
+  /** The wall clock. Default: the machine's. */
   now?: () => Date
 }
 
@@ -33,7 +33,7 @@ class SqliteControlStore implements ControlStore {
   readonly #now: () => Date
   readonly #sql: ReturnType<typeof statements>
   readonly #checkpointed: ReturnType<typeof withWholeCheckpoints>
-  /** What was read, for as long as nobody writes. */
+  /** What was read, kept until somebody writes. */
   readonly #known = new Map<string, ProjectionControl | undefined>()
   #dataVersion: unknown
 
@@ -47,7 +47,7 @@ class SqliteControlStore implements ControlStore {
 
   async projection(name: string): Promise<ProjectionControl | undefined> {
     return this.#run(() => {
-      // SQLite's own sign that another connection has committed (https://www.sqlite.org/pragma.html#pragma_data_version).
+      // Changes when another connection has committed (https://www.sqlite.org/pragma.html#pragma_data_version).
       const version = this.#sql.dataVersion.get()?.data_version
       if (version !== this.#dataVersion) this.#known.clear()
       this.#dataVersion = version
@@ -151,7 +151,7 @@ class SqliteControlStore implements ControlStore {
       if (to === 'side' && !this.#allAtTheirEnd(projection, generation)) return false
       if (to === 'pruning' && this.#leavesEffects(projection, generation)) return false
       if (!this.#moveTo(to, projection, generation, forced)) return false
-      // It is moved behind the active one from now on.
+      // From now on it is advanced after the active one.
       if (to === 'previous') this.#sql.follow.run(projection, generation)
       this.#sql.explain.run(error ?? null, Number(forced), projection, generation)
       return true
@@ -197,7 +197,7 @@ class SqliteControlStore implements ControlStore {
     this.#write(() => {
       this.#sql.gone.run(projection, generation, partition)
       if (this.#sql.present.get(projection, generation)?.parts !== 0) return
-      // What was verified stays, as a report without files, until it is pruned.
+      // A `verified` generation stays, as a report without files, until it is pruned.
       if (this.#sql.forgetGeneration.run(projection, generation).changes === 0) return
       this.#sql.forgetParts.run(projection, generation)
     })
@@ -241,7 +241,7 @@ class SqliteControlStore implements ControlStore {
     return this.#sql.notThere.get(projection, generation)?.parts === 0
   }
 
-  /** Whether some part of the active generation has yet to take over what this one leaves. */
+  /** Whether some part of the active generation has not yet taken over the effects that this generation leaves. */
   #leavesEffects(projection: string, generation: number): boolean {
     const control = this.#readProjection(projection)
     return control?.outgoing === generation && !isTakenOver(control)
@@ -256,13 +256,13 @@ class SqliteControlStore implements ControlStore {
       try {
         return this.#checkpointed(() => inTransaction(this.#db, work))
       } finally {
-        // The data version tells of other connections only.
+        // The data version does not change with this connection's own writes.
         this.#known.clear()
       }
     })
   }
 
-  /** Reads from several tables what another process may change between two statements. */
+  /** Reads from several tables in one transaction, because another process may write between two statements. */
   #atOneMoment<Result>(work: () => Result): Result {
     return inTransaction(this.#db, work, 'BEGIN')
   }
@@ -276,7 +276,7 @@ class SqliteControlStore implements ControlStore {
   }
 }
 
-/** Whether all parts of the active generation have taken over what the one before it owed. */
+/** Whether all parts of the active generation have taken over the effects that the previous one still had to send. */
 function isTakenOver({ swaps, takenOver, generations }: ProjectionControl): boolean {
   const active = generations.find(({ state }) => state === 'active')
   return swaps === 0 || !active || active.parts.every(({ partition }) => takenOver.get(partition) === swaps)

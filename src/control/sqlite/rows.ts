@@ -5,7 +5,7 @@ import type { GenerationState, Purpose } from '../machine.ts'
 
 type Row = Record<string, unknown>
 
-/** Puts together what the tables hold of one projection. */
+/** Assembles what the tables hold about one projection. */
 export function toControl(
   projection: Row,
   generations: readonly Row[],
@@ -47,7 +47,10 @@ function toGeneration(row: Row, parts: readonly Row[]): Generation {
   }
 }
 
-/** One whose bytes changed on the disk is none: what waits for it is compared anew, and all else can be read. */
+/**
+ * A damaged report counts as missing: the comparison that waits for it is made again, and everything else can still be
+ * read.
+ */
 function toReport(text: string): ParityReport | undefined {
   try {
     return toParityReport(parseJson(text))

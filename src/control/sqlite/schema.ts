@@ -1,6 +1,6 @@
 import type { StoreSchema } from '../../sqlite/migrate.ts'
 
-/** Which generations there are, what is wished of them, and how far they are. */
+/** Which generations there are, what was requested for them, and how far they are. */
 export const controlSchema: StoreSchema = {
   name: 'control store',
   applicationId: 0x63717235,
