@@ -14,25 +14,25 @@ export interface StreamEnd {
 const NO_EVENTS: StreamEnd = { version: 0, position: 0 }
 
 /**
- * The folded state of one stream, ahead of the log by the appends that are under way.
+ * The folded state of one stream, including appends that are still in progress.
  *
- * Commands on one stream do not wait for each other's fsync: each decides on the state as it will be
- * once the appends before it are stored, and expects their version and their last event. The log carries
- * appends out in the order in which they were submitted, so if one fails, those behind it meet a version
- * conflict, the entry is spoiled and they decide again on what the log really holds. The version alone would
- * not do: whoever was faster may have brought the stream to the one that they expect.
+ * Commands on one stream do not wait for each other's fsync. Each decides on the state as it will be once the appends
+ * before it are stored, and expects their version and their last event. The log executes appends in the order in which
+ * they were submitted. So if one fails, those after it get a version conflict, the entry is marked as spoiled, and
+ * their commands are decided again on what the log really holds. The version alone would not be enough: the writer that
+ * was faster may have brought the stream to exactly the version that they expect.
  *
- * An answer without an append (a rejection, a command that changes nothing) has no expected version to
- * protect it; {@link confirm} tells whether it rests on something that is stored and still the newest.
+ * An answer without an append (a rejection, or a command that changes nothing) has no expected version to protect it;
+ * {@link confirm} tells whether it is based on state that is stored and still the newest.
  */
 export class CachedStream {
   readonly #stream: string
   readonly #decider: DeciderDefinition
   #state: unknown
   #version = 0
-  /** Id of the last event that the state was folded from. */
+  /** Id of the last event in the state. */
   #lastId: string | undefined
-  /** Appends whose outcome is open. */
+  /** Appends whose outcome is not known yet. */
   #underWay = 0
   #lastAppend: Promise<unknown> = Promise.resolve()
   #spoiled = false
@@ -48,9 +48,9 @@ export class CachedStream {
   }
 
   /**
-   * Folds a stream from the log, from a snapshot on if there is one that the log confirms.
+   * Folds a stream from the log, starting at a snapshot if there is one that the log confirms.
    *
-   * @throws CqrsError if the log fails; CQRS_EVENT_UNREADABLE if it holds an event that does not decode
+   * @throws CqrsError if the log fails; CQRS_EVENT_UNREADABLE if it holds an event that cannot be decoded
    */
   static async load(
     stream: string,
@@ -86,23 +86,26 @@ export class CachedStream {
     return this.#state
   }
 
-  /** Version of the stream once everything under way is stored. */
+  /** Version of the stream once all appends in progress are stored. */
   get version(): number {
     return this.#version
   }
 
-  /** The entry is ahead of something that was not stored, or behind somebody else; it must not be used again. */
+  /**
+   * The entry includes something that was not stored, or lacks what another writer has stored. It must not be used
+   * again.
+   */
   get spoiled(): boolean {
     return this.#spoiled
   }
 
   /**
-   * Submits an append of events to the version that the entry stands at, and moves it ahead. The events are
-   * folded first: if `evolve` throws, nothing was submitted, and the entry is spoiled, for a state of a class can
-   * have changed halfway.
+   * Submits an append that expects the entry's present version, and moves the entry ahead. The events are folded first:
+   * if `evolve` throws, nothing is submitted. The entry is then spoiled, because a state that is an object of a class
+   * may have been changed halfway.
    *
    * @param events as a reader of the log will get them
-   * @param lastId of the last of them
+   * @param lastId id of the last of them
    */
   append(
     events: readonly DomainEvent[],
@@ -110,7 +113,7 @@ export class CachedStream {
     submit: (expectedVersion: number, expectedLast: string | undefined) => Promise<AppendOutcome>,
   ): Promise<AppendOutcome> {
     const state = events.reduce((folded, event) => this.#evolved(folded, event), this.#state)
-    // What is stored does not change any more, so that its version is enough.
+    // If no append is in progress, the last event is stored and cannot change any more, so its version is enough.
     const submitted = submit(this.#version, this.#underWay > 0 ? this.#lastId : undefined)
     this.#state = state
     this.#version += events.length
@@ -133,9 +136,11 @@ export class CachedStream {
   }
 
   /**
-   * Where the stream ends, if the state that stands at `version` is its real one at a moment after this call
-   * began; undefined if it is not. Waits for the appends that lead to it, and if there are newer events for those that
-   * were submitted meanwhile.
+   * Checks that the state, as it is when this is called, is the stream's real state at some moment after the call.
+   * Waits for the appends that lead to this state and, if there are newer events, for those that were submitted
+   * meanwhile.
+   *
+   * @returns where the stream ends; undefined if the state is not the real one
    */
   async confirm(log: EventLog): Promise<StreamEnd | undefined> {
     const decidedAt = this.#version
@@ -143,7 +148,8 @@ export class CachedStream {
     const [newest] = await log.history(this.#stream, { limit: 1 })
     const { version, position } = newest ?? NO_EVENTS
     if (version > this.#version) this.#spoiled = true
-    // Newer events are of this entry, or of somebody who was there before it decided: then its own append will fail.
+    // The newer events come from later appends of this entry, or from another writer; in that case this entry's append
+    // fails.
     else if (version > decidedAt) await this.#lastAppend
     return this.#spoiled ? undefined : { version, position }
   }
@@ -163,9 +169,9 @@ export class CachedStream {
     this.#lastId = eventId
   }
 
-  /** Offers what is stored, never what is still under way. */
+  /** Offers a snapshot of what is stored, never of what is still in progress. */
   #offerSnapshot(state: unknown, version: number, position: Position, eventId: string | undefined): void {
-    // What a spoiled entry has folded may not be in the log.
+    // The state of a spoiled entry may include events that are not in the log.
     if (eventId === undefined || this.#spoiled) return
     const snapshot = { state, version, position, eventId }
     if (this.#snapshots?.offer(this.#stream, this.#decider, this.#snapshotAt, snapshot)) {

@@ -1,12 +1,12 @@
 import { isPlain } from '../kernel/plain.ts'
 
-/** What JSON has no text for that would tell one from another. */
+/** Types of values that JSON cannot represent, so that different values would give the same text. */
 const UNTOLD: ReadonlySet<string> = new Set(['bigint', 'function', 'symbol'])
 
 /**
- * JSON with the keys of every object in one order, so that equal values give equal text.
+ * JSON with the keys of every object in a fixed order, so that equal values give equal text.
  *
- * @returns undefined if a part has no JSON that tells it from others, as a Map or a bigint
+ * @returns undefined if some part cannot be told from others by its JSON, such as a Map or a bigint
  */
 export function canonicalJson(value: unknown): string | undefined {
   let isTold = true

@@ -18,7 +18,7 @@ import { StreamCache } from './stream-cache.ts'
 /** See {@link CommandExecutorOptions.maxEventBytes}. */
 const MAX_EVENT_BYTES = 4_194_304
 
-/** What comes with a command besides its input. */
+/** What accompanies a command besides its input. */
 export interface CommandContext {
   readonly commandId: string
   readonly idempotencyKey?: string
@@ -27,17 +27,17 @@ export interface CommandContext {
   readonly traceparent?: string
 }
 
-/** Every way in which a command can end without anything having failed. */
+/** Every result of a command other than a failure. */
 export type CommandOutcome =
   | {
       readonly kind: 'accepted'
-      /** Position of the stream's last event; give it as `after` to read what was written. */
+      /** Position of the stream's last event. Pass it as `after` to a query to read what was written. */
       readonly position: Position
       /** Version of the stream. */
       readonly version: number
       /** How many events the command appended; 0 if it changed nothing. */
       readonly events: number
-      /** The idempotency key was known: this is the answer of the first time. */
+      /** The idempotency key was known: this is the answer from the first time. */
       readonly replayed: boolean
     }
   | { readonly kind: 'rejected'; readonly rejection: Rejection }
@@ -50,24 +50,24 @@ export type CommandOutcome =
 export interface CommandExecutorOptions {
   app: App
   log: EventLog
-  /** Streams whose folded state is kept. */
+  /** How many streams' folded state is kept in memory. */
   streamCacheSize: number
-  /** Where folded streams are kept besides memory; nowhere if left out. */
+  /** Where folded streams are kept besides memory; if left out, only in memory. */
   snapshots?: StreamSnapshots | undefined
-  /** How often a command is decided anew because its stream changed. */
+  /** How often a command is decided again because its stream changed. */
   conflictRetries: number
   /** The largest data of one event, in bytes of JSON. Default 4 MiB. */
   maxEventBytes?: number
-  /** Told of every append that is stored, with the position of its last event. */
+  /** Called for every append that stored events, with the position of the last one. */
   onAppended: (position: Position, traceparent: string | undefined) => void
-  /** Told when an append was not stored because another one was faster on the stream. */
+  /** Called when an append was not stored because another one was faster on the same stream. */
   onConflict?: () => void
   now: () => Date
 }
 
 /**
- * Carries commands out: validates, loads the stream, decides, appends. An accepted command is on stable
- * storage; any other outcome left nothing behind.
+ * Executes commands: validates, loads the stream, decides, appends. An accepted command is on stable storage; any other
+ * outcome left nothing behind.
  */
 export class CommandExecutor {
   readonly #options: CommandExecutorOptions
@@ -81,7 +81,7 @@ export class CommandExecutor {
 
   /**
    * @param name of a command of the app
-   * @throws CqrsError CQRS_UNKNOWN_COMMAND; CQRS_STORE_…, CQRS_OVERLOADED if the log did not take it
+   * @throws CqrsError CQRS_UNKNOWN_COMMAND; CQRS_STORE_…, CQRS_OVERLOADED if the log did not accept the append
    */
   async execute(name: string, input: unknown, context: CommandContext): Promise<CommandOutcome> {
     const command = this.#options.app.commands.get(name)
@@ -95,7 +95,7 @@ export class CommandExecutor {
       ? { key: context.idempotencyKey, fingerprint: fingerprintOf(name, input, ...read) }
       : undefined
     const answered = await this.#replay(idempotency)
-    // What was accepted once stays so, even if the schema would not take it any more.
+    // A command that was accepted once stays accepted, even if the schema would refuse it now.
     if (!parsed.ok)
       return answered?.kind === 'accepted' ? answered : { kind: 'invalid', issues: parsed.issues }
     return answered ?? this.#decideAndAppend(command, freezePlain(parsed.value), context, idempotency)
@@ -125,7 +125,7 @@ export class CommandExecutor {
     }
   }
 
-  /** Decides once; undefined if the stream moved meanwhile and the command must be decided anew. */
+  /** Decides once; undefined if the stream changed meanwhile and the command must be decided again. */
   async #attempt(
     { name, decider, definition }: AppCommand,
     input: unknown,
@@ -140,18 +140,19 @@ export class CommandExecutor {
         `The stream of the command ${name} is ${String(stream)}; its function stream has to return a text.`,
       )
     }
-    // A file of events has no place for it.
+    // A file of events cannot hold an empty stream name.
     if (stream === '') return { kind: 'invalid', issues: [NO_STREAM] }
-    // The log would give it back as another one, which may be that of another stream.
+    // The log would return it as a different name, which may be that of another stream.
     if (!stream.isWellFormed()) return { kind: 'invalid', issues: [HALF_A_CHARACTER] }
     const cached = await this.#cache.get(stream, decider)
-    // An append can have failed after the cache has looked: what expects its version might find another event there.
+    // An append may have failed since the cache checked the entry. This decision could then meet another event at the
+    // version that it expects.
     if (cached.spoiled) return undefined
     const decision = definition.decide(input, cached.state, { now: now(), commandId: context.commandId })
 
     if (isRejection(decision)) {
       if (!(await cached.confirm(log))) return undefined
-      // The state may hold the first try of this very command, which then is no reason to reject it.
+      // The state may include a first try of this very command, which is then no reason to reject it.
       return (await this.#replay(idempotency)) ?? { kind: 'rejected', rejection: decision }
     }
     if (!Array.isArray(decision)) {
@@ -213,9 +214,9 @@ export class CommandExecutor {
   }
 
   /**
-   * What a decider makes must come back from the log as an event of its schema: otherwise it would park in
-   * every projection and close its stream for ever. The state is folded from what will come back, too, so
-   * that a decision does not depend on whether the stream was in memory.
+   * Checks that an event will come back from the log as an event of its schema. Otherwise it would be parked in every
+   * projection and block its stream for ever. The state is also folded from what will come back, so that a decision
+   * does not depend on whether the stream was in memory.
    */
   #check({ type, data }: DomainEvent): { stored: NewEvent; read: DomainEvent } {
     const { schema, version } = this.#options.app.events.get(type)
@@ -238,7 +239,10 @@ export class CommandExecutor {
     )
   }
 
-  /** As JSON. What nests deeper or is larger could be stored, but neither be listed, nor asked for, nor imported again. */
+  /**
+   * Converts data to JSON and checks its limits. Data that is nested deeper or larger could be stored, but not listed,
+   * queried or imported again.
+   */
   #write(type: string, data: unknown): string {
     if (nestsDeeper(data, MAX_DEPTH)) {
       const message = `A decider made an event ${type} that nests deeper than ${MAX_DEPTH} levels; limit it in the schema.`
@@ -273,7 +277,7 @@ function answerAgain(original: RecordedCommand, idempotency: Idempotency | undef
   return { kind: 'accepted', position, version, events, replayed: true }
 }
 
-/** Thrown and caught here only: p-retry goes by rejections. */
+/** Only thrown and caught in this file: p-retry retries when a promise rejects. */
 class StreamMoved extends Error {}
 
 function metadata({ commandId, correlationId = commandId, actor, traceparent }: CommandContext) {

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { reached, reachedNextTurn } from '../boundaries.ts'
 import type { Position } from '../kernel/position.ts'
 
-/** What travels through a projection's queue: a hint how far the log is, never the truth. */
+/** The message in a projection's queue: a hint how far the log has got, never the source of truth. */
 export interface FanOutMessage {
   readonly projection: string
   /** First position that the message is about. */
@@ -20,8 +20,8 @@ export interface FanOutTarget {
 }
 
 /**
- * Hands one message to a queue, within the trace of the first append that it stands for; resolves when the queue
- * has it.
+ * Sends one message to a queue, within the trace of the first append that it stands for. Resolves when the queue has
+ * accepted it.
  */
 export type Enqueue = (
   target: FanOutTarget,
@@ -33,11 +33,11 @@ export type Enqueue = (
 export interface FanOutStats {
   readonly sent: number
   readonly failed: number
-  /** Appends that joined a later message because one was under way. */
+  /** Appends that joined a later message because one was in progress. */
   readonly coalesced: number
 }
 
-/** How often a projection is told at the most, and the time it goes by. */
+/** How often a message may be sent to a projection, and the clock used for that. */
 export interface FanOutPace {
   /** The shortest time between two messages for one projection, in milliseconds. */
   readonly intervalMs: number
@@ -49,12 +49,12 @@ export interface FanOutPace {
 const UNPACED: FanOutPace = { intervalMs: 0, monotonic: () => 0, pause: async () => undefined }
 
 /**
- * Tells every projection's queue how far the log is. At most one message per projection is under way, and
- * one is not sent sooner after another than the pace allows; appends that are stored meanwhile join the next
- * one, so that under load a message stands for many events. Each message costs two fsyncs of the queue and a
- * transaction of the view: without a pace they would take the disk and the processor away from the commands.
- * After a pause the first append is told at once. A message that fails is not sent again: the next append's message, or the projection's own
- * sweep, makes up for it.
+ * Tells every projection's queue how far the log has got. For each projection, at most one message is in progress, and
+ * messages are sent no faster than the pace allows. Appends that are stored meanwhile join the next message, so that
+ * under load one message stands for many events. Each message costs two fsyncs of the queue and a transaction of the
+ * view: without a pace, messages would take disk and processor time away from the commands. After a quiet time the
+ * first append is reported at once. A message that fails is not sent again: the next append's message, or the
+ * projection's own sweep, makes up for it.
  */
 export class FanOut {
   readonly #lanes: Lane[]
@@ -80,7 +80,7 @@ export class FanOut {
     this.#pace = pace
   }
 
-  /** The log is stored up to `position`, by a command of a W3C trace context. Returns at once. */
+  /** Notes that the log is stored up to `position`, by a command with this W3C trace context. Returns at once. */
   appended(position: Position, traceparent?: string): void {
     for (const lane of this.#lanes) {
       lane.wanted = Math.max(lane.wanted, position)
@@ -94,7 +94,7 @@ export class FanOut {
     return { sent: this.#sent, failed: this.#failed, coalesced: this.#coalesced }
   }
 
-  /** Resolves when no message is under way. */
+  /** Resolves when no message is in progress. */
   async idle(): Promise<void> {
     await Promise.all(this.#lanes.map(({ underWay }) => underWay))
   }
@@ -124,7 +124,7 @@ export class FanOut {
     lane.underWay = undefined
   }
 
-  /** Says when a queue stops taking messages and when it takes them again, not each time. */
+  /** Logs when a queue stops accepting messages and when it accepts them again, not every failure. */
   #report(lane: Lane, error: unknown): void {
     const { queue } = lane.target
     if (error === undefined) {
@@ -145,16 +145,16 @@ export class FanOut {
 }
 
 interface Lane {
-  /** Messages that failed in a row. */
+  /** Messages that failed one after the other, so far. */
   failures: number
   readonly target: FanOutTarget
   /** Last position that a message was sent for. */
   told: Position
-  /** Last position that a message is wanted for. */
+  /** Last position that a message has to be sent for. */
   wanted: Position
-  /** Of the first append that the next message stands for. */
+  /** The trace context of the first append that the next message stands for. */
   traceparent: string | undefined
-  /** When the last message was sent; monotonic. */
+  /** When the last message was sent, on the monotonic clock. */
   sentAt: number
   underWay: Promise<void> | undefined
 }

@@ -10,13 +10,13 @@ import type { EventLog } from '../log/contract.ts'
 /** The folded state of a stream up to one of its events. */
 export interface Snapshot {
   readonly version: number
-  /** Position and id of the event at that version, by which the log confirms that it is still the same. */
+  /** Position and id of the event at that version. With them the log confirms that the event is still the same. */
   readonly position: Position
   readonly eventId: string
   readonly state: unknown
 }
 
-/** A snapshot as a store keeps it: what the fold was is part of it, the state is JSON. */
+/** A snapshot as a store keeps it: with a fingerprint of the fold that made it, and the state as JSON. */
 export interface StoredSnapshot extends Omit<Snapshot, 'state'> {
   readonly stream: string
   readonly fingerprint: string
@@ -24,43 +24,43 @@ export interface StoredSnapshot extends Omit<Snapshot, 'state'> {
 }
 
 /**
- * Where snapshots lie. They are a cache: losing any of them costs time and nothing else. No method throws or
- * rejects; a store that fails says so in the log, and has nothing from then on.
+ * Where snapshots are stored. They are a cache: losing any of them only costs time. No method throws or rejects; a
+ * store that fails logs the error and returns nothing from then on.
  */
 export interface SnapshotStore {
   find(stream: string): Promise<StoredSnapshot | undefined>
-  /** Keeps a snapshot in the place of an older one of its stream, some time later. */
+  /** Stores a snapshot in place of an older one of its stream, some time after the call. */
   save(snapshot: StoredSnapshot): void
   close(): Promise<void>
 }
 
 export interface StreamSnapshotsOptions {
   store: SnapshotStore
-  /** Events of a stream between two snapshots of it. */
+  /** How many events of a stream are between two of its snapshots. */
   every: number
   log: Logger
 }
 
-/** The first snapshots of each decider that a process meets are folded again from the log and compared. */
+/** How many snapshots of each decider a process compares with a fold from the log before it trusts the others. */
 const CHECKED_FOLDS = 3
 
 /**
- * Snapshots of folded streams, so that loading a stream does not cost its length. They are never trusted over
- * the log. One is used only if
+ * Snapshots of folded streams, so that the time to load a stream does not grow with its length. The log always wins
+ * over a snapshot. A snapshot is used only if
  *
  * - it was made by the same fold: the decider's name and version, the text of its folds, and the types, versions and
- *   schemas of its events;
- * - the log has, at its position, the event of its stream, version and id. A log that was restored from a backup
- *   has not.
+ *   schemas of its events are the same;
+ * - the log has, at the snapshot's position, an event with the same stream, version and id. A log that was restored
+ *   from a backup may not have it.
  *
- * A fold can also change in a function that it calls, which its text does not show. So the first snapshots that a
- * process meets are folded again; if one differs, none of that decider is used any more until its next start.
- * A state that is not the same after a way through JSON is not kept at all.
+ * A fold can also change because a function that it calls has changed, which its text does not show. So the first
+ * snapshots that a process uses are compared with a new fold. If one differs, no snapshot of that decider is used until
+ * the process starts again. A state that changes when it is converted to JSON and back is not stored at all.
  */
 export class StreamSnapshots {
   readonly #options: StreamSnapshotsOptions
   readonly #fingerprints = new Map<DeciderDefinition, string>()
-  /** Deciders whose snapshots are not used, for a reason that was said. */
+  /** Deciders whose snapshots are not used, for a reason that was logged. */
   readonly #refused = new Set<DeciderDefinition>()
   readonly #checked = new Map<DeciderDefinition, number>()
 
@@ -80,12 +80,14 @@ export class StreamSnapshots {
     return { version, position, eventId, state: parseJson(stored.state) }
   }
 
-  /** Whether the stream has to be folded from its first event all the same, to {@link check} the snapshot. */
+  /**
+   * Whether the stream has to be folded from its first event in spite of a snapshot, to {@link check} that snapshot.
+   */
   isToBeChecked(decider: DeciderDefinition): boolean {
     return (this.#checked.get(decider) ?? 0) < CHECKED_FOLDS
   }
 
-  /** Compares a snapshot with what a fold from the first event gave at its version. */
+  /** Compares a snapshot with the result of folding from the first event to its version. */
   check(stream: string, decider: DeciderDefinition, { state }: Snapshot, folded: unknown): void {
     if (isDeepStrictEqual(state, folded)) {
       this.#checked.set(decider, (this.#checked.get(decider) ?? 0) + 1)
@@ -98,7 +100,10 @@ export class StreamSnapshots {
     )
   }
 
-  /** Keeps a snapshot if the last one (of version `last`, 0 if there is none) is far enough behind. */
+  /**
+   * Stores a snapshot if the last one (of version `last`, 0 if there is none) is far enough behind. @returns whether it
+   * did
+   */
   offer(stream: string, decider: DeciderDefinition, last: number, snapshot: Snapshot): boolean {
     if (snapshot.version - last < this.#options.every || this.#refused.has(decider)) return false
     const state = asJson(snapshot.state)
@@ -126,7 +131,7 @@ export class StreamSnapshots {
   }
 }
 
-/** JSON of a value that comes back from it unchanged; undefined for any other. */
+/** The value as JSON; undefined if it would not be the same when read back. */
 function asJson(value: unknown): string | undefined {
   try {
     const text = JSON.stringify(value)
@@ -136,7 +141,7 @@ function asJson(value: unknown): string | undefined {
   }
 }
 
-/** A schema's shape where JSON Schema can tell it. */
+/** The schema's shape, as far as JSON Schema can express it. */
 function describe(schema: z.ZodType): unknown {
   try {
     return z.toJSONSchema(schema, { unrepresentable: 'any' })

@@ -6,9 +6,9 @@ import { CachedStream } from './cached-stream.ts'
 import type { StreamSnapshots } from './snapshots.ts'
 
 /**
- * Folded streams by name and decider, the least recently used dropped first. It is never trusted: the expected
- * version of an append, or {@link CachedStream.confirm}, finds whatever it does not know. That holds for what another
- * decider has appended to the same stream, too, of which each has a state of its own.
+ * Folded streams by name and decider; the least recently used one is dropped first. An entry is never trusted: the
+ * expected version of an append, or {@link CachedStream.confirm}, finds out if it is out of date. This also covers two
+ * deciders that append to the same stream, each with a state of its own.
  */
 export class StreamCache {
   readonly #log: EventLog
@@ -17,7 +17,7 @@ export class StreamCache {
   readonly #snapshots: StreamSnapshots | undefined
   readonly #entries = new Map<string, Promise<CachedStream>>()
 
-  /** @param size streams kept at the most */
+  /** @param size the most streams to keep */
   constructor(log: EventLog, events: EventCatalog, size: number, snapshots?: StreamSnapshots) {
     this.#snapshots = snapshots
     this.#log = log
@@ -27,7 +27,7 @@ export class StreamCache {
 
   /** The stream's state; callers that ask while it is being loaded share the load. */
   async get(stream: string, decider: DeciderDefinition): Promise<CachedStream> {
-    // The names of an app's deciders have no slash.
+    // Names of deciders have no slash.
     const key = `${decider.name}/${stream}`
     const known = this.#entries.get(key)
     const decode = (event: RecordedEvent) => this.#decode(event)
@@ -46,7 +46,7 @@ export class StreamCache {
     return this.get(stream, decider)
   }
 
-  /** Forgets an entry, unless it was loaded anew meanwhile. */
+  /** Drops an entry, unless it was loaded again meanwhile. */
   #drop(key: string, entry: Promise<CachedStream>): void {
     if (this.#entries.get(key) === entry) this.#entries.delete(key)
   }

@@ -1,6 +1,6 @@
 import type { StoreSchema } from '../../sqlite/migrate.ts'
 
-/** The newest snapshot of each stream. Everything in it can be made again from the log. */
+/** The newest snapshot of each stream. All of it can be built from the log again. */
 export const snapshotSchema: StoreSchema = {
   name: 'snapshots',
   applicationId: 0x63717236,

@@ -7,12 +7,12 @@ import type { SnapshotStore, StoredSnapshot } from '../snapshots.ts'
 import { snapshotSchema } from './snapshot-schema.ts'
 import type { SnapshotRow } from './snapshot-writer.ts'
 
-/** Snapshots that may wait for the disk; more are dropped, and come again with later events. */
+/** How many snapshots may wait for the disk. More are dropped; later events bring new ones. */
 const MAX_WAITING = 1_000
 
 /**
- * Snapshots in an SQLite file. They are written by a thread of their own, which starts with the first one, and not
- * synced. A file that cannot be opened or read is left alone and not used: the log has everything.
+ * Snapshots in an SQLite file. A thread of their own, started with the first snapshot, writes them without syncing. A
+ * file that cannot be opened or read is left alone and not used: the log has everything.
  *
  * @param path e.g. `data/snapshots.db`
  */
