@@ -7,7 +7,7 @@ import { choice, flag, httpAddress, milliseconds, port, settingsOf, text, wholeN
 export const DEFAULT_APP = fileURLToPath(new URL('../inventory/app.ts', import.meta.url))
 
 /**
- * Every setting with its default, its place in iii.config.yaml and its environment variable. Times are in
+ * Every setting, with its default, its place in iii.config.yaml and its environment variable. Times are in
  * milliseconds.
  */
 export const configSchema = z.object({
@@ -315,7 +315,7 @@ export const configSchema = z.object({
   }),
 })
 
-/** Every setting, flat. */
+/** All settings as a flat list. */
 export const SETTINGS = settingsOf(configSchema)
 
 type DeepReadonly<Value> = Value extends object
@@ -324,23 +324,23 @@ type DeepReadonly<Value> = Value extends object
 
 type Settings = z.output<typeof configSchema>
 
-/** What the engine file says that is not one value: which built-in workers run, and their lists. */
+/** What the engine file says that is not a single value: which built-in workers run, and their lists. */
 export interface EngineFeatures {
   readonly httpEnabled: boolean
   readonly stateEnabled: boolean
   readonly pubsubEnabled: boolean
-  /** `http.middleware`: functions that see every request before its route does, lower priority first. */
+  /** `http.middleware`: functions that see every request before its route does, the lowest priority first. */
   readonly httpMiddleware: readonly { readonly functionId: string; readonly priority: number }[]
   /** `state.max_value_bytes`. */
   readonly stateMaxValueBytes: number | undefined
 }
 
-/** The configuration of one process: read once, checked, frozen. Paths are absolute. */
+/** The configuration of one process: read once, validated, frozen. Paths are absolute. */
 export type Config = DeepReadonly<
   Omit<Settings, 'engine'> & {
     engine: Settings['engine'] &
       EngineFeatures & {
-        /** Whether `cqrs up` starts the embedded engine; `url` then leads to it. */
+        /** Whether `cqrs up` starts the embedded engine; `url` is then the address of that engine. */
         embedded: boolean
       }
     secrets: Secrets

@@ -5,19 +5,19 @@ import { didYouMean } from './suggest.ts'
 
 type Table = Readonly<Record<string, unknown>>
 
-/** What iii.config.yaml says, by worker, before it is checked value by value. */
+/** The content of iii.config.yaml by worker, before each value is validated. */
 export interface EngineFile {
   readonly features: EngineFeatures
-  /** What the file asks for that the embedded engine cannot do. */
+  /** Something in the file that the embedded engine cannot do. */
   readonly embeddedProblem: CqrsError | undefined
-  /** The value at a setting's place, e.g. `http.port`; undefined if the file does not have it. */
+  /** The value at a setting's place in the file, e.g. `http.port`; undefined if the file does not have it. */
   valueAt(at: string): unknown
 }
 
-/** Built-in workers of which the embedded engine has its own. */
+/** Built-in workers that the embedded engine has, too. */
 const OURS = ['iii-worker-manager', 'http', 'state', 'pubsub']
 
-/** Built-in workers that only the real engine has; the embedded one passes over their entries. */
+/** Built-in workers that only the real engine has; the embedded one ignores their entries. */
 const REAL_ENGINE_ONLY = [
   'configuration',
   'cron',
@@ -31,7 +31,7 @@ const REAL_ENGINE_ONLY = [
   'iii-telemetry',
 ]
 
-/** Keys that the real engine knows and that are no settings of one value. */
+/** Keys that the real engine knows and that are not settings with a single value. */
 const FURTHER_KEYS: Readonly<Record<string, readonly string[]>> = {
   'iii-worker-manager': ['middleware_function_id', 'rbac'],
   http: ['cors', 'middleware'],
@@ -39,10 +39,10 @@ const FURTHER_KEYS: Readonly<Record<string, readonly string[]>> = {
   pubsub: ['adapter'],
 }
 
-/** Settings that guard the engine; to pass over them in silence would open a door that the user closed. */
+/** Settings that protect the engine. Ignoring them silently would open access that the user has closed. */
 const GUARDS = ['middleware_function_id', 'rbac']
 
-/** What runs if there is no file. */
+/** The configuration used if there is no file. */
 export const NO_FILE: EngineFile = {
   features: {
     httpEnabled: true,
@@ -56,8 +56,8 @@ export const NO_FILE: EngineFile = {
 }
 
 /**
- * Reads an iii.config.yaml whose variables are expanded. Our own settings are the key `cqrs` of the
- * entry of `iii-worker-manager`, which the real engine passes over.
+ * Parses an iii.config.yaml after its variables were expanded. Our own settings are under the key `cqrs` in the entry
+ * of `iii-worker-manager`, which the real engine ignores.
  *
  * @throws CqrsError CQRS_CONFIG_INVALID naming the place
  */
@@ -121,14 +121,17 @@ function parseYaml(text: string, file: string): unknown {
   }
 }
 
-/** The name of one of {@link OURS}, without the prefix of older versions and the suffix of a further instance. */
+/** The matching name in {@link OURS}, without the prefix of older versions and the suffix of a further instance. */
 function workerName(value: unknown, file: string): string | undefined {
   if (typeof value !== 'string') throw invalid(file, 'has a worker without a name.')
   const name = value.split('#')[0] ?? value
   return [name, name.replace(/^iii-/, '')].find((candidate) => OURS.includes(candidate))
 }
 
-/** The real engine looks for a program of that name; the embedded one has nothing to start. */
+/**
+ * The error for an unknown worker: the real engine would look for a program of that name, but the embedded one has
+ * nothing to start.
+ */
 function unknownWorker(name: string, file: string): CqrsError | undefined {
   if ([name, name.replace(/^iii-/, '')].some((candidate) => REAL_ENGINE_ONLY.includes(candidate))) return
   const suggestion = didYouMean(name, [...OURS, ...REAL_ENGINE_ONLY, ...OURS.map((known) => `iii-${known}`)])
@@ -142,7 +145,7 @@ function ownKeys(worker: string): string[] {
   return SETTINGS.flatMap(({ at }) => (at.startsWith(`${worker}.`) ? [at.slice(worker.length + 1)] : []))
 }
 
-/** Checks the keys of `cqrs` and of the tables in it against the settings. */
+/** Checks the keys of `cqrs`, and of the tables in it, against the settings. */
 function checkNested(found: Table, path: string, file: string): void {
   const below = SETTINGS.flatMap(({ at }) => (at.startsWith(`${path}.`) ? [at.slice(path.length + 1)] : []))
   knownKeys(found, new Set(below.map((rest) => rest.split('.')[0] ?? rest)), file, path)

@@ -4,8 +4,8 @@ import { CqrsError } from '../kernel/errors.ts'
 const VARIABLE = /\$\{([^}:]+)(?::([^}]*))?\}/g
 
 /**
- * Puts environment variables into a text as iii does: `${NAME}` or `${NAME:default}` anywhere, comments
- * included, before the text is parsed.
+ * Replaces environment variables in a text as iii does: `${NAME}` or `${NAME:default}` anywhere, even in comments,
+ * before the text is parsed.
  *
  * @throws CqrsError CQRS_CONFIG_INVALID if a variable without a default is not set
  */

@@ -8,13 +8,13 @@ import { readSecrets, SECRET_VARIABLES } from './secrets.ts'
 import type { Setting } from './setting.ts'
 import { suggest } from './suggest.ts'
 
-/** The file that is read when CQRS_CONFIG names no other; it may be missing. */
+/** The file that is read if CQRS_CONFIG names no other; it may be missing. */
 const DEFAULT_FILE = 'iii.config.yaml'
 
-/** Variables with our prefix that are no settings. */
+/** Variables with our prefix that are not settings. */
 const FURTHER_VARIABLES = ['CQRS_CONFIG', ...SECRET_VARIABLES]
 
-/** What the tests of this software go by. */
+/** The prefix of variables that the tests of this software use. */
 const OF_TESTS = 'CQRS_TEST_'
 
 /** Where the configuration comes from. */
@@ -25,8 +25,8 @@ export interface LoadOptions {
 }
 
 /**
- * Loads the configuration: defaults, then the file ({@link DEFAULT_FILE}, or the one that CQRS_CONFIG
- * names), then the environment. A variable that is set to nothing counts as not set.
+ * Loads the configuration: defaults, then the file ({@link DEFAULT_FILE}, or the one named by CQRS_CONFIG), then the
+ * environment. An empty variable counts as not set.
  *
  * @throws CqrsError CQRS_CONFIG_INVALID naming the key, what was found and what is allowed
  */
@@ -48,21 +48,24 @@ export function loadConfig({ env, cwd }: LoadOptions): Config {
   })
 }
 
-/** The address of an engine that listens on `host` and `port`, as a client on this machine dials it. */
+/** The address at which a client on this machine reaches an engine that listens on `host` and `port`. */
 export function clientUrl(protocol: 'ws' | 'http', host: string, port: number): string {
   const everywhere = ['0.0.0.0', '::', '[::]'].includes(host)
   const name = everywhere ? '127.0.0.1' : host
   return `${protocol}://${name.includes(':') && !name.startsWith('[') ? `[${name}]` : name}:${port}`
 }
 
-/** A variable that looks like a setting and is none. */
+/** A variable that looks like a setting but is not one. */
 export interface UnknownVariable {
   readonly name: string
-  /** What it was perhaps meant to be. */
+  /** The known name that was perhaps meant. */
   readonly nearest: string | undefined
 }
 
-/** Variables with our prefix that nothing knows: neither this software nor the configuration file, which may use any. */
+/**
+ * Variables with our prefix that are unknown: to this software, and to the configuration file, which may use any
+ * variable.
+ */
 export function unknownVariables({ env, cwd }: LoadOptions): UnknownVariable[] {
   const known = [...SETTINGS.map((setting) => setting.env), ...FURTHER_VARIABLES]
   const strange = Object.keys(env).filter((name) => name.startsWith('CQRS_') && !known.includes(name))
@@ -77,7 +80,7 @@ function usedByFile(env: LoadOptions['env'], cwd: string): string[] {
   try {
     return variablesIn(readFile(env, cwd).content ?? '')
   } catch {
-    // A file that cannot be read is an error of its own, for whoever loads it.
+    // Whoever loads the configuration gets the error for a file that cannot be read.
     return []
   }
 }
@@ -110,7 +113,9 @@ function readSetting(setting: Setting, source: EngineFile, env: LoadOptions['env
   throw new CqrsError('CQRS_CONFIG_INVALID', `${place} is ${text}. Allowed: ${setting.allowed}.`)
 }
 
-/** The environment knows only text: numbers and flags are read where the setting takes nothing else. */
+/**
+ * Environment variables are text: a text is read as a number or flag only if the setting does not accept it as text.
+ */
 function fromText(text: string, { schema }: Setting): unknown {
   if (schema.safeParse(text).success) return text
   if (/^-?\d+(\.\d+)?$/.test(text.trim())) return Number(text)

@@ -9,7 +9,7 @@ import { openOutput } from './output.ts'
 const STDERR = 2
 
 /**
- * Makes the logger of a process: to standard error, so that standard output belongs to results; JSON, or
+ * Creates the logger of a process. It writes to standard error, so that standard output is left to results: JSON, or
  * coloured lines on a terminal. Each role logs through a child of it.
  *
  * @param name what the process is, e.g. `commands`
@@ -25,7 +25,7 @@ export function createLogger(config: Pick<Config, 'log'>, name: string): Logger 
   })
   return pino(
     { name, level, base: { pid: process.pid }, serializers: { err: serializeError } },
-    // Written before the next statement runs: the last lines before a crash are the ones that are needed.
+    // Written before the next statement runs: the last lines before a crash are the most needed ones.
     isPretty
       ? pretty({
           destination: output ? asStream(output) : STDERR,
@@ -48,7 +48,7 @@ function asStream(output: DestinationStream): Writable {
   })
 }
 
-/** Errors of ours are told by code and message; the stack helps only with those that nobody foresaw. */
+/** Our own errors are logged with code and message; a stack helps only for errors that nobody foresaw. */
 function serializeError(error: Error): object {
   if (!isCqrsError(error)) return stdSerializers.err(error)
   const { code, message, details, cause } = error

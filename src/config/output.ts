@@ -4,28 +4,31 @@ import type { DestinationStream } from 'pino'
 
 const STDERR = 2
 
-/** Bytes that wait for their reader at the most. */
+/** The most bytes that are kept for a slow reader. */
 const MOST_WAITING = 1_048_576
 
-/** How often it is tried whether the reader goes on, in milliseconds. */
+/** How long to wait before trying again while the reader takes nothing, in milliseconds. */
 const AGAIN_MS = 20
 
-/** The same while it does: a terminal takes a few thousand characters at a time. */
+/**
+ * The same while the reader does take something, in milliseconds: a terminal takes a few thousand characters at a time.
+ */
 const GOES_ON_MS = 1
 
-/** How long the reader is waited for when the process ends, since it last took something, in milliseconds. */
+/** At the end of the process: how long to wait for the reader since it last took something, in milliseconds. */
 const LAST_MS = 1_000
 
 /**
- * Standard error, to which a write does not wait for its reader. A pager, a terminal that was stopped with Ctrl-S, or a
- * connection that hangs reads nothing: a plain write would then stand still with the whole process, and so would whoever
- * is to notice that. What is not read is kept for a while, and told of as missing beyond that.
+ * Opens standard error so that writes do not wait for the reader. A pager, a terminal stopped with Ctrl-S, or a hanging
+ * connection reads nothing. A plain write would then block the whole process, including the part that is meant to
+ * notice such a standstill. Unread text is kept, up to a limit; beyond that, lines are dropped, and a line says how
+ * many are missing.
  *
- * The file is opened once more, since whether a write waits is a property of an opening, and others share the one that was
- * inherited. That is possible for pipes and terminals, on Linux.
+ * Standard error is opened a second time, because whether writes wait is a property of each opening, and the inherited
+ * opening is shared with other processes. That is possible for pipes and terminals, on Linux.
  *
- * @param missing the line that tells how many lines are missing
- * @returns undefined where it is not possible
+ * @param missing makes the line that says how many lines are missing
+ * @returns undefined where this is not possible
  */
 export function openOutput(missing: (lines: number) => string): DestinationStream | undefined {
   try {
@@ -55,7 +58,7 @@ class PatientOutput implements DestinationStream {
     const bytes = Buffer.from(text)
     const left = this.#waiting.length > 0 ? bytes : this.#put(bytes)
     if (left === undefined) return
-    // What was begun is ended.
+    // A line that was written in part is always completed.
     if (left.length === bytes.length && this.#bytes + left.length > MOST_WAITING) this.#dropped += 1
     else this.#keep(left)
     this.#timer ??= setTimeout(() => this.#goOn(), AGAIN_MS).unref()
@@ -71,7 +74,7 @@ class PatientOutput implements DestinationStream {
     this.#timer = pause === undefined ? undefined : setTimeout(() => this.#goOn(), pause).unref()
   }
 
-  /** @returns when to try again, in milliseconds; undefined if nothing waits any more */
+  /** @returns how long to wait before the next try, in milliseconds; undefined if nothing waits any more */
   #flush(): number | undefined {
     const before = this.#bytes
     for (let [first] = this.#waiting; first; [first] = this.#waiting) {
@@ -99,7 +102,7 @@ class PatientOutput implements DestinationStream {
     }
   }
 
-  /** @returns what is left of the bytes; undefined if nothing is, or nobody will ever read it */
+  /** @returns the bytes that are left; undefined if none are, or if nobody will ever read them */
   #put(bytes: Buffer): Buffer | undefined {
     let done = 0
     try {

@@ -1,33 +1,36 @@
 import { join } from 'node:path'
 import type { Partition } from '../kernel/partition.ts'
 
-/** Where the stores lie in the data folder; one file per writer, so that no two processes fight for a lock. */
+/**
+ * The paths of the stores in the data folder. There is one file per writer, so that no two processes compete for a
+ * lock.
+ */
 export interface DataPaths {
   /** The event log. */
   readonly events: string
-  /** Folded streams; a cache. */
+  /** Snapshots of folded streams; a cache. */
   readonly snapshots: string
   /** The durable queue. */
   readonly queue: string
-  /** Which generation of each view is active, and what is wished. */
+  /** Which generation of each view is active, and what was requested. */
   readonly control: string
   /** State of the embedded engine. */
   readonly state: string
   /** Folder of the views. */
   readonly views: string
-  /** What Node has compiled, for the next start; a cache. */
+  /** Code that Node has compiled, kept for the next start; a cache. */
   readonly compileCache: string
   /** Held by `cqrs up`. */
   readonly upLock: string
-  /** What operators did. */
+  /** The record of what operators did. */
   readonly actions: string
   /** The token of operators. */
   readonly opsToken: string
-  /** The token of those who only look. */
+  /** The token for read-only access. */
   readonly opsReadToken: string
-  /** Empty; opened to find out whether anything can be written. */
+  /** An empty file, opened to find out whether the folder can be written. */
   readonly writeProbe: string
-  /** What workers show to the embedded engine where it is open to other machines. */
+  /** The secret that workers present to the embedded engine if other machines can reach it. */
   readonly workerSecret: string
 }
 
@@ -50,12 +53,12 @@ export function dataPaths(data: string): DataPaths {
   }
 }
 
-/** Held by the one process of a data folder that is at work in a role; others stand by. */
+/** The lock of a role, held by the one process of a data folder that is active in that role; others stand by. */
 export function roleLock(data: string, role: string): string {
   return join(data, `${role}.lock`)
 }
 
-/** The generation that every view begins with. */
+/** The first generation of every view. */
 const FIRST_GENERATION = 1
 
 const WHOLE: Partition = { index: 0, count: 1 }

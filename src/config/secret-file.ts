@@ -14,21 +14,21 @@ import {
 import { dirname } from 'node:path'
 import { CqrsError } from '../kernel/errors.ts'
 
-/** What a secret is made of: characters that a header can carry, too many to be guessed. */
+/** The form of a secret: characters that a header can carry, and enough of them that it cannot be guessed. */
 export const SECRET = /^[\x21-\x7e]{32,512}$/
 
-/** A secret as it stands in a file. */
+/** A secret from a file. */
 export interface SecretFile {
   readonly secret: string
-  /** Others could read the file; they cannot any more, but may know the secret. */
+  /** Whether other users could read the file. They no longer can, but may know the secret. */
   readonly wasExposed: boolean
 }
 
 /**
- * Reads a secret from a file of this user alone.
+ * Reads a secret from a file. If other users could read the file, its mode is set to 0600.
  *
  * @returns undefined if there is no such file
- * @throws CqrsError CQRS_CONFIG_INVALID if it cannot be read or holds no secret
+ * @throws CqrsError CQRS_CONFIG_INVALID if it cannot be read or does not hold a secret
  */
 export function readSecretFile(path: string): SecretFile | undefined {
   let fd: number
@@ -55,8 +55,9 @@ export function readSecretFile(path: string): SecretFile | undefined {
 }
 
 /**
- * The secret of a file, which is made with a random one and mode 0600 if it is not there. Of processes that do
- * this at the same moment one makes it and all get the same: the file appears whole, by a link, or not at all.
+ * Reads the secret of a file. If there is no file, creates it with a random secret and mode 0600. If several processes
+ * do this at the same moment, one creates the file and all get the same secret: the file is put in place with a link,
+ * so it appears complete or not at all.
  *
  * @throws CqrsError CQRS_CONFIG_INVALID
  */

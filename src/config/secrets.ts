@@ -2,22 +2,24 @@ import { CqrsError } from '../kernel/errors.ts'
 import { SECRET } from './secret-file.ts'
 
 /**
- * Secrets that the environment gives. They have no place in the configuration file; what is not given here
- * is generated into the data folder.
+ * Secrets from the environment. They are not allowed in the configuration file; a secret that is not given here is
+ * generated in the data folder.
  */
 export interface Secrets {
-  /** CQRS_OPS_TOKEN: what an operator shows to look and to change. */
+  /** CQRS_OPS_TOKEN: the token with which an operator may read and change. */
   readonly opsToken: string | undefined
-  /** CQRS_OPS_READ_TOKEN: what an operator, or a monitor, shows to look. */
+  /** CQRS_OPS_READ_TOKEN: the token with which an operator, or a monitor, may only read. */
   readonly opsReadToken: string | undefined
-  /** CQRS_WORKER_SECRET: what a worker shows to the embedded engine. */
+  /** CQRS_WORKER_SECRET: the secret that a worker presents to the embedded engine. */
   readonly workerSecret: string | undefined
 }
 
 /** The variables of {@link Secrets}. */
 export const SECRET_VARIABLES = ['CQRS_OPS_TOKEN', 'CQRS_OPS_READ_TOKEN', 'CQRS_WORKER_SECRET'] as const
 
-/** @throws CqrsError CQRS_CONFIG_INVALID for one that is too short; its text is not shown */
+/**
+ * @throws CqrsError CQRS_CONFIG_INVALID if one is not 32 to 512 visible ASCII characters; the message does not show it
+ */
 export function readSecrets(env: Readonly<NodeJS.ProcessEnv>): Secrets {
   const [opsToken, opsReadToken, workerSecret] = SECRET_VARIABLES.map((name) => {
     const given = env[name]

@@ -1,22 +1,22 @@
 import { z } from 'zod'
 
-/** What is known of a setting besides its schema; kept as the schema's metadata. */
+/** What is known about a setting besides its schema; stored as the schema's metadata. */
 export interface SettingMeta {
   /** The environment variable that overrides the file. */
   readonly env: string
   /**
-   * Where the file has it: `<worker>.<key>` is a key in that worker's `config`; without it the place is
-   * `cqrs.<path in Config>`.
+   * Its place in the file: `<worker>.<key>` is a key in that worker's `config`. If left out, the place is `cqrs.<path
+   * in Config>`.
    */
   readonly at?: string
   readonly description: string
-  /** What is allowed, in words that fit behind "Allowed: ". */
+  /** What is allowed, in words that can follow "Allowed: ". */
   readonly allowed: string
 }
 
 /** A setting found in a schema. */
 export interface Setting extends SettingMeta {
-  /** Where it is in Config, e.g. `commands.conflictRetries`. */
+  /** Its path in Config, e.g. `commands.conflictRetries`. */
   readonly path: string
   readonly at: string
   readonly schema: z.ZodType
@@ -62,7 +62,7 @@ export function text(description: string, options: Options<string> & { allowed?:
   return describe(z.string().min(1).default(options.default), { ...rest, description, allowed })
 }
 
-/** An address that begins with http:// or https://, or `none`. */
+/** An address that starts with http:// or https://, or `none`. */
 export function httpAddress(description: string, options: Options<string>) {
   const isOne = (value: string) => value === 'none' || /^https?:$/.test(URL.parse(value)?.protocol ?? '')
   const allowed = 'an address like http://host:4318, or "none"'

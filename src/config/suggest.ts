@@ -1,9 +1,10 @@
-/** Letters that may differ for a name to count as mistyped. */
+/** The most letters that may differ for a name to count as mistyped. */
 const MAX_DISTANCE = 3
 
 /**
- * The known name that `name` was probably meant to be, if one is near: the smallest optimal string alignment
- * distance (Damerau-Levenshtein without repeated edits), at most three and at most half of the name.
+ * The known name that `name` was probably meant to be, if one is close enough: the one with the smallest optimal string
+ * alignment distance (Damerau-Levenshtein without repeated edits), at most three and at most half the length of the
+ * name.
  */
 export function suggest(name: string, known: Iterable<string>): string | undefined {
   let best: string | undefined
@@ -15,13 +16,13 @@ export function suggest(name: string, known: Iterable<string>): string | undefin
   return best
 }
 
-/** ` Did you mean "x"?`, or nothing if no known name is near. To be put behind a message. */
+/** ` Did you mean "x"?`, or an empty text if no known name is close. To be appended to a message. */
 export function didYouMean(name: string, known: Iterable<string>): string {
   const nearest = suggest(name, known)
   return nearest === undefined ? '' : ` Did you mean "${nearest}"?`
 }
 
-/** Upper case and the dashes between words are the commonest mistakes and should not count as distance. */
+/** Removes case, dashes and underscores: these are the most common mistakes and should not count as distance. */
 function fold(name: string): string {
   return name.toLowerCase().replaceAll(/[-_]/g, '')
 }
