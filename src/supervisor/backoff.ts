@@ -4,7 +4,7 @@ export interface BackoffOptions {
   readonly capMs: number
 }
 
-/** Exponential backoff without jitter: what one machine starts again does not come in herds. */
+/** Exponential backoff. It needs no jitter, because one machine does not restart processes in herds. */
 export class Backoff {
   readonly #options: BackoffOptions
   #failures = 0

@@ -5,22 +5,25 @@ import { isPermanent } from './exit-codes.ts'
 import type { ChildHandle, ChildSpec, Exit, SpawnChild } from './spawn.ts'
 import { type ReadyMessage, signIntervalMs } from './supervised.ts'
 
-/** How a process is started again. Times in milliseconds. */
+/** How a process is restarted. Times are in milliseconds. */
 export interface RestartPolicy {
   readonly backoffBaseMs: number
   readonly backoffCapMs: number
-  /** A process that was ready this long is started again without a longer wait. */
+  /** Once a process was ready for this long, the growing waits between restarts start from the beginning. */
   readonly stableMs: number
-  /** A process that is not ready by then is killed and started again. */
+  /** A process that is not ready after this time is killed and restarted. */
   readonly readyTimeoutMs: number
-  /** A process that is ready and gives no sign of life for this long is killed and started again. */
+  /** A ready process that gives no sign of life for this long is killed and restarted. */
   readonly hangMs: number
 }
 
-/** Looks beyond `hangMs`: a process that notices by itself that it hangs can say why, and comes first. */
+/**
+ * Extra looks after `hangMs`: a process that notices by itself that it hangs can say why, so it is given the time to
+ * end first.
+ */
 const FURTHER_LOOKS = 2
 
-/** What a child needs from the outside. */
+/** What a child needs from its surroundings. */
 export interface ChildSurroundings {
   readonly spawn: SpawnChild
   readonly clock: Clock
@@ -29,16 +32,16 @@ export interface ChildSurroundings {
 }
 
 /**
- * Where a child stands.
- * `idle` → `starting` → `ready`; when it dies → `waiting` → `starting`; `stopping` → `stopped` from
- * anywhere; `refused` if it said before it was ever ready that starting it again is no use.
+ * The state of a child: `idle` → `starting` → `ready`; when it dies → `waiting` → `starting`; `stopping` → `stopped`
+ * from any state; `refused` if, before it was ever ready, it ended with an exit code that says that a restart is of no
+ * use.
  */
 export type ChildState = 'idle' | 'starting' | 'ready' | 'waiting' | 'stopping' | 'stopped' | 'refused'
 
 /** How the first start of a child ended. */
 export type FirstStart = { ready: true; message: ReadyMessage } | { ready: false; exit: Exit }
 
-/** One process that is kept running: started again, with growing waits, whenever it dies. */
+/** One process that is kept running: it is restarted, after growing waits, whenever it dies. */
 export class SupervisedChild {
   readonly spec: ChildSpec
   readonly #surroundings: ChildSurroundings
@@ -64,18 +67,20 @@ export class SupervisedChild {
     return this.#state
   }
 
-  /** The process that runs now. */
+  /** The id of the process that runs now. */
   get pid(): number | undefined {
     return this.#handle?.pid
   }
 
-  /** Starts the process and keeps it running. @returns how the first start ended; never if it is stopped before */
+  /**
+   * Starts the process and keeps it running. @returns how the first start ended; never settles if it is stopped before
+   */
   start(): Promise<FirstStart> {
     if (this.#state === 'idle') this.#spawn()
     return this.#first.promise
   }
 
-  /** From now on the process is not started again when it ends. */
+  /** From now on the process is not restarted when it ends. */
   retire(): void {
     this.#retired = true
     if (this.#state !== 'waiting') return
@@ -83,7 +88,7 @@ export class SupervisedChild {
     this.#end('stopped')
   }
 
-  /** Asks the process to end, kills it after `graceMs`, and resolves when it is gone. */
+  /** Asks the process to end and kills it after `graceMs`. Resolves when it is gone. */
   stop(graceMs: number): Promise<void> {
     if (this.#state === 'refused' || this.#state === 'stopped') return Promise.resolve()
     const handle = this.#handle
@@ -135,9 +140,9 @@ export class SupervisedChild {
   }
 
   /**
-   * Kills the process when it gives no sign of life: a frozen one holds its functions and locks while
-   * nobody is served, and can do nothing about it. Counts looks at which there was no new sign rather than
-   * time: a supervisor that was itself stopped and resumed, or whose machine slept, has missed one look.
+   * Kills the process if it gives no sign of life: a frozen process keeps its functions and locks, serves nobody, and
+   * cannot help itself. This counts looks without a new sign, not time. So if the supervisor itself was stopped and
+   * resumed, or its machine slept, that counts as one missed look.
    */
   #watch(): void {
     const { clock, policy, log } = this.#surroundings

@@ -1,8 +1,8 @@
-/** Time as the supervisor sees it; replaced by hand in tests. */
+/** Time as the supervisor sees it; tests set it by hand. */
 export interface Clock {
-  /** Milliseconds that only ever grow. */
+  /** Milliseconds on a clock that never goes back. */
   now(): number
-  /** Calls `callback` once after `ms`. Returns a function that prevents it. */
+  /** Calls `callback` once after `ms` milliseconds. @returns a function that prevents it */
   after(ms: number, callback: () => void): () => void
 }
 

@@ -1,6 +1,6 @@
 import { type ErrorCode, isCqrsError } from '../kernel/errors.ts'
 
-/** How the program `cqrs` ends. */
+/** The exit codes of the program `cqrs`. */
 export const EXIT = {
   ok: { code: 0, meaning: 'done' },
   failed: { code: 1, meaning: 'failed; the message on standard error says why' },
@@ -34,7 +34,7 @@ export function exitCodeOf(error: unknown): number {
   return (isCqrsError(error) && BY_ERROR[error.code]) || EXIT.failed.code
 }
 
-/** Whether a process that ended like this will end like this again until a person changes something. */
+/** Whether a process that ended with this code will end the same way again until a person changes something. */
 export function isPermanent(code: number | null): boolean {
   return code === EXIT.usage.code || code === EXIT.portTaken.code || code === EXIT.store.code
 }

@@ -5,15 +5,15 @@ import { CqrsError } from '../kernel/errors.ts'
 /** A port that will be needed. */
 export interface NeededPort {
   readonly host: string
-  /** 0 is always free: the system chooses. */
+  /** 0 is always free: the system chooses a port. */
   readonly port: number
   /** What needs it, e.g. `HTTP`. */
   readonly what: string
-  /** The variable that chooses another. */
+  /** The environment variable that sets another port. */
   readonly variable: string
 }
 
-/** Linux takes ports for outgoing connections from here, so that one of these can be in use by chance. */
+/** The range from which Linux takes ports for outgoing connections, so that a port in it can be in use by chance. */
 const EPHEMERAL = { first: 32_768, last: 60_999 }
 
 /** The ports of the embedded engine. */
@@ -26,7 +26,7 @@ export function neededPorts({ engine, http }: Config): NeededPort[] {
   return ports
 }
 
-/** Whether nobody listens on a port; binds it for a moment. @throws what the system says except "in use" */
+/** Whether nobody listens on a port; binds it for a moment. @throws any error of the system other than "in use" */
 export async function isFree({ host, port }: Pick<NeededPort, 'host' | 'port'>): Promise<boolean> {
   const server = createServer()
   const { promise, resolve, reject } = Promise.withResolvers<boolean>()
@@ -38,7 +38,7 @@ export async function isFree({ host, port }: Pick<NeededPort, 'host' | 'port'>):
   return promise
 }
 
-/** What to do about a port that is taken. */
+/** The error for a port that is taken; it says what to do. */
 export function portTakenError(needed: NeededPort, cause?: unknown): CqrsError {
   const { host, port, what, variable } = needed
   const byChance =
@@ -53,7 +53,10 @@ export function portTakenError(needed: NeededPort, cause?: unknown): CqrsError {
   )
 }
 
-/** @throws CqrsError CQRS_PORT_TAKEN for the first port that is taken, CQRS_CONFIG_INVALID for one that cannot be had */
+/**
+ * @throws CqrsError CQRS_PORT_TAKEN for the first port that is taken, CQRS_CONFIG_INVALID for one that cannot be used
+ *   at all
+ */
 export async function assertPortsFree(ports: readonly NeededPort[]): Promise<void> {
   for (const needed of ports) {
     let free: boolean
@@ -71,14 +74,14 @@ export async function assertPortsFree(ports: readonly NeededPort[]): Promise<voi
   }
 }
 
-/** From below the range that systems take for outgoing connections. */
+/** A range below the one that systems use for outgoing connections. */
 const QUIET = { first: 20_000, last: 32_000 }
 
 /**
- * A port that nobody uses at the moment, and that no outgoing connection takes by chance: otherwise a worker
- * that reconnects could take its own engine's port while that is down.
+ * A port that is free at the moment and that no outgoing connection takes by chance. Otherwise a worker that reconnects
+ * could take its own engine's port while the engine is down.
  *
- * @param except one that is wanted for something else
+ * @param except a port that is needed for something else
  */
 export async function freePort(host: string, except?: number): Promise<number> {
   for (;;) {

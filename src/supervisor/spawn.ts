@@ -8,9 +8,9 @@ export interface ChildSpec {
   /** The program: a module that Node can run. */
   readonly module: string
   readonly args: readonly string[]
-  /** Variables that the supervisor's own win over. */
+  /** Environment variables with defaults: the supervisor's own values take precedence. */
   readonly defaults?: Readonly<Record<string, string>>
-  /** Variables besides the supervisor's own; asked for at each start. */
+  /** Environment variables added to the supervisor's own; called at each start. */
   env?(): Readonly<Record<string, string>>
 }
 
@@ -20,7 +20,7 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
-/** What the supervisor hears of a process. */
+/** What the supervisor is told about a process. */
 export interface ChildEvents {
   /** It said that it is ready to serve. */
   ready(message: ReadyMessage): void
@@ -40,8 +40,8 @@ export interface ChildHandle {
 export type SpawnChild = (spec: ChildSpec, events: ChildEvents) => ChildHandle
 
 /**
- * Starts a process of the same Node as this one, with its output passed through and a channel by which it
- * notices when this process is gone.
+ * Starts a process with the same Node as this one. Its output is passed through, and an IPC channel lets it notice when
+ * this process is gone.
  */
 export const spawnChild: SpawnChild = (spec, events) => {
   const child = fork(spec.module, [...spec.args], {

@@ -10,14 +10,14 @@ export interface EngineAddresses {
   readonly httpPort?: number
 }
 
-/** What a supervised process sends when it serves. */
+/** What a supervised process sends once it serves. */
 export interface ReadyMessage {
   readonly kind: 'ready'
   /** Only from the engine. */
   readonly engine?: EngineAddresses
 }
 
-/** What a supervised process sends over and over, so that one that is frozen can be told from one that runs. */
+/** What a supervised process keeps sending, so that a frozen process can be told from a running one. */
 export interface SignOfLife {
   readonly kind: 'alive'
 }
@@ -38,16 +38,16 @@ export function isSignOfLife(message: unknown): message is SignOfLife {
   return typeof message === 'object' && message !== null && (message as SignOfLife).kind === 'alive'
 }
 
-/** How often a process gives a sign of life, in milliseconds, if it may stand still for `hangMs`. */
+/** How often a process gives a sign of life, in milliseconds, if it may stand still for at most `hangMs`. */
 export function signIntervalMs(hangMs: number): number {
   return Math.min(1_000, Math.ceil(hangMs / 10))
 }
 
-/** Gives the supervisor, if there is one, signs of life. @returns a function that ends it */
+/** Regularly gives the supervisor, if there is one, a sign of life. @returns a function that ends this */
 export function giveSignsOfLife(host: HostProcess, hangMs: number): () => void {
   let underWay = false
   const timer = setInterval(() => {
-    // A supervisor that is stopped reads nothing: signs must not pile up for it.
+    // A supervisor that was stopped (SIGSTOP) reads nothing: do not let signs pile up for it.
     if (!host.connected || underWay) return
     underWay = true
     host.send?.({ kind: 'alive' } satisfies SignOfLife, undefined, undefined, () => {
@@ -60,22 +60,22 @@ export function giveSignsOfLife(host: HostProcess, hangMs: number): () => void {
 
 /** Tells the supervisor, if there is one, that this process serves. */
 export function reportReady(host: HostProcess, engine?: EngineAddresses): void {
-  // Node would keep it when the process ends, which one that is killed does not live to do.
+  // Node would only write the cache when the process exits, and a process that is killed never gets there.
   flushCompileCache()
   if (!host.connected) return
-  // The supervisor may go at this very moment; that is noticed elsewhere.
+  // The supervisor may end at this very moment; that is noticed elsewhere.
   host.send?.({ kind: 'ready', engine } satisfies ReadyMessage, undefined, undefined, () => {})
 }
 
 /**
- * Resolves when this process is told to stop: by a signal, or because its supervisor is gone. A key press
- * like Ctrl-C signals all processes of a terminal at once; one with a supervisor leaves it to the
- * supervisor, which stops them in the right order.
+ * Resolves when this process is told to stop: by a signal, or because its supervisor is gone. A key press like Ctrl-C
+ * signals all processes of a terminal at once. A process with a supervisor ignores it, because the supervisor stops its
+ * processes in the right order.
  */
 export function stopRequested(host: HostProcess): Promise<StopReason> {
   return new Promise((resolve) => {
     const supervised = host.send !== undefined
-    // Kept for good: whoever stops a whole group of processes may signal one of them twice, and without a
+    // These listeners stay: whoever stops a whole group of processes may signal one of them twice, and without a
     // listener the second signal would end it at once.
     host.on('SIGTERM', () => resolve('SIGTERM'))
     for (const signal of ['SIGINT', 'SIGHUP'] as const) {

@@ -2,23 +2,23 @@ import { type ChildSurroundings, SupervisedChild } from './child.ts'
 import type { ChildSpec, Exit } from './spawn.ts'
 import type { EngineAddresses } from './supervised.ts'
 
-/** Time that is kept for the engine, which stops after its workers. */
+/** Time that is reserved for stopping the engine, which stops after its workers, in milliseconds. */
 const ENGINE_RESERVE_MS = 1_000
 
 /** What {@link Supervisor} runs. */
 export interface SupervisorOptions extends ChildSurroundings {
   /** The engine; undefined if one runs elsewhere. */
   readonly engine: ChildSpec | undefined
-  /** The workers in groups; they stop group by group from the last to the first. */
+  /** The workers in groups; the groups stop one after the other, the last one first. */
   readonly workers: readonly (readonly ChildSpec[])[]
-  /** Called with the engine's addresses as soon as it listens, before workers are started. */
+  /** Called with the engine's addresses once it listens, before workers are started. */
   onEngine?(addresses: EngineAddresses): void
 }
 
-/** How starting everything ended. */
+/** The result of starting everything. */
 export type Started = { ready: true } | { ready: false; child: string; exit: Exit }
 
-/** Keeps an engine and its workers running as processes of their own. */
+/** Keeps an engine and its workers running, each as a process of its own. */
 export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #engine: SupervisedChild | undefined
@@ -37,10 +37,10 @@ export class Supervisor {
   }
 
   /**
-   * Starts the engine, then all workers at once: they would find the engine in any order, but only after
-   * some tries.
+   * Starts the engine, then all workers at once. Workers that were started before the engine would find it, too, but
+   * only after some tries.
    *
-   * @returns when all are ready, or one says that it never will be; does not settle if stopped before
+   * @returns when all are ready, or one says that it never will be; never settles if stopped before
    */
   async start(): Promise<Started> {
     if (this.#engine) {
@@ -64,23 +64,24 @@ export class Supervisor {
   }
 
   /**
-   * Stops everything, workers before the engine, so that what is under way can be finished. What does not
-   * stop within `withinMs` is killed.
+   * Stops everything, workers before the engine, so that work in progress can be finished. What does not stop within
+   * `withinMs` is killed.
    */
   stop(withinMs: number): Promise<void> {
     this.#stopping ??= this.#stop(withinMs)
     return this.#stopping
   }
 
-  /** Kills what still runs, at once. */
+  /** Immediately kills what still runs. */
   kill(): void {
     for (const child of this.children) void child.stop(0)
   }
 
   async #stop(withinMs: number): Promise<void> {
     const { clock } = this.#options
-    // Who stops this process may have told the others as well: a worker that ends early has done what it
-    // should. The engine is kept up to the last, for workers finish through it what is under way.
+    // Whoever stops this process may have stopped the others as well: a worker that ends early has done what it should
+    // and is not restarted. The engine is still restarted until the end, because workers need it to finish work in
+    // progress.
     for (const child of this.#workers.flat()) child.retire()
     const deadline = clock.now() + withinMs
     const left = (reserve: number) => Math.max(0, deadline - reserve - clock.now())

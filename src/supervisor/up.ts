@@ -18,7 +18,7 @@ import { welcome } from './welcome.ts'
 
 const CLI = fileURLToPath(new URL('../cli.ts', import.meta.url))
 
-/** A signal that comes this long after the first one kills what still runs. */
+/** A signal that arrives at least this long after the first one kills what still runs, in milliseconds. */
 const SECOND_SIGNAL_MS = 500
 
 /** What {@link up} needs. */
@@ -29,14 +29,14 @@ export interface UpOptions {
   readonly host: HostProcess
   /** Prints a line for people. */
   print(line: string): void
-  /** The address at which a worker connects, if it is not the engine's own: something may stand between them. */
+  /** The address to which a worker connects, if it is not the engine's own: something may be in between. */
   linkOf?(worker: string): string | undefined
 }
 
 /**
- * Runs the whole system: the engine (unless one runs elsewhere) and every role as a process of its own.
- * Each one that dies is started again. Ends when it is told to stop; a second signal kills what is left. A
- * process that started this one with a channel hears when everything is ready, and its end ends this one.
+ * Runs the whole system: the engine (unless one runs elsewhere) and every role, each as a process of its own. A process
+ * that dies is restarted. Ends when it is told to stop; a second signal kills what is left. If another process started
+ * this one with an IPC channel, it is told when everything is ready, and this one ends when that process does.
  *
  * @returns the exit code
  * @throws CqrsError CQRS_STORE_LOCKED, CQRS_PORT_TAKEN, or a store error of the data folder
@@ -67,7 +67,7 @@ export async function up({ app, config, log, host, print, linkOf }: UpOptions): 
       log.fatal({ child: refused.child, ...refused.exit }, 'cannot start; its own message is above')
     else await stop
     if (!refused) print('Stopping.')
-    // One Ctrl-C can arrive twice, from the terminal and from npm; only a later one is meant as a second.
+    // One Ctrl-C can arrive twice, from the terminal and from npm; only a later signal is meant as a second one.
     const cancelSecond = systemClock.after(SECOND_SIGNAL_MS, () => {
       for (const signal of ['SIGINT', 'SIGTERM'] as const) host.once(signal, () => supervisor.kill())
     })
@@ -84,7 +84,8 @@ function ownDataFolder(data: string): OwnerLock {
   try {
     const outcome = tryOwn(path)
     if (outcome.held) {
-      // Code is run from there: made here, since Node lets everybody write to it if the umask does.
+      // Code is run from this folder, so create it here with mode 0700: Node would let everybody write to it if the
+      // umask allows.
       mkdirSync(dataPaths(data).compileCache, { recursive: true, mode: 0o700 })
       return outcome.lock
     }
@@ -112,7 +113,7 @@ interface WorkerProcess {
   readonly roles: readonly RoleName[]
 }
 
-/** The worker processes of a system, in groups that stop one after the other, from the last to the first. */
+/** The worker processes of a system, in groups. The groups stop one after the other, the last one first. */
 export function workerGroups({ projections }: Pick<Config, 'projections'>): WorkerProcess[][] {
   const worker = (...roles: RoleName[]): WorkerProcess => ({ name: roles.join('+'), roles })
   const sharing = Array.from({ length: projections.workers }, (_, index): WorkerProcess => {
@@ -125,12 +126,12 @@ export function workerGroups({ projections }: Pick<Config, 'projections'>): Work
 }
 
 /**
- * The processes. Workers are told the address at which the engine really listens, and an engine that is
- * started again takes the same ports as before, whatever was configured.
+ * The processes to run. Workers get the address at which the engine really listens. An engine that is restarted takes
+ * the same ports as before, whatever was configured.
  */
 function children(config: Config, engine: () => EngineAddresses | undefined, linkOf: UpOptions['linkOf']) {
-  // Compiling its modules is most of what a process does until it serves; Node keeps that for the next one. Not in
-  // the folder for temporary files, as Node would by itself: code that is run should lie where only we can write.
+  // Compiling modules is most of what a process does before it serves; Node keeps the result for the next process. It
+  // is not kept in the folder for temporary files, Node's default: code that is run should be where only we can write.
   const defaults = { NODE_COMPILE_CACHE: dataPaths(config.data).compileCache }
   const engineSpec: ChildSpec = {
     name: 'engine',

@@ -3,25 +3,25 @@ import { type Config, DEFAULT_APP } from '../config/config.ts'
 import type { App } from '../kernel/app.ts'
 import type { EngineAddresses } from './supervised.ts'
 
-/** Where other programs look for the engine if nothing tells them otherwise. */
+/** The port at which other programs look for the engine by default. */
 const DEFAULT_PORT = 49_134
 
 const EXAMPLE = '{"sku":"mug-1","name":"Mug","priceCents":1250,"quantity":10}'
 
-/** What `cqrs up` says when everything is ready. */
+/** What `cqrs up` prints when everything is ready. */
 export function welcome(options: {
   app: App
   config: Config
   /** Where the embedded engine listens; undefined if it runs elsewhere. */
   engine: EngineAddresses | undefined
-  /** Where the reader types what is shown. Default: the working directory. */
+  /** The folder in which the reader will type the commands shown. Default: the working directory. */
   cwd?: string
 }): string[] {
   const { app, config, engine, cwd = process.cwd() } = options
   const url = engine?.url ?? config.engine.url
   const http = engine ? engine.httpUrl : httpElsewhere(config)
   const isDefault = new URL(url).host === `127.0.0.1:${DEFAULT_PORT}`
-  // The program finds the operator's token in the data folder.
+  // `cqrs` finds the operator's token in the data folder.
   const folder = config.data === join(cwd, 'data') ? '' : `CQRS_DATA='${config.data}' `
   const status = `${isDefault ? '' : `III_URL=${url} `}${folder}npx cqrs status`
   return [
@@ -40,7 +40,7 @@ export function welcome(options: {
   ]
 }
 
-/** An engine that runs elsewhere is taken to serve HTTP as this configuration says, on its own host. */
+/** Assumes that an engine that runs elsewhere serves HTTP as this configuration says, on the engine's own host. */
 function httpElsewhere({ engine, http }: Config): string | undefined {
   const { hostname } = new URL(engine.url)
   return engine.httpEnabled ? `http://${hostname}:${http.port}` : undefined

@@ -16,13 +16,13 @@ import { relayTracing } from '../workers/tracing.ts'
 import { startWatchdog } from '../workers/watchdog.ts'
 import { giveSignsOfLife, type HostProcess, reportReady, stopRequested } from './supervised.ts'
 
-/** Kept of `shutdownMs` for closing the link and for the supervisor, which kills what is late. */
+/** The part of `shutdownMs` that is kept for closing the link, and for the supervisor, which kills what is late. */
 const RESERVE_MS = 2_000
 
-/** Without a supervisor the next one may be starting already; what is under way is redelivered anyway. */
+/** If the supervisor is gone, its successor may be starting already. Work in progress is delivered again anyway. */
 const ORPHAN_STOP_MS = 1_000
 
-/** Roles that begin before the engine answers: views go on from the log while it is away. */
+/** Roles that start before the engine answers: views are brought up to date from the log while the engine is away. */
 const WITHOUT_ENGINE: readonly RoleName[] = ['projections']
 
 /** What {@link runWorker} needs. */
@@ -35,8 +35,7 @@ export interface WorkerProcessOptions {
 }
 
 /**
- * Runs roles in this process on one connection to the engine until it is told to stop (see
- * {@link stopRequested}).
+ * Runs roles in this process, on one connection to the engine, until it is told to stop (see {@link stopRequested}).
  *
  * @returns when everything is closed; the caller then ends the process
  * @throws CqrsError if the app is invalid or a role cannot start
@@ -71,7 +70,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
     const met: RoleContext['met'] = (damage) => report.met(name, damage)
     running.push(await starters[name]({ ...context, stands, met, stopping: stopping.signal }))
   }
-  // The SDK has no way to be told to connect anew; a new process does.
+  // The SDK cannot be told to reconnect; a new process does connect.
   const deadLink = () =>
     failure.reject(
       new CqrsError(
@@ -80,13 +79,13 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
           'while the engine answered others; this process ends so that another one connects anew.',
       ),
     )
-  // Otherwise a supervisor would kill it over and over for as long as the engine is away.
+  // Otherwise the supervisor would kill the process again and again while the engine is away.
   const patienceMs = config.supervisor.readyTimeoutMs / 3
   const isReachable = () =>
     roles.every((name) => WITHOUT_ENGINE.includes(name))
       ? Promise.race([linked, delay(patienceMs, undefined, { ref: false })])
       : linked
-  // A request that comes as soon as this process says that it is ready must find its routes.
+  // A request that arrives as soon as this process reports that it is ready must find its routes.
   const isServing = async (started: readonly Promise<void>[]) => {
     await Promise.all([isReachable(), ...started])
     if (isLinked) await answersOverLink(iii, patienceMs)
