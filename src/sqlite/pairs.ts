@@ -1,6 +1,6 @@
 /**
  * Packs results that are pairs of numbers into one array for another thread. The array is copied in one go, while
- * copying each pair by itself takes almost a microsecond.
+ * copying each pair by itself takes most of a microsecond.
  *
  * @returns undefined if any result is something else
  */
