@@ -101,8 +101,9 @@ export class StreamSnapshots {
   }
 
   /**
-   * Stores a snapshot if the last one (of version `last`, 0 if there is none) is far enough behind. @returns whether it
-   * did
+   * Stores a snapshot if the last one (of version `last`, 0 if there is none) is far enough behind.
+   *
+   * @returns whether the snapshot was stored
    */
   offer(stream: string, decider: DeciderDefinition, last: number, snapshot: Snapshot): boolean {
     if (snapshot.version - last < this.#options.every || this.#refused.has(decider)) return false

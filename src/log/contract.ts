@@ -95,8 +95,9 @@ export interface EventLog {
   /** The command that used an idempotency key, if there was one. */
   findCommand(key: string): Promise<RecordedCommand | undefined>
   /**
-   * The events of a stream above version `after` (default 0), oldest first, in batches of at most about {@link
-   * PAGE_BYTES}.
+   * The events of a stream above version `after` (default 0), oldest first.
+   *
+   * A batch holds at most about {@link PAGE_BYTES} of data.
    */
   readStream(stream: string, options?: { after?: number }): AsyncIterable<readonly RecordedEvent[]>
   /** The last events of a stream, newest first, below version `before` if given. */

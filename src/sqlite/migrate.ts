@@ -23,8 +23,9 @@ export interface StoreSchema {
 }
 
 /**
- * Whether a store lacks steps that this program knows. A store that was just created does not count. @throws as {@link
- * migrate}
+ * Whether a store lacks steps that this program knows. A store that was just created does not count.
+ *
+ * @throws as {@link migrate}
  */
 export function isOlder(db: DatabaseSync, schema: StoreSchema, path: string): boolean {
   const found = version(db, schema, path)
