@@ -1,11 +1,11 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
 
 /**
- * The places on the way of an event at which a process can end, each with what is true there. "Stored" means
- * that the transaction was committed, "written" that it was not yet.
+ * The places on an event's path at which a process can die, each with what is true there. "Stored" means that the
+ * transaction was committed, "written" that it was not committed yet.
  *
- * They are diagnostics channels named `iii-durable-cqrs:<boundary>`. Nobody listens in production, so that a
- * boundary costs the look at one flag; tests listen, and end or stop the process exactly there.
+ * They are diagnostics channels named `iii-durable-cqrs:<boundary>`. In production nobody listens, so passing a
+ * boundary costs one check of a flag. Tests listen, and kill or stop the process exactly there.
  */
 export const BOUNDARIES = {
   'append-written': 'Events and key are written in the open transaction of the log.',
@@ -70,18 +70,19 @@ export function boundaryChannel(boundary: Boundary): string {
   return `iii-durable-cqrs:${boundary}`
 }
 
-// Held here for good: a channel that nobody holds is forgotten together with its listeners.
+// Referenced here for the life of the process: Node drops a channel that nobody references, together with its
+// listeners.
 const channels = Object.fromEntries(
   Object.keys(BOUNDARIES).map((name) => [name, channel(boundaryChannel(name as Boundary))]),
 ) as Record<Boundary, Channel>
 
-/** Says that this process is at a boundary. @param of the projection or queue that it is about */
+/** Reports that this process is at a boundary. @param of the projection or queue that it is about */
 export function reached(boundary: Boundary, of?: string): void {
   const { [boundary]: listeners } = channels
   if (listeners.hasSubscribers) listeners.publish({ boundary, of } satisfies Reached)
 }
 
-/** {@link reached} as soon as what this turn of the event loop sends has left the process. */
+/** Calls {@link reached} once everything that this turn of the event loop sends has left the process. */
 export function reachedNextTurn(boundary: Boundary, of?: string): void {
   if (channels[boundary].hasSubscribers) setImmediate(() => reached(boundary, of))
 }

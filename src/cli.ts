@@ -1,6 +1,9 @@
 import { runCli } from './operator/cli/program.ts'
 
-/** What a write is answered with when the reader has seen enough, like `head`, and closed its end; the second one during the write. */
+/**
+ * Error codes of a write whose reader, like `head`, has seen enough and closed its end; `ECONNRESET` if it closes
+ * during the write.
+ */
 const READER_GONE = ['EPIPE', 'ECONNRESET']
 
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) =>

@@ -1,9 +1,9 @@
 /**
- * The public entry of `iii-durable-cqrs`: what an app is written with. Everything else in src is the system
- * that runs it and may change without notice.
+ * The public entry of `iii-durable-cqrs`: everything that an app is written with. The rest of src is the system that
+ * runs the app, and may change without notice.
  *
- * An app is a module whose default export is `defineApp({…})`; `CQRS_APP=./my-app.ts npx cqrs up` runs it.
- * The kit for testing deciders is the entry `iii-durable-cqrs/testing`.
+ * An app is a module whose default export is `defineApp({…})`; `CQRS_APP=./my-app.ts npx cqrs up` runs it. The kit for
+ * testing deciders is the entry `iii-durable-cqrs/testing`.
  */
 export { type App, defineApp } from './kernel/app.ts'
 export {

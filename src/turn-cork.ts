@@ -1,9 +1,9 @@
 import type { Writable } from 'node:stream'
 
 /**
- * Has what is written to a stream within one turn of the event loop leave in one write.
+ * Gathers everything that is written to a stream within one turn of the event loop into one write.
  *
- * @returns to be called before each write: corks the stream, if it is not yet, until the turn ends
+ * @returns a function to call before each write; it corks the stream until the turn ends, unless it is corked already
  */
 export function corkUntilTurnEnds(stream: Pick<Writable, 'cork' | 'uncork'>): () => void {
   const cork = stream.cork.bind(stream)
