@@ -1,4 +1,7 @@
-/** Baggage of a W3C `baggage` header with `iii.function.id` naming the function that is called. */
+/**
+ * Adds the member `iii.function.id`, which names the called function, to a W3C `baggage` header; replaces it if it is
+ * there.
+ */
 export function withFunctionId(baggage: string | undefined, functionId: string): string {
   const entry = `iii.function.id=${encodeBaggageValue(functionId)}`
   const others = (baggage ?? '')
@@ -8,7 +11,7 @@ export function withFunctionId(baggage: string | undefined, functionId: string):
   return [...others, entry].join(',')
 }
 
-/** Percent-encodes what the W3C grammar of baggage values does not allow bare. */
+/** Percent-encodes the characters that the W3C grammar does not allow unencoded in a baggage value. */
 function encodeBaggageValue(value: string): string {
   return value
     .toWellFormed()

@@ -7,7 +7,7 @@ const PATH = '/ws/channels/'
 /** Normal closure (RFC 6455, 7.4.1). */
 const CLOSE_NORMAL = 1000
 
-/** The end of a channel that a request for a WebSocket asks for. */
+/** The end of a channel that a WebSocket request asks for. */
 export interface ChannelRequest {
   readonly channel: Channel
   readonly direction: Direction
@@ -24,9 +24,9 @@ export function readChannelRequest(channels: Channels, target: string): ChannelR
   return channel && { channel, direction }
 }
 
-/** Connects a WebSocket to its end of a channel; it is closed at once if somebody has opened that end before. */
+/** Connects a WebSocket to its end of a channel. If that end was opened before, the WebSocket is closed at once. */
 export function connectToChannel(ws: WebSocket, { channel, direction }: ChannelRequest): void {
-  // What is malformed or too large ends here; `close` follows.
+  // Malformed and oversized messages raise this error; `close` follows.
   ws.on('error', () => {})
   const pipe = channel.open(direction)
   if (pipe === undefined) ws.close(CLOSE_NORMAL, 'already connected')
@@ -45,12 +45,12 @@ async function sendAll(ws: WebSocket, pipe: PassThrough): Promise<void> {
     }
     ws.close(CLOSE_NORMAL, 'end of channel')
   } catch {
-    // One of both sides is gone without having finished; the other must not take that for the end.
+    // One side went away before it had finished. The other side must not mistake that for the regular end.
     ws.terminate()
   }
 }
 
-/** Puts what the socket brings into the channel, and holds the socket back while the channel is full. */
+/** Writes the messages of the socket into the channel, and pauses the socket while the channel is full. */
 function receiveAll(ws: WebSocket, pipe: PassThrough): void {
   ws.on('message', (data, isBinary) => {
     if (pipe.destroyed) return

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { PassThrough } from 'node:stream'
 
-/** Which end of a channel; seen from the worker that holds it. */
+/** Which end of a channel, seen from the worker that holds it. */
 export type Direction = 'read' | 'write'
 
 /** One message of a channel, as its writer sent it. */
@@ -10,7 +10,7 @@ export interface ChannelItem {
   readonly isBinary: boolean
 }
 
-/** What lets a worker open one end of a channel: whoever has it may. */
+/** A reference to one end of a channel. Any worker that has it may open that end. */
 export interface ChannelRef {
   readonly channel_id: string
   readonly access_key: string
@@ -21,9 +21,12 @@ export interface ChannelRef {
 export interface ChannelOptions {
   /** Messages that may wait for the reader before the writer is held back. Default 64. */
   readonly bufferSize?: number
-  /** Time until a channel of which an end was never opened is dropped. Default none. */
+  /**
+   * Time in milliseconds after which nobody can connect any more, and the channel is cut unless both ends were opened.
+   * Default: never.
+   */
   readonly timeToLiveMs?: number
-  /** What fills the channel once it is read; nobody else can open its writing end then. */
+  /** Fills the channel once its reading end is opened. If it is set, nobody else can open the writing end. */
   readonly source?: (pipe: PassThrough) => void
 }
 
@@ -39,7 +42,7 @@ export class Channel {
   readonly #opened = new Set<Direction>()
   readonly #onWritten: () => void
   readonly #source: ((pipe: PassThrough) => void) | undefined
-  /** Made when it is needed: most HTTP requests come with two channels that nobody opens. */
+  /** Created on first use, because most HTTP requests come with two channels that nobody opens. */
   #pipe: PassThrough | undefined
 
   constructor({ bufferSize = BUFFER_SIZE, source }: ChannelOptions) {
@@ -62,7 +65,7 @@ export class Channel {
     this.#opened.add(direction)
     if (this.#pipe === undefined) {
       this.#pipe = new PassThrough({ objectMode: true, highWaterMark: this.#bufferSize })
-      // Whoever uses an end sees that it closes; why is the other end's business.
+      // Ignored here: the users of both ends see the close, and the reason concerns only the end that failed.
       this.#pipe.on('error', () => {})
     }
     if (direction === 'write') this.#onWritten()
@@ -102,7 +105,7 @@ export class Channels {
     return channel?.accessKey === accessKey ? channel : undefined
   }
 
-  /** Takes no connection to a channel any more; ends that are open stay so. */
+  /** Refuses further connections to a channel; ends that are open stay open. */
   remove(channel: Channel): void {
     clearTimeout(this.#timers.get(channel.id))
     this.#timers.delete(channel.id)

@@ -15,15 +15,16 @@ export const ENGINE_WORKER = 'iii-engine-functions'
 /** Longest name or description that a worker may give itself, in characters. */
 const MAX_TEXT = 280
 
-/** Most messages that a worker may let wait in a channel. */
+/** The largest buffer, in messages, that a worker may request for a channel. */
 const MAX_CHANNEL_BUFFER = 1_024
 
-/** A channel of which an end is never opened would stay for ever. */
+/** How long a channel may wait for both ends to be opened. Without a limit it could stay for ever. */
 const CHANNEL_TIME_TO_LIVE_MS = 5 * 60_000
 
 /**
- * Offers the functions `engine::…` and the trigger types `engine::functions-available` and
- * `engine::workers-available`. Returns what stops the events.
+ * Offers the functions `engine::…` and the trigger types `engine::functions-available` and `engine::workers-available`.
+ *
+ * @returns a function that stops the events of `engine::functions-available`
  */
 export function offerEngineFunctions(
   hub: Hub,
@@ -66,7 +67,7 @@ export function offerEngineFunctions(
 
 const TAKES_ALL: TriggerProvider = { register: () => undefined, replay: () => undefined, unregister() {} }
 
-/** Gathers changes for a moment, then tells about them if they have not undone each other. */
+/** Collects changes for `delayMs`, then fires one event, unless the changes have cancelled each other out. */
 function watchFunctions(hub: Hub, rows: Rows, delayMs: number): () => void {
   const idsNow = (): string => JSON.stringify([...hub.functions.ids()].sort())
   let known = idsNow()
@@ -156,8 +157,8 @@ function unregisterTrigger(hub: Hub, data: string): Outcome {
 }
 
 /**
- * What workers say of themselves ends on terminals: without control characters, and without the marks
- * that reorder text (the Trojan Source class, CVE-2021-42574).
+ * Cleans what workers say about themselves, because it ends up on terminals: removes control characters and the marks
+ * that reorder text (the Trojan Source class, CVE-2021-42574), and cuts the text to {@link MAX_TEXT}.
  */
 function cleanText(text: string | undefined): string | undefined {
   const cleaned = [...(text ?? '').replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069\u2028\u2029]/gu, '')]

@@ -20,10 +20,10 @@ export type {
   WorkerLimits,
 } from './options.ts'
 
-/** The version of the iii engine whose protocol and behaviour this one has. */
+/** The version of the iii engine whose protocol and behaviour this engine follows. */
 const ENGINE_VERSION = '0.22.1'
 
-/** Workers that come by these addresses run on this machine. */
+/** If the engine binds one of these addresses, all its workers run on this machine. */
 const LOOPBACK = ['127.0.0.1', 'localhost', '::1']
 
 /** A running engine. */
@@ -34,15 +34,15 @@ export interface Engine {
   /** Where HTTP is served; undefined if it is switched off. */
   readonly httpUrl: string | undefined
   readonly httpPort: number | undefined
-  /** Cuts all connections, stores what state was written, and frees the ports. */
+  /** Cuts all connections, stores the state that was written, and frees the ports. */
   close(): Promise<void>
 }
 
 /**
- * Starts an iii engine in this process: routes calls between workers, serves HTTP, keeps state, and
- * publishes messages.
+ * Starts an iii engine in this process: it routes calls between workers, serves HTTP, keeps state, and publishes
+ * messages.
  *
- * @throws CqrsError `CQRS_PORT_TAKEN`, or why the state file cannot be opened; nothing is left running then
+ * @throws CqrsError `CQRS_PORT_TAKEN`, or the reason why the state file cannot be opened; nothing is left running then
  */
 export async function startEngine(options: EngineOptions = {}): Promise<Engine> {
   const resolved = resolveOptions(options)
@@ -84,7 +84,8 @@ async function start(
     options.secret,
     telemetry,
   )
-  // In the order in which they close: first nobody can come in, last the state that they wrote.
+  // Parts are closed in this order: first the ways in, so that nothing new arrives; last the state, which was written
+  // through them.
   parts.push(workers)
   if (telemetry !== undefined) parts.push(telemetry)
   if (http !== undefined) parts.push(http)

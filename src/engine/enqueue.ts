@@ -7,8 +7,8 @@ import { failure, type Outcome, success } from './outcome.ts'
 const ENQUEUE_FUNCTION = 'engine::queue::enqueue'
 
 /**
- * Hands a call to the queue provider instead of to its function. `done` learns of
- * `{messageReceiptId}` once the provider has taken the message, of an `enqueue_error` otherwise.
+ * Hands a call to the queue provider instead of to its function. `done` gets `{messageReceiptId}` once the provider has
+ * taken the message, otherwise an `enqueue_error`.
  */
 export function enqueue(
   invocations: Invocations,
@@ -42,7 +42,10 @@ const NO_PROVIDER = failure(
   `No queue provider is connected: nobody has registered ${ENQUEUE_FUNCTION}. Start a queue worker and try again.`,
 )
 
-/** Sent on, the message could be the one for which the provider is cut off, with all that it was about to store. */
+/**
+ * Such a message is not passed on. It could be the one that gets the provider cut off, and then everything that the
+ * provider was about to store would be lost, too.
+ */
 const CONGESTED = failure(
   'enqueue_error',
   'More messages wait for the queue provider than it can take; this one was not stored. Try again in a moment.',

@@ -23,10 +23,10 @@ import { withField } from './raw-json.ts'
 import type { Session } from './session.ts'
 import { WorkerProvider } from './worker-provider.ts'
 
-/** The status with which WebSockets close over data that does not fit the protocol (RFC 6455, 7.4.1). */
+/** The close status of a WebSocket for data that does not fit the protocol (RFC 6455, 7.4.1). */
 const CLOSE_INVALID_DATA = 1007
 
-/** What {@link FrameRouter} goes by. */
+/** Settings of {@link FrameRouter}. */
 export interface FrameRouterOptions extends HttpFunctionOptions {
   /** How long the provider of a trigger type may take to accept a trigger. */
   readonly triggerAckTimeoutMs: number
@@ -46,7 +46,7 @@ export class FrameRouter {
     this.#options = options
   }
 
-  /** Handles one frame. A bad one is answered or closes its own connection, and touches nobody else. */
+  /** Handles one frame. A bad frame is answered, or closes its own connection; no other worker is affected. */
   route(session: Session, frame: WorkerFrame | BadFrame): void {
     switch (frame.type) {
       case 'invokefunction':
@@ -112,7 +112,8 @@ export class FrameRouter {
   }
 
   #answerTo(session: Session, frame: InvokeFrame): (outcome: Outcome) => void {
-    // Of the frame this alone is kept: its data would stay for as long as its function does not answer.
+    // Only these fields of the frame are kept. The whole frame would keep its data in memory until the function
+    // answers.
     const { invocationId, functionId, traceparent, baggage } = frame
     if (invocationId === undefined) return ignore
     return (answered) => {
@@ -130,11 +131,15 @@ export class FrameRouter {
     }
   }
 
-  /** What is larger would have the worker that asked cut off as one that does not read, each time that it asks. */
+  /**
+   * Turns a result that is too large into an error. If it were sent, the calling worker would be cut off like one that
+   * does not read, and again each time that it repeats the call.
+   */
   #sendable(outcome: Outcome): Outcome {
     const limit = this.#options.maxBufferedBytes - FRAME_OVERHEAD
     const result = (outcome.ok && outcome.result) || ''
-    // A character has three bytes at the most; to count them costs a look at each.
+    // A UTF-16 unit takes at most three bytes in UTF-8. So most results need not be counted exactly, which costs a look
+    // at each character.
     if (result.length * 3 <= limit) return outcome
     const bytes = Buffer.byteLength(result)
     if (bytes <= limit) return outcome
@@ -168,7 +173,8 @@ export class FrameRouter {
       metadata,
       owner: session,
     })
-    // Only bindings without an owner are asked for; a worker's own are refused at once or later.
+    // A promise comes only for a binding without an owner. A worker's own binding is refused at once, or later by its
+    // provider's frame.
     if (refusal === undefined || refusal instanceof Promise) return
     session.send(triggerResultFrame({ id, triggerType, functionId, error: refusal }))
   }
@@ -204,7 +210,7 @@ export class FrameRouter {
       this.#hub.logger.warn({ worker: session.id, previous: previous.id }, 'reattach ignored: wrong token')
       return
     }
-    // Cleaned up before the registrations that follow this frame, or they would meet the old ones.
+    // Clean up now, so that the registrations that follow this frame do not collide with the old ones.
     this.#hub.remove(previous)
     previous.terminate()
   }
@@ -232,10 +238,10 @@ export class FrameRouter {
 
 function ignore(): void {}
 
-/** What a frame has besides a result, at most, in bytes. */
+/** The most bytes that a frame has besides its result. */
 const FRAME_OVERHEAD = 65_536
 
-/** The engine tells functions which worker called, as a field of object payloads. */
+/** Adds the id of the calling worker to the payload of a call, if that is an object. */
 function dataWithCaller(frame: InvokeFrame, callerId: string): string {
   if (!frame.dataIsObject) return frame.data
   if (!frame.dataNamesCaller) return withField(frame.data, '_caller_worker_id', `"${callerId}"`)

@@ -38,7 +38,7 @@ export interface RegisterFunctionFrame {
   readonly requestFormat: unknown
   readonly responseFormat: unknown
   readonly metadata: unknown
-  /** The function is this HTTP endpoint, and not in the worker. */
+  /** Set if the function is an HTTP endpoint instead of code in the worker. */
   readonly endpoint: HttpEndpoint | undefined
 }
 
@@ -68,7 +68,10 @@ export interface TriggerResultFrame {
   readonly error: ErrorBody | undefined
 }
 
-/** The first frame of a worker that lost its connection: retire the old one. */
+/**
+ * The first frame of a worker that reconnects after losing its connection. It asks the engine to retire the old
+ * connection.
+ */
 export interface ReattachFrame {
   readonly type: 'reattach'
   readonly previousWorkerId: string

@@ -24,13 +24,13 @@ export interface FunctionEntry {
   readonly responseFormat: unknown
   readonly metadata: unknown
   readonly owner: Session | BuiltinHandler
-  /** Runs in the engine on behalf of the worker that owns it. */
+  /** Set if the function runs in the engine on behalf of the worker that owns it. */
   readonly handler?: BuiltinHandler | undefined
 }
 
 /**
- * Function id → its one owner. Whoever registers an id has it; an owner that lost an id to another
- * cannot take it away from that one any more.
+ * Maps each function id to its one owner. Whoever registers an id last owns it. An earlier owner can no longer
+ * unregister it.
  */
 export class FunctionRegistry {
   readonly #entries = new Map<string, FunctionEntry>()
@@ -53,7 +53,7 @@ export class FunctionRegistry {
     return this.#entries.keys()
   }
 
-  /** Makes `owner` the owner of the id; returns the owner before, if there was one. */
+  /** Registers a function for its owner; returns the previous owner, if there was one. */
   register(entry: Omit<FunctionEntry, 'quotedId'>): FunctionEntry['owner'] | undefined {
     const previous = this.#entries.get(entry.id)
     this.#entries.set(entry.id, { ...entry, quotedId: JSON.stringify(entry.id) })

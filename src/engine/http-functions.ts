@@ -3,7 +3,7 @@ import type { BuiltinHandler } from './functions.ts'
 import type { ErrorBody, Outcome } from './outcome.ts'
 import { failure, NOTHING, rawSuccess } from './outcome.ts'
 
-/** Where an HTTP function is and how it is called, as the worker that registered it says. */
+/** The address of an HTTP function and how to call it, as the worker that registered it says. */
 export interface HttpEndpoint {
   readonly url: string
   readonly method: string
@@ -16,8 +16,9 @@ type Fields = Readonly<Record<string, unknown>>
 /** What all HTTP functions of an engine have in common. */
 export interface HttpFunctionOptions {
   /**
-   * Workers of this machine could call the URLs themselves; for others the engine would be a way to
-   * services that only this machine reaches (server-side request forgery).
+   * Whether the engine calls HTTP functions. That is safe only while all workers run on this machine: those could call
+   * the URLs themselves. Workers on other machines could use the engine to reach services that only this machine can
+   * reach (server-side request forgery).
    */
   readonly httpFunctionsAllowed: boolean
   /** The clock, in ms since 1970. */
@@ -32,7 +33,7 @@ const NOT_ALLOWED = failure(
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 const DEFAULT_TIMEOUT_MS = 30_000
 
-/** Reads the field `invocation` of a registration; a string says why it does not fit. */
+/** Reads the field `invocation` of a registration. Returns a string that says what is wrong if it is invalid. */
 export function readHttpEndpoint(invocation: Fields): HttpEndpoint | string {
   const { url, method = 'POST', timeout_ms, headers, auth } = invocation
   if (typeof url !== 'string' || !/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
@@ -53,8 +54,8 @@ export function readHttpEndpoint(invocation: Fields): HttpEndpoint | string {
 }
 
 /**
- * A function that lives behind a URL: the payload is sent as JSON, the JSON that comes back is its
- * result. Redirects are not followed, and their answer counts as no result.
+ * Makes the handler of a function behind a URL. It sends the payload as JSON, and the JSON that comes back is the
+ * result. Redirects are not followed; one whose body is not JSON counts as an answer without a result.
  */
 export function callHttpFunction(
   functionId: string,
@@ -74,7 +75,7 @@ export function callHttpFunction(
           'x-iii-timestamp': String(Math.floor(now() / 1_000)),
           ...endpoint.headers,
         },
-        // The Fetch standard gives GET no body.
+        // The Fetch standard does not allow a body with GET.
         ...(method !== 'GET' && { body: data }),
         redirect: 'manual',
         signal: AbortSignal.timeout(timeoutMs),

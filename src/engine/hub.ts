@@ -14,7 +14,7 @@ export const FUNCTIONS_AVAILABLE = 'engine::functions-available'
 /** The trigger type that fires when workers connect, introduce themselves or leave. */
 export const WORKERS_AVAILABLE = 'engine::workers-available'
 
-/** Everything that the workers, the built-in ones included, share: the state of the running engine. */
+/** The state of the running engine, which all workers share, including the built-in ones. */
 export class Hub {
   readonly logger: EngineLogger
   readonly sessions = new Map<string, Session>()
@@ -39,7 +39,7 @@ export class Hub {
     this.fire(WORKERS_AVAILABLE, JSON.stringify({ event: 'worker_connected', worker_id: session.id }))
   }
 
-  /** A worker is gone: take back all it had registered and end the calls that it was executing. */
+  /** A worker is gone: removes everything it had registered and ends the calls that it was executing. */
   remove(session: Session): void {
     if (session.closed) return
     session.closed = true
@@ -51,7 +51,7 @@ export class Hub {
     this.fire(WORKERS_AVAILABLE, JSON.stringify({ event: 'worker_disconnected', worker_id: session.id }))
   }
 
-  /** Runs the functions bound to a trigger type; nobody waits for how they end. */
+  /** Runs the functions bound to a trigger type, without waiting for their outcome. */
   fire(triggerType: string, data: RawJson): void {
     for (const trigger of [...this.triggers.values()]) {
       if (trigger.triggerType !== triggerType) continue
@@ -59,13 +59,13 @@ export class Hub {
     }
   }
 
-  /** Runs one function for a trigger; a failure is logged, nobody waits for it. */
+  /** Runs one function for a trigger, without waiting for it. A failure is logged. */
   run(functionId: string, data: RawJson, metadata: RawJson | undefined, trace?: TraceContext): void {
     const { traceparent, baggage } = trace ?? {}
     this.invocations.invoke({ functionId, data, metadata, traceparent, baggage }, (outcome) => {
       if (outcome.ok) return
       const { code, message } = outcome.error
-      // A worker that ends takes what it was told last with it; that is no fault of the function.
+      // A worker that ends drops the calls that it got last. That is not a failure of the function.
       const level = code === 'invocation_stopped' ? 'info' : 'warn'
       this.logger[level]({ functionId, code }, `a triggered function failed: ${message}`)
     })

@@ -1,7 +1,7 @@
 import { failure, type Outcome } from './outcome.ts'
 import type { RawJson } from './raw-json.ts'
 
-/** What a field of an input may be; with `?` it may be absent or `null`. */
+/** The type that a field of an input must have; with `?` it may also be absent or `null`. */
 export type FieldKind = keyof FieldTypes
 
 interface FieldTypes {
@@ -18,8 +18,8 @@ interface FieldTypes {
 type Input<S extends Record<string, FieldKind>> = { readonly [K in keyof S]: FieldTypes[S[K]] }
 
 /**
- * Reads the input of a function of the engine. Unknown fields pass, since the engine itself adds
- * some; anything else that does not fit is a `deserialization_error` that names the field.
+ * Reads the input of one of the engine's functions. Unknown fields are ignored, because the engine itself adds some.
+ * Any other misfit is a `deserialization_error` that names the field.
  */
 export function readInput<S extends Record<string, FieldKind>>(
   functionId: string,
@@ -53,7 +53,7 @@ function problemWith(field: unknown, kind: FieldKind): string | undefined {
     case 'string':
     case 'string?':
       if (typeof field !== 'string') return 'must be a string'
-      // Half of a surrogate pair: a store would give it back as another text.
+      // A lone surrogate: a store would return a different text.
       return field.isWellFormed() ? undefined : 'holds half a character'
     case 'boolean?':
       return typeof field === 'boolean' ? undefined : 'must be true or false'

@@ -12,11 +12,14 @@ import type { TraceContext } from './trace-context.ts'
 export interface Call extends TraceContext {
   readonly functionId: string
   readonly data: RawJson
-  /** Reaches the handler as an argument of its own, beside `data`. */
+  /** Passed to the handler as a separate argument, next to `data`. */
   readonly metadata?: RawJson | undefined
   /** The worker that waits for the answer, or that made a void call. */
   readonly caller?: Session | undefined
-  /** The id under which a worker called; kept for the executor where it is free there. */
+  /**
+   * The id that the calling worker chose. The executor gets the same id, unless it is executing another call with that
+   * id.
+   */
   readonly invocationId?: string | undefined
 }
 
@@ -42,10 +45,10 @@ export class Invocations {
   }
 
   /**
-   * Routes a call. `done` is called once with how it ended, possibly before this returns; never, if
+   * Routes a call. `done` is called once with the outcome, possibly before this method returns. It is never called if
    * the caller's connection closes first, because then nobody waits.
    *
-   * @returns what a worker executes, to be given to {@link giveUp} by a caller that waits no longer
+   * @returns the invocation, if a worker executes the call; a caller that stops waiting passes it to {@link giveUp}
    */
   invoke(call: Call, done: (outcome: Outcome) => void): Invocation | undefined {
     const entry = this.#functions.get(call.functionId)
@@ -61,7 +64,7 @@ export class Invocations {
     return undefined
   }
 
-  /** Whether the worker that has the function is {@link Session.isCongested}, so that a call had better be refused. */
+  /** Whether the function's worker is congested (see {@link Session.isCongested}), so that a call should be refused. */
   isCongested(functionId: string): boolean {
     const owner = this.#functions.get(functionId)?.owner
     return typeof owner === 'object' && owner.isCongested
@@ -73,8 +76,10 @@ export class Invocations {
   }
 
   /**
-   * Ends the call that `executor` knows as `id`. A result for a call that is not in flight there (its
-   * caller is gone, or it belongs to another worker) is dropped; returns whether there was one.
+   * Ends the call that `executor` knows as `id`. A result is dropped if the executor has no such call in flight: its
+   * caller is gone, or it belongs to another worker.
+   *
+   * @returns whether there was such a call
    */
   settle(executor: Session, id: string, outcome: Outcome): boolean {
     const invocation = executor.executing.get(id)
@@ -84,12 +89,12 @@ export class Invocations {
     return true
   }
 
-  /** Nobody waits for a call any more: a result that comes all the same is dropped. */
+  /** Stops waiting for a call. A result that still arrives is dropped. */
   giveUp(invocation: Invocation): void {
     this.#forget(invocation)
   }
 
-  /** Ends what a disconnected worker was executing and forgets what it was waiting for. */
+  /** Ends the calls that a disconnected worker was executing, and forgets those that it was waiting for. */
   stopAll(session: Session): void {
     for (const invocation of session.calling) this.#forget(invocation)
     for (const invocation of [...session.executing.values()]) {
@@ -105,7 +110,7 @@ export class Invocations {
     executor.executing.set(id, invocation)
     call.caller?.calling.add(invocation)
     const traced = call.traceparent !== undefined || call.baggage !== undefined
-    // A refused frame means that the executor is being cut off, which ends all its invocations.
+    // If the frame is not taken, the executor is being cut off, which ends all its invocations.
     executor.send(
       invokeFrame({
         invocationId: id,

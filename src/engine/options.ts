@@ -8,7 +8,7 @@ export const SECRET_HEADER = 'x-iii-worker-secret'
 export interface WorkerLimits {
   /** Longest frame in bytes; a longer one closes its connection with 1009. Default 16 MiB. */
   readonly maxFrameBytes: number
-  /** Bytes that may wait for a worker that does not read before it is cut off. Default 64 MiB. */
+  /** Bytes that may wait for a worker that does not read them; beyond that it is cut off. Default 64 MiB. */
   readonly maxBufferedBytes: number
   /** Deepest nesting of a frame, its own object included. Default 127, as in the real engine. */
   readonly maxDepth: number
@@ -31,7 +31,7 @@ export interface HttpMiddleware {
 
 /** Which web pages of other origins may use the HTTP routes. */
 export interface CorsOptions {
-  /** Origins such as `https://shop.example.com`; empty, or with `*` among them, any. */
+  /** Origins such as `https://shop.example.com`; if it is empty or contains `*`: any. */
   readonly allowedOrigins: readonly string[]
   /** Methods such as `POST`; empty: any. */
   readonly allowedMethods: readonly string[]
@@ -45,7 +45,7 @@ export interface HttpOptions {
   readonly port: number
   /** Time for a request to be answered; then 504. Default 30,000 ms. */
   readonly defaultTimeoutMs: number
-  /** Requests in flight; over it 503. Default 1,024. */
+  /** Most requests in flight; any more get 503. Default 1,024. */
   readonly concurrencyRequestLimit: number
   /** Largest request body in bytes; a larger one gets 413. Default 1 MiB. */
   readonly maxBodyBytes: number
@@ -58,15 +58,18 @@ export interface HttpOptions {
   /** Time an idle connection is kept. Default 5,000 ms. */
   readonly keepAliveTimeoutMs: number
   /**
-   * How long a route that went, with its trigger or its worker, answers 503 instead of 404. Default 0: at once 404, as in the
-   * real engine.
+   * How long a route that was removed, together with its trigger or its worker, answers 503 before it answers 404.
+   * Default 0: 404 at once, as in the real engine.
    */
   readonly awayRouteMs: number
-  /** How long after its start the engine answers 503 instead of 404: its workers are on their way. Default 0. */
+  /**
+   * How long after its start the engine answers 503 instead of 404, because its workers are still connecting. Default
+   * 0.
+   */
   readonly startingMs: number
   /** Functions that run before every route, lower priority first. Default none. */
   readonly middleware: readonly HttpMiddleware[]
-  /** Default none: unlike the real engine this one lets no page of another origin read its answers. */
+  /** Default none: no page of another origin may read the answers, unlike in the real engine. */
   readonly cors: CorsOptions | undefined
 }
 
@@ -87,7 +90,7 @@ export interface EngineOptions {
   readonly host?: string
   /** Port that workers connect to. Default 49134; 0 lets the system choose. */
   readonly port?: number
-  /** What workers have to show in the header {@link SECRET_HEADER}; none asks for nothing. */
+  /** The secret that workers must send in the header {@link SECRET_HEADER}. Default none: no secret is required. */
   readonly secret?: string | undefined
   /** `false` serves no HTTP. */
   readonly http?: Partial<HttpOptions> | false
@@ -95,9 +98,12 @@ export interface EngineOptions {
   readonly state?: Partial<StateOptions> | false
   /** `false` offers no publish and subscribe. */
   readonly pubsub?: boolean
-  /** The collector that gets the telemetry of workers, e.g. `http://127.0.0.1:4318`. Default none: it is dropped. */
+  /** The collector for the telemetry of workers, e.g. `http://127.0.0.1:4318`. Default none: telemetry is dropped. */
   readonly otlpEndpoint?: string | undefined
-  /** Which of two workers that register one function keeps it. Default `last`, as iii 0.22; iii 0.23 lets the `first` keep it. */
+  /**
+   * Which of two workers that register the same function keeps it. Default `last`, as in iii 0.22; in iii 0.23 the
+   * `first` keeps it.
+   */
   readonly ownership?: Ownership
   readonly limits?: Partial<WorkerLimits>
   readonly logger?: EngineLogger

@@ -7,8 +7,10 @@ export interface ErrorBody {
   readonly stacktrace?: string
 }
 
-/** How a call ended. `result` is undefined when the function returned nothing; what a worker
- * returns as `null` counts as nothing too. */
+/**
+ * How a call ended. `result` is undefined if the function returned nothing; `null` from a worker counts as nothing,
+ * too.
+ */
 export type Outcome =
   | { readonly ok: true; readonly result: RawJson | undefined }
   | { readonly ok: false; readonly error: ErrorBody }
@@ -21,7 +23,7 @@ export function success(value: unknown): Outcome {
   return { ok: true, result: JSON.stringify(value) }
 }
 
-/** A success with a result that is JSON text already. */
+/** A success whose result is JSON text already. */
 export function rawSuccess(result: RawJson | undefined): Outcome {
   return { ok: true, result }
 }

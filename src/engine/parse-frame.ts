@@ -3,13 +3,13 @@ import { type HttpEndpoint, readHttpEndpoint } from './http-functions.ts'
 import type { ErrorBody } from './outcome.ts'
 import { type RawJson, scanObject } from './raw-json.ts'
 
-/** A frame that could not be understood, with as much of it as is needed to answer somebody. */
+/** A frame that could not be understood, with what is needed to answer whoever waits for it. */
 export interface BadFrame {
   readonly type: 'bad'
   readonly error: ErrorBody
-  /** The text is not a JSON object at all: whatever talks there does not speak this protocol. */
+  /** The text is not even a JSON object, so the other end does not speak this protocol. */
   readonly fatal: boolean
-  /** The call that the frame was about, if that can be told. */
+  /** The call that the frame is about, if that could be read. */
   readonly about:
     | {
         readonly type: 'invokefunction' | 'invocationresult'
@@ -24,8 +24,8 @@ type Fields = Readonly<Record<string, unknown>>
 /**
  * Reads one text frame of a worker.
  *
- * `maxDepth` bounds the nesting of the whole frame: deeper JSON overflows the stack of a worker that
- * walks it recursively, as the SDK does.
+ * `maxDepth` limits the nesting of the whole frame. Deeper JSON would overflow the stack of a worker that walks it
+ * recursively, as the SDK does.
  */
 export function parseFrame(text: string, maxDepth: number): WorkerFrame | BadFrame {
   let fields: unknown
@@ -149,7 +149,7 @@ function readAction(reader: FieldReader, action: unknown): InvokeFrame['action']
   return undefined
 }
 
-/** An error of any shape becomes an error body: whoever waits must learn that it failed. */
+/** Turns an error of any shape into an error body, because whoever waits must learn that the call failed. */
 function readError(error: unknown, fallbackCode: string): ErrorBody | undefined {
   if (error == null) return undefined
   if (!isObject(error)) {
@@ -165,7 +165,7 @@ function readError(error: unknown, fallbackCode: string): ErrorBody | undefined 
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
-/** Reads the fields of a frame; of several that do not fit it remembers the first. */
+/** Reads the fields of a frame, and remembers the first one that is invalid. */
 class FieldReader {
   problem: string | undefined
   readonly #fields: Fields

@@ -8,9 +8,9 @@ import type { Trigger, TriggerProvider } from './triggers.ts'
 export const PUBSUB_WORKER = 'iii-pubsub'
 
 /**
- * Publish and subscribe within this engine: the function `publish {topic, data}` runs the functions
- * bound by triggers of type `subscribe {topic}` with the bare `data`. Nobody waits for them and
- * nothing is kept: whoever is not subscribed at that moment misses the message.
+ * Publish and subscribe within this engine: the function `publish {topic, data}` runs the functions that are bound by
+ * triggers of type `subscribe {topic}`, with the bare `data`. The publisher does not wait for them, and nothing is
+ * stored: a function that is not subscribed at that moment misses the message.
  */
 export function offerPubSub(hub: Hub): void {
   const subscriptions = new Subscriptions()

@@ -1,9 +1,8 @@
 import { endOfString, isSpace } from '../kernel/json.ts'
 
 /**
- * Raw JSON: values that travel through the engine as the text they arrived in. Forwarding the text
- * keeps what a parse and a stringify would lose (integers beyond 2^53, the order of keys, `1.0`)
- * and costs a fraction of it.
+ * Raw JSON: values pass through the engine as the text in which they arrived. Parsing and stringifying them would lose
+ * details (integers beyond 2^53, the order of keys, `1.0`) and cost many times as much.
  */
 
 /** The text of one valid JSON value. */
@@ -28,8 +27,8 @@ const CLOSE_BRACE = 0x7d
 /**
  * Cuts a JSON object into the raw values of its keys, in one pass.
  *
- * `text` must be valid JSON with an object at the top: callers run `JSON.parse` first, which is the
- * judge of validity.
+ * `text` must be valid JSON with an object at the top. This function does not check that: callers run `JSON.parse`
+ * first.
  */
 export function scanObject(text: string): RawObject {
   const fields = new Map<string, RawJson>()
@@ -100,7 +99,7 @@ export function hasProtoKey(text: RawJson): boolean {
   return false
 }
 
-/** Adds one key at the end of a raw object that does not have it. */
+/** Adds a key at the end of a raw object, which must not have it yet. */
 export function withField(object: RawJson, key: string, value: RawJson): RawJson {
   const close = object.lastIndexOf('}')
   const body = object.slice(0, close)

@@ -64,12 +64,18 @@ export class Session {
     this.send(workerRegisteredFrame(this.id, this.#reattachToken))
   }
 
-  /** Ids are public (`engine::workers::list`), so only the token proves that a worker is this one. */
+  /**
+   * Whether a reconnecting worker is this one. Only the token proves that, because ids are public
+   * (`engine::workers::list`).
+   */
   isReattachedBy(token: string | undefined): boolean {
     return token === this.#reattachToken
   }
 
-  /** Queues a text frame; it leaves with the other frames of this turn. False once the session is closed. */
+  /**
+   * Queues a text frame, which leaves together with the other frames of this turn. Returns false if the session is
+   * closed, or is cut off now because too much waits for its worker.
+   */
   send(frame: string): boolean {
     if (this.closed) return false
     this.#cork()
@@ -82,17 +88,20 @@ export class Session {
     return true
   }
 
-  /** Whether so much waits for this worker that more work, of which there is always more, would have it cut off. */
+  /**
+   * Whether more than half of the bytes that may wait for this worker are waiting. New calls are refused then, because
+   * more and more of them would get the worker cut off.
+   */
   get isCongested(): boolean {
     return this.#ws.bufferedAmount * 2 > this.#maxBufferedBytes
   }
 
-  /** Says why and closes in order. */
+  /** Closes the connection in an orderly way, and says why. */
   close(code: number, reason: string): void {
     this.#ws.close(code, reason)
   }
 
-  /** Cuts the connection at once; its `close` event does the cleaning up. */
+  /** Cuts the connection at once; the handler of its `close` event cleans up. */
   terminate(): void {
     this.#ws.terminate()
   }

@@ -1,6 +1,9 @@
 import type { EngineLogger } from './logger.ts'
 
-/** What workers send as telemetry begins with one of these; the rest is OTLP in JSON. Each has its path at a collector. */
+/**
+ * A telemetry frame begins with one of these prefixes; the rest is OTLP in JSON. Each prefix has its path at the
+ * collector.
+ */
 const PATHS = new Map([
   ['OTLP', 'v1/traces'],
   ['MTRC', 'v1/metrics'],
@@ -9,7 +12,10 @@ const PATHS = new Map([
 
 const PREFIX_BYTES = 4
 
-/** Exports under way at the same time; what comes beyond them is dropped, so that a slow collector costs no memory. */
+/**
+ * Most exports under way at the same time. Further frames are dropped, so that a slow collector does not fill the
+ * memory.
+ */
 const MAX_UNDER_WAY = 32
 
 /** How long a collector may take for one export, in milliseconds. */
@@ -21,14 +27,14 @@ export function isTelemetry(frame: Buffer): boolean {
 }
 
 /**
- * Passes the telemetry of workers on to a collector that speaks OTLP over HTTP in JSON. Nobody waits for it and
- * nothing is sent again: it may be lost, and must hold up nothing.
+ * Passes the telemetry of workers on to a collector that speaks OTLP over HTTP in JSON. Nothing waits for an export,
+ * and a failed one is not repeated: telemetry may be lost, but must not hold up anything.
  */
 export class TelemetryRelay {
   readonly #endpoint: string
   readonly #logger: EngineLogger
   readonly #underWay = new Set<Promise<void>>()
-  /** Frames that did not arrive since one last did. */
+  /** Frames that were lost since the collector last took one. */
   #lost = 0
 
   /** @param endpoint the base address of the collector, e.g. `http://127.0.0.1:4318` */
@@ -37,7 +43,7 @@ export class TelemetryRelay {
     this.#logger = logger
   }
 
-  /** Takes one frame; what is no telemetry is dropped. Returns at once. */
+  /** Forwards one frame, and returns at once. A frame that is not telemetry is dropped. */
   take(frame: Buffer): void {
     const path = PATHS.get(frame.toString('latin1', 0, PREFIX_BYTES))
     if (path === undefined) return
@@ -49,7 +55,7 @@ export class TelemetryRelay {
     this.#underWay.add(sent)
   }
 
-  /** Waits for what is under way. */
+  /** Waits for the exports that are under way. */
   async close(): Promise<void> {
     await Promise.all(this.#underWay)
   }
@@ -72,7 +78,7 @@ export class TelemetryRelay {
     }
   }
 
-  /** Says once that telemetry is lost, not for each frame. */
+  /** Logs once that telemetry is being lost, not for each frame. */
   #failed(reason: string): void {
     if (this.#lost === 0) {
       const about = { endpoint: this.#endpoint, reason }

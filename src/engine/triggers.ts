@@ -10,15 +10,15 @@ export interface Trigger {
   readonly triggerType: string
   readonly functionId: string
   readonly config: unknown
-  /** Reaches the handler beside its data on every run. */
+  /** Passed to the handler, next to its data, on every run. */
   readonly metadata: RawJson | undefined
-  /** The worker whose connection the binding lives and dies with; undefined: it lives until unregistered. */
+  /** The worker whose connection the binding depends on; undefined if it lasts until it is unregistered. */
   readonly owner: Session | undefined
 }
 
-/** What makes triggers of a type fire. All methods answer with the reason of a refusal, or nothing. */
+/** Makes the triggers of a type fire. The methods return the reason of a refusal, or nothing if they accept. */
 export interface TriggerProvider {
-  /** Takes a new binding. A promise means that the provider is asked and its answer awaited. */
+  /** Takes a new binding. A promise means that the provider was asked and has not answered yet. */
   register(trigger: Trigger): ErrorBody | undefined | Promise<ErrorBody | undefined>
   /** Takes a binding that was accepted before, without waiting for an answer. */
   replay(trigger: Trigger): ErrorBody | undefined
@@ -29,7 +29,7 @@ export interface TriggerProvider {
 export interface TriggerType {
   readonly id: string
   readonly description: string
-  /** JSON schemas of the configuration and of what the function is called with, if the provider told. */
+  /** JSON schemas of the configuration and of the function's input, if the provider gave them. */
   readonly configSchema: unknown
   readonly callSchema: unknown
   readonly provider: TriggerProvider
@@ -72,7 +72,9 @@ export class TriggerRegistry {
     return this.#live.values()
   }
 
-  /** Makes a type available, replacing a provider before it, and hands it the bindings that exist. */
+  /**
+   * Makes a type available, in place of its previous provider if there is one, and hands the existing bindings to it.
+   */
   registerType(type: TriggerType): void {
     this.#types.set(type.id, type)
     for (const trigger of [...this.#live.values(), ...this.#parked.values()]) {
@@ -81,13 +83,14 @@ export class TriggerRegistry {
   }
 
   /**
-   * Binds a trigger, or parks it while its type is missing. One of the same id is replaced; one that asks for something
-   * else has ended even if the new one is refused. Answers with the provider's refusal: at once where the provider can,
-   * as a promise where it has to be asked.
+   * Binds a trigger, or parks it while nobody provides its type. It replaces a binding with the same id. If that one
+   * had another type or configuration, it ends even if the new binding is refused.
+   *
+   * @returns the provider's refusal, if any: at once if the provider knows, as a promise if it has to be asked
    */
   register(trigger: Trigger): ErrorBody | undefined | Promise<ErrorBody | undefined> {
     const before = this.#live.get(trigger.id)
-    // Whoever provides it goes by what it was given, and would fire the old binding for ever.
+    // Unless it is told, the provider keeps the old binding and fires it for ever.
     if (before !== undefined && !isSameBinding(before, trigger)) this.unregister(trigger.id)
     const type = this.#types.get(trigger.triggerType)
     if (type === undefined) {
@@ -116,7 +119,10 @@ export class TriggerRegistry {
     return true
   }
 
-  /** A provider refused a binding after it had been taken for live: park it for the next provider. */
+  /**
+   * Parks a live binding for the next provider, because its provider has refused it late. Returns the binding, or
+   * undefined if `reporter` is not its provider.
+   */
   refuse(id: string, reporter: Session): Trigger | undefined {
     const trigger = this.#live.get(id)
     if (trigger === undefined || this.#types.get(trigger.triggerType)?.owner !== reporter) return undefined
@@ -124,7 +130,7 @@ export class TriggerRegistry {
     return trigger
   }
 
-  /** Removes the bindings of a disconnected worker and parks the ones of the types that it provided. */
+  /** Removes the bindings of a disconnected worker, and parks all other bindings to the types that it provided. */
   removeSession(session: Session): void {
     for (const trigger of [...this.#live.values()]) {
       if (trigger.owner === session) this.unregister(trigger.id)

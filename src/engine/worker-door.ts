@@ -6,10 +6,10 @@ import { SECRET_HEADER } from './options.ts'
 /** What a worker without the secret is told. */
 export const DEMAND = `This engine asks workers for its secret in the header ${SECRET_HEADER}.\n`
 
-/** A worker that is refused tries again and again: it is told of this often. */
+/** How often a refusal is logged at most, in milliseconds. A worker that is refused tries again and again. */
 const TELL_EVERY_MS = 60_000
 
-/** Decides who may open a socket to the engine, where it asks for a secret. */
+/** Decides who may open a socket to the engine, if it requires a secret. */
 export class WorkerDoor {
   readonly #secret: Buffer | undefined
   readonly #logger: EngineLogger
@@ -23,8 +23,9 @@ export class WorkerDoor {
   }
 
   /**
-   * Whether a handshake may go on. Ends of channels show a key of their own, which only a worker has; the SDK
-   * sends no headers with telemetry, so that is taken from this machine only.
+   * Whether a handshake may go on. Two kinds of sockets need no secret: ends of channels, which carry a key that only a
+   * worker can have, and telemetry, because the SDK sends no headers with it; telemetry is accepted from this machine
+   * only.
    */
   admits(request: IncomingMessage): boolean {
     if (this.#secret === undefined) return true

@@ -10,12 +10,12 @@ import { Session } from './session.ts'
 import { isTelemetry, type TelemetryRelay } from './telemetry.ts'
 import { DEMAND, WorkerDoor } from './worker-door.ts'
 
-/** Looks in a row at which a connection gave no sign of life; then it is cut. */
+/** Consecutive checks without a sign of life that a connection may have; at the next one it is cut. */
 const SILENT_LOOKS = 3
 
 /**
- * The WebSocket side of the engine: accepts workers on `/`, the ends of channels on `/ws/channels/…`,
- * and telemetry on `/otel`, to pass it on or drop it.
+ * The WebSocket side of the engine: accepts workers on `/`, the ends of channels on `/ws/channels/…`, and telemetry on
+ * `/otel`, which it passes on or drops.
  */
 export class WorkerListener {
   readonly server: Server
@@ -26,13 +26,13 @@ export class WorkerListener {
   readonly #door: WorkerDoor
   readonly #telemetry: TelemetryRelay | undefined
   readonly #webSockets: WebSocketServer
-  /** Looks since the last sign of life. */
+  /** Checks since the last sign of life. */
   readonly #silentLooks = new WeakMap<WebSocket, number>()
   readonly #looking: NodeJS.Timeout
 
   /**
-   * @param secret what workers have to show, if anything
-   * @param telemetry where telemetry goes; dropped if left out
+   * @param secret the secret that workers must send, if one is required
+   * @param telemetry where telemetry goes; if left out, it is dropped
    */
   constructor(
     hub: Hub,
@@ -98,9 +98,9 @@ export class WorkerListener {
   }
 
   /**
-   * Cuts connections whose other end vanished without a word: its functions would be called for ever, and
-   * nobody else would be asked. Looks are counted, not time, so that an engine that was itself stopped and
-   * goes on cuts nobody whose signs it has not read yet.
+   * Cuts connections whose other end vanished silently. Otherwise the engine would go on calling its functions and
+   * never try another worker. Checks are counted instead of time: an engine that was itself stopped and resumes must
+   * not cut workers whose signs of life it has not read yet.
    */
   #cutSilent(): void {
     for (const ws of this.#webSockets.clients) {
@@ -151,7 +151,7 @@ export class WorkerListener {
         )
       },
     })
-    // Too large or malformed messages end here; `close` follows.
+    // Oversized and malformed messages raise this error; `close` follows.
     ws.on('error', (error) =>
       this.#hub.logger.warn({ worker: session.id, err: error }, 'connection of a worker failed'),
     )
@@ -192,7 +192,10 @@ function refuse(socket: Duplex, status: string, text = ''): void {
   )
 }
 
-/** Browsers let any page open a WebSocket to this machine; only pages that it serves itself may. */
+/**
+ * Whether a request may come from this page. Browsers let any page open a WebSocket to this machine; only pages that
+ * this machine serves may do so here.
+ */
 function isTrustedOrigin(origin: string | undefined): boolean {
   if (origin === undefined) return true
   try {

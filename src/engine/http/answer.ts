@@ -6,7 +6,7 @@ import { type RawJson, scanObject } from '../raw-json.ts'
 export interface Answer {
   readonly status: number
   readonly headers: readonly (readonly [string, string])[]
-  /** A stream goes out as it comes; if it fails, the connection is cut. */
+  /** A stream is sent as it arrives; if it fails, the connection is cut. */
   readonly body: string | Readable
 }
 
@@ -31,7 +31,7 @@ export function answerFrom(result: RawJson, fallbackBody: RawJson): Answer {
   const body = fields.get('body') ?? fallbackBody
   const contentType = headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1]
   if (contentType === undefined) return jsonAnswer(status, body, headers)
-  // With a content type of its own a string is the body itself, and not JSON of it.
+  // If a content type is given, a string is the body itself, not its JSON text.
   if (body.startsWith('"')) return { status, headers, body: JSON.parse(body) as string }
   return { status, headers, body: body === 'null' ? '' : body }
 }
@@ -82,7 +82,7 @@ function readHeaders(raw: RawJson | undefined): [string, string][] {
   return Object.entries(headers).filter((entry): entry is [string, string] => typeof entry[1] === 'string')
 }
 
-/** Framing is the server's own business. */
+/** Headers that describe the framing. Only the server may set them. */
 const FRAMING_HEADERS = new Set([
   'content-length',
   'transfer-encoding',

@@ -4,7 +4,7 @@ import { depthOf, hasProtoKey, type RawJson } from '../raw-json.ts'
 /** The body of a request, or why it is refused. */
 export type Body =
   | { readonly kind: 'json'; readonly json: RawJson; readonly bytes: Buffer }
-  /** No JSON: left unread, for functions that want to read it from its channel. */
+  /** Not JSON: left unread, so that a function can read it from its channel. */
   | { readonly kind: 'stream' }
   | { readonly kind: 'too_large' }
   | { readonly kind: 'malformed'; readonly why: string }
@@ -39,8 +39,8 @@ export async function readBody(
 const JSON_TYPE = /^\s*application\/json\s*(;|$)/i
 
 /**
- * Whether a content type is JSON, whatever its parameters are: a page of any site may send `text/plain; x=application/json`
- * without asking whether it may (https://fetch.spec.whatwg.org/#cors-safelisted-request-header).
+ * Whether a content type is JSON, whatever its parameters are. The type itself must match: a page of any site may send
+ * `text/plain; x=application/json` without a preflight (https://fetch.spec.whatwg.org/#cors-safelisted-request-header).
  */
 function isJson(contentType = ''): boolean {
   return JSON_TYPE.test(contentType)

@@ -12,13 +12,13 @@ export function corsHeaders(cors: CorsOptions | undefined, request: IncomingMess
   return [vary, ['access-control-allow-origin', origin], ...EXPOSE]
 }
 
-/** Methods by which nothing is changed, so that any page may send them, though it may not read the answer. */
+/** Methods that change nothing. Any page may send them, though it may not read the answer. */
 const SAFE = ['GET', 'HEAD', 'OPTIONS']
 
 /**
- * Whether a page of another site sends a request that may change something, and that its origin was not allowed to. A
- * browser asks beforehand only for some: it sends one that has no body, or a form, to whatever listens on the user's own machine
- * (https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header).
+ * Whether a page of another site, whose origin is not allowed, sends a request that may change something. Browsers ask
+ * for permission (preflight) only for some requests. A request without a body, or with a form, goes to whatever listens
+ * on the user's own machine (https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header).
  */
 export function isForeign(cors: CorsOptions | undefined, request: IncomingMessage): boolean {
   const { origin = '' } = request.headers
@@ -30,7 +30,7 @@ function allowsAny({ allowedOrigins }: CorsOptions): boolean {
   return allowedOrigins.length === 0 || allowedOrigins.includes('*')
 }
 
-/** The answer to the question of a browser whether it may send a request; undefined if it is none. */
+/** The answer to a browser's preflight request; undefined if the request is not one. */
 export function preflight(cors: CorsOptions | undefined, request: IncomingMessage): Answer | undefined {
   if (cors === undefined || request.method !== 'OPTIONS') return undefined
   const methods = cors.allowedMethods.length === 0 ? '*' : cors.allowedMethods.join(',')

@@ -23,7 +23,7 @@ export class Exchange {
     this.answering = this.#response.written
   }
 
-  /** Adds the references to the payload of the function. */
+  /** Adds the references to both channels to the payload of the function. */
   addTo(payload: RawJson): RawJson {
     const withBody = withField(payload, 'request_body', JSON.stringify(this.#body.ref('read')))
     return withField(withBody, 'response', JSON.stringify(this.#response.ref('write')))
@@ -31,7 +31,7 @@ export class Exchange {
 
   /**
    * Reads the answer from `response`: texts `{"type":"set_status","status_code"}` and
-   * `{"type":"set_headers","headers"}` until the first bytes, from there on the body.
+   * `{"type":"set_headers","headers"}` until the first bytes arrive, and from there on the bytes of the body.
    */
   readAnswer(): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>()
@@ -56,14 +56,14 @@ export class Exchange {
     return promise
   }
 
-  /** The answer is known: nobody can open the channels any more; what carries a body may finish. */
+  /** Called when the answer is known: the channels can no longer be opened, but one that carries a body may finish. */
   settle(answer: Answer | undefined): void {
     this.#channels.remove(this.#body)
     this.#channels.remove(this.#response)
     if (typeof answer?.body !== 'object') this.#response.destroy()
   }
 
-  /** Nobody waits any more: cuts what is open. */
+  /** Called when nobody waits any more: cuts the channels that are open. */
   abort(): void {
     this.settle(undefined)
     this.#body.destroy()
@@ -79,14 +79,14 @@ function fill(pipe: PassThrough, request: IncomingMessage, body: Body): void {
   pipe.end()
 }
 
-/** The connection outlives a reader that stops early: the answer is still to be sent on it. */
+/** Keeps the connection when a reader stops early, because the answer still has to be sent on it. */
 async function* asItems(request: IncomingMessage): AsyncGenerator<ChannelItem> {
   for await (const data of request.iterator({ destroyOnReturn: false })) {
     yield { data: data as Buffer, isBinary: true }
   }
 }
 
-/** What does not fit is passed over, as in the real engine. */
+/** Reads a control message. Invalid parts are ignored, as in the real engine. */
 function readControl(data: Buffer): { status: number | undefined; headers: [string, string][] } {
   const said = parseObject(data.toString('utf8'))
   const { status_code: status, headers } = said
@@ -108,7 +108,7 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** 1xx is no answer, so an HTTP server cannot send it as one. */
+/** Whether an answer may have this status. 1xx is not a final answer, so an HTTP server cannot send it as one. */
 function isStatus(status: unknown): status is number {
   return typeof status === 'number' && Number.isInteger(status) && status >= 200 && status <= 599
 }

@@ -3,7 +3,7 @@ import type { RawJson } from '../raw-json.ts'
 import { type TraceContext, traceOf } from '../trace-context.ts'
 import type { Route } from './routes.ts'
 
-/** As in the real engine a header with anything else reaches functions empty. */
+/** What a header value may hold. As in the real engine, functions get any other value as an empty string. */
 const VISIBLE_ASCII = /^[\t\x20-\x7e]*$/
 
 /** A request as functions see it, every part as JSON text. */
@@ -26,7 +26,7 @@ export function splitTarget(target: string): { path: string; query: string } {
   return { path: path === '' ? '/' : path, query: mark === -1 ? '' : beforeHash.slice(mark + 1) }
 }
 
-/** Gathers the parts of a request. Of a header or parameter that is repeated the last one counts. */
+/** Gathers the parts of a request. If a header or parameter is repeated, the last one counts. */
 export function readCall(
   request: IncomingMessage,
   query: string,

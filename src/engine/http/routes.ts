@@ -9,9 +9,9 @@ export interface Route {
   readonly path: string
   readonly segments: readonly string[]
   readonly trigger: Trigger
-  /** Decides, with the request, whether the function runs. */
+  /** The function that gets the request first, and decides whether the route's function runs. */
   readonly conditionFunctionId: string | undefined
-  /** Run before the function, each may answer in its place. */
+  /** Run before the function; each of them may answer in its place. */
   readonly middlewareFunctionIds: readonly string[]
 }
 
@@ -33,11 +33,17 @@ type Router = ReturnType<typeof findMyWay>
 
 /** The routes of this engine: the provider of trigger type `http`. */
 export class RouteTable implements TriggerProvider {
-  /** Built when a request comes: each removal builds it anew, and workers go with all their routes at once. */
+  /**
+   * Built on the next request that needs it: each removal requires a new one, and a worker that goes removes all its
+   * routes at once.
+   */
   #router: Router | undefined
   /** Method and path → the route that answers there; the last registration wins. */
   readonly #routes = new Map<string, Route>()
-  /** The same → live routes that a later registration took the place of, oldest first; it is theirs again when that one goes. */
+  /**
+   * Method and path → live routes that a later registration has displaced, oldest first. When that one goes, the newest
+   * of them serves again.
+   */
   readonly #outdone = new Map<string, readonly Route[]>()
   readonly #away: AwayRoutes
   /** Method and pattern → key of the one route of this shape. */
@@ -94,7 +100,8 @@ export class RouteTable implements TriggerProvider {
       this.#routes.set(key, next)
       this.#setOutdone(key, rest.slice(0, -1))
     }
-    // Also then: the function of the other one may have gone with this worker, and be registered again in a moment.
+    // Also if another route takes over: its function may have gone with the same worker, and be registered again in a
+    // moment.
     this.#away.left(shape, route)
   }
 
@@ -123,7 +130,7 @@ export class RouteTable implements TriggerProvider {
     return { kind: 'wrong_method', allowed }
   }
 
-  /** Whether a route that was matched before has gone a moment ago. */
+  /** Whether a route that a request was matched with was removed a moment ago. */
   isAway(route: Route): boolean {
     return this.#away.hasShape(shapeOf(route))
   }
@@ -134,11 +141,17 @@ export class RouteTable implements TriggerProvider {
   }
 }
 
-/** Routes whose trigger went, or whose worker did: most come back in a moment, with a process that is started again. */
+/**
+ * Routes that were removed together with their trigger or worker. Most come back in a moment, when the process has been
+ * restarted.
+ */
 class AwayRoutes {
   readonly #forMs: number
   readonly #monotonic: () => number
-  /** Shape → route: one that comes back may name its parameters otherwise, and a router takes a shape once. */
+  /**
+   * Shape → route. The key is the shape, because a route that comes back may name its parameters differently, and a
+   * router takes each shape only once.
+   */
   readonly #routes = new Map<string, Route & { readonly until: number }>()
   #router: Router | undefined
 
@@ -149,7 +162,7 @@ class AwayRoutes {
 
   left(shape: string, route: Route): void {
     if (this.#forMs === 0) return
-    // Those that left last stand last.
+    // Delete first: the map must stay in the order in which the routes left, which #forgetOld relies on.
     this.#routes.delete(shape)
     this.#routes.set(shape, { ...route, until: this.#monotonic() + this.#forMs })
     this.#router = undefined
@@ -234,12 +247,15 @@ function keyOf(route: Route): string {
   return `${route.method}:${route.segments.join('/')}`
 }
 
-/** What two routes share that differ only in the names of their parameters. */
+/** The same text for two routes that differ only in the names of their parameters. */
 function shapeOf(route: Route): string {
   return `${route.method} ${patternOf(route)}`
 }
 
-/** The route in the router's own syntax: parameters by position, so that it parses none of our names. */
+/**
+ * The route in the router's own syntax. Parameters are named by position, so that the router never parses the names of
+ * an app.
+ */
 function patternOf(route: Pick<Route, 'segments'>): string {
   return `/${route.segments.map((segment, index) => (segment.startsWith(':') ? `:p${index}` : segment.replaceAll(':', '::'))).join('/')}`
 }

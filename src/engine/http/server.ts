@@ -21,7 +21,10 @@ export class HttpWorker {
   readonly #routes: RouteTable
   readonly #startedAt = performance.now()
   readonly #middleware: readonly string[]
-  /** Requests whose body is on its way. A client may send it as slowly as it likes: others are served meanwhile. */
+  /**
+   * Requests whose body is still arriving. They are counted apart, because a client may send as slowly as it likes:
+   * others are served meanwhile.
+   */
   readonly #arriving: Crowd
   readonly #underWay: Crowd
 
@@ -100,7 +103,7 @@ export class HttpWorker {
   /**
    * The answer to a request; undefined when the client has gone away.
    *
-   * @param arrived takes it among those under way, as soon as its body is there; false if there are too many
+   * @param arrived counts the request as under way, once its body is there; returns false if too many are
    */
   async #answer(
     request: IncomingMessage,
@@ -114,13 +117,13 @@ export class HttpWorker {
     const match = this.#routes.match(request.method ?? 'GET', path)
     if (match.kind === 'bad_path') return BAD_PATH
     if (match.kind === 'away') return AWAY
-    // The worker of another method on the same path may still be on its way.
+    // The worker of another method on the same path may not have connected yet.
     if (match.kind !== 'route' && this.#isStarting()) return AWAY
     if (match.kind === 'unknown') return NOT_FOUND
     if (match.kind === 'wrong_method') return wrongMethod(match.allowed)
     const { maxBodyBytes, maxDepth } = this.#options
     const body = await readBody(request, { maxBytes: maxBodyBytes, maxDepth })
-    // Who was told that it is too late must not be obeyed afterwards.
+    // A client that was told that it is too late must not have its request carried out afterwards.
     if (body.kind === 'aborted' || deadline.isPassed) return undefined
     if (!arrived()) return OVERLOADED
     deadline.answer = TIMED_OUT
@@ -138,12 +141,15 @@ export class HttpWorker {
     return answer
   }
 
-  /** Workers that were there before may not have come back yet. */
+  /** Whether the engine has started so recently that its workers may not have come back yet. */
   #isStarting(): boolean {
     return performance.now() - this.#startedAt < this.#options.startingMs
   }
 
-  /** What comes before the function may answer in its place. Nothing is called for a request that was told it is too late. */
+  /**
+   * Runs the middleware and the condition, each of which may answer in place of the function, then the function. After
+   * the deadline, when the client was told that it is too late, nothing more is called.
+   */
   async #run(call: HttpCall, exchange: Exchange, deadline: Deadline): Promise<Answer> {
     const { route } = call
     const { functions, invocations } = this.#hub
@@ -164,7 +170,7 @@ export class HttpWorker {
       if (deadline.isPassed) return deadline.answer
     }
     const { functionId } = route.trigger
-    // The worker went while the body was on its way.
+    // The worker left while the body was arriving.
     if (functions.get(functionId) === undefined && this.#routes.isAway(route)) return AWAY
     if (invocations.isCongested(functionId)) return CONGESTED
     return this.#runFunction(route, call, exchange, deadline)
@@ -191,7 +197,7 @@ export class HttpWorker {
     const data = exchange.addTo(callPayload(call))
     const returned = this.#call({ ...call.trace, functionId, data, metadata }, deadline).then((outcome) => {
       if (!outcome.ok) {
-        // A worker that stops has withdrawn the function while the request was on its way to it.
+        // A stopping worker withdrew the function while the request was on its way to it.
         if (outcome.error.code === 'function_not_found' && this.#routes.isAway(route)) return AWAY
         return this.#failed(functionId, outcome.error)
       }
@@ -202,7 +208,10 @@ export class HttpWorker {
     return Promise.race([exchange.answering.then(() => exchange.readAnswer()), returned])
   }
 
-  /** A call that is given up at the deadline: what waits for a function that never answers holds the whole request. */
+  /**
+   * Makes a call that is given up at the deadline. If it waited on, a function that never answers would keep the whole
+   * request in memory.
+   */
   #call(call: Call, deadline: Deadline): Promise<Outcome> {
     const { invocations } = this.#hub
     return new Promise((resolve) => {
@@ -211,7 +220,7 @@ export class HttpWorker {
     })
   }
 
-  /** The stack stays in the log; the id in the answer leads there. */
+  /** The stack trace is only logged; the id in the answer leads to that entry. */
   #failed(functionId: string, error: ErrorBody): Answer {
     const id = this.#errorId()
     this.#hub.logger.error(
@@ -230,8 +239,8 @@ export class HttpWorker {
       if (typeof answer.body !== 'string') answer.body.destroy()
       return
     }
-    // What is left of the body is read and dropped: cut off while sending, a client would miss the answer.
-    // A function that streams its answer may still be reading.
+    // Read and drop the rest of the body: a client that is cut off while it sends would miss the answer. Not for a
+    // streamed answer, since its function may still be reading the body.
     if (typeof answer.body === 'string') request.resume()
     writeAnswer(response, {
       ...answer,
@@ -240,7 +249,7 @@ export class HttpWorker {
   }
 }
 
-/** How many requests are at one stage. */
+/** Counts the requests at one stage, up to a limit. */
 class Crowd {
   readonly #most: number
   #size = 0
@@ -269,12 +278,12 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
-/** When a request has to be answered, and with what if its function has not. */
+/** The deadline of a request, and the answer if its function has not answered by then. */
 class Deadline {
   answer: Answer = BODY_LATE
   isPassed = false
   onPass: () => void = () => {}
-  /** Of the call that is under way. */
+  /** Gives up the call that is under way. */
   giveUp: () => void = () => {}
 
   pass(): Answer {

@@ -8,7 +8,7 @@ import { compare, type WorkerDirectory } from './workers.ts'
 /** Most ids that `engine::functions::info` takes at once. */
 const MAX_IDS = 32
 
-/** The functions with which workers look at the engine: `engine::…::list` and `engine::…::info`. */
+/** The functions with which workers inspect the engine: `engine::…::list` and `engine::…::info`. */
 export function introspectionFunctions(hub: Hub, directory: WorkerDirectory): Record<string, BuiltinHandler> {
   const rows = new Rows(hub, directory)
   return {
@@ -183,7 +183,10 @@ function matches(search: string | undefined, ...texts: readonly (string | null |
   return texts.some((text) => text?.toLowerCase().includes(needle) ?? false)
 }
 
-/** Ids that the search anchors come first, then ids that contain it, then the ones that only describe it. */
+/**
+ * The rank of a function in a search: 0 if its id starts with the text or has it as a whole segment, 1 if its id
+ * contains the text, 2 if only its description does.
+ */
 function rank(functionId: string, search: string | undefined): number {
   if (search === undefined || search === '') return 0
   const needle = search.toLowerCase()

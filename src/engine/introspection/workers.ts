@@ -2,7 +2,7 @@ import type { Hub } from '../hub.ts'
 import type { Session } from '../session.ts'
 import type { TriggerType } from '../triggers.ts'
 
-/** A part of the engine that appears among the workers. */
+/** A part of the engine that is listed among the workers. */
 export interface BuiltinWorker {
   readonly name: string
   readonly description: string
@@ -26,7 +26,7 @@ export interface WorkerSummary {
   readonly ip_address: string | null
 }
 
-/** Says which worker functions and trigger types belong to, and describes the workers. */
+/** Tells which worker a function or trigger type belongs to, and describes the workers. */
 export class WorkerDirectory {
   readonly #hub: Hub
   readonly #builtins: readonly BuiltinWorker[]
@@ -40,7 +40,7 @@ export class WorkerDirectory {
     this.#version = version
   }
 
-  /** The name of a function's worker; for one without a name, or without a worker, the id up to its first `::`. */
+  /** The name of a function's worker. If the worker has no name, or there is no worker: the id up to its first `::`. */
   ownerOfFunction(id: string): string {
     const owner = this.#hub.functions.get(id)?.owner
     if (typeof owner === 'object') return owner.metadata?.name ?? firstSegment(id)
@@ -56,7 +56,7 @@ export class WorkerDirectory {
     return this.#builtins.find((each) => each.triggerTypes.includes(type.id))?.name ?? firstSegment(type.id)
   }
 
-  /** Workers that have introduced themselves, and the parts of the engine, by name. */
+  /** Workers that have introduced themselves with their process id, and the parts of the engine, sorted by name. */
   list(): WorkerSummary[] {
     const sessions = [...this.#hub.sessions.values()].filter((session) => session.metadata?.pid !== undefined)
     const rows = [
@@ -117,7 +117,7 @@ export class WorkerDirectory {
   }
 }
 
-/** Order by code unit, which no locale changes. */
+/** Orders by code unit, so that the order does not depend on the locale. */
 export function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }

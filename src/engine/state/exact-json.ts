@@ -26,12 +26,14 @@ function exactNumber(source: string): unknown {
   return Number.isSafeInteger(value) || !/^-?\d+$/.test(source) ? value : json.rawJSON(source)
 }
 
-/** The JSON text of what {@link exactParse} gave. */
+/** The JSON text of a value that {@link exactParse} returned. */
 export function exactStringify(value: unknown): RawJson {
   return JSON.stringify(value)
 }
 
-/** Adds an integer to a number; undefined where `value` is none, or the sum leaves 64 bits. */
+/**
+ * Adds an integer to a number. Undefined if `value` is not a number, or if an integer sum does not fit into 64 bits.
+ */
 export function addInteger(value: unknown, by: number): unknown {
   if (typeof value === 'number') {
     const sum = value + by
@@ -48,7 +50,7 @@ export function typeName(value: unknown): string {
   return Array.isArray(value) ? 'array' : typeof value
 }
 
-/** An object of JSON, and not a list or a number kept as text. */
+/** Whether a value is a JSON object, and not a list or a number kept as text. */
 export function isJsonObject(value: unknown): value is Record<string, unknown> {
   return typeName(value) === 'object'
 }

@@ -3,7 +3,7 @@ import type { EngineLogger } from '../logger.ts'
 import { failure, type Outcome } from '../outcome.ts'
 import type { StateStore } from './store.ts'
 
-/** What a write answers, and what is to happen once it is stored. */
+/** The answer to a write, and what to do once it is stored. */
 export interface WriteResult {
   readonly outcome: Outcome
   readonly after: () => void
@@ -21,8 +21,8 @@ const FAILED = failure(
 )
 
 /**
- * Runs the reads and writes that arrive in one turn of the event loop in their order, as one
- * transaction, and answers after it: one sync to disk for all of them.
+ * Runs the reads and writes that arrive in one turn of the event loop, in order, as one transaction, and answers them
+ * after its commit. So one sync to disk serves all of them.
  */
 export class StateQueue {
   readonly #store: StateStore
@@ -42,7 +42,7 @@ export class StateQueue {
     return this.#add(true, run)
   }
 
-  /** Runs what is waiting, now. */
+  /** Runs the tasks that are waiting, now. */
   flush(): void {
     const tasks = this.#tasks
     this.#tasks = []
@@ -55,7 +55,7 @@ export class StateQueue {
     try {
       results = tasks.some((task) => task.writes) ? this.#store.transaction(runAll) : runAll()
     } catch (error) {
-      // One of many failed and undid all: each on its own, so that only the culprit fails.
+      // One of them failed, and all were rolled back. Run each on its own, so that only the culprit fails.
       if (tasks.length > 1 && !isStoreFailure(error)) {
         for (const task of tasks) this.#run([task])
         return

@@ -5,7 +5,7 @@ import { inTransaction } from '../../sqlite/transaction.ts'
 import { withWholeCheckpoints } from '../../sqlite/whole-checkpoint.ts'
 import type { RawJson } from '../raw-json.ts'
 
-// The row number keeps the order in which keys were first written, in which lists are given.
+// The row number keeps the order in which keys were first written. Lists are in that order.
 const STATE_SCHEMA = {
   name: 'engine state',
   applicationId: 0x69_69_73_74,

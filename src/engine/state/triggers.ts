@@ -56,7 +56,7 @@ export class StateTriggers implements TriggerProvider {
     this.#watches.delete(trigger.id)
   }
 
-  /** Runs the functions that watch the value; nobody waits for them. */
+  /** Runs the functions that watch the value, without waiting for them. */
   fire(event: StateEvent): void {
     const watches = [...this.#watches.values()].filter(
       ({ scope, key }) =>

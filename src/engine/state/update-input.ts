@@ -1,6 +1,6 @@
 import type { Path, UpdateOp } from './update-ops.ts'
 
-/** Reads the steps of a `state::update`, or says what is wrong with the first that does not fit. */
+/** Reads the steps of a `state::update`, or says what is wrong with the first invalid one. */
 export function readUpdateOps(
   ops: readonly unknown[],
 ): { readonly ok: true; readonly value: UpdateOp[] } | { readonly ok: false; readonly problem: string } {

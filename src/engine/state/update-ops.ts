@@ -8,7 +8,7 @@ export type UpdateOp =
   | { readonly type: 'append'; readonly path?: Path; readonly value: unknown }
   | { readonly type: 'remove'; readonly path: string }
 
-/** One key or a list of keys from the root; dots mean nothing. */
+/** One key, or a list of keys from the root. Dots have no special meaning. */
 export type Path = string | readonly string[] | null
 
 /** Why one step was skipped. */
@@ -24,22 +24,21 @@ const MAX_MERGE_DEPTH = 16
 const MAX_MERGE_KEYS = 1024
 const PROTOTYPE_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 
-/** Why a step cannot be applied, as the part of its code after the name of the step. */
+/** Why a step cannot be applied. `reason` is the part of the error code that follows the name of the step. */
 interface Refusal {
   readonly reason: string
   readonly message: string
 }
 
-/** The value that steps work on. `fresh`: there was none, and no step has made one yet. */
+/** The value that steps work on. `fresh` means that there was none, and no step has made one yet. */
 interface Target {
   value: unknown
   fresh: boolean
 }
 
 /**
- * Applies steps in order. A step that cannot be applied is reported and skipped; the others count.
- * `before` is undefined where there was no value: steps then start from an empty object.
- * What `before` holds is changed in place.
+ * Applies steps in order. A step that cannot be applied is reported and skipped; the others are applied. `before` is
+ * undefined if there was no value: steps then start from an empty object. Otherwise `before` is changed in place.
  */
 export function applyUpdate(
   before: unknown,
@@ -72,7 +71,10 @@ function apply(target: Target, op: UpdateOp): Refusal | undefined {
   }
 }
 
-/** Replaces the root or one of its fields by what `change` makes of it. */
+/**
+ * Replaces the root, or one of its fields, with what `change` returns; undefined means that the current value is not a
+ * number.
+ */
 function atField(
   target: Target,
   path: string,
@@ -141,12 +143,16 @@ function appendTo(current: unknown, value: unknown): { value: unknown } | { refu
   return { refusal: { reason: 'type_mismatch', message } }
 }
 
-/** Strings grow by concatenation, everything else by becoming a list. */
+/**
+ * What an append to nothing makes: a string stays a string, which grows by concatenation; anything else becomes a list.
+ */
 function startOf(value: unknown): unknown {
   return typeof value === 'string' ? value : [value]
 }
 
-/** Walks down the path; whatever is in the way and no object is replaced by one. */
+/**
+ * Walks down the path, and returns the object at its end. Anything on the way that is not an object is replaced by one.
+ */
 function makeObjects(target: Target, segments: readonly string[]): Record<string, unknown> {
   if (!isJsonObject(target.value)) target.value = {}
   let node = target.value as Record<string, unknown>

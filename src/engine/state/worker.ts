@@ -94,7 +94,10 @@ export class StateWorker {
     })
   }
 
-  /** Step by step a value could grow until it, or what tells of its change, is too large for any worker. */
+  /**
+   * Refuses a value that is too large. A value could otherwise grow step by step until it, or the event about its
+   * change, is too large to send to any worker.
+   */
   #tooLarge(value: RawJson): Outcome | undefined {
     const bytes = Buffer.byteLength(value)
     const { maxValueBytes = MAX_VALUE_BYTES } = this.#options
