@@ -10,10 +10,10 @@ import { readViewVersion } from '../projection/sqlite/view-version.ts'
 import { type ViewFile, viewFiles } from './view-files.ts'
 
 /**
- * Makes every projection of the app known to the control store. A data folder without that store, because it is from before there
- * were generations or because the store was lost, has views that it does not know: the generation serves that took over last,
- * in the version and with the partitions that it has. That is the one that owes effects which are not sent yet; any other
- * would send those again that it has sent.
+ * Makes every projection of the app known to the control store. A data folder may hold views that the control store
+ * does not know, because the folder is from before there were generations, or because the store was lost. Then the
+ * generation that took over last serves, with the version and the partitions that it has. It is the one that owes the
+ * effects that are not sent yet; any other would send effects again that it has already sent.
  */
 export async function adoptViews(app: App, data: string, control: ControlStore): Promise<void> {
   for (const projection of app.projections.values()) {
@@ -31,7 +31,10 @@ export async function assertCodeIsNotOlder(app: App, control: ControlStore): Pro
   }
 }
 
-/** Which generation serves and what it is: as the files say, or the first as the app says if there are none. */
+/**
+ * The generation that serves, with its version and partitions, as the files say; if there are no files, the first
+ * generation as the app defines it.
+ */
 async function found(data: string, { name, version, partitions }: ProjectionDefinition) {
   const files = viewFiles(data, name)
   const swaps = new Map<ViewFile, number>()

@@ -4,13 +4,13 @@ import type { Position } from '../kernel/position.ts'
 import type { ViewDamage } from '../projection/damage.ts'
 import type { RetryPolicy } from '../projection/retry-policy.ts'
 
-/** What a build thread is to do; everything in it can be sent to a thread. */
+/** What a build thread has to do. Everything in it can be passed to a thread. */
 export interface BuildThreadOrder {
   /** The app's module. */
   readonly app: string
   readonly projection: string
   readonly partition: Partition
-  /** The file of the log, and of the part that is built. */
+  /** The file of the log, and the file of the part that is built. */
   readonly log: string
   readonly view: string
   readonly until: BuildOrder['until']
@@ -20,11 +20,14 @@ export interface BuildThreadOrder {
   readonly policy: RetryPolicy
   readonly batchSize: number
   readonly batchBytes: number
-  /** Documents that are kept in memory. */
+  /** How many documents are kept in memory. */
   readonly cachedDocuments: number
-  /** For how long changes may wait for more of them, in milliseconds. */
+  /** How long changes may be held back, so that they are stored together with later ones; in milliseconds. */
   readonly heldBackMs: number
-  /** Shared: {@link STOP}, {@link YIELD} to the thread; {@link FOLDING}, {@link BEAT} from it. */
+  /**
+   * Shared memory. {@link STOP} and {@link YIELD} are set for the thread, {@link FOLDING} and {@link BEAT} by the
+   * thread.
+   */
   readonly signals: SharedArrayBuffer
 }
 
@@ -34,10 +37,10 @@ export const STOP = 0
 export const YIELD = 1
 /** Set while handlers run. */
 export const FOLDING = 2
-/** One more with every batch. */
+/** Incremented with every batch. */
 export const BEAT = 3
 
-/** What a build thread says. */
+/** A message from a build thread. */
 export type BuildMessage =
   | {
       readonly kind: 'progress'
@@ -50,5 +53,5 @@ export type BuildMessage =
   | { readonly kind: 'done'; readonly position: Position }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'failed'; readonly error: string }
-  /** A view is damaged, so that another thread would fail with the same. */
+  /** A view is damaged; another thread would fail in the same way. */
   | { readonly kind: 'damaged'; readonly damage: ViewDamage }

@@ -17,21 +17,21 @@ import { BEAT, type BuildMessage, type BuildThreadOrder, FOLDING, STOP, YIELD } 
 import { checkAhead } from './checked-log.ts'
 import { loadApp } from './load-app.ts'
 
-/** How often the builder says how far it is, and tries again what is parked and due, in milliseconds. */
+/** How often the builder reports its progress, and retries parked events that are due, in milliseconds. */
 const REPORT_MS = 200
 
-/** How long the builder leaves the processor to live views that are behind, per batch, in milliseconds. */
+/** How long the builder pauses after each batch while live views are behind, in milliseconds. */
 const YIELD_MS = 10
 
-/** Events that are worth a second thread, which takes a moment to begin. */
+/** A second thread is worth it if more events than this are left, because a thread takes a moment to start. */
 const WORTH_CHECKING_AHEAD = 20_000
 
 type Kind = ProjectionDefinition['kind']
 
-/** What operators gave up where that cannot be read. */
+/** Used in place of what operators gave up, where that cannot be read. */
 const NOTHING: readonly Discarded[] = []
 
-/** When the first changed documents are stored, and others at the earliest, in milliseconds; see BufferedView. */
+/** How long the first changes are held back, and later ones at least, in milliseconds; see BufferedView. */
 const FIRST_MS = 250
 const LEAST_MS = 1_000
 
@@ -40,7 +40,7 @@ const signals = new Int32Array(order.signals)
 
 const post = (message: BuildMessage) => parentPort?.postMessage(message)
 
-/** Says when handlers run, so that one that never returns is noticed. */
+/** Signals when handlers run, so that a handler that never returns is noticed. */
 class WatchedView extends ViewDecorator {
   override async beginTrial(trial: Trial, revision: number): Promise<void> {
     await super.beginTrial(trial, revision)
@@ -81,8 +81,8 @@ try {
 }
 
 /**
- * Builds one part of a generation in a thread of its own. Killed at any point it goes on, in the next thread,
- * from the part's own checkpoint; what its handlers do (throw, hang, end the thread) is remembered in the part
+ * Builds one part of a generation in a thread of its own. If the thread is killed at any point, the next thread
+ * continues from the part's own checkpoint. What the handlers do (throw, hang, end the thread) is recorded in the part,
  * as it is for a live view.
  */
 async function build(): Promise<void> {
@@ -90,7 +90,8 @@ async function build(): Promise<void> {
   const projection = app.projections.get(order.projection)
   if (!projection) throw new Error(`The app has no projection ${order.projection}.`)
   const log = openSqliteEventLog({ path: order.log })
-  // What is of no matter to an effect may be damaged.
+  // If this build does not take over effects, damage of the active generation does not matter: read it as that of a
+  // projection.
   const kind = order.takesOver ? projection.kind : 'projection'
   const owing = await openOwing(projection, kind)
   const end = await whereToEnd(kind, owing)
@@ -99,7 +100,10 @@ async function build(): Promise<void> {
   )
   const head = async () => end ?? (await log.head())
 
-  /** Folds until nearly nothing is left. @returns whether it got there */
+  /**
+   * Folds up to `end`, or to the head of the log, unless it is told to stop. @returns whether it got there, and its
+   * position
+   */
   const foldOn = async (indexes: boolean): Promise<{ finished: boolean; position: Position }> => {
     const store = openSqliteView(order.view, projection, { indexes })
     const buffered = new BufferedView(store, {
@@ -137,7 +141,7 @@ async function build(): Promise<void> {
       turns: new Turns(),
       batchSize: order.batchSize,
       batchBytes: order.batchBytes,
-      // The buffer keeps them.
+      // The buffer already keeps documents in memory.
       documentCacheSize: 0,
       now: () => Date.now(),
       random: Math.random,
@@ -174,7 +178,7 @@ async function build(): Promise<void> {
   let round = await foldOn(false)
   while (round.finished) {
     post({ kind: 'progress', phase: 'indexing', position: round.position, target: await head(), rate: 0 })
-    // Opening it makes the indexes that are missing.
+    // Opening the view creates the indexes that are missing.
     await openSqliteView(order.view, projection).close()
     if ((await head()) - round.position <= order.batchSize) break
     round = await foldOn(true)
@@ -191,7 +195,10 @@ async function openOwing(projection: ProjectionDefinition, kind: Kind): Promise<
   return (await Promise.all(opened)).filter((view) => view !== undefined)
 }
 
-/** The position to end at; undefined for the head of the log, also if it cannot be read where that one stands. */
+/**
+ * The position to end at; undefined for the head of the log. The head is also the answer if the build is to end where
+ * the active generation stands, and that cannot be read.
+ */
 async function whereToEnd(kind: Kind, owing: readonly ViewStore[]): Promise<Position | undefined> {
   if (order.until === 'head') return undefined
   if (order.until !== 'owing') return order.until

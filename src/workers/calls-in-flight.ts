@@ -1,28 +1,32 @@
 import type { IIIClient } from 'iii-sdk'
 
-/** The code of the error of a call whose link broke before an answer. */
+/** The error code of a call whose link broke before the answer arrived. */
 export const LINK_LOST = 'link_lost'
 
 /**
- * The calls that one process waits for. The SDK tells no caller that its link broke: an answer that was on its way over it never
- * comes, though the engine may be back in a moment, and the caller waits until its timeout.
+ * The calls that one process waits for. The SDK does not tell callers that the link broke. An answer that was due over
+ * that link never comes, even if the engine is back in a moment, so each caller would wait until its timeout.
  */
 export class CallsInFlight {
   readonly #giveUp = new Set<() => void>()
 
-  /** The link broke: whatever was called before is given up. */
+  /** Called when the link broke: gives up all calls that were made before. */
   linkLost(): void {
     for (const giveUp of this.#giveUp) giveUp()
   }
 
-  /** The same client, whose calls fail with the code {@link LINK_LOST} as soon as the link breaks. */
+  /** The same client, except that its calls fail with the code {@link LINK_LOST} as soon as the link breaks. */
   over(iii: Pick<IIIClient, 'trigger'>): Pick<IIIClient, 'trigger'> {
     const lost = () =>
       Object.assign(new Error('The link to the engine broke before an answer.'), { code: LINK_LOST })
     return { trigger: (call) => this.orLost(iii.trigger(call), lost) }
   }
 
-  /** Gives what is answered. @throws what `lost` makes if the link breaks first; how the call ended is not known then */
+  /**
+   * Waits for an answer.
+   *
+   * @throws the error that `lost` makes, if the link breaks first; it is then not known how the call ended
+   */
   async orLost<Answer>(answer: Promise<Answer>, lost: () => Error): Promise<Answer> {
     const { promise, reject } = Promise.withResolvers<never>()
     const giveUp = () => reject(lost())

@@ -4,9 +4,8 @@ import { extendDigest } from '../projection/digest.ts'
 import { type CheckedRun, type CheckOrder, GIVEN, HELD, MAX_HELD_KIB, sizeOf } from './checked-log.ts'
 
 /**
- * Goes through the log ahead of a build: reads the rows, checks that they are what was written, and extends the digest,
- * so that the thread that folds need do none of it. Ends at the head of the log, and at a damaged row, which the build
- * then meets itself.
+ * Reads the log ahead of a build: checks that the rows are what was written, and extends the digest, so that the thread
+ * that folds does not have to. It ends at the head of the log, or at a damaged row, which the build then finds itself.
  */
 const order = workerData as CheckOrder
 const counts = new Int32Array(order.signals)
@@ -44,7 +43,7 @@ function checkAll(): void {
 try {
   checkAll()
 } catch {
-  // The build reads on without us, and says what is wrong.
+  // The build reads on without this thread, and reports what is wrong.
 } finally {
   give('end')
   order.port.close()

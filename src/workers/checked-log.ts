@@ -5,7 +5,7 @@ import type { EventLog, LogPage, ReadOptions } from '../log/contract.ts'
 import { type PackedEvents, unpackEvents } from '../log/sqlite/packed-events.ts'
 import { extendDigest } from '../projection/digest.ts'
 
-/** What the thread is to check. */
+/** What the thread has to check. */
 export interface CheckOrder {
   /** The file of the log. */
   readonly log: string
@@ -13,7 +13,7 @@ export interface CheckOrder {
   readonly partition: Partition
   readonly batchSize: number
   readonly batchBytes: number
-  /** Where the build stands. */
+  /** The position of the build. */
   readonly position: Position
   readonly digest: string
   /** Shared: {@link HELD} and {@link GIVEN}. */
@@ -21,43 +21,46 @@ export interface CheckOrder {
   readonly port: MessagePort
 }
 
-/** What the thread has given and the build has not taken yet, in KiB. */
+/** Index of a counter: how much the thread has sent that the build has not taken yet, in KiB. */
 export const HELD = 0
 
-/** How many messages the thread has given. */
+/** Index of a counter: how many messages the thread has sent. */
 export const GIVEN = 1
 
-/** How much the thread may be ahead; one run may go beyond. */
+/** How far the thread may be ahead of the build, in KiB; one run may exceed it. */
 export const MAX_HELD_KIB = 16_384
 
-/** How long the build waits for the thread before it looks whether that still lives, in milliseconds. */
+/** How long the build waits for a message of the thread, in milliseconds; after that it reads on without the thread. */
 const PATIENCE_MS = 2_000
 
-/** A run of the log whose rows are what was written, with those that are wanted; `end` is the last message. */
+/**
+ * A stretch of the log whose rows were checked, with the events that the build wants. The last message is `end`
+ * instead.
+ */
 export interface CheckedRun {
   readonly after: Position
   readonly through: Position
-  /** The digest before and behind it. */
+  /** The digests before and after the run. */
   readonly before: string
   readonly digest: string
   readonly events: PackedEvents
 }
 
-/** What a run holds of the memory, in KiB. */
+/** How much memory a run takes, in KiB. */
 export function sizeOf({ events: { ids, streams, types, numbers, data, metadata } }: CheckedRun): number {
   return (
     [ids, streams, types, data, metadata].reduce((sum, { length }) => sum + length, numbers.byteLength) >> 10
   )
 }
 
-/** Reads the log for a build from a thread that reads it ahead, checks it and extends the digest. */
+/** The log as a build reads it: from a thread that reads it ahead, checks it and extends the digest. */
 export interface CheckedLog {
   readFrom(after: Position, options: ReadOptions): Promise<LogPage>
   digestAfter(digest: string, page: LogPage): string
   close(): Promise<void>
 }
 
-/** Starts the thread; the build reads through what is returned. */
+/** Starts the thread. The build reads the log through the returned object. */
 export function checkAhead(log: EventLog, order: Omit<CheckOrder, 'signals' | 'port'>): CheckedLog {
   const { port1, port2 } = new MessageChannel()
   const signals = new SharedArrayBuffer(8)
@@ -65,7 +68,7 @@ export function checkAhead(log: EventLog, order: Omit<CheckOrder, 'signals' | 'p
     workerData: { ...order, signals, port: port2 } satisfies CheckOrder,
     transferList: [port2],
   })
-  // Should it fail, the build goes on by itself.
+  // If the thread fails, the build goes on by itself.
   worker.on('error', () => undefined)
   const counts = new Int32Array(signals)
   let given = 0
@@ -73,7 +76,10 @@ export function checkAhead(log: EventLog, order: Omit<CheckOrder, 'signals' | 'p
   let last: CheckedRun | undefined
   let ended = false
 
-  /** The next run; undefined when there are no more. Blocks, for the thread needs nothing of this one. */
+  /**
+   * The next run; undefined if there are no more. It blocks, which is safe because the other thread needs nothing from
+   * this one.
+   */
   const receive = (): CheckedRun | undefined => {
     while (!ended) {
       const received = receiveMessageOnPort(port1)

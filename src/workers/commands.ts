@@ -34,10 +34,10 @@ import type { StartRole } from './role.ts'
 const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
 const note = z.string().max(255)
 
-/** W3C trace context, version 00 and later; anything else is left out, as the standard says. */
+/** W3C trace context, version 00 and later. Anything else is ignored, as the standard demands. */
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
-/** What a caller may say about a command besides its input: another worker in the metadata of its call. */
+/** What a caller may say about a command besides its input. Another worker says it in the metadata of its call. */
 const callerContext = z.object({
   idempotencyKey: idempotencyKey.optional(),
   correlationId: note.optional(),
@@ -50,8 +50,8 @@ const DAY_MS = 86_400_000
 type CallerContext = z.output<typeof callerContext>
 
 /**
- * The commands worker: `cmd::<name>` for every command of the app, and its HTTP route. An answer with
- * success means that the events are on stable storage; the projections hear of them afterwards.
+ * The commands worker: `cmd::<name>` for every command of the app, and its HTTP route. A successful answer means that
+ * the events are on stable storage; projections are told about them afterwards.
  */
 export const startCommands: StartRole = async (context) => {
   const { app, config, iii, inFlight, log, metrics, tracing, met } = context
@@ -85,7 +85,9 @@ export const startCommands: StartRole = async (context) => {
   )
   const { snapshotEvery: every } = config.commands
   const store = every > 0 ? openSqliteSnapshots(dataPaths(config.data).snapshots, log) : undefined
-  /** What the last command was told that met damage of the log; undefined once something was stored after it. */
+  /**
+   * The error message of the last command that met damage of the log; undefined once a later command has stored events.
+   */
   let refusal: string | undefined
   const executor = new CommandExecutor({
     app,
@@ -108,7 +110,7 @@ export const startCommands: StartRole = async (context) => {
   const functions = [...app.commands.values()].map((command) =>
     commandFunction(command, log, (input, caller) => {
       const ended = metrics.command(command.name)
-      // The span of the command itself, if there is one, is nearer than what its caller says.
+      // The command's own span, if there is one, is a closer parent than the context that the caller gave.
       const traceparent = tracing.current()
       const context = traceparent === undefined ? caller : { ...caller, traceparent }
       const execution = executor.execute(command.name, input, context)

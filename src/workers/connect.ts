@@ -7,11 +7,11 @@ import { redirectSdkOutput, type SdkOutputOptions } from './sdk-output.ts'
 import { workerSecret } from './worker-secret.ts'
 
 /**
- * Connects this process to the engine with the SDK; returns at once and connects in the background, again
- * and again. Only once per process: a second client of the SDK would keep the process from exiting.
+ * Connects this process to the engine with the SDK. It returns at once; the SDK connects and reconnects in the
+ * background. Call it only once per process: a second client of the SDK would keep the process from exiting.
  *
- * @param name what the worker is called on the engine
- * @param options what is to be done about what the SDK says
+ * @param name the name of the worker on the engine
+ * @param options how to react to what the SDK reports
  */
 export function connect(
   config: Config,
@@ -22,7 +22,7 @@ export function connect(
   writeOncePerTurn(config.engine.url)
   redirectSdkOutput(globalThis.console, log, options)
   const secret = workerSecret(config)
-  // Read by the SDK at each call; capturing payloads costs a third of the throughput.
+  // The SDK reads this at each call. Capturing payloads would cost a third of the throughput.
   if (!config.telemetry) process.env.III_DISABLE_TRACE_PAYLOADS ??= '1'
   return registerWorker(config.engine.url, {
     workerName: name,
@@ -34,7 +34,10 @@ export function connect(
   })
 }
 
-/** Ends the connection. What was sent before has left the process when it resolves, so that the process may exit. */
+/**
+ * Ends the connection. When it resolves, everything that was sent before has left the process, so that the process may
+ * exit.
+ */
 export async function disconnect(iii: IIIClient): Promise<void> {
   await iii.shutdown()
   await turnEnds()

@@ -12,7 +12,7 @@ export interface HttpRequest {
   readonly body: unknown
 }
 
-/** What the engine's http trigger takes back. */
+/** What the engine's http trigger expects in return. */
 export interface HttpResponse {
   readonly status_code: number
   readonly headers?: Readonly<Record<string, string>>
@@ -62,11 +62,12 @@ export function invalidInput(issues: readonly InputIssue[]): HttpResponse {
 }
 
 /**
- * What is wrong with a body that was sent: it is not declared as JSON, or, as the real engine has it, it is none and
- * nothing of it is handed over. Without a word about that the caller would be told that every field is missing, or, where
- * none is needed, would be obeyed as if nothing had been said.
+ * What is wrong with a body that was sent: it is not declared as JSON, or it arrived as `null`, which is what the real
+ * engine hands over for a body that is not JSON. Without this check the caller would be told that every field is
+ * missing or, if no field is required, the request would be carried out as if it had no body.
  *
- * An engine may take `text/plain; x=application/json` for JSON; a page of any site may send that without asking whether it may.
+ * An engine may take `text/plain; x=application/json` for JSON, but a page of any site may send that without a
+ * preflight. So the type is checked here, too.
  */
 export function bodyIssue({ body, headers }: HttpRequest): InputIssue | undefined {
   const isSent = Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined
@@ -83,7 +84,7 @@ export function rejected(
   return failure(reason === 'not-found' ? 404 : 409, { code, message, details }, headers)
 }
 
-/** The answer to an error that was thrown; one that is not ours is thrown on and becomes a 500. */
+/** The answer to an error that was thrown. An error that is not a CqrsError is thrown again, and becomes a 500. */
 export function failed(error: unknown): HttpResponse {
   if (!isCqrsError(error)) throw error
   const { httpStatus, retry } = ERRORS[error.code]
@@ -91,15 +92,15 @@ export function failed(error: unknown): HttpResponse {
   const { retryAfterSeconds = RETRY_AFTER_SECONDS, issues } = details
   return failure(
     httpStatus,
-    // What does not fit an input stands in one place, whoever found it.
+    // The issues of an input are always at the same place of the answer, whoever found them.
     { code, message, details, ...(issues !== undefined && { issues }) },
     retry ? { 'Retry-After': String(retryAfterSeconds) } : {},
   )
 }
 
 /**
- * The input that a request carries: its own fields with the parameters of the path, which the engine hands
- * over percent-encoded. A field that stands in both must say the same.
+ * The input of a request: its own fields together with the path parameters, which the engine hands over
+ * percent-encoded. A field that is in both must have the same value.
  */
 export function requestInput(
   fields: unknown,
@@ -129,7 +130,7 @@ function decode(encoded: string): string | undefined {
   }
 }
 
-/** What another worker gave, without what the engine adds to it. */
+/** The input that another worker gave, without the field that the engine adds to it. */
 export function directInput(payload: unknown): unknown {
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return payload
   const { _caller_worker_id, ...input } = payload as Record<string, unknown>

@@ -21,7 +21,7 @@ export interface OfflineImport {
   readonly name: string
   /** The app of the data folder. */
   readonly app: App
-  /** Take events of an app of another name, too. */
+  /** Also take events of an app that has another name. */
   readonly otherApp: boolean
   readonly operator: Operator
   onProgress?(events: number, of: number): void
@@ -30,19 +30,20 @@ export interface OfflineImport {
 /** What an import did to a data folder. */
 export interface OfflineImportOutcome extends ImportOutcome {
   /**
-   * Views that were ahead of the log, and were made of other events than it has now, in words that name the file; not
-   * there if there is none.
+   * Views that were ahead of the log before the import, and were made of other events than it has now: one text for
+   * each, which names its file. Absent if there are none.
    */
   readonly otherEvents?: readonly string[]
 }
 
 /**
- * Imports a file of events into the log of a data folder whose commands worker is stopped: positions have one
- * giver, and for the time of the import it is this process. Projections may run on; they see all of it at once.
+ * Imports a file of events into the log of a data folder. Its commands worker must be stopped: only one process at a
+ * time may assign positions, and during the import this one does. Projections may keep running; they see the whole
+ * import at once.
  *
- * A view that has applied more than the log has was made of the events that are imported now, as where the log was lost, or of
- * others, as where only the log was taken away to begin anew. It is compared afterwards: beyond the end of the log
- * nobody sees the difference at a start.
+ * A view that has applied more than the log holds was made either of the events that are imported now, as when the log
+ * was lost, or of other events, as when only the log was removed to start over. Such views are compared with the log
+ * after the import. The check at the next start would not find the difference: it only compares positions.
  *
  * @throws CqrsError CQRS_STORE_LOCKED while a commands worker is at work, CQRS_IMPORT_INVALID, or a store error
  */
@@ -66,7 +67,8 @@ export async function importOffline(options: OfflineImport): Promise<OfflineImpo
         const log = openSqliteEventLog({ path: events })
         try {
           const ahead = await aheadOf(log, app, config.data)
-          // Folded from events of the same ids, which somebody may have edited since. They are only a cache.
+          // The snapshots were folded from events with the same ids, which somebody may have edited since. They are
+          // only a cache.
           for (const file of storeFiles(snapshots)) rmSync(file, { force: true })
           const outcome = await importEvents({ path: events, app: otherApp ? undefined : app.name, ...rest })
           const otherEvents = await madeOfOthers(ahead, log)
@@ -83,7 +85,7 @@ export async function importOffline(options: OfflineImport): Promise<OfflineImpo
   }
 }
 
-/** In a folder that has no views nothing is made. */
+/** If the folder has no views, none are created. */
 async function aheadOf(log: EventLog, app: App, data: string): Promise<PlaceAhead[]> {
   return existsSync(dataPaths(data).views) ? viewsAhead(app, data, log) : []
 }

@@ -8,12 +8,12 @@ import { forgetSwapsAfter, lastSwapIn } from '../projection/sqlite/later-swaps.t
 import { placePath } from './view-house.ts'
 
 /**
- * Lets the parts of all views forget swaps that the control store knows nothing of. A part notes the number of the last swap
- * at which it took over effects, so as not to do so twice. After an older copy of the control store was put back the same
- * numbers come once more: a part would take a new swap for one that is done, and the effects that the generation before has
- * recorded and not sent would stay there. Call it at a start.
+ * Makes the parts of all views forget swaps that the control store does not know. A part stores the number of the last
+ * swap at which it took over effects, so that it does not do so twice. After an older copy of the control store was put
+ * back, the same numbers are given again. A part would then take a new swap for one that is done, and effects that the
+ * previous generation has recorded and not sent would stay there. Call it at a start.
  *
- * @throws CqrsError CQRS_STORE_… if a file cannot be read or written; one that is damaged is left alone
+ * @throws CqrsError CQRS_STORE_… if a file cannot be read or written; a damaged file is left alone
  */
 export async function forgetLaterSwaps(
   app: App,
@@ -28,7 +28,8 @@ export async function forgetLaterSwaps(
       const path = placePath(data, place)
       if (!existsSync(path)) continue
       const { result: last = 0 } = await unlessDamaged(() => lastSwapIn(path, name))
-      // In this order: a swap that another process makes meanwhile is known here before a part takes anything over.
+      // The part is read before the control store. If another process swaps in between, the control store knows the
+      // swap before a part takes anything over.
       const swaps = (await control.projection(name))?.swaps ?? 0
       if (last <= swaps) continue
       await unlessDamaged(() => forgetSwapsAfter(path, name, swaps))

@@ -4,29 +4,29 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { IIIClient } from 'iii-sdk'
 import { answersOverLink } from './link.ts'
 
-/** Calls in a row without an answer that make a link dead; each may take its share of the limit. */
+/** Consecutive calls without an answer that make a link dead. Each call may take an equal share of the limit. */
 const LOOKS = 3
 
 export interface LinkWatchOptions {
   readonly iii: Pick<IIIClient, 'trigger'>
   /** The engine's address. */
   readonly url: string
-  /** How long nothing may pass on the link, in milliseconds. */
+  /** How long the link may be silent, in milliseconds. */
   readonly limitMs: number
-  /** The link is dead; called once. */
+  /** Called once, when the link is dead. */
   onDead(): void
 }
 
 /**
- * Notices a link that is open and dead, as when a machine or a router on the way vanished: nothing passes, and
- * neither end is told. The SDK finds out after a minute of silence at the earliest; until then the engine
- * keeps calling functions whose answers never come.
+ * Notices a link that is open but dead, as when a machine or a router on the way vanished: nothing passes, and neither
+ * end is told. The SDK finds out after a minute of silence at the earliest; until then the engine keeps calling
+ * functions whose answers never come.
  *
- * The engine is asked something over and over. If no answer comes while the same engine answers somebody
- * who connects anew, it is the link. If that gets no answer either the engine is away: the SDK reconnects by
- * itself, and what can be done without an engine goes on.
+ * The engine is called over and over. If no answer comes over the link while the same engine answers on a new
+ * connection, the link is dead. If the new connection gets no answer either, the engine is away: then the SDK
+ * reconnects by itself, and everything that needs no engine goes on.
  *
- * @returns a function that ends it
+ * @returns a function that ends the watch
  */
 export function watchLink({ iii, url, limitMs, onDead }: LinkWatchOptions): () => void {
   const ending = new AbortController()
@@ -49,7 +49,7 @@ export function watchLink({ iii, url, limitMs, onDead }: LinkWatchOptions): () =
   return () => ending.abort()
 }
 
-/** Whether somebody speaks HTTP at the engine's address, on a connection of its own; what it says is all the same. */
+/** Whether something answers in HTTP at the engine's address, on a new connection; what it answers does not matter. */
 function answersAnew(address: string, timeoutMs: number): Promise<boolean> {
   const url = new URL(address)
   const get = url.protocol === 'wss:' ? getHttps : getHttp

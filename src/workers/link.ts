@@ -5,8 +5,8 @@ import { LINK_LOST } from './calls-in-flight.ts'
 /**
  * Resolves when the engine has taken the registrations of this process for the first time.
  *
- * The SDK tells nobody when it connects. So this process offers a trigger type and binds a trigger of that
- * very type: the engine hands the binding to the type's provider, which is this process.
+ * The SDK does not say when it has connected. So this process offers a trigger type and binds a trigger of that very
+ * type: the engine hands the binding to the type's provider, which is this process.
  */
 export function connected(iii: IIIClient): Promise<void> {
   const id = `cqrs::link::${randomUUID()}`
@@ -20,8 +20,9 @@ export function connected(iii: IIIClient): Promise<void> {
 }
 
 /**
- * Whether the engine answers on the link in time; any answer will do, also that there is no such function. It takes
- * what a worker sends in the order in which it was sent: once it answers, all that was registered before is in force.
+ * Whether the engine answers on the link in time. Any answer counts, even that there is no such function. The engine
+ * handles what a worker sends in the order in which it was sent. So once it answers, everything that was registered
+ * before is in force.
  */
 export async function answersOverLink(iii: Pick<IIIClient, 'trigger'>, timeoutMs: number): Promise<boolean> {
   const payload = { function_id: 'engine::functions::info' }
@@ -30,7 +31,7 @@ export async function answersOverLink(iii: Pick<IIIClient, 'trigger'>, timeoutMs
     return true
   } catch (error) {
     const { code } = error as { code?: unknown }
-    // Without a code the SDK was shut down.
+    // An error without a code means that the SDK was shut down.
     return typeof code === 'string' && code !== 'TIMEOUT' && code !== LINK_LOST
   }
 }

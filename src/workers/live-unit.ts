@@ -18,19 +18,19 @@ import { sendEffect } from './send-effect.ts'
 import { startBuildThread } from './start-build.ts'
 import { compareInThread, placePath, sqliteViewHouse } from './view-house.ts'
 
-/** Documents of one unit that are kept in memory between batches. */
+/** How many documents of one unit are kept in memory between batches. */
 const DOCUMENT_CACHE = 10_000
 
-/** How often the control store is asked whether something is wished, in milliseconds. */
+/** How often the control store is checked for something to do, in milliseconds. */
 const CONTROL_INTERVAL_MS = 100
 
-/** The same at the most, while what is wished cannot be done. */
+/** The longest time between two checks while something cannot be done, in milliseconds. */
 const CONTROL_CAP_MS = 2_000
 
 /** A unit that this process keeps up to date. */
 export interface LiveUnit {
   readonly unit: ProjectionUnit
-  /** Of the active generation. */
+  /** The view of the active generation. */
   readonly view: ViewStore
   readonly effects: EffectSender
   readonly runner: ProjectionRunner
@@ -45,7 +45,7 @@ export interface UnitContext {
   readonly context: RoleContext
 }
 
-/** Opens the views of a unit and begins to keep them at the head of the log. */
+/** Opens the views of a unit, and begins to keep them up to date with the log. */
 export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): Promise<LiveUnit> {
   const { events, control, turns, context } = within
   const { app, config, metrics, tracing, stopping } = context
@@ -87,7 +87,8 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
         steady,
         random: Math.random,
         givenUp,
-        // Those that are kept beside it apply the same events once more.
+        // Only the generation that serves is counted. Others that are kept up to date beside it apply the same events
+        // again.
         batchBegins: () => (serves() ? metrics.batch(unit.name) : undefined),
         ...(applying && { applying }),
       }),
@@ -154,7 +155,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
         log.error({ err: error }, `The generations could not be ${what}; it is tried again`),
       onRecovery: () => log.info(`The generations are ${what} again`),
     })
-  // Each by itself: what cannot be decided for the view as a whole keeps no unit from what it has to do.
+  // In separate loops: if nothing can be decided for the view as a whole, each unit still does its own work.
   const looking = [
     keepDoing('brought in step', look),
     ...(coordinator ? [keepDoing('decided on', () => coordinator.reconcile())] : []),
@@ -207,7 +208,7 @@ function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean
     })
 }
 
-/** A queue message says how far the log is; a call without a position means "up to the head". */
+/** Applies the log up to the position that a queue message names; a call without a position means "up to the head". */
 export async function applyUpTo({ runner }: LiveUnit, events: EventLog, payload: unknown) {
   const { to } = (payload ?? {}) as { to?: unknown }
   const target = to === undefined ? await events.head() : toPosition(to)

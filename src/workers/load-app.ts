@@ -13,7 +13,7 @@ export async function loadApp(path: string): Promise<App> {
   try {
     exported = await import(pathToFileURL(path).href)
   } catch (error) {
-    // The app was found, and says itself what is wrong with it.
+    // The app was found, and its own error says what is wrong with it.
     if (isCqrsError(error))
       throw new CqrsError(error.code, `The app ${path}: ${error.message}`, { cause: error })
     throw new CqrsError(

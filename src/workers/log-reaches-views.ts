@@ -14,19 +14,19 @@ import { adoptViews } from './adopt.ts'
 import { placePath } from './view-house.ts'
 
 /**
- * Refuses a log that ends before what a view has applied or what its own mark says that it acknowledged, as after
- * an older copy of it was put back or its write-ahead log was cut short: what came after is gone, and new events
- * would get positions that the views have passed.
+ * Refuses a log that is too short: it ends before a position that a view has applied, or that the log's own mark says
+ * it acknowledged. That happens when an older copy of the log was put back, or its write-ahead log was cut short. The
+ * later events are gone, and new events would get positions that the views have already passed.
  *
- * Both who appends and who applies ask, each at its start, so that the log cannot grow past the views
- * before anybody has looked. A view that is damaged tells nothing of the log, and keeps nobody from working.
+ * Both the process that appends and those that apply call this at their start, so that the log cannot grow past the
+ * views before anybody has checked. A damaged view says nothing about the log, and keeps nobody from working.
  *
  * @param data the data folder
  * @throws CqrsError CQRS_LOG_TOO_SHORT that names the mark and each such view
  */
 export async function assertLogReachesViews(app: App, data: string, events: EventLog): Promise<void> {
   const ahead: string[] = []
-  // In this order: a log that grows meanwhile is never shorter than a mark that was read before.
+  // Read the mark first, then the head: a log that grows in between is never shorter than the mark.
   const acknowledged = readHighWater(dataPaths(data).events)
   const mark = markPath(dataPaths(data).events)
   if (acknowledged > (await events.head())) ahead.push(`${mark} says that ${acknowledged} was stored`)
@@ -40,19 +40,20 @@ export async function assertLogReachesViews(app: App, data: string, events: Even
   )
 }
 
-/** A part of a view that has applied more than the log has. */
+/** A part of a view that has applied more than the log holds. */
 export interface PlaceAhead extends Place {
   /** Its file. */
   readonly path: string
   readonly position: Position
 }
 
-/** The parts of views that are ahead of the log; one that is damaged tells nothing. */
+/** The parts of views that are ahead of the log. Damaged parts are left out, because they say nothing about it. */
 export async function viewsAhead(app: App, data: string, events: EventLog): Promise<PlaceAhead[]> {
   const ahead: PlaceAhead[] = []
   for (const place of await placesInUse(app, data)) {
     const path = placePath(data, place)
-    // In this order: a view that is at work meanwhile is never ahead of a head read afterwards.
+    // Read the position first, then the head: a view that advances in between is never ahead of a head that is read
+    // later.
     const { result: position } = await unlessDamaged(() => positionOf(path, place.projection))
     if (position !== undefined && position > (await events.head())) ahead.push({ ...place, path, position })
   }
@@ -60,8 +61,9 @@ export async function viewsAhead(app: App, data: string, events: EventLog): Prom
 }
 
 /**
- * Which of some parts were made of other events than the log has now, in words that name the file. One whose fold is of
- * another version than the code's is not looked at: its digest is over other types of events. Nor is one that is ahead still.
+ * The parts among `places` that were made of other events than the log has now, as texts that name the file. A part of
+ * another version than the code's is skipped, because its digest covers other types of events. So is a part that is
+ * still ahead of the log.
  */
 export async function madeOfOthers(places: readonly PlaceAhead[], log: EventLog): Promise<string[]> {
   const found: string[] = []
@@ -90,7 +92,7 @@ async function positionOf(path: string, projection: ProjectionDefinition): Promi
   }
 }
 
-/** The parts of all generations that serve, or may come to. */
+/** The parts of all generations that serve, or may serve later. */
 async function placesInUse(app: App, data: string): Promise<Place[]> {
   const control = openSqliteControl({ path: dataPaths(data).control })
   try {

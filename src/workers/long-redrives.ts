@@ -1,26 +1,27 @@
 import type { DurableQueue } from '../queue/queue.ts'
 
-/** A redrive that is under way, or has ended and not all that it did was told. */
+/** A redrive that is running, or that has ended while part of its result was not reported to anybody. */
 interface Redrive {
   isRunning: boolean
-  /** With what the one before did and nobody was told of. */
+  /** Redriven letters, including those of the previous redrive that were not reported to anybody. */
   redriven: number
-  /** Of those, how many whoever asked was told of. */
+  /** How many of those were reported to a caller. */
   told: number
   readonly ended: Promise<void>
 }
 
 const NONE: Redrive = { isRunning: false, redriven: 0, told: 0, ended: Promise.resolve() }
 
-/** What was redriven since somebody was told last, and whether it goes on. */
+/** How many letters were redriven since the last report, and whether the redrive goes on. */
 export interface RedriveStep {
   readonly redriven: number
   readonly more: boolean
 }
 
 /**
- * Redrives of all dead letters of a queue. They are put back in one go, since none may be delivered before those that are older are
- * there; and of a million that takes longer than anybody waits for an answer. Then it goes on, and whoever asks again joins it.
+ * Redrives of all dead letters of a queue. All letters are put back in one go, since none may be delivered before the
+ * older ones are back. With a million letters that takes longer than a caller waits for an answer. The redrive then
+ * goes on, and the next call joins it.
  */
 export class LongRedrives {
   readonly #queue: Pick<DurableQueue, 'redrive'>
@@ -31,7 +32,7 @@ export class LongRedrives {
   }
 
   /**
-   * @param waitMs how long it is waited for; to its end if left out
+   * @param waitMs how long to wait for the redrive, in milliseconds; if left out, to its end
    * @throws CqrsError CQRS_NOT_FOUND if there is no such queue or topic
    */
   async step(name: string, waitMs?: number): Promise<RedriveStep> {
@@ -64,7 +65,7 @@ export class LongRedrives {
       })
     const redrive: Redrive = { isRunning: true, redriven: last.redriven - last.told, told: 0, ended }
     this.#redrives.set(name, redrive)
-    // Whoever asks while it fails is told; if nobody does there is nobody to tell.
+    // A caller that waits while it fails gets the error. Without such a caller nobody needs it.
     ended.catch(() => {})
     return redrive
   }

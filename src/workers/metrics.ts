@@ -3,12 +3,12 @@ import type { CommandOutcome } from '../command/execute.ts'
 import type { SendOutcome } from '../projection/effect-sender.ts'
 import type { DeliveryOutcome } from '../queue/runner.ts'
 
-/** Seconds; from one commit on a good disk to a call that is about to time out. */
+/** Buckets in seconds, from one commit on a good disk to a call that is about to time out. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const EVENTS = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000]
 
 /**
- * What one worker process counts, in the names and units of Prometheus. Recording costs a map look-up and an
+ * The metrics of one worker process, in the names and units of Prometheus. Recording costs a map look-up and an
  * addition; nothing is computed until somebody asks.
  */
 export class Metrics {
@@ -97,7 +97,7 @@ export class Metrics {
     this.#advances.inc({ projection, path })
   }
 
-  /** A batch begins. @returns to be called with its number of events when it is committed */
+  /** Called when a batch begins. @returns a function to call with the number of events when the batch is committed */
   batch(projection: string): (events: number) => void {
     const seconds = this.#batchSeconds.startTimer({ projection })
     return (events) => {
@@ -114,7 +114,7 @@ export class Metrics {
     this.#enqueued.inc({ queue })
   }
 
-  /** A delivery begins. @returns to be called with how it ended */
+  /** Called when a delivery begins. @returns a function to call with how it ended */
   delivery(queue: string, attempts: number): (outcome: DeliveryOutcome) => void {
     const seconds = this.#deliverySeconds.startTimer({ queue })
     if (attempts > 0) this.#retries.inc({ queue })

@@ -26,28 +26,28 @@ const functionList = z.object({ functions: z.array(z.object({ function_id: z.str
 
 /** The functions that one process offers on the engine; more can join and leave at any time. */
 export interface Offering {
-  /** Registers functions; the registration that is returned withdraws them. */
+  /** Registers functions. The returned registration withdraws them. */
   add(functions: readonly OfferedFunction[]): Promise<Registration>
-  /** Stops looking after them; what was not withdrawn goes with the link. */
+  /** Stops watching over the functions. Those that were not withdrawn go when the link ends. */
   close(): void
 }
 
 /**
- * Registers functions on the engine and keeps them there. A function has one owner: of two workers that
- * register one id the last keeps it (iii 0.22), or the first (from 0.23 on, which refuses the other one in silence); when
- * that worker goes the function is gone, though this one still lives. So each change that the engine
- * announces is a reason to look, and what is missing is registered again. While somebody else has a
- * function it is left to him: there is no fight.
+ * Registers functions on the engine, and keeps them registered. A function has one owner. If two workers register the
+ * same id, the last one keeps it (iii 0.22), or the first one does (iii 0.23 and later, which refuses the other one
+ * silently). When the owner goes, the function is gone, even though the other worker still lives. So at each change
+ * that the engine announces, this worker checks whether its functions are there, and registers the missing ones again.
+ * A function that another worker has is left to it, so that the two do not fight.
  */
 export function openOffering(iii: IIIClient, log: Logger): Offering {
   const registered = new Map<OfferedFunction, Registration[]>()
   const withdraw = (offered: OfferedFunction) => {
-    // The route before its function: a request between the two would be told that the function does not exist.
+    // The route goes before its function: a request in between would be told that the function does not exist.
     for (const registration of registered.get(offered)?.toReversed() ?? []) registration.unregister()
     registered.delete(offered)
   }
   const watch = watchChanges(iii, log, async () => {
-    // What joins while the engine answers is not in the answer, and not lost.
+    // A function that is added while the engine answers is not in the answer, but is not lost either.
     const expected = [...registered.keys()]
     const present = await functionsOf(iii)
     const lost = expected.filter((offered) => registered.has(offered) && !present.has(offered.id))
@@ -68,7 +68,7 @@ export function openOffering(iii: IIIClient, log: Logger): Offering {
   }
 }
 
-/** Offers what does not change while the process lives; see {@link openOffering}. */
+/** Offers functions that stay the same while the process lives; see {@link openOffering}. */
 export async function offer(
   iii: IIIClient,
   functions: readonly OfferedFunction[],
@@ -89,7 +89,10 @@ async function functionsOf(iii: IIIClient): Promise<Set<string>> {
   return new Set(functionList.parse(await iii.trigger(call)).functions.map(({ function_id }) => function_id))
 }
 
-/** Within one data folder a lock sees to it that nobody else has them: who does works on another one. */
+/**
+ * Warns if another worker has the functions. Within one data folder a lock prevents that, so the other worker uses
+ * another data folder.
+ */
 async function warnOfOthers(
   iii: IIIClient,
   functions: readonly OfferedFunction[],
@@ -121,7 +124,7 @@ function registerOne(iii: IIIClient, { id, description, http, handle }: OfferedF
 
 /** Calls `check` after each change that the engine announces; changes during a check lead to one more. */
 function watchChanges(iii: IIIClient, log: Logger, check: () => Promise<void>): Registration {
-  // The id is this process's own, so that it never depends on what others register.
+  // The id is unique to this process, so that it does not depend on what others register.
   const id = `cqrs::changed::${randomUUID()}`
   let running = false
   let again = false
@@ -138,7 +141,7 @@ function watchChanges(iii: IIIClient, log: Logger, check: () => Promise<void>): 
     }
     running = false
   }
-  // The function goes with the link, not before: a notice that is on its way still finds it.
+  // The function stays until the link ends, so that a notice that is on its way still finds it.
   iii.registerFunction(id, async () => void run(), { metadata: { internal: true } })
   const triggers = ['engine::functions-available', 'engine::workers-available'].map((type) =>
     iii.registerTrigger({ type, function_id: id, config: {} }),

@@ -3,13 +3,14 @@ import type { Socket } from 'node:net'
 import { corkUntilTurnEnds } from '../turn-cork.ts'
 
 /**
- * Has the frames that this process sends to the engine within one turn of the event loop leave in one write. `ws`
- * writes each frame by itself, and a write costs more than all else that is done about a frame: when a group commit
- * answers fifty commands, that is one write instead of fifty, and one read for the engine.
+ * Gathers the frames that this process sends to the engine within one turn of the event loop into one write. `ws`
+ * writes each frame by itself, and a write costs more than everything else that is done for a frame. When a group
+ * commit answers fifty commands, that is one write instead of fifty, and one read for the engine.
  *
- * The SDK does not hand out its socket, so that Node's own announcement of new sockets is listened to
- * (https://nodejs.org/api/diagnostics_channel.html, `net.client.socket`); connections that the SDK makes later are covered,
- * too. If the socket is not found, for instance behind TLS, frames are sent as they always were.
+ * The SDK does not expose its socket. So this listens to Node's own announcement of new sockets
+ * (https://nodejs.org/api/diagnostics_channel.html, `net.client.socket`), which also covers connections that the SDK
+ * makes later. If the socket is not found, for instance behind TLS, each frame is written by itself, as without this
+ * function.
  *
  * @param url of the engine; sockets to other ports are left alone
  */
@@ -24,7 +25,7 @@ export function writeOncePerTurn(url: string): void {
   })
 }
 
-/** `ws` corks the socket for each frame; the first one of a turn corks it until the turn is over. */
+/** `ws` corks the socket for each frame; the first frame of a turn now corks it until the turn ends. */
 function holdUntilTurnEnds(socket: Socket): void {
   const hold = corkUntilTurnEnds(socket)
   const cork = socket.cork.bind(socket)

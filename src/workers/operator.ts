@@ -26,17 +26,17 @@ import { marksOf, standingOf } from './unit-standing.ts'
 import { diskUse } from './view-house.ts'
 
 /**
- * What a caller over the engine says of itself, besides its token, and how it wants its answer. An engine may
- * write JSON anew on the way: iii 0.22 sorts keys, and changes the last digit of some numbers with 16 or more. A text
- * arrives as it was sent, so one with the JSON in it does, too.
+ * What a caller over the engine says about itself, besides its token, and how it wants its answer. An engine may
+ * rewrite JSON on the way: iii 0.22 sorts keys, and changes the last digit of some numbers with 16 or more digits. A
+ * string arrives unchanged. So for `answer: 'text'` the result is sent as a string that holds the JSON.
  */
 const callerMetadata = z
   .object({ by: z.string().max(100), from: z.string().max(200), answer: z.literal('text') })
   .partial()
 
 /**
- * The operator's worker: a function and an HTTP route for every row of {@link OPERATIONS}, each of which asks
- * for the token of operators.
+ * The operator's worker: a function and an HTTP route for every row of {@link OPERATIONS}. Each of them requires the
+ * token of operators.
  */
 export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   const access = openOpsAccess(config, log)
@@ -135,8 +135,9 @@ async function roomIn(folder: string): ReturnType<System['disk']> {
 }
 
 /**
- * Why nothing can be written to a data folder. A file is opened for it, and nothing is written: only that tells of a disk
- * that the kernel has made read-only after an error. No store is opened, since closing it would free the locks of this process.
+ * Why nothing can be written to a data folder; undefined if writing works. A file is opened for writing, and nothing is
+ * written: only this reveals a disk that the kernel has made read-only after an error. It is not the file of a store,
+ * since closing that would release the locks of this process.
  */
 async function whyUnwritable(folder: string): Promise<string | undefined> {
   try {
@@ -148,7 +149,7 @@ async function whyUnwritable(folder: string): Promise<string | undefined> {
   }
 }
 
-/** The engine may say which worker called. */
+/** The worker that called, if the engine says which one it was. */
 function workerName(payload: unknown): string {
   const { _caller_worker_id: id } = (payload ?? {}) as { _caller_worker_id?: unknown }
   return typeof id === 'string' ? `worker ${id}` : 'worker'

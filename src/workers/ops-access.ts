@@ -9,23 +9,23 @@ import type { OfferedFunction } from './offer.ts'
 import { toRemote } from './remote-error.ts'
 import { workerSecret } from './worker-secret.ts'
 
-/** What a token is good for; who may change may also look. */
+/** What a token allows; `change` includes `read`. */
 export type Scope = 'read' | 'change'
 
 const MINUTE_MS = 60_000
 
-/** Stands where {@link OpsAccess.redact} has found a secret. */
+/** Replaces each secret that {@link OpsAccess.redact} finds. */
 const WITHHELD = '[secret]'
 
-/** The metadata of a call that shows a token. */
+/** The metadata of a call that carries a token. */
 const shown = z.object({ token: z.string() })
 
 export interface OpsAccessOptions {
   readonly token: string
   readonly readToken: string
-  /** What workers show to the engine, if they show anything; it opens nothing here. */
+  /** The secret that workers send to the engine, if there is one. It gives no access here; it is only redacted. */
   readonly workerSecret?: string | undefined
-  /** Wrong tokens that are told so; more within a minute are told to stop. */
+  /** How many wrong tokens are answered as wrong within a minute; any more are told to stop. */
   readonly failuresPerMinute: number
   readonly log: Logger
   /** The clock, in milliseconds. */
@@ -33,15 +33,15 @@ export interface OpsAccessOptions {
 }
 
 /**
- * Who may do what operators do: knows the two tokens, compares in constant time, and limits failures. A right
- * token is answered at any time, so that nobody can lock operators out by guessing; what is guessed has 256
- * random bits, and the limit is for the log and the patience of others.
+ * Decides who may do what operators do: knows the two tokens, compares in constant time, and limits failures. A right
+ * token is accepted at any time, so that nobody can lock operators out by guessing. A token has 256 random bits and
+ * cannot be guessed anyway; the limit only protects the log and other users from a flood of attempts.
  */
 export class OpsAccess {
   readonly #options: OpsAccessOptions
   readonly #token: Buffer
   readonly #readToken: Buffer
-  /** As they stand in JSON. */
+  /** The secrets as they appear in JSON text. */
   readonly #secrets: readonly string[]
   #windowEndsAt = 0
   #failures = 0
@@ -71,8 +71,8 @@ export class OpsAccess {
   }
 
   /**
-   * A value of JSON without the secrets that somebody put into it by mistake, as a part of a text or as a key: what is
-   * stored, logged and answered is made of it.
+   * Removes the secrets that somebody put into a JSON value by mistake, in texts and in keys. Everything that is
+   * stored, logged and answered is made from the result.
    */
   redact<Value>(value: Value): Value {
     const text = JSON.stringify(value) ?? ''
@@ -102,8 +102,8 @@ export class OpsAccess {
 }
 
 /**
- * The access to the operations of a data folder. Tokens that the environment does not give are read from the
- * folder, and made there at the first start, whichever process is first.
+ * Opens the access to the operations of a data folder. Tokens that are not set in the environment are read from the
+ * folder. They are created there at the first start, by whichever process is first.
  *
  * @throws CqrsError CQRS_CONFIG_INVALID if a token cannot be read or made
  */
@@ -120,12 +120,15 @@ export function openOpsAccess(config: Config, log: Logger): OpsAccess {
   })
 }
 
-/** Metadata with which one worker of a data folder calls what another one guards. */
+/** The metadata with which a worker calls the guarded functions of another worker on the same data folder. */
 export function ownCredentials({ data, secrets }: Config, log: Logger): { token: string } {
   return { token: secrets.opsToken ?? tokenOf(dataPaths(data).opsToken, log) }
 }
 
-/** The functions, each of which asks for a token in the metadata of its call first, and names its errors. */
+/**
+ * The same functions, except that each first checks the token in the metadata of its call, and puts the code of an
+ * error into its message (see {@link toRemote}).
+ */
 export function guarded(
   functions: readonly OfferedFunction[],
   access: OpsAccess,
@@ -144,7 +147,7 @@ export function guarded(
   }))
 }
 
-/** The token that the metadata of a call shows. */
+/** The token in the metadata of a call. */
 export function tokenIn(metadata: unknown): string | undefined {
   return shown.safeParse(metadata).data?.token
 }

@@ -3,20 +3,20 @@ import { CqrsError } from '../kernel/errors.ts'
 import type { System } from '../operator/system.ts'
 import { fromRemote } from './remote-error.ts'
 
-/** How long another worker may take for what an operator wants to have done, in milliseconds. */
+/** How long another worker may take to do what an operator asks for, in milliseconds. */
 export const CALL_TIMEOUT_MS = 10_000
 
-/** What {@link caller} has to know of the calls. */
+/** Settings of {@link caller}. */
 export interface CallerOptions {
   /** How long the other worker may take, in milliseconds. */
   readonly timeoutMs: number
-  /** They change something, so that one without an answer may have been carried out. */
+  /** Whether the calls change something, so that one without an answer may still have been carried out. */
   readonly changes: boolean
 }
 
 /**
- * Calls functions of other workers; only those that are part of the operator's own surface see the token. One that nobody has, or
- * that is not answered (in time), is CQRS_ENGINE_UNREACHABLE.
+ * Calls functions of other workers. Only functions whose names begin with `ops::`, the operator's own surface, get the
+ * token. A call fails with CQRS_ENGINE_UNREACHABLE if nobody has the function, or if no answer comes in time.
  */
 export function caller(
   iii: Pick<IIIClient, 'trigger'>,

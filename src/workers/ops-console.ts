@@ -3,7 +3,9 @@ import { success } from './http.ts'
 import type { OfferedFunction } from './offer.ts'
 import { SECURITY_HEADERS } from './ops-http.ts'
 
-/** Only what this server gives runs, is shown or is asked: what an event holds cannot do anything. */
+/**
+ * Scripts, styles and requests are limited to this server, so that the content of an event cannot run or load anything.
+ */
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; " +
   "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -21,15 +23,15 @@ const FILES = [
 ] as const
 
 /**
- * The web console: files that anybody may have. What they show they ask of `/ops`, with the token that the
- * operator gives them.
+ * The web console: files that anybody may load. They get the data that they show from `/ops`, with the token that the
+ * operator enters.
  */
 export function consoleFunctions(): OfferedFunction[] {
   const slash: OfferedFunction = {
     id: 'cqrs::console-slash',
     description: 'Leads to the web console.',
     http: { method: 'GET', path: '/console/' },
-    // Relative, so that it also leads there behind a proxy that puts something before the path.
+    // Relative, so that it also works behind a proxy that puts a prefix before the path.
     handle: async () => success('', 308, { ...SECURITY_HEADERS, Location: '../console' }),
   }
   const files = FILES.map(({ id, path, file, type }) => {

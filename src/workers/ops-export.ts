@@ -16,7 +16,9 @@ interface ResponseChannel {
   readonly stream: Writable
 }
 
-/** `GET /ops/events/export`: the log as a file of events, sent as it is read, so that its length does not matter. */
+/**
+ * `GET /ops/events/export`: the log as a file of events. It is sent while it is read, so its length does not matter.
+ */
 export function exportFunction(system: System, access: OpsAccess, log: Logger): OfferedFunction {
   return {
     id: 'ops::events-export',
@@ -28,7 +30,7 @@ export function exportFunction(system: System, access: OpsAccess, log: Logger): 
       return secured(async () => {
         access.check(bearerToken(request), 'read')
         const generator = exportEvents(system, request.query_params)
-        // The first piece is made before anything is sent: what is wrong with the request has a status of its own.
+        // The first piece is made before anything is sent, so that an invalid request still gets a status of its own.
         const first = await generator.next()
         const { response } = request
         if (!response)

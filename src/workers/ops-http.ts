@@ -10,7 +10,9 @@ import {
   success,
 } from './http.ts'
 
-/** What every answer about the inside of the system carries: not to be kept, framed, guessed at or run. */
+/**
+ * Headers of every answer about the inside of the system: it must not be cached, framed, sniffed for its type, or run.
+ */
 export const SECURITY_HEADERS = {
   'Cache-Control': 'no-store',
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
@@ -26,12 +28,12 @@ export function routeOf({ http }: Pick<Operation, 'http'>): HttpRoute {
   return { method, path }
 }
 
-/** The token of `Authorization: Bearer <token>`; a token anywhere else in a request counts for nothing. */
+/** The token of `Authorization: Bearer <token>`; a token anywhere else in a request is ignored. */
 export function bearerToken({ headers }: HttpRequest): string | undefined {
   return /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
 }
 
-/** Who sends a request, as far as it says; `X-Operator` names a person. */
+/** Who sends a request, as far as the request says; `X-Operator` names a person. */
 export function operatorOf({ headers }: HttpRequest): Operator {
   const agent = headers['user-agent']?.slice(0, 100)
   const address = headers['x-forwarded-for']?.slice(0, 100)
@@ -40,11 +42,11 @@ export function operatorOf({ headers }: HttpRequest): Operator {
 }
 
 /**
- * Answers a request for an operation: its input is the query (GET) or the body (POST) with the parameters of
- * the path.
+ * Answers a request for an operation. Its input is the query (GET) or the body (POST), together with the path
+ * parameters.
  *
- * @param authorize throws why the caller may not; asked before anything is said of the request
- * @param perform does it; throws what the operation throws
+ * @param authorize throws if the caller may not do this; called before anything else about the request is checked
+ * @param perform carries out the operation; throws what the operation throws
  */
 export async function overHttp(
   request: HttpRequest,
@@ -62,8 +64,8 @@ export async function overHttp(
 }
 
 /**
- * An answer with {@link SECURITY_HEADERS}; an error of ours becomes the answer that it stands for. One that was
- * given in another way is undefined.
+ * Adds {@link SECURITY_HEADERS} to an answer; a CqrsError becomes the answer that it stands for. Undefined if the
+ * answer was already given in another way.
  */
 export async function secured(answer: () => Promise<HttpResponse>): Promise<HttpResponse>
 export async function secured(

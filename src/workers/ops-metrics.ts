@@ -18,14 +18,14 @@ export interface ProcessMetrics {
 }
 
 /**
- * Everything that is measured, as text in the format of Prometheus: what each worker process has counted, labelled
- * with the process, and how the system stands, measured at the stores now.
+ * All metrics, as text in the format of Prometheus: what each worker process has counted, labelled with the process,
+ * and the state of the system, which is read from the stores now.
  */
 export async function renderMetrics(
   system: System,
   told: Promise<readonly ProcessMetrics[]>,
 ): Promise<string> {
-  // Side by side: whoever scrapes waits once for a part that does not answer, not for one after the other.
+  // In parallel: a scrape waits once for all parts that do not answer, not for one after the other.
   const [processes, gauges] = await Promise.all([told, systemGauges(system, told)])
   const labelled = processes.map(({ self, metrics }) => {
     const labels = { process: self.roles.map(({ role }) => role).join('+'), pid: String(self.pid) }
@@ -68,7 +68,7 @@ async function systemGauges(system: System, told: Promise<readonly ProcessMetric
     const { name: projection } = each
     owned.set({ projection }, each.owned ? 1 : 0)
     damaged.set({ projection }, each.damaged === null ? 0 : 1)
-    // What nobody can read is not there.
+    // A view that cannot be read has no figures.
     if (each.position === null) continue
     position.set({ projection }, each.position)
     lag.set({ projection }, each.lag)
@@ -96,7 +96,7 @@ async function systemGauges(system: System, told: Promise<readonly ProcessMetric
   return registry
 }
 
-/** How far each generation is, and what it takes on the disk. */
+/** The progress of each generation, and its size on disk. */
 async function generationGauges(
   system: System,
   gauge: (name: string, help: string, labelNames: GenerationLabel[]) => Gauge<GenerationLabel>,
@@ -149,6 +149,6 @@ async function queueGauges(
     }
     up.set(1)
   } catch {
-    // No queue worker is a state of the system, and the answer says so.
+    // A missing queue worker is a state of the system; `cqrs_queue_provider_up` stays 0.
   }
 }

@@ -16,8 +16,8 @@ export interface PagesOptions {
 }
 
 /**
- * What machines ask for: `/metrics` with the read-only token, and `/health/live` and `/health/ready` for whoever
- * balances load, without one.
+ * Pages for machines: `/metrics`, for which the read-only token is enough, and `/health/live` and `/health/ready` for
+ * load balancers, which need no token.
  */
 export function pages({ system, access, limits, metrics }: PagesOptions): OfferedFunction[] {
   return [

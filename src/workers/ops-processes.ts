@@ -3,12 +3,12 @@ import { z } from 'zod'
 import type { ProcessMetrics } from './ops-metrics.ts'
 import { PROCESS_FUNCTIONS } from './process-report.ts'
 
-/** How long a process may take to tell of itself, in milliseconds. */
+/** How long a process may take to report on itself, in milliseconds. */
 const TIMEOUT_MS = 2_000
 
 /**
- * What a process says of itself. Who answers anything else, such as one of another version, counts as silent and spoils nothing for
- * the others.
+ * What a process reports about itself. A process that answers anything else, such as one of another version, counts as
+ * silent, and does not affect the others.
  */
 const about = z.object({
   pid: z.number(),
@@ -42,7 +42,7 @@ const ANSWERS = {
 
 const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
 
-/** Asks every worker process of this system on the engine. */
+/** Asks every worker process of this system, over the engine, to report on itself. */
 export function processesOf(iii: IIIClient, credentials: { token: string }) {
   const askAll = async <Answer>(payload: object, answer: z.ZodType<Answer>) => {
     const { functions } = functionList.parse(

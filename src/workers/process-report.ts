@@ -5,10 +5,10 @@ import type { Metrics } from './metrics.ts'
 import type { OfferedFunction } from './offer.ts'
 import type { RoleName } from './role.ts'
 
-/** The functions with which worker processes tell of themselves begin with this, and end with an id of their own. */
+/** The prefix of the functions with which worker processes report on themselves; an id of the process's own follows. */
 export const PROCESS_FUNCTIONS = 'cqrs::process::'
 
-/** Keeps what one worker process says of itself, and offers it to the operator's worker. */
+/** Keeps what one worker process reports about itself, and offers it to the operator's worker. */
 export class ProcessReport {
   readonly #roles = new Map<RoleName, RoleStanding>()
   readonly #damages = new Map<RoleName, Omit<MetDamage, 'agoMs'> & { readonly metAt: number }>()
@@ -26,12 +26,12 @@ export class ProcessReport {
     this.#startedAt = now().toISOString()
   }
 
-  /** Notes how a role stands from now on. */
+  /** Notes the state that a role has from now on. */
   stands(role: RoleName, state: RoleStanding['state'], owns: readonly string[] = []): void {
     this.#roles.set(role, { role, state, since: this.#now().toISOString(), owns })
   }
 
-  /** Notes the damage that a role has met last. */
+  /** Notes the latest damage that a role has met. */
   met(role: RoleName, damage: Omit<MetDamage, 'at' | 'agoMs'>): void {
     this.#damages.set(role, { ...damage, at: this.#now().toISOString(), metAt: this.#monotonic() })
   }
@@ -52,7 +52,7 @@ export class ProcessReport {
     }
   }
 
-  /** The function that tells it, with the metrics if they are asked for. */
+  /** The function that answers with the report, and with the metrics if they are asked for. */
   offered(metrics: Metrics): OfferedFunction {
     return {
       id: `${PROCESS_FUNCTIONS}${randomUUID()}`,

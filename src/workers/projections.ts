@@ -19,9 +19,9 @@ import { unitOperations } from './unit-operations.ts'
 import { setAsideUnknownViews } from './unknown-views.ts'
 
 /**
- * The projections worker: folds the log into the views of the app, woken by one queue per unit (a
- * projection, or a partition of one) and by its own sweep, and sends the effects of reactors. All
- * projections workers of a data folder share the units among them.
+ * The projections worker: folds the log into the views of the app, and sends the effects of reactors. It is woken by
+ * one queue per unit (a projection, or a partition of one) and by its own sweep. All projections workers of a data
+ * folder share the units among themselves.
  */
 export const startProjections: StartRole = async (context) => {
   const { app, config, iii, log, stopping } = context
@@ -39,7 +39,7 @@ export const startProjections: StartRole = async (context) => {
   const ending = new AbortController()
   const offers = new Set<Promise<Registration>>()
   const waitingFor = new Map<string, string>()
-  /** Says why a unit is left alone, once. */
+  /** Logs why a projection is left alone, once for each new reason. */
   const leave = (projection: string, reason: string) => {
     if (waitingFor.get(projection) !== reason) log.info({ projection }, reason)
     waitingFor.set(projection, reason)
@@ -51,7 +51,7 @@ export const startProjections: StartRole = async (context) => {
       const unit = units.get(name) as NonNullable<ReturnType<typeof units.get>>
       const { projection } = unit
       const isSuperseded = async () => isOlder(projection, await control.projection(projection.name))
-      // It could not move what serves, and would keep those away who can.
+      // This code could not advance the version that serves, and would keep away the processes that can.
       if (await isSuperseded()) {
         leave(projection.name, 'a later version of this view serves than this code defines; leaving it alone')
         return undefined
@@ -75,7 +75,7 @@ export const startProjections: StartRole = async (context) => {
       const unit = units.get(name) as NonNullable<ReturnType<typeof units.get>>
       const live = await openLiveUnit(unit, { events, control, turns, context })
       const { kind } = unit.projection
-      // Not waited for: the view goes on from the log while the engine is away.
+      // Not waited for: the view is kept up to date from the log even while the engine is away.
       const offered = offering.add([
         {
           id: unit.functionId,
@@ -127,7 +127,10 @@ export const startProjections: StartRole = async (context) => {
   }
 }
 
-/** Our own queue worker knows the queue already; another provider is told, as soon as it is there. */
+/**
+ * Defines the queue for a queue provider other than our own, as soon as there is one. Our own queue worker knows the
+ * queue already.
+ */
 async function defineQueue(queue: string, { iii, log, stopping }: RoleContext): Promise<void> {
   const call = {
     function_id: 'queue::define',

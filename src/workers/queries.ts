@@ -21,7 +21,7 @@ import { openReaders } from './open-readers.ts'
 import type { StartRole } from './role.ts'
 import { type Source, viewSource } from './view-source.ts'
 
-/** What a query answers: the result, or why there is none, with how new what was read is at the least. */
+/** The answer of a query: the result, or why there is none, and at least how fresh the data was ({@link Freshness}). */
 type Answer =
   | ({ readonly kind: 'answered'; readonly result: unknown } & Freshness)
   | ({ readonly kind: 'rejected'; readonly rejection: Rejection } & Freshness)

@@ -55,7 +55,7 @@ export function counted(
   }
 }
 
-/** A subscriber's condition skips a message by answering `false`, and nothing else. */
+/** Whether a message is to be delivered. A subscriber's condition skips it by answering `false`, and nothing else. */
 async function isWanted(
   trigger: Trigger,
   { subscription }: DeliveryRequest,
@@ -73,7 +73,7 @@ function toOutcome(error: unknown): DeliveryOutcome {
   const text = String(message ?? error).slice(0, MAX_ERROR)
   if (code === 'function_not_found') return { outcome: 'missing' }
   if (code === 'invocation_stopped') return { outcome: 'stopped', error: text }
-  // The SDK rejects without a code only when it is shut down while the call is out.
+  // The SDK rejects without a code only if it is shut down while the call is in flight.
   if (typeof code !== 'string') return { outcome: 'unsent' }
   return { outcome: 'failed', error: text.includes(code) ? text : `${code}: ${text}` }
 }

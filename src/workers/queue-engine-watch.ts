@@ -7,7 +7,7 @@ import type { DurableQueue } from '../queue/queue.ts'
 const functionsChanged = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
 const called = z.object({ _caller_worker_id: z.string() })
 
-/** How long to wait for what the engine answers itself, in milliseconds. */
+/** How long to wait for an answer, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 5_000
 
 interface WatchOptions {
@@ -16,23 +16,23 @@ interface WatchOptions {
   log: Logger
   /** A function of the provider: if it is gone, all of them are. */
   functionId: string
-  /** The engine does not have the provider's functions (any more). */
+  /** Called when the engine does not have the provider's functions (any more). */
   onLost: () => void
 }
 
 /**
- * Follows what happens on the engine: functions that have come (back), a new link, and the loss of the
- * provider's own functions.
+ * Follows what happens on the engine: functions that have come (back), a new link, and the loss of the provider's own
+ * functions.
  *
- * The SDK does not tell that it has reconnected, and what was called over the old link is never answered.
- * But the engine announces every worker that connects, this one included, and gives it a new id with each
- * link: so after an announcement this worker asks for its own id by calling itself.
+ * The SDK does not say that it has reconnected, and calls over the old link are never answered. But the engine
+ * announces every worker that connects, including this one, and gives it a new id with each link. So after an
+ * announcement this worker learns its own id by calling itself.
  *
- * An engine may drop functions with the link of an earlier provider, or refuse them while that link
- * lingers: so each change is a reason to look whether they are there.
+ * An engine may drop functions when the link of an earlier provider ends, or refuse them while that link lingers. So at
+ * each change this worker checks whether its functions are there.
  */
 export function watchEngine({ iii, queue, log, functionId, onLost }: WatchOptions): { stop(): void } {
-  // The ids are this process's own, so that they never depend on what another provider has registered.
+  // The ids are unique to this process, so that they do not depend on what another provider has registered.
   const own = (name: string): string => `iii::queue::${name}::${randomUUID()}`
   const [whoAmI, functionsCame, workersCame] = [own('whoami'), own('functions'), own('workers')]
   let workerId: string | undefined
@@ -64,7 +64,7 @@ export function watchEngine({ iii, queue, log, functionId, onLost }: WatchOption
     }
   }
   const internal = { metadata: { internal: true } }
-  // They go with the link, not before: a call that is on its way here still finds its function.
+  // They stay until the link ends, so that a call that is on its way here still finds its function.
   iii.registerFunction(
     whoAmI,
     async (payload: unknown) => called.safeParse(payload).data?._caller_worker_id ?? null,

@@ -5,7 +5,10 @@ import { parseQueueSettings, type QueueSettings, queueSettings } from '../queue/
 
 // Top-level keys that are not named here are tolerated: the engine adds some, such as `_caller_worker_id`.
 
-/** With half of a surrogate pair the store would take two receipts for one, and the second message for a duplicate. */
+/**
+ * Lone surrogates are refused: the store would take two receipts that differ only in them for one, and the second
+ * message for a duplicate.
+ */
 const name = z
   .string()
   .min(1, 'must not be empty')
@@ -18,7 +21,7 @@ export const enqueuePayload = z.object({
   function_id: name,
   data: z.unknown(),
   messageReceiptId: name,
-  // A trace is not worth refusing a message for.
+  // An invalid trace is no reason to refuse a message.
   traceparent: z.string().max(255).optional().catch(undefined),
 })
 
@@ -50,11 +53,11 @@ export const pagePayload = z
     offset: z.int().min(0).default(0),
     limit: z.int().min(1).max(1_000).default(50),
     after_seq: z.int().min(0).default(0),
-    /** The queue that `after_seq` is of, if a topic is asked for. */
+    /** The queue that `after_seq` belongs to, if a topic is asked for. */
     after_queue: z.string().optional(),
     /** Without payloads and earlier failures. */
     brief: z.boolean().default(false),
-    /** Only this one, whole. */
+    /** Only this message, complete. */
     message_id: name.optional(),
   })
   .transform(

@@ -48,8 +48,8 @@ export interface QueueProviderOptions {
 /** A provider that is registered on an engine. */
 export interface QueueProvider {
   /**
-   * Takes no more messages, waits for the deliveries in flight, and closes the queue. Answers how many
-   * deliveries did not finish in time; they come again after the next start.
+   * Takes no more messages, waits for the deliveries in flight, and closes the queue. Returns how many deliveries did
+   * not finish in time; those messages are delivered again after the next start.
    */
   stop(): Promise<number>
 }
@@ -209,7 +209,7 @@ export function registerQueueProvider({
           await queue.subscribe(subscription, subscriberSettings(subscriber))
           queue.functionsAvailable([function_id])
         },
-        // A trigger also goes when its worker does; the subscription stays, so that nothing is missed.
+        // A trigger also goes when its worker does. The subscription stays, so that no message is missed.
         unregisterTrigger: async () => {},
       },
     )

@@ -15,8 +15,8 @@ export interface TopicSummary {
 }
 
 /**
- * One line for each named queue and for each topic. Where a topic has the name of a queue, that name means the queue;
- * the queues of the topic's subscriptions then have a line each, under their own names.
+ * One line for each named queue and for each topic. If a topic has the same name as a queue, the name means the queue;
+ * each queue of the topic's subscriptions then has a line under its own name.
  */
 export function summarise(queues: QueueStatus[]): TopicSummary[] {
   const topics = new Map<string, TopicSummary>()
@@ -77,14 +77,14 @@ export function toListed({
 }
 
 /**
- * A dead letter as `engine::queue::dlq_messages` shows it, with what iii's own keys have no place for.
+ * A dead letter as `engine::queue::dlq_messages` shows it, with additional keys for what iii's own keys do not cover.
  *
  * @param asked the queue or topic that was asked for
  */
 export function toDlqMessage({ queue, ...letter }: ListedLetter, asked: string): Record<string, unknown> {
   return {
     id: letter.id,
-    // These say where to go on.
+    // These say where the next page begins.
     seq: letter.seq,
     ...(queue === asked ? {} : { queue }),
     payload: letter.cut ? null : payloadOf(letter.data),
@@ -100,8 +100,8 @@ export function toDlqMessage({ queue, ...letter }: ListedLetter, asked: string):
 }
 
 /**
- * What is left of a message whose bytes changed may be no JSON: it is shown as text, and hides no other letter. So is one that nests
- * too deep for an answer.
+ * The payload of a dead letter. If its bytes changed on the disk it may not be JSON; then it is shown as text, so that
+ * it does not keep the other letters from being shown. So is a payload that nests too deep for an answer.
  */
 function payloadOf(data: string): unknown {
   try {

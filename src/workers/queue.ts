@@ -24,7 +24,7 @@ export const startQueue: StartRole = async (context) => {
     () => {},
   )
   await Promise.race([provider, standingBy.promise])
-  // A standby that cannot take over in the end is of no use: the process ends, and is started again.
+  // A standby that fails to take over is of no use: the process ends, and is started again.
   provider.catch((error) => {
     if (!context.stopping.aborted) context.fail(error)
   })
@@ -75,7 +75,10 @@ async function provide(
   }
 }
 
-/** Deletes what waits in a queue. iii has no such function, so it is one of the operator's and asks for the token. */
+/**
+ * Deletes what waits in a queue. iii has no such function, so it belongs to the operator's functions and requires the
+ * token.
+ */
 function purgeFunction(queue: DurableQueue): OfferedFunction {
   const id = 'ops::queues::purge'
   return {

@@ -14,7 +14,10 @@ import type { RecordedEvent } from '../kernel/event.ts'
 import type { ParkedEvent } from '../projection/contract.ts'
 import type { SentEffect, Tracing } from './tracing.ts'
 
-/** Events of a batch that get a span each. A larger batch catches up on what was long ago, and gets one with links. */
+/**
+ * How many events of a batch get a span each, at most. A larger batch catches up on older events, and gets one span
+ * with links.
+ */
 const SPANS_PER_BATCH = 100
 
 /** Links of one span; what OpenTelemetry keeps by default. */
@@ -23,9 +26,9 @@ const MAX_LINKS = 128
 const SYSTEM = { 'messaging.system': 'iii-durable-cqrs' }
 
 /**
- * Records spans with the telemetry of the SDK, which has to be on in this process. Names and attributes are those of
- * OpenTelemetry's conventions for messaging: an event is a message, made in the span of its command, and processed by
- * each projection.
+ * Records spans with the telemetry of the SDK, which must be on in this process. Names and attributes follow
+ * OpenTelemetry's conventions for messaging: an event is a message, which is created in the span of its command and
+ * processed by each projection.
  *
  * @param now the wall clock, in milliseconds
  */
@@ -120,7 +123,7 @@ function failed(span: Span, message: string): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message })
 }
 
-/** @returns the root for what is no traceparent */
+/** The context of a traceparent. @returns the root context if there is none, or it is invalid */
 function contextOf(traceparent: string | undefined): Context {
   return traceparent === undefined ? ROOT_CONTEXT : propagation.extract(ROOT_CONTEXT, { traceparent })
 }

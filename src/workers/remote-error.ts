@@ -1,8 +1,8 @@
 import { CqrsError, ERRORS, type ErrorCode, isCqrsError } from '../kernel/errors.ts'
 
 /**
- * An error of ours as it crosses the engine, which hands on the message of an error and nothing else: the code
- * stands in front of the message.
+ * A CqrsError in the form in which it crosses the engine. The engine passes on only the message of an error, so the
+ * code is put in front of the message. Any other error is returned as it is.
  */
 export function toRemote(error: unknown): unknown {
   if (!isCqrsError(error)) return error
@@ -12,7 +12,7 @@ export function toRemote(error: unknown): unknown {
   })
 }
 
-/** The error of ours that another worker threw through {@link toRemote}; any other error as it is. */
+/** The CqrsError that another worker threw through {@link toRemote}; any other error is returned as it is. */
 export function fromRemote(error: unknown): unknown {
   const { message } = error as { message?: unknown }
   const [, code, text] = /^(?:[a-z_]+: )?(CQRS_[A-Z_]+): ([\s\S]*)$/.exec(String(message)) ?? []

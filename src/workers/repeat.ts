@@ -1,21 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface RepeatOptions {
-  /** Between the end of one time and the beginning of the next, in milliseconds. */
+  /** The time between the end of one run and the beginning of the next, in milliseconds. */
   readonly intervalMs: number
   /** The wait doubles with each failure in a row, at most up to this, in milliseconds. */
   readonly capMs: number
-  /** Ends it. */
+  /** Ends the repetition when it is aborted. */
   readonly signal: AbortSignal
-  /** Told of a failure, unless the time before has failed in the same way. */
+  /** Called after a failure, unless the run before it failed in the same way. */
   onFailure(error: unknown): void
-  /** Told when it succeeds again. */
+  /** Called when a run succeeds again. */
   onRecovery(): void
-  /** Resolves after so many milliseconds, or when the signal is given. Default a timer. */
+  /** Resolves after `ms` milliseconds, or when the signal is aborted. Default: a timer. */
   sleep?(ms: number, signal: AbortSignal): Promise<void>
 }
 
-/** Does something again and again, one at a time, until the signal is given; resolves when the last one has ended. */
+/**
+ * Runs `work` again and again, one run at a time, until the signal is aborted. Resolves when the last run has ended.
+ */
 export async function repeat(work: () => Promise<void>, options: RepeatOptions): Promise<void> {
   const { intervalMs, capMs, signal, onFailure, onRecovery, sleep = timer } = options
   let failures = 0

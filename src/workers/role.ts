@@ -18,17 +18,17 @@ export interface RoleContext {
   readonly config: Config
   /** The process's one connection to the engine. */
   readonly iii: IIIClient
-  /** What this process has called over that connection and is not answered yet. */
+  /** The calls of this process over that connection that are not answered yet. */
   readonly inFlight: CallsInFlight
   readonly log: Logger
   /** What this process counts. */
   readonly metrics: Metrics
   readonly tracing: Tracing
-  /** Notes how this role stands, and which units it keeps up to date. */
+  /** Notes the state of this role, and which units it keeps up to date. */
   stands(state: 'standing by' | 'at work', owns?: readonly string[]): void
-  /** Notes the damage that this role has met in its store, and whether it goes on all the same. */
+  /** Notes the damage that this role has met in its store, and whether it goes on in spite of it. */
   met(damage: Omit<MetDamage, 'at' | 'agoMs'>): void
-  /** Says that a role cannot go on: the process stops and ends with this error, to be started again. */
+  /** Reports that a role cannot go on: the process stops and ends with this error, so that it is started again. */
   fail(error: unknown): void
   /** Aborted when the process is told to stop. */
   readonly stopping: AbortSignal

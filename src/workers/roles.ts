@@ -6,7 +6,10 @@ import { startQueue } from './queue.ts'
 import type { RoleName, StartRole } from './role.ts'
 import { withStandby } from './standby.ts'
 
-/** How each role starts. The queue has a lock of its own, with its store; projections are shared, each under a lock of its own. */
+/**
+ * How each role starts. The queue's lock belongs to its store. Projections are shared among processes, each under its
+ * own lock.
+ */
 export const STARTERS: Readonly<Record<RoleName, StartRole>> = {
   queue: startQueue,
   commands: withStandby('commands', startCommands),

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 /** The part of the console that the SDK writes to. */
 export type SdkConsole = Pick<Console, 'debug' | 'warn' | 'error'>
 
-/** What a worker can do that the engine does not let in. */
+/** What to do if the engine refuses a worker. */
 export const REFUSED =
   'The engine refuses this worker, because it does not show the right secret. Set CQRS_WORKER_SECRET to the content of ' +
   'worker.secret in the data folder of the engine.'
@@ -12,23 +12,23 @@ export const REFUSED =
 const LINK_TROUBLE = /WebSocket error|Failed to send|while sending|\b(EPIPE|ECONNRESET)\b/
 
 /**
- * Said when a link closes, and each time that another one cannot be opened; only the first of them is a loss. Before
- * there ever was a link it is none: what was called waits in the SDK, and nobody has taken it.
+ * The SDK says this when a link closes, and each time that it cannot open another one. Only the first of these is a
+ * loss. Before the first link there is nothing to lose: calls wait in the SDK, and nobody has taken them.
  */
 const LINK_LOST = /^\[iii\] Reconnecting in \d+ms \(attempt 1\)/
 
 export interface SdkOutputOptions {
-  /** Hears that the engine asks for a secret that this process does not show. */
+  /** Called when the engine requires a secret that this process does not send. */
   readonly onRefused?: (() => void) | undefined
-  /** Hears that the link to the engine broke; what was called over it and is not answered will not be. */
+  /** Called when the link to the engine broke; calls over it that are not answered yet never will be. */
   readonly onLinkLost?: (() => void) | undefined
-  /** Aborted as soon as this process stops, from when on it is no trouble that the engine goes as well. */
+  /** Aborted when this process begins to stop. From then on it is no problem if the engine goes, too. */
   readonly stopping?: AbortSignal | undefined
 }
 
 /**
- * Leads what the SDK writes to the console into the log; what others write stays where it is. That the
- * engine cannot be reached is a warning once per outage, not at each try, and none while this process stops.
+ * Redirects what the SDK writes to the console into the log; other output stays where it is. That the engine cannot be
+ * reached is logged as a warning once per outage, not at each attempt, and never while this process stops.
  */
 export function redirectSdkOutput(
   target: SdkConsole,

@@ -8,7 +8,12 @@ import { isCalleeSlow } from './slow-callee.ts'
 /** How long one effect may take to be sent, in milliseconds. */
 const EFFECT_TIMEOUT_MS = 5_000
 
-/** Sends an effect through the engine. @throws what its taker answered with; CQRS_TOO_LARGE, and nothing is sent */
+/**
+ * Sends an effect through the engine.
+ *
+ * @throws the error of the function that takes it; CqrsError CQRS_TOO_LARGE if it does not fit into a frame, and then
+ *   nothing is sent
+ */
 export async function sendEffect(
   iii: Pick<IIIClient, 'trigger'>,
   effect: Effect,

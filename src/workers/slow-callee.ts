@@ -1,10 +1,10 @@
 import type { IIIClient } from 'iii-sdk'
 import { answersOverLink } from './link.ts'
 
-/** How long an engine that does not stand still takes at the most to answer what it is asked itself, in milliseconds. */
+/** How long an engine that works takes to answer a question to itself, at most, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 1_000
 
-/** How much later than it was due a timeout may come in a process that has not stood still, in milliseconds. */
+/** How late a timeout may come, at most, in a process that has not stood still, in milliseconds. */
 const LATE_MS = 1_000
 
 /** A call that has timed out. */
@@ -15,9 +15,9 @@ export interface TimedOut {
 }
 
 /**
- * Tells a function that is too slow from an engine that is away, and from this process having stood still (stopped, or on a
- * machine that slept): to the SDK all of them are a timeout. A process that goes on meets its timers before it reads what
- * has arrived meanwhile, so that the answer may lie there.
+ * Whether a call timed out because its function is too slow. Otherwise the engine is away, or this process has stood
+ * still (stopped, or on a machine that slept): the SDK reports all three as a timeout. When a process resumes, its
+ * timers run before it reads what has arrived meanwhile, so the answer may already be waiting to be read.
  *
  * @param now the time, as in {@link TimedOut.begunAt}
  */

@@ -8,31 +8,34 @@ export interface UnitAtWork {
 }
 
 export interface SpreadOptions {
-  /** The names of what is to be done, the same in every process. */
+  /** The names of all units, the same in every process. */
   readonly units: readonly string[]
-  /** Tries to take the lock of a unit: who holds it works on the unit. Undefined if that may not be at the moment. */
+  /**
+   * Tries to take the lock of a unit; whoever holds it works on the unit. Undefined if this process may not have it at
+   * the moment.
+   */
   own(unit: string): Promise<OwnerLock | undefined>
-  /** The lock of a seat, from 0 on: who holds one takes part. */
+  /** The lock of a seat, counted from 0; a process that holds a seat takes part. */
   seatLock(seat: number): string
-  /** How often to look whether there is more or less to do, in milliseconds. */
+  /** How often to check whether this process should have more or fewer units, in milliseconds. */
   readonly intervalMs: number
-  /** Ends the looking. */
+  /** Ends the checks. */
   readonly signal: AbortSignal
   /** Begins to work on a unit that this process owns now. */
   begin(unit: string): Promise<UnitAtWork>
-  /** Told when this process finds that all seats are taken: others do everything. */
+  /** Called when all seats are taken: other processes do everything. */
   onStandby(): void
-  /** Told of what this process works on, when it has its seat and whenever it changes. */
+  /** Called with the units that this process works on, when it has got its seat and whenever they change. */
   onChange(units: readonly string[]): void
 }
 
 /** A share of the units; see {@link spread}. */
 export interface Share {
-  /** Resolves after the first look: this process has its share, or stands by. */
+  /** Resolves after the first check: this process has its share, or stands by. */
   readonly settled: Promise<void>
-  /** Rejects when a unit could not be begun or ended; resolves when the looking has ended. */
+  /** Rejects if work on a unit could not be begun or ended; resolves when the checks have ended. */
   readonly done: Promise<void>
-  /** Stops work on all units, after the signal was given. */
+  /** Stops work on all units; to be called after the signal was aborted. */
   stop(): Promise<void>
 }
 
@@ -42,14 +45,15 @@ interface Held {
 }
 
 /**
- * Shares units among all processes that call this for the same locks, with nobody in charge. There are as many seats as units; a
- * process takes the first free one, so all can tell from the seats that are taken how many they are. Each may
- * hold its part of the units, the remainder going to the first seats. Who holds more lets go of some, who
- * holds less takes what is free. The locks are the operating system's: those of a process that dies are
- * free at once, and those of one that is stopped (SIGSTOP) are not, so no unit is ever worked on by two.
+ * Shares units among all processes that call this for the same locks, without a coordinator. There are as many seats as
+ * units, and each process takes the first free seat. So every process can tell from the taken seats how many processes
+ * there are. Each may hold an equal part of the units; a remainder goes to the first seats. A process that holds too
+ * many lets go of some, one that holds too few takes free ones. The locks are the operating system's: those of a
+ * process that dies are free at once, and those of a process that is stopped (SIGSTOP) stay taken. So no unit is ever
+ * worked on by two.
  *
- * A look at a lock takes it for a moment, so two that look at the same time may each believe that there is a
- * third: a unit is let go of only when two looks in a row found the same seats taken.
+ * A check of a lock takes it for a moment. So two processes that check at the same time may each believe that there is
+ * a third. That is why a unit is let go of only when two checks in a row found the same seats taken.
  */
 export function spread(options: SpreadOptions): Share {
   const { units, signal, intervalMs } = options
@@ -100,7 +104,7 @@ export function spread(options: SpreadOptions): Share {
   }
 }
 
-/** How many of `units` the member of a rank (from 0 on) may hold. */
+/** How many of `units` the member with this rank (counted from 0) may hold. */
 function shareOf(units: number, members: number, rank: number): number {
   return Math.floor(units / members) + (rank < units % members ? 1 : 0)
 }

@@ -3,12 +3,12 @@ import { type OwnerLock, own } from '../sqlite/owner-lock.ts'
 import type { Role, RoleName, StartRole } from './role.ts'
 
 /**
- * Lets any number of processes run the same role on one data folder: one is at work, the others stand by
- * and take over when it ends, however it ends.
+ * Lets any number of processes run the same role on one data folder: one is at work, the others stand by and take over
+ * when it ends, however it ends.
  *
- * An engine gives each function one owner and has its own view, which changed between its versions, of who
- * that is when two register it. An operating-system lock decides it here before anything is registered,
- * so that there is no fight, and no store is written by two.
+ * An engine gives each function one owner. If two processes register the same function, it depends on the version of
+ * the engine which of them owns it. Here an operating-system lock decides before anything is registered, so that the
+ * two do not fight, and no store is written by both.
  */
 export function withStandby(name: RoleName, start: StartRole): StartRole {
   return async (context) => {

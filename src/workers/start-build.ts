@@ -6,23 +6,26 @@ import { BEAT, type BuildMessage, type BuildThreadOrder, FOLDING, STOP, YIELD } 
 export interface BuildThreadOptions {
   readonly order: Omit<BuildThreadOrder, 'signals' | 'until'> & Pick<BuildOrder, 'until'>
   readonly events: BuildEvents
-  /** How long the handlers of one batch may take, in milliseconds; then the thread is ended and begun again. */
+  /**
+   * How long the handlers of one batch may take, in milliseconds; after that the thread is ended and another one
+   * started.
+   */
   readonly hangMs: number
-  /** Whether live views are behind, so that the build leaves them the processor. */
+  /** Whether live views are behind; the build then leaves the processor to them. */
   isLiveBehind(): boolean
   readonly log: Logger
 }
 
-/** How often a build is looked at, in milliseconds. */
+/** How often a build is checked, in milliseconds. */
 const LOOK_MS = 200
 
-/** Wait before a thread that failed is begun again; doubles up to the cap, in milliseconds. */
+/** The wait before a failed thread is started again, in milliseconds; it doubles with each failure, up to the cap. */
 const AGAIN = { baseMs: 200, capMs: 10_000 }
 
 /**
- * Builds a part in a thread, and begins another one when it ends before it is done. A handler that ends the thread, or
- * hangs until the thread is ended, is blamed by the next one as it would be for a live view: its event is parked
- * after it did so twice. A damaged view is the end of the build: no other thread would get further.
+ * Builds a part in a thread, and starts another thread if that one ends before it is done. If a handler ends the
+ * thread, or hangs until the thread is ended, the next thread blames it, as for a live view: once it has done so twice,
+ * its event is parked. A damaged view ends the build, because another thread would get no further.
  */
 export function startBuildThread({ order, events, hangMs, isLiveBehind, log }: BuildThreadOptions): Build {
   const signals = new SharedArrayBuffer(16)
@@ -50,7 +53,7 @@ export function startBuildThread({ order, events, hangMs, isLiveBehind, log }: B
     try {
       worker = new Worker(new URL('./build-thread.ts', import.meta.url), { workerData })
     } catch (error) {
-      // At the limit of threads, for example, which others may leave room in.
+      // For example at the limit of threads; other threads may end later.
       return fail(`The thread of a build cannot be started: ${(error as Error).message}`)
     }
     thread = worker
@@ -107,7 +110,7 @@ export function startBuildThread({ order, events, hangMs, isLiveBehind, log }: B
       clearTimeout(again)
       clearInterval(watch)
       Atomics.store(shared, STOP, 1)
-      // Whoever hangs does not see the sign.
+      // A thread that hangs does not see the signal.
       const last = setTimeout(() => void thread?.terminate(), 2_000)
       await ended
       clearTimeout(last)

@@ -9,24 +9,33 @@ export interface SentEffect {
 }
 
 /**
- * What this process does, as part of the traces of others. A context is a W3C `traceparent`; the events of a
- * command keep the one that the command ran in, and whatever is done because of them goes on from there.
+ * Makes what this process does part of the traces of others. A context is a W3C `traceparent`. The events of a command
+ * keep the context that the command ran in, and whatever is done because of them continues that trace.
  */
 export interface Tracing {
   /** The context of what is running now; undefined while the telemetry of the SDK is off. */
   current(): string | undefined
-  /** Runs `call`: what it asks the engine for before it first waits belongs to the context; to none if left out. */
+  /**
+   * Runs `call`. The calls to the engine that it makes before it first waits belong to the context; to none if
+   * `traceparent` is undefined.
+   */
   within<Result>(traceparent: string | undefined, call: () => Result): Result
   /** Runs the sending of an effect within the context of its event. */
   sending<Result>(sent: SentEffect, send: () => Promise<Result>): Promise<Result>
-  /** Follows the batches of a unit, if there is anything to follow. */
+  /** Records the batches of a unit; undefined if nothing is recorded. */
   applying(unit: string): Applying | undefined
 }
 
-/** The context that calls carry at this moment. A call takes it before it first waits, so one is enough. */
+/**
+ * The context of the calls that are made at this moment. A call reads it before it first waits, so one variable is
+ * enough.
+ */
 let carried: string | undefined
 
-/** Gives calls of the SDK the context that {@link relayTracing} has set; reads none, as nobody asks. */
+/**
+ * Adds the context that {@link relayTracing} has set to calls of the SDK. It reads no context from messages, since
+ * nobody needs one.
+ */
 const carrier: TextMapPropagator = {
   inject(_context, headers, setter) {
     if (carried !== undefined) setter.set(headers, 'traceparent', carried)
@@ -35,7 +44,7 @@ const carrier: TextMapPropagator = {
   fields: () => ['traceparent'],
 }
 
-/** Records nothing; contexts pass through, so that the traces of others do not end here. */
+/** Records nothing, but passes contexts on, so that the traces of others do not end here. */
 export function relayTracing(): Tracing {
   propagation.setGlobalPropagator(carrier)
   const within: Tracing['within'] = (traceparent, call) => {

@@ -8,22 +8,23 @@ import { isOwned, type OwnerLock, ownerOf, tryOwn } from '../sqlite/owner-lock.t
 /**
  * Who may work on a unit.
  *
- * Each unit has a lock, and **at any time the locks of one split of a projection are held only**: of its 3 parts, or
- * of its 2 parts, never of both. So whoever works on a unit knows that nobody moves a generation that is split
- * otherwise, nor sends its effects; and may let another one take its place.
+ * Each unit has a lock, and **at any time, the locks of only one split of a projection are held**: those of its split
+ * into 3 parts, or those of its split into 2 parts, never some of both. So whoever works on a unit knows that nobody
+ * advances a generation with another split, or sends its effects; and may let another generation take its place.
  *
- * That is kept by a gate, one for each projection: who wants the lock of a unit passes the gate first, one at a time, and
- * takes the lock only if no lock of another split is held. To let go of a lock needs no gate. All are locks of
- * the operating system: those of a process that dies are free at once, those of one that is stopped are not.
+ * A gate for each projection ensures this. A process that wants the lock of a unit takes the gate first, which only one
+ * process can hold, and takes the lock only if no lock of another split is held. Releasing a lock needs no gate. All of
+ * these are locks of the operating system: those of a process that dies are free at once, those of a process that is
+ * stopped are not.
  */
 export type UnitLockOutcome =
   | { readonly kind: 'owned'; readonly lock: OwnerLock }
   /** Somebody works on the unit, or is about to. */
   | { readonly kind: 'taken' }
-  /** A process works on a part of the projection whose code splits it otherwise. */
+  /** A process whose code splits the projection differently works on a part of it. */
   | { readonly kind: 'split otherwise'; readonly pid: number | undefined }
 
-/** Tries to become the one who works on a unit; does not wait. */
+/** Tries to take the lock of a unit, without waiting for it. */
 export function tryOwnUnit(data: string, unit: ProjectionUnit): UnitLockOutcome {
   const path = unitLock(data, unit)
   if (isOwned(path)) return { kind: 'taken' }
@@ -39,12 +40,15 @@ export function tryOwnUnit(data: string, unit: ProjectionUnit): UnitLockOutcome 
   }
 }
 
-/** Who works on a part of a unit's projection with code that splits it otherwise; undefined if nobody does. */
+/**
+ * The process that works on a part of a unit's projection with code that splits it differently; undefined if there is
+ * none.
+ */
 export function findOtherSplit(
   data: string,
   { projection, partition }: ProjectionUnit,
 ): { readonly pid: number | undefined } | undefined {
-  // What has an index and no count has a name of earlier versions of this program: it may be of any split.
+  // A name with an index but no count comes from earlier versions of this program; it may belong to any split.
   const name = new RegExp(`^projections\\.${projection.name}(?:\\.\\d+(?:of(?<count>\\d+))?)?\\.lock$`)
   for (const file of readdirSync(data)) {
     const found = name.exec(file)
@@ -58,10 +62,10 @@ export function findOtherSplit(
 }
 
 /**
- * The lock of a seat among the processes whose code splits the projections in the same way: only they can
+ * The lock of a seat among the processes whose code splits the projections in the same way. Only those processes can
  * share the units evenly, so only they count.
  *
- * @param seat from 0 on
+ * @param seat counted from 0
  */
 export function seatLock(data: string, units: readonly ProjectionUnit[], seat: number): string {
   const splits = units.map(({ name, partition }) => `${name}/${partition.count}`).join()

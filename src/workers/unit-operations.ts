@@ -33,13 +33,16 @@ const inputs = {
 }
 
 /**
- * What operators can do with parked events, as functions of the process that owns the unit: they take
- * their turn with the projector, so nothing is applied twice or left out. The name of the unit stands behind
- * that of the operation, since several processes may share the units.
+ * What operators can do with parked events, as functions of the process that owns the unit. They take turns with the
+ * projector, so that nothing is applied twice or left out. The name of the unit follows that of the operation, because
+ * several processes may share the units.
  *
- * `ops::parked::letters::<unit>` lists what failed, `…::show::<unit>` one of them, `…::redrive::<unit>` tries
- * it and what waits behind it again, and says which of them `failed`, `…::discard::<unit>` gives it up with a reason. `ops::effects::…` does the
- * same for effects that failed too often.
+ * - `ops::parked::letters::<unit>` lists the events that failed.
+ * - `ops::parked::show::<unit>` shows one of them.
+ * - `ops::parked::redrive::<unit>` retries it, and the events that wait behind it, and says which of them `failed`.
+ * - `ops::parked::discard::<unit>` gives it up, with a reason.
+ *
+ * `ops::effects::…` does the same for effects that failed too often.
  */
 export function unitOperations({ unit, view, runner }: LiveUnit): OfferedFunction[] {
   const operations: Record<string, (payload: unknown) => Promise<unknown>> = {
@@ -62,7 +65,7 @@ export function unitOperations({ unit, view, runner }: LiveUnit): OfferedFunctio
         const { sequence } = (await view.parkedEvent(position)) ?? notParked(unit.name, position)
         if (!(await projector.redrive(position))) notParked(unit.name, position)
         const redriven = await projector.retry(position)
-        // What stands first now is what was tried last, unless nobody has come to try it.
+        // The first event of the sequence now is the one that was tried last, unless it has not been tried at all.
         const [first] = await view.sequence(sequence, 1)
         const error = first && first.attempts > 0 ? first.failures.at(-1)?.message : undefined
         return { redriven, ...(error !== undefined && { failed: { position: first?.position, error } }) }
@@ -91,7 +94,8 @@ export function unitOperations({ unit, view, runner }: LiveUnit): OfferedFunctio
         last = next.last
       }
       if (redriven === 0 && idempotencyKey !== undefined) notDead(idempotencyKey)
-      // Not waited for: each has its taker, there may be very many, and whoever asks waits for a minute at the most.
+      // Not waited for: there may be very many effects, each with its own receiver, and a caller waits for a minute at
+      // most.
       runner.sendEffects()
       return { redriven }
     },
@@ -110,8 +114,9 @@ export function unitOperations({ unit, view, runner }: LiveUnit): OfferedFunctio
 }
 
 /**
- * Dead effects behind a place. A list tells where each was to go; by its key it is shown with what it carries. That is read and
- * left out a few at a time: all together it may be more than fits into memory.
+ * Dead effects after a place, without their data. A list only shows where each effect was to go; an effect that is
+ * asked for by its key is shown with its data. The data is read and dropped a few effects at a time, because all of it
+ * may not fit into memory.
  */
 async function deadInBrief(view: ViewStore, limit: number, after?: EffectPlace): Promise<RecordedEffect[]> {
   const brief: RecordedEffect[] = []
@@ -127,8 +132,8 @@ async function deadInBrief(view: ViewStore, limit: number, after?: EffectPlace):
 }
 
 /**
- * As a list has it, of which many have to fit into one answer: how it failed last (`show` has every attempt with its stack), and
- * of a name as long as a document the beginning.
+ * A parked event as a list shows it, since many have to fit into one answer: only the last failure without its stack
+ * (`show` has every attempt with its stack), and only the beginning of a very long sequence name.
  */
 function inBrief(event: ParkedEvent): ParkedEvent {
   const { sequence, failures } = event

@@ -8,16 +8,19 @@ import type { DigestMark } from '../projection/audit.ts'
 import type { ReadableView, ViewStanding } from '../projection/contract.ts'
 
 /**
- * How the part of the active generation stands that holds a unit's streams. Until it has taken over what the generation before
- * it owed, the effects are those that lie there. Of a generation that is split otherwise no part is the unit's: it is as far as
- * all of them, and what lies there is shared out among the units that look at it, so that all together count it once.
+ * The state of the active generation's part that holds a unit's streams. Until that part has taken over what the
+ * previous generation owed, the effects are those of the previous generation.
+ *
+ * If a generation is split differently, none of its parts belongs to the unit. The position is then the lowest of all
+ * its parts, and the counts of its parts are divided among the units that look at it, so that all of them together
+ * count each part once.
  */
 export async function standingOf(
   views: ViewReaders,
   control: ControlStore,
   { projection, partition }: ProjectionUnit,
 ): Promise<ViewStanding> {
-  /** @param sharing partitions of the units that look at it */
+  /** @param sharing the partitions of the units that look at the generation */
   const standingIn = (sharing: readonly number[], generation?: number) =>
     views.use(
       projection.name,
@@ -36,7 +39,7 @@ export async function standingOf(
   const all = Array.from({ length: partition.count }, (_, index) => index)
   const waiting = state ? all.filter((index) => !hasTakenOver(state, index)) : []
   const before = waiting.includes(partition.index) ? state?.outgoing : undefined
-  // One that cannot be read is said to be damaged where that matters.
+  // A previous generation that cannot be read is reported as damaged where that matters.
   const owing = before === undefined ? undefined : await standingIn(waiting, before).catch(() => undefined)
   const standing = await standingIn(all)
   return owing ? { ...standing, effects: owing.effects } : standing
@@ -66,7 +69,8 @@ function added(one: Lying, other: Lying): Lying {
 /**
  * Marks of the digest of a unit's part of the active generation; see {@link ReadableView.marks}.
  *
- * @throws CqrsError CQRS_VIEW_BEHIND if that is of another version: its digest is over other events
+ * @throws CqrsError CQRS_VIEW_BEHIND if the generation is of another version or split, so that its digests cover other
+ *   events
  */
 export function marksOf(
   views: ViewReaders,

@@ -8,12 +8,13 @@ import { storeFiles } from '../sqlite/store-files.ts'
 import { viewFiles } from './view-files.ts'
 
 /**
- * Moves files of generations that the control store does not know out of the way, to `views/aside/<n>`. After an older copy of
- * the control store was put back, or none, its next rebuild has the number of one that is there already: it would go on
- * from that file, and what stands in it can be of events that the log does not have, or of an earlier fold.
+ * Moves the files of generations that the control store does not know out of the way, to `views/aside/<n>`. After the
+ * control store was lost, or an older copy of it was put back, its next rebuild may get the number of a generation
+ * whose file is already there. The rebuild would go on from that file, whose content may come from events that the log
+ * does not have, or from an earlier fold.
  *
- * Who prunes a generation removes its files before it is forgotten, so nothing else leaves such files. Call it at a
- * start, before anything is built.
+ * Pruning removes the files of a generation before the control store forgets it, so nothing else leaves such files.
+ * Call it at a start, before anything is built.
  *
  * @throws the file system's own error if a file cannot be moved
  */
@@ -23,7 +24,8 @@ export async function setAsideUnknownViews(
   control: ControlStore,
   log: Logger,
 ): Promise<void> {
-  // In this order: another process may begin a generation meanwhile, which is known before its file is there.
+  // List the files first, then read the control store: if another process begins a generation in between, the store
+  // knows it before its file is there.
   const files = [...app.projections.keys()].map(
     (projection) => [projection, viewFiles(data, projection)] as const,
   )
@@ -49,7 +51,8 @@ function setAside(views: string, file: string): string | undefined {
   while (existsSync(join(views, 'aside', String(n), file))) n += 1
   const folder = join(views, 'aside', String(n))
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  // The file itself last: whoever is killed before it finds all of this again, and the same folder.
+  // The main file goes last: if this process is killed before that, the next start finds the file again, and chooses
+  // the same folder.
   const [main = '', ...beside] = storeFiles(file)
   for (const each of beside) if (existsSync(join(views, each))) moved(join(views, each), join(folder, each))
   return moved(join(views, main), join(folder, main)) ? join(folder, main) : undefined

@@ -4,7 +4,7 @@ import { dataPaths } from '../config/paths.ts'
 
 /** The file of one generation of a view, or of one partition of it, as it lies in a data folder. */
 export interface ViewFile {
-  /** Without its folder. */
+  /** The file name, without its folder. */
   readonly name: string
   readonly path: string
   readonly generation: number
@@ -12,7 +12,7 @@ export interface ViewFile {
   readonly count: number
 }
 
-/** All files of a projection's views, whatever the control store says of them. */
+/** All files of a projection's views, whether the control store knows them or not. */
 export function viewFiles(data: string, projection: string): ViewFile[] {
   const folder = dataPaths(data).views
   if (!existsSync(folder)) return []

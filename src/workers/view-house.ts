@@ -26,12 +26,12 @@ export function sqliteViewHouse(data: string): ViewHouse {
   }
 }
 
-/** What a part takes on the disk, in bytes. */
+/** The size of a part on disk, in bytes. */
 export function diskUse(data: string, place: Place): number {
   return storeSize(placePath(data, place))
 }
 
-/** Compares two generations in a thread of its own. Rejects also if the system gives none at the moment. */
+/** Compares two generations in a thread of its own. Also rejects if the system cannot start a thread at the moment. */
 export async function compareInThread(
   data: string,
   projection: string,

@@ -8,7 +8,8 @@ import { PositionWatch } from '../projection/position-watch.ts'
 /** Where a query reads. */
 export interface Source {
   /**
-   * Reads one state of the source that is at least as new as `after`, or one that grows; never one and then another.
+   * Reads from a source that is at least as new as `after`. The source may advance during the read, but stays the same
+   * one: a read never sees one generation of a view and then another.
    *
    * @throws CqrsError CQRS_VIEW_BEHIND if it did not get there in time, CQRS_VALIDATION if the log ends before `after`
    */
@@ -25,7 +26,7 @@ export interface ViewSourceOptions {
   readonly waitMs: number
 }
 
-/** A view, whichever of its generations is the active one. */
+/** A view as a source, whichever of its generations is the active one. */
 export function viewSource(name: string, { readers, events, waitMs }: ViewSourceOptions): Source {
   const reached = () => readers.use(name, ({ view }) => view.position())
   const watch = new PositionWatch({ read: reached, pollMs: 5 })
@@ -46,9 +47,11 @@ export function viewSource(name: string, { readers, events, waitMs }: ViewSource
     async read(after, run) {
       for (;;) {
         const read = await readers.use(name, async ({ view }) => {
-          // Read first: what is read afterwards is at least as new, and lacks no more.
+          // Freshness is read first: the documents that are read afterwards are at least as new, and lack no more
+          // events.
           const freshness = await view.freshness()
-          // Also after waiting: what has got there need not be what serves now, after a forced rollback or where a view begins anew.
+          // Checked after waiting, too: what reached the position need not be what serves now, after a forced rollback
+          // or if the view was started over.
           return freshness.position < after ? undefined : { result: await run(view, freshness) }
         })
         if (read) return read.result

@@ -8,14 +8,14 @@ export interface WatchdogOptions {
 }
 
 /**
- * Kills this process when its event loop stands still: code of the app that never returns cannot be
- * interrupted, and a process that hangs holds its functions and its locks while nobody is served. Its
- * supervisor starts another, and what it was doing counts as failed (see projector.ts).
+ * Kills this process when its event loop stands still. Code of the app that never returns cannot be interrupted, and a
+ * process that hangs keeps its functions and locks while it serves nobody. The supervisor starts another process, and
+ * what this one was doing counts as failed (see projector.ts).
  *
- * A thread counts looks at which there was no new sign of life, rather than time: a process that was
- * stopped and resumed, or a machine that slept, has missed none.
+ * A thread counts checks without a new sign of life, instead of measuring time. So a process that was stopped and
+ * resumed, or a machine that slept, has missed none.
  *
- * @returns a function that ends it
+ * @returns a function that ends the watch
  */
 export function startWatchdog({ limitMs, intervalMs = 100 }: WatchdogOptions): () => void {
   const signs = new Int32Array(new SharedArrayBuffer(4))

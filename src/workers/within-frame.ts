@@ -6,10 +6,10 @@ import { toRemote } from './remote-error.ts'
 type Handle = (payload: unknown, metadata?: unknown) => Promise<unknown>
 
 /**
- * The same function, but an answer that the engine would not take is an error, for its caller alone. The engine would cut the link
- * of this process, with the calls of everybody else that are under way in it.
+ * The same function, except that an answer that the engine would not take becomes an error, for its caller alone.
+ * Otherwise the engine would cut the link of this process, and with it the calls of everybody else that are under way.
  *
- * @param room for an answer, in bytes of JSON
+ * @param room the most bytes of JSON that an answer may have
  */
 export function withinFrame(functionId: string, handle: Handle, room: number = FRAME_ROOM): Handle {
   return async (payload, metadata) => {

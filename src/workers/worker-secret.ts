@@ -5,9 +5,8 @@ import { readOrCreateSecretFile } from '../config/secret-file.ts'
 const LOOPBACK = ['127.0.0.1', 'localhost', '::1', '[::1]']
 
 /**
- * What workers show to the embedded engine: the secret that the environment gives or, where the engine can be
- * reached from other machines, the one in the data folder, which is made at the first start. Undefined where
- * no secret is asked for.
+ * The secret that workers send to the embedded engine: the one from the environment or, if other machines can reach the
+ * engine, the one in the data folder, which is created at the first start. Undefined if no secret is required.
  *
  * @throws CqrsError CQRS_CONFIG_INVALID if it cannot be read or made
  */
