@@ -22,6 +22,8 @@ export interface DataPaths {
   readonly compileCache: string
   /** Held by `cqrs up`. */
   readonly upLock: string
+  /** Held by the process that brings stores of an older version up to date. */
+  readonly migrateLock: string
   /** The record of what operators did. */
   readonly actions: string
   /** The token of operators. */
@@ -45,6 +47,7 @@ export function dataPaths(data: string): DataPaths {
     views: join(data, 'views'),
     compileCache: join(data, 'compiled'),
     upLock: join(data, 'up.lock'),
+    migrateLock: join(data, 'migrate.lock'),
     actions: join(data, 'operator.db'),
     opsToken: join(data, 'ops.token'),
     opsReadToken: join(data, 'ops-read.token'),

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
 import { isBusy } from './errors.ts'
@@ -30,6 +31,23 @@ export interface StoreSchema {
 export function isOlder(db: DatabaseSync, schema: StoreSchema, path: string): boolean {
   const found = version(db, schema, path)
   return found > 0 && found < schema.migrations.length
+}
+
+/**
+ * Whether an older version wrote the store at `path`. A store that is missing or cannot be read is not older: the process
+ * that works with it reports what is wrong. Writes nothing.
+ */
+export function isOlderStore(path: string, schema: StoreSchema): boolean {
+  if (!existsSync(path)) return false
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(path, { readOnly: true, timeout: 0 })
+    return isOlder(db, schema, path)
+  } catch {
+    return false
+  } finally {
+    db?.close()
+  }
 }
 
 /**

@@ -1,5 +1,9 @@
 import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { isReadyMessage, isSignOfLife, type ReadyMessage } from './supervised.ts'
+
+/** The program `cqrs`, as a module that {@link ChildSpec} can name. */
+export const CLI = fileURLToPath(new URL('../cli.ts', import.meta.url))
 
 /** A process to run. */
 export interface ChildSpec {

@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../config/paths.ts'
@@ -10,13 +9,12 @@ import { type OwnerLock, tryOwn } from '../sqlite/owner-lock.ts'
 import type { RoleName } from '../workers/role.ts'
 import { systemClock } from './clock.ts'
 import { EXIT } from './exit-codes.ts'
+import { migrateFirst } from './older-stores.ts'
 import { assertPortsFree, neededPorts } from './ports.ts'
-import { type ChildSpec, spawnChild } from './spawn.ts'
+import { type ChildSpec, CLI, spawnChild } from './spawn.ts'
 import { type EngineAddresses, type HostProcess, reportReady, stopRequested } from './supervised.ts'
 import { Supervisor } from './supervisor.ts'
 import { welcome } from './welcome.ts'
-
-const CLI = fileURLToPath(new URL('../cli.ts', import.meta.url))
 
 /** A signal that arrives at least this long after the first one kills what still runs, in milliseconds. */
 const SECOND_SIGNAL_MS = 500
@@ -48,6 +46,7 @@ export async function up({ app, config, log, host, print, linkOf }: UpOptions): 
     if (config.engine.embedded) await assertPortsFree(neededPorts(config))
     else
       print(`III_URL is set: the workers use the engine at ${config.engine.url}, and none is started here.`)
+    await migrateFirst({ data: config.data, stop })
     let engine: EngineAddresses | undefined
     const supervisor = new Supervisor({
       ...children(config, () => engine, linkOf),

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import { snapshotSchema } from '../../src/command/sqlite/snapshot-schema.ts'
 import { controlSchema } from '../../src/control/sqlite/schema.ts'
@@ -9,21 +8,10 @@ import { viewSchema } from '../../src/projection/sqlite/schema.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
 import { queueSchema, SEQ_BITS, SEQ_MASK } from '../../src/queue/sqlite/schema.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
-import type { StoreSchema } from '../../src/sqlite/migrate.ts'
 import { openDatabase } from '../../src/sqlite/open.ts'
-import { offerRowChecksum } from '../../src/sqlite/row-checksum.ts'
 import { balances } from '../support/ledger-app.ts'
+import { older } from '../support/older-store.ts'
 import { tempFolder } from '../support/temp-folder.ts'
-
-/** A store as a program left it that knew the first `steps` of its schema. */
-function older(path: string, schema: StoreSchema, steps: number): DatabaseSync {
-  const db = new DatabaseSync(path)
-  offerRowChecksum(db)
-  db.exec('PRAGMA journal_mode = WAL')
-  for (const step of schema.migrations.slice(0, steps)) db.exec(step)
-  db.exec(`PRAGMA user_version = ${steps}; PRAGMA application_id = ${schema.applicationId}`)
-  return db
-}
 
 const SCHEMAS = [eventLogSchema, snapshotSchema, queueSchema, controlSchema, viewSchema, actionSchema]
 const OLDER = SCHEMAS.flatMap((schema) =>

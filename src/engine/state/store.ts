@@ -1,12 +1,13 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { StoreSchema } from '../../sqlite/migrate.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import { assertChecksum, offerRowChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
 import { inTransaction } from '../../sqlite/transaction.ts'
 import { withWholeCheckpoints } from '../../sqlite/whole-checkpoint.ts'
 import type { RawJson } from '../raw-json.ts'
 
-// The row number keeps the order in which keys were first written. Lists are in that order.
-const STATE_SCHEMA = {
+/** The stored values. The row number keeps the order in which keys were first written. Lists are in that order. */
+export const STATE_SCHEMA: StoreSchema = {
   name: 'engine state',
   applicationId: 0x69_69_73_74,
   migrations: [

@@ -11,6 +11,7 @@ import { doctorCommand } from './doctor.ts'
 import { engineCommand } from './engine.ts'
 import { eventsCommand } from './events.ts'
 import { fitText } from './fit-text.ts'
+import { migrateCommand } from './migrate.ts'
 import { OperationFailed } from './operations.ts'
 import { projectionsCommand, pruneCommand, rollbackCommand } from './projections.ts'
 import { queuesCommand } from './queues.ts'
@@ -74,6 +75,7 @@ export function createProgram(context: CliContext): Command {
     pruneCommand,
     viewCommand,
     doctorCommand,
+    migrateCommand,
   ]
   for (const make of commands) program.addCommand(make(context))
   for (const command of allCommands(program)) {

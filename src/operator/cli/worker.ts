@@ -23,9 +23,14 @@ Examples:
       runService(context, roles.join('+'), async (log) => {
         // Whoever supervises it has said so already.
         if (!context.process.send) warnOfUnknownVariables(context, log)
+        const config = context.config()
+        if (!context.process.send) {
+          const { migrateFirst } = await import('../../supervisor/older-stores.ts')
+          await migrateFirst({ data: config.data })
+        }
         const { runWorker } = await import('../../supervisor/worker-process.ts')
         const { STARTERS } = await import('../../workers/roles.ts')
-        await runWorker({ roles, config: context.config(), starters: STARTERS, log, host: context.process })
+        await runWorker({ roles, config, starters: STARTERS, log, host: context.process })
         return undefined
       }),
     )
