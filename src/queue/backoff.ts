@@ -1,10 +1,10 @@
 import type { QueueSettings } from './settings.ts'
 
 /**
- * How long to wait after the `failures`-th failure in a row, in milliseconds: `backoff_ms` doubled with
- * each failure, at most `max_backoff_ms`, of which one half is fixed and the other random ("equal
- * jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), so that what
- * failed together does not come back together.
+ * How long to wait after the `failures`-th failure in a row, in milliseconds. The wait starts at `backoff_ms`, doubles
+ * with each failure, and is at most `max_backoff_ms`. One half of it is fixed and the other random ("equal jitter",
+ * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), so that messages that failed together are
+ * not retried together.
  *
  * @param random gives numbers from 0 up to, not including, 1
  */

@@ -10,7 +10,7 @@ export interface Clock {
   after(ms: number, run: () => void): () => void
 }
 
-/** The clocks of this machine; what waits on them does not keep the process alive. */
+/** The clocks of this machine. A running timer does not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

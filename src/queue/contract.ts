@@ -63,7 +63,10 @@ export interface DeadLetter {
   failedAt: number
   /** The failures that led here, oldest first; the newest {@link HISTORY_LIMIT} are kept. */
   history: Failure[]
-  /** `data` and the failures before the last one were left out, since more was found than was wanted; `data` has so many bytes. */
+  /**
+   * Set if `data` and all failures but the last were left out because the page got too long. `bytes` is the size of
+   * `data` in bytes.
+   */
   cut?: { bytes: number }
 }
 
@@ -78,7 +81,7 @@ export interface Subscription {
   conditionFunctionId: string | undefined
 }
 
-/** What a queue is: settings, and for the queue of a subscription also that. */
+/** A queue's settings and, if it belongs to a topic subscription, that subscription. */
 export interface QueueDefinition {
   settings: QueueSettings
   subscription: Subscription | undefined
@@ -121,16 +124,16 @@ export interface MessagePage {
 }
 
 /**
- * Where queues live. One process uses a store at a time. Every method answers after its effect is on
- * stable storage, and throws a CqrsError if the store fails (then nothing was changed). No method's cost
- * grows with the number of stored messages, except where it says so.
+ * Where queues live. One process uses a store at a time. Every method resolves once its effect is on stable storage. It
+ * throws a CqrsError if the store fails; then nothing was changed. No method's cost grows with the number of stored
+ * messages, except where it says so.
  */
 export interface QueueStore {
   /** Defines a queue or replaces its definition; counts and messages stay. */
   define(queue: string, definition: QueueDefinition): Promise<void>
-  /** Keeps over restarts that a queue is paused. False if there is no such queue. */
+  /** Stores whether a queue is paused, so that this survives restarts. False if there is no such queue. */
   setPaused(queue: string, paused: boolean): Promise<boolean>
-  /** Every queue, by name; or of `only` those that there are. The cost grows with how many they are. */
+  /** Every queue, sorted by name; with `only`, those of these names that exist. The cost grows with their number. */
   queues(only?: readonly string[]): Promise<StoredQueue[]>
   /** The counts of a queue, undefined if there is no such queue. */
   counts(queue: string): Promise<QueueCounts | undefined>
@@ -139,20 +142,24 @@ export interface QueueStore {
    * answered in the order of the calls, so that seqs of one queue arrive in order.
    */
   enqueue(messages: NewMessage[]): Promise<EnqueueOutcome[]>
-  /** Removes finished messages; those that are not there are ignored. */
+  /** Removes finished messages; seqs that are not there are ignored. */
   acknowledge(queue: string, seqs: number[]): Promise<void>
   /** Counts a failed delivery and sets the time of the next. False if the message is not there. */
   recordFailure(queue: string, record: FailureRecord, dueAt: number): Promise<boolean>
   /** Moves a message to the dead letters. False if the message is not there. */
   deadLetter(queue: string, record: FailureRecord): Promise<boolean>
-  /** Messages in order after `after`, at most `limit`, and no more than one beyond `maxBytes` of data. */
+  /**
+   * At most `limit` messages with a seq above `after`, in order. Stops after the message with which their data reaches
+   * `maxBytes` characters.
+   */
   read(queue: string, after: number, limit: number, maxBytes: number): Promise<MessagePage>
   /** The messages of `seqs` that are still there, in the order of `seqs`; see {@link read} for `maxBytes`. */
   load(queue: string, seqs: number[], maxBytes: number): Promise<StoredMessage[]>
   /**
-   * Dead letters in their original order, those above the seq `after` (default 0). The cost grows with
-   * `offset`, not with `after`. Those with which their data and histories pass `maxLength` characters (default: no limit) are
-   * {@link DeadLetter.cut}, but for the first one; with 0 all are.
+   * At most `limit` dead letters with a seq above `after` (default 0), in their original order. The cost grows with
+   * `offset`, not with `after`. From the letter on with which data and histories exceed `maxLength` characters
+   * (default: no limit), letters are {@link DeadLetter.cut}. The first one is always whole, except if `maxLength` is 0:
+   * then all are cut.
    */
   deadLetters(
     queue: string,
@@ -164,17 +171,15 @@ export interface QueueStore {
   /** One dead letter, whole; undefined if it is not among the dead letters (any more). */
   findDeadLetter(queue: string, id: string): Promise<DeadLetter | undefined>
   /**
-   * Puts up to `limit` dead letters back, oldest first, with no attempts and their original seqs.
-   * Answers how many.
+   * Puts up to `limit` dead letters back into the queue, oldest first. They keep their seqs; their attempts and stops
+   * start at 0 again. Returns how many.
    */
   redrive(queue: string, limit: number): Promise<number>
   /** Puts one dead letter back. False if it is not among the dead letters (any more). */
   redriveMessage(queue: string, id: string): Promise<boolean>
   /** Deletes one dead letter. False if it is not among the dead letters (any more). */
   discard(queue: string, id: string): Promise<boolean>
-  /**
-   * Deletes up to `limit` messages with a seq up to `through`, oldest first; dead letters stay. Answers how many.
-   */
+  /** Deletes up to `limit` messages with a seq up to `through`, oldest first; dead letters stay. Returns how many. */
   purge(queue: string, through: number, limit: number): Promise<number>
   /** Removes a queue with up to `limit` of its messages and dead letters. True when all are gone. */
   remove(queue: string, limit: number): Promise<boolean>

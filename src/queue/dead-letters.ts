@@ -5,7 +5,7 @@ export interface ListedLetter extends DeadLetter {
   queue: string
 }
 
-/** The letter behind which a page begins: its seq, and which of several queues that is of. */
+/** The letter after which a page starts: its seq and, if the page covers several queues, its queue. */
 export interface AfterLetter {
   seq: number
   queue?: string | undefined
@@ -20,8 +20,9 @@ interface Page {
 }
 
 /**
- * A page of the dead letters of some queues, each in original order, by the names of the queues. Letters that are
- * settled meanwhile move those behind an `after` not; by `offset` they do.
+ * A page of the dead letters of some queues: sorted by queue name, and within each queue in original order. If letters
+ * are redriven or discarded between two pages, a page that starts at `after` is not affected; with `offset`, as many
+ * letters are skipped.
  */
 export async function listDeadLetters(
   store: Pick<QueueStore, 'deadLetters'>,
@@ -38,7 +39,7 @@ export async function listDeadLetters(
   let left = maxLength
   for (const queue of queues.toSorted()) {
     if (found.length === limit) break
-    // A seq without its queue says nothing among several.
+    // Among several queues, a seq without its queue means nothing: then the page starts at the first letter.
     if (after?.queue !== undefined && queue < after.queue) continue
     const seq = queue === after?.queue ? after.seq : 0
     const letters = await store.deadLetters(queue, 0, skip + limit - found.length, seq, left)

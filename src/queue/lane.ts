@@ -6,7 +6,7 @@ import { Fifo } from './fifo.ts'
  * - `busy`: its head is in flight, or its outcome is being stored
  * - `waiting`: its head waits for the time of its next delivery
  * - `missing`: its head waits for its function to exist
- * - `dropped`: nobody refers to it any more
+ * - `dropped`: it is no longer in the window; timers and lists that still refer to it must ignore it
  */
 export type LaneState = 'ready' | 'busy' | 'waiting' | 'missing' | 'dropped'
 
@@ -39,7 +39,10 @@ export class Lane {
     return this.#entries.at(0)
   }
 
-  /** Appends a message, whole if `whole` and everything before it is; answers whether it is held. */
+  /**
+   * Appends a message: whole if `whole` is true and every message before it is held whole, else only its seq. Returns
+   * whether it is held whole.
+   */
   append(message: StoredMessage, whole: boolean): boolean {
     const hold = whole && this.held === this.size
     this.#entries.push(hold ? message : message.seq)
@@ -47,7 +50,7 @@ export class Lane {
     return hold
   }
 
-  /** Keeps only the seqs; answers the messages that were held. */
+  /** Keeps only the seqs; returns the messages that were held whole. */
   release(): StoredMessage[] {
     const released: StoredMessage[] = []
     for (let index = 0; index < this.held; index += 1) {
@@ -59,18 +62,18 @@ export class Lane {
     return released
   }
 
-  /** The first `count` seqs of a lane that holds nothing. */
+  /** The first `count` seqs of a lane that holds no message whole. */
   seqs(count: number): number[] {
     return Array.from({ length: Math.min(count, this.size) }, (_, index) => this.#entries.at(index) as number)
   }
 
-  /** Holds the message that follows the held ones; its seq must be the next. */
+  /** Puts a whole message in the place of the first seq behind the held messages; it must have that seq. */
   fill(message: StoredMessage): void {
     this.#entries.set(this.held, message)
     this.held += 1
   }
 
-  /** Removes the first message; answers it, or its seq. */
+  /** Removes the first message; returns it, or its seq if it was not held whole. */
   shift(): StoredMessage | number | undefined {
     if (this.held > 0) this.held -= 1
     return this.#entries.shift()
@@ -81,7 +84,7 @@ export class Lane {
     return this.size > 1 && seqOf(this.#entries.at(1)) < seqOf(this.head)
   }
 
-  /** Forgets everything behind the head; answers the messages that were held there. */
+  /** Forgets everything behind the head; returns the messages that were held whole there. */
   keepHead(): StoredMessage[] {
     const head = this.head
     const behind: StoredMessage[] = []

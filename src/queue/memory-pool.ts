@@ -1,16 +1,16 @@
-/** What is in memory of a queue, or of all of them. */
+/** How much of a queue, or of all queues, is in memory. */
 export interface Holding {
   /** Messages held whole. */
   messages: number
   /** Characters of their data. */
   bytes: number
-  /** Messages known, those that are held among them. */
+  /** Messages known at least by their seq, including those held whole. */
   tracked: number
 }
 
 const KINDS = ['messages', 'bytes', 'tracked'] as const
 
-/** How much of all queues of a process together is in memory, before each may have an equal part only. */
+/** How much the queues of a process hold in memory together before each is limited to an equal share. */
 export const POOL_LIMITS: Holding = {
   messages: 50_000,
   bytes: 128 * 1024 * 1024,
@@ -18,15 +18,15 @@ export const POOL_LIMITS: Holding = {
 }
 
 /**
- * The memory that the queues of a process share. While there is room, each takes up to a limit of its own. When there is none,
- * each may have an equal part of the whole, until that makes twice the limits; and one message it may have whatever the others
- * hold, so that it gets on.
+ * The memory that the queues of a process share. While there is room, each queue may hold up to its own limit. When
+ * there is none, each may hold an equal share of the whole, as long as all together hold less than twice the limits.
+ * Each queue may always hold one message, whatever the others hold, so that it makes progress.
  */
 export class MemoryPool {
   readonly limits: Holding
   readonly used: Holding = { messages: 0, bytes: 0, tracked: 0 }
   readonly #shares = new Set<Share>()
-  /** Those that found no room. */
+  /** The queues that found no room, each with its callback. */
   readonly #waiting = new Map<Share, () => void>()
   #isWaking = false
 
@@ -34,7 +34,7 @@ export class MemoryPool {
     this.limits = { ...POOL_LIMITS, ...limits }
   }
 
-  /** How much more may be held by one that holds so much already. */
+  /** How much more a queue may hold that holds `held` already. */
   room(what: keyof Holding, held: number): number {
     const free = this.limits[what] - this.used[what]
     const equalPart = Math.floor(this.limits[what] / this.#shares.size) - held
@@ -64,7 +64,7 @@ export class MemoryPool {
     })
   }
 
-  /** Calls once when others have given something back, which need not be enough. */
+  /** Calls `onRoom` once when some memory was given back; it may not be enough. */
   wait(share: Share, onRoom: () => void): void {
     this.#waiting.set(share, onRoom)
   }
@@ -91,7 +91,11 @@ export class Share {
     this.#pool.count(what, amount)
   }
 
-  /** Keeps room for what is being read, which others must not take meanwhile. @returns to be called when it was read */
+  /**
+   * Reserves room for what is being read, so that other queues do not take it meanwhile.
+   *
+   * @returns a function to call when the read has ended
+   */
   reserve(wanted: Partial<Holding>): () => void {
     const amounts = Object.entries(wanted) as [keyof Holding, number][]
     for (const [what, amount] of amounts) this.#pool.count(what, amount)
@@ -100,13 +104,16 @@ export class Share {
     }
   }
 
-  /** How much it may hold at the moment. */
+  /** How much this queue may hold at the moment. */
   most(what: keyof Holding): number {
     const held = this.held[what]
     return Math.min(this.#limits[what], held + this.#pool.room(what, held))
   }
 
-  /** It would hold more: calls once when it may be able to, if it is others who keep it from that. */
+  /**
+   * For a queue that wants to hold more: if the other queues, and not its own limit, prevent that, calls `onRoom` once
+   * when memory was given back.
+   */
   wait(onRoom: () => void): void {
     const isSqueezed = KINDS.some((what) => this.most(what) < this.#limits[what])
     if (isSqueezed && !this.#hasLeft) this.#pool.wait(this, onRoom)

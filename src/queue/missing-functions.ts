@@ -4,22 +4,22 @@ import type { Lane } from './lane.ts'
 
 interface MissingFunction {
   lanes: Fifo<Lane>
-  /** The lane that is on its way to find out whether the function is back. */
+  /** The lane that was released to find out, by its delivery, whether the function is back. */
   probe: Lane | undefined
   cancelTimer: () => void
 }
 
 interface MissingFunctionsOptions {
   clock: Clock
-  /** How long after a delivery found no function one is tried again, in milliseconds. */
+  /** How often a delivery to a missing function is tried, in milliseconds. */
   probeMs: number
-  /** The lane may be delivered again. */
+  /** Called for each lane that may be delivered again. */
   release: (lane: Lane) => void
 }
 
 /**
- * Lanes whose function does not exist at the moment. They come back when somebody says that the function is
- * there, or when the delivery of one of them, tried now and then, finds it.
+ * Lanes whose function does not exist at the moment. They are released when somebody reports that the function is
+ * there, or when a delivery of one of them, which is tried now and then, finds it.
  */
 export class MissingFunctions {
   readonly #options: MissingFunctionsOptions
@@ -33,13 +33,13 @@ export class MissingFunctions {
     return [...this.#missing.keys()]
   }
 
-  /** Whether `lane` has to wait for the function; its probe has not. */
+  /** Whether `lane` has to wait for the function. The probe itself does not. */
   holds(functionId: string, lane: Lane): boolean {
     const missing = this.#missing.get(functionId)
     return missing !== undefined && missing.probe !== lane
   }
 
-  /** Whether the delivery of `lane` is the one that finds out whether the function is back. */
+  /** Whether `lane` is the one whose delivery finds out if the function is back. */
   isProbe(functionId: string, lane: Lane): boolean {
     return this.#missing.get(functionId)?.probe === lane
   }

@@ -12,10 +12,10 @@ import { type DeliveryOutcome, QueueRunner, type RunnerOptions } from './runner.
 import { parseQueueSettings, type QueueSettings } from './settings.ts'
 import { WINDOW_LIMITS } from './window.ts'
 
-/** The queue that is there without being defined, as in iii. */
+/** The queue that exists without being defined, as in iii. */
 const DEFAULT_QUEUE = 'default'
 
-/** Messages that one transaction moves or deletes. */
+/** How many messages one transaction moves or deletes at most. */
 const CHUNK = 1_000
 
 /** A message for a named queue. */
@@ -28,7 +28,7 @@ export interface EnqueueRequest {
   traceparent?: string | undefined
 }
 
-/** One delivery: the message, and what its queue says about it. */
+/** One delivery: the message, and the settings and subscription of its queue. */
 export interface DeliveryRequest {
   queue: string
   message: StoredMessage
@@ -50,8 +50,8 @@ export interface QueueStatus extends StoredQueue {
 }
 
 /**
- * Durable queues on a store: what is accepted is on stable storage, and is delivered until its function
- * succeeds or it is a dead letter. Deliveries begin with {@link start}.
+ * Durable queues on a store. An accepted message is on stable storage; it is delivered until its function succeeds or
+ * it becomes a dead letter. Deliveries begin with {@link start}.
  */
 export class DurableQueue {
   readonly #options: DurableQueueOptions
@@ -65,9 +65,9 @@ export class DurableQueue {
   }
 
   /**
-   * Reads the queues of the store and defines those that `options.queues` brings; one that holds messages in
-   * another order stays as it is, until a start that finds it empty. The queue takes the store over: {@link stop}
-   * closes it.
+   * Reads the queues of the store and defines those in `options.queues`. If that would change the order of a queue that
+   * holds messages or dead letters, the queue keeps its definition until a start finds it empty. From now on the store
+   * belongs to this object: {@link stop} closes it.
    *
    * @throws CqrsError CQRS_QUEUE_INVALID if settings are not valid
    */
@@ -85,7 +85,7 @@ export class DurableQueue {
   start(deliver: DeliverToFunction): void {
     this.#deliver = deliver
     for (const queue of this.#queues.all()) this.#run(queue)
-    // Only now, so that the first ones do not take what is for all.
+    // Only when all runners exist, so that the first ones do not take the memory that all share.
     for (const { runner } of this.#queues.all()) runner?.begin()
   }
 
@@ -110,7 +110,7 @@ export class DurableQueue {
   }
 
   /**
-   * Subscribes a function to a topic: from now on it gets every message published there, also what is published
+   * Subscribes a function to a topic: from now on it gets every message published there, including those published
    * while it is away. Subscribing again replaces the condition and the settings.
    */
   async subscribe(subscription: Subscription, settings: QueueSettings): Promise<void> {
@@ -125,8 +125,9 @@ export class DurableQueue {
   }
 
   /**
-   * Ends a subscription and deletes what waits for it. False if there was none. If the store fails, or the process
-   * is killed, before all is deleted, the subscription goes on with the newer part: end it again.
+   * Ends a subscription and deletes its messages and dead letters. Returns false if there is no such subscription. If
+   * the store fails or the process is killed before all are deleted, the subscription stays, with the newer ones: call
+   * this again.
    */
   async unsubscribe(topic: string, functionId: string): Promise<boolean> {
     const name = subscriptionQueue({ topic, functionId })
@@ -163,7 +164,7 @@ export class DurableQueue {
     await this.#store([{ queue: queue.name, id, functionId, group, data, traceparent }])
   }
 
-  /** Stores a message for every subscriber of a topic, all or none; answers how many there are. */
+  /** Stores a message for every subscriber of a topic, all or none. Returns the number of subscribers. */
   async publish(topic: string, data: unknown, traceparent?: string): Promise<number> {
     const subscribers = this.#queues.subscribers(topic)
     if (subscribers.length === 0) return 0
@@ -184,9 +185,9 @@ export class DurableQueue {
   }
 
   /**
-   * Puts all dead letters of a queue or topic back, in their original order; answers how many.
+   * Puts all dead letters of a queue or topic back, in their original order. Returns how many.
    *
-   * @param tell is told how many more are back, each time that some are
+   * @param tell called after each transaction with how many more are back (possibly 0)
    */
   async redrive(name: string, tell: (moved: number) => void = () => {}): Promise<number> {
     let redriven = 0
@@ -219,9 +220,9 @@ export class DurableQueue {
   }
 
   /**
-   * Deletes every message that waits in a queue or topic at this moment; dead letters stay, and so do those that are
-   * redriven meanwhile. One that is being delivered ends as it would, but is not tried again, and is no dead letter if it
-   * fails. Killed in between it has deleted the oldest part.
+   * Deletes every message that waits in a queue or topic at this moment. Dead letters stay; so do messages that are
+   * redriven while this runs. A delivery in flight goes on to its end, but if it fails, the message is not tried again
+   * and does not become a dead letter. If the process is killed in between, only the oldest messages are deleted.
    *
    * @returns how many were deleted
    */
@@ -239,7 +240,7 @@ export class DurableQueue {
     return purged
   }
 
-  /** Dead letters of a queue in original order, of a topic queue by queue; see {@link listDeadLetters}. */
+  /** Dead letters of a queue in original order; those of a topic queue by queue. See {@link listDeadLetters}. */
   async deadLetters(
     name: string,
     offset: number,
@@ -260,7 +261,7 @@ export class DurableQueue {
     return undefined
   }
 
-  /** Stops or resumes the deliveries of a queue or topic, also over restarts. Enqueuing goes on. */
+  /** Pauses or resumes the deliveries of a queue or topic; this survives restarts. Enqueuing goes on. */
   async setPaused(name: string, paused: boolean): Promise<void> {
     for (const queue of this.#queues.resolve(name)) {
       await this.#options.store.setPaused(queue.name, paused)
@@ -269,7 +270,7 @@ export class DurableQueue {
     }
   }
 
-  /** Every queue, those of subscriptions included, or those of some names. */
+  /** Every queue, including those of subscriptions; with `only`, those of these names that exist. */
   async list(only?: readonly string[]): Promise<QueueStatus[]> {
     const stored = await this.#options.store.queues(only)
     return stored.map((queue) => {
@@ -284,19 +285,19 @@ export class DurableQueue {
     return this.list(this.#queues.resolve(name).map((queue) => queue.name))
   }
 
-  /** Tells that functions may have come back; those of `functionIds` have, if it is given. */
+  /** Says that functions may be back. If `functionIds` is given, exactly these are back. */
   functionsAvailable(functionIds?: string[]): void {
     for (const { runner } of this.#queues.all()) runner?.functionsAvailable(functionIds)
   }
 
-  /** Tells that the engine link is a new one: what was in flight on the old one is delivered again. */
+  /** Says that the link to the engine is a new one: what was in flight on the old one is delivered again. */
   reconnected(): void {
     for (const { runner } of this.#queues.all()) runner?.reconnected()
   }
 
   /**
-   * Delivers nothing more, waits for what is in flight (at most `deadlineMs`, default 10,000) and closes the
-   * store. Answers how many deliveries were not finished; they come again after the next start.
+   * Stops delivering, waits for deliveries in flight (at most `deadlineMs`, default 10,000) and closes the store.
+   * Returns how many deliveries were not finished; they are repeated after the next start.
    */
   async stop(deadlineMs = 10_000): Promise<number> {
     const runners = [...this.#queues.all()].flatMap(({ runner }) => runner ?? [])
@@ -317,7 +318,10 @@ export class DurableQueue {
     if (unknown) throw this.#queues.unknown(unknown.queue)
   }
 
-  /** Whoever has redefined a queue that the program brings must not keep it from starting: only a start drains it. */
+  /**
+   * Defines a queue, or only warns if it holds messages in another order. Such a queue, which somebody has redefined,
+   * must not keep the program from starting: only a program that runs can drain it.
+   */
   async #defineAtStart(name: string, given: unknown): Promise<void> {
     const settings = parseQueueSettings(name, given)
     const kept = await this.#conflict(name, { settings, subscription: undefined })
@@ -333,7 +337,7 @@ export class DurableQueue {
     this.#apply(name, definition)
   }
 
-  /** Why a queue cannot be defined so for now; undefined if it can. */
+  /** Why a queue cannot have this definition for now; undefined if it can. */
   async #conflict(name: string, definition: QueueDefinition): Promise<CqrsError | undefined> {
     const known = this.#queues.get(name)
     if (!known || orderOf(known.definition) === orderOf(definition)) return undefined
@@ -382,7 +386,7 @@ export class DurableQueue {
     return queue.runner
   }
 
-  /** One after the other: what a redrive has put back while a purge goes on would be purged with what was there before. */
+  /** Runs one change at a time: a purge would also delete what a redrive puts back while the purge is running. */
   #change<Result>(queue: ManagedQueue, change: () => Promise<Result>): Promise<Result> {
     return this.#queues.inTurn(queue.name, () => (queue.runner ? queue.runner.whileHeld(change) : change()))
   }

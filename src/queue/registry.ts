@@ -2,7 +2,7 @@ import { CqrsError } from '../kernel/errors.ts'
 import type { QueueDefinition, Subscription } from './contract.ts'
 import type { QueueRunner } from './runner.ts'
 
-/** A queue at work. */
+/** A queue, its current definition, and the runner that delivers its messages. */
 export interface ManagedQueue {
   readonly name: string
   definition: QueueDefinition
@@ -11,14 +11,14 @@ export interface ManagedQueue {
   runner: QueueRunner | undefined
 }
 
-/** Names at most in a message about an unknown one. */
+/** How many queue names an error about an unknown queue lists at most. */
 const NAMES_SHOWN = 20
 
 /** The queues of a process by name, and by the topic that they are subscribed to. */
 export class QueueRegistry {
   readonly #queues = new Map<string, ManagedQueue>()
   readonly #topics = new Map<string, ManagedQueue[]>()
-  /** The last of those who change what a queue is, by its name. */
+  /** The last change that was asked for of each queue, by queue name, until it has ended. */
   readonly #turns = new Map<string, Promise<unknown>>()
 
   get(name: string): ManagedQueue | undefined {
@@ -44,7 +44,10 @@ export class QueueRegistry {
     else this.#topics.delete(topic)
   }
 
-  /** Carries out one change of what a queue is after the other, so that none begins on what another takes away. */
+  /**
+   * Runs the changes of one queue one after the other, so that none works on a queue that another is changing or
+   * removing.
+   */
   inTurn<Result>(name: string, change: () => Promise<Result>): Promise<Result> {
     const turn = (this.#turns.get(name) ?? Promise.resolve()).then(change)
     const ended = turn.then(

@@ -40,13 +40,13 @@ export interface RunnerOptions {
   log: Logger
   limits: WindowLimits
   pool: MemoryPool
-  /** How long after a missing function was noticed a delivery is tried, in milliseconds. */
+  /** How often a delivery is tried while its function is missing, in milliseconds. */
   probeMs: number
-  /** How long to wait before the store is asked again after an error, in milliseconds. */
+  /** How long to wait after a store error or an unsent message before trying again, in milliseconds. */
   storeRetryMs: number
 }
 
-/** How long the engine may take to say that a function is missing. */
+/** A probe that has no answer after this time, in milliseconds, has found its function. */
 const PROBE_ANSWER_MS = 500
 
 interface Delivery {
@@ -55,11 +55,11 @@ interface Delivery {
 }
 
 /**
- * Delivers the messages of one queue: takes lanes from the window, up to `concurrency` at a time, and stores
- * how each delivery ended before its lane goes on.
+ * Delivers the messages of one queue: takes lanes from the window, up to `concurrency` at a time, and stores how each
+ * delivery ended before its lane goes on.
  *
- * A delivery passes through: in flight → answered → settled (its outcome is on stable storage). What has
- * not settled when the process dies is delivered again by the next one.
+ * A delivery passes through: in flight → answered → settled (its outcome is on stable storage). A delivery that has not
+ * settled when the process dies is repeated by the next process.
  */
 export class QueueRunner {
   readonly #options: RunnerOptions
@@ -67,13 +67,16 @@ export class QueueRunner {
   readonly #missing: MissingFunctions
   readonly #retries: DueTimes<Lane>
   readonly #inFlight = new Set<Delivery>()
-  /** The wall clock's time when the monotonic one shows 0, taken once: due times do not jump with the wall clock. */
+  /**
+   * The wall-clock time at which the monotonic clock was 0. Taken once, so that due times do not jump with the wall
+   * clock.
+   */
   readonly #origin: number
   #settings: QueueSettings
   #paused: boolean
   #holds = 0
   #stopped = false
-  /** Nothing is stored any more: the queue may be another one of the same name soon. */
+  /** Nothing is stored any more, because another queue may soon have the same name. */
   #ended = false
   #settling = 0
   #acknowledged: { seq: number; settled: () => void }[] = []
@@ -114,7 +117,7 @@ export class QueueRunner {
     this.#pump()
   }
 
-  /** What goes on, for operators. `retrying` and `held` concern what is in memory. */
+  /** Figures for operators. `retrying`, `held` and `tracked` count only what is in memory. */
   get state(): { inFlight: number; retrying: number; missing: string[]; held: number; tracked: number } {
     const { held, tracked } = this.#window.size
     const missing = this.#missing.names
@@ -138,13 +141,13 @@ export class QueueRunner {
     this.#pump()
   }
 
-  /** Functions may have come back: those of `functionIds` have, if it is given. */
+  /** Functions may be back. If `functionIds` is given, exactly these are back. */
   functionsAvailable(functionIds: string[] | undefined): void {
     if (functionIds) for (const functionId of functionIds) this.#missing.found(functionId)
     else this.#missing.probe()
   }
 
-  /** The link over which everything in flight was sent is gone, and with it the answers: sends it again. */
+  /** The link over which the deliveries in flight were sent is gone, so their answers cannot come: sends them again. */
   reconnected(): void {
     for (const delivery of this.#inFlight) {
       this.#inFlight.delete(delivery)
@@ -154,7 +157,9 @@ export class QueueRunner {
     this.#reportQuiet()
   }
 
-  /** Delivers nothing while `change` puts older messages back, then starts over from the front. */
+  /**
+   * Starts no delivery while `change` puts messages back or deletes them, then starts over from the front of the queue.
+   */
   async whileHeld<Result>(change: () => Promise<Result>): Promise<Result> {
     this.#holds += 1
     try {
@@ -166,8 +171,8 @@ export class QueueRunner {
   }
 
   /**
-   * Takes no more messages and waits until those in flight are answered and settled, at most `deadlineMs`.
-   * Answers how many were not; they stay in the store and are delivered again later.
+   * Starts no more deliveries and waits until those in flight are answered and settled, at most `deadlineMs`. Returns
+   * how many were not; their messages stay in the store and are delivered again later.
    */
   async stop(deadlineMs: number): Promise<number> {
     this.#stopped = true
@@ -203,7 +208,7 @@ export class QueueRunner {
     return this.#inFlight.size < this.#settings.concurrency && this.#settling < this.#maxSettling()
   }
 
-  /** Outcomes that may wait for the store, so that a store that hangs stops deliveries as well. */
+  /** How many outcomes may wait for the store. With this limit, a store that hangs stops deliveries as well. */
   #maxSettling(): number {
     return Math.max(64, this.#settings.concurrency * 4)
   }
@@ -224,7 +229,7 @@ export class QueueRunner {
     }
   }
 
-  /** That a function is missing is answered at once; one that takes its time is there. */
+  /** The engine answers at once if a function is missing. So a function that takes longer is there. */
   #watchProbe(delivery: Delivery): void {
     this.#options.clock.after(PROBE_ANSWER_MS, () => {
       if (this.#inFlight.has(delivery)) this.#missing.found(delivery.message.functionId)
@@ -232,8 +237,8 @@ export class QueueRunner {
   }
 
   /**
-   * The stored due time may be that of another process, whose wall clock was another one: no wait is longer
-   * than the longest backoff, and a lane waits once for one message.
+   * How long to wait before the message is due, in milliseconds. Its due time may have been stored by another process
+   * with a different wall clock. So no wait is longer than `max_backoff_ms`, and a lane waits for a message only once.
    */
   #untilDue(lane: Lane, message: StoredMessage): number {
     if (message.dueAt === undefined || lane.waitedFor === message.seq) return 0
@@ -310,7 +315,7 @@ export class QueueRunner {
     )
   }
 
-  /** Acknowledgements that come while others are being stored share the next request. */
+  /** Acknowledgements that arrive while others are being stored share the next request. */
   #acknowledge({ lane, message }: Delivery): void {
     this.#acknowledged.push({ seq: message.seq, settled: () => this.#window.finish(lane) })
     this.#sendAcknowledgements()
@@ -337,7 +342,7 @@ export class QueueRunner {
     )
   }
 
-  /** Stores an outcome, however often it takes; the function ran, so giving up would run it again. */
+  /** Stores an outcome, and tries again until that works: the function has run, so giving up would run it again. */
   #settle(write: () => Promise<unknown>, settled: (written: unknown) => void, count = 1): void {
     this.#settling += count
     const attempt = (): void => {

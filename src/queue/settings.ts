@@ -11,9 +11,9 @@ export const queueSettings = z
     type: z.enum(['standard', 'fifo']).default('standard'),
     /** fifo: the field of the data whose value names the group. */
     message_group_field: z.string().min(1).optional(),
-    /** Deliveries at the same time; in a fifo queue each of another group. */
+    /** How many deliveries run at the same time; in a fifo queue, each is of a different group. */
     concurrency: whole(1).max(10_000).default(10),
-    /** Failed deliveries after which a message is a dead letter. */
+    /** A message becomes a dead letter after this many failed deliveries. */
     max_retries: whole(0).max(1_000_000).default(3),
     /** The wait after the first failure; it doubles with each further one. In milliseconds. */
     backoff_ms: whole(0).max(86_400_000).default(1_000),
@@ -21,7 +21,7 @@ export const queueSettings = z
     max_backoff_ms: whole(0).max(86_400_000).default(60_000),
     /** A delivery that is not answered within this time has failed. In milliseconds. */
     timeout_ms: whole(1).max(86_400_000).default(300_000),
-    /** Deliveries whose worker died after which a message is a dead letter. */
+    /** A message becomes a dead letter after this many deliveries whose worker died. */
     max_stops: whole(1).max(1_000_000).default(10),
     /** Accepted for compatibility; nothing is polled here. */
     poll_interval_ms: whole(0).optional(),

@@ -4,8 +4,9 @@ import { Lane, seqOf } from './lane.ts'
 import type { Holding, MemoryPool, Share } from './memory-pool.ts'
 
 /**
- * How much of one queue is kept in memory, if there is room in that of all queues: 1,000 messages whole, 16 Mi characters of data,
- * and 100,000 messages known by their seq, because they wait, or are behind a blocked one of their group.
+ * The most of one queue that is kept in memory, if the pool of all queues has room. By default 1,000 whole messages, 16
+ * Mi characters of data, and 100,000 tracked messages. Tracked messages that are not held whole are known by their seq
+ * only, because they wait or are behind others of their group.
  */
 export interface WindowLimits extends Holding {
   /** Messages of one group held whole. Default 16. */
@@ -52,9 +53,9 @@ export class Window {
   #ready = new Fifo<Lane>()
   /** Ready lanes whose head has to be loaded first. */
   #bare: Lane[] = []
-  /** Messages that were delivered and not finished: after a rewind they are not to be found a second time. */
+  /** Seqs of messages that were delivered but have not finished. After a rewind, a read must not bring them again. */
   readonly #claimed = new Set<number>()
-  /** Finished while a read was under way, which may still bring them. */
+  /** Seqs of messages that finished while a read was under way; its page may still contain them. */
   readonly #finished = new Set<number>()
   #reading = false
   /** Counts rewinds, so that what was read before one is not used after it. */
@@ -72,7 +73,7 @@ export class Window {
     return { held, tracked }
   }
 
-  /** Nothing is delivered any more: others may have its memory. */
+  /** Nothing is delivered any more: gives the memory back to the other queues. */
   leave(): void {
     this.#share.leave()
   }
@@ -102,8 +103,8 @@ export class Window {
   }
 
   /**
-   * The head of `lane` cannot be delivered for now. If older messages of its group have come back behind
-   * it, or may have and were not read yet, the lane is dropped and built again in order.
+   * The head of `lane` cannot be delivered for now. If older messages of its group have come back behind it, or may
+   * have come back but were not read yet, the window is rewound, which builds the lane again in order.
    */
   block(lane: Lane, state: 'waiting' | 'missing'): void {
     lane.state = state
@@ -120,7 +121,10 @@ export class Window {
     this.#ready.push(lane)
   }
 
-  /** The head of `lane` has to be delivered again, if it is still in the store: it may have been purged meanwhile. */
+  /**
+   * The head of `lane` has to be delivered again. It is loaded from the store first, since it may have been purged
+   * meanwhile.
+   */
   resend(lane: Lane): void {
     for (const message of lane.release()) this.#letGo(message)
     this.unblock(lane)
@@ -133,7 +137,7 @@ export class Window {
     if (lane.size > 0) this.unblock(lane)
   }
 
-  /** Starts over from the front of the queue, where older messages have come back; keeps what is in flight. */
+  /** Starts over from the front of the queue, because older messages have come back. Keeps what is in flight. */
   rewind(): void {
     this.#epoch += 1
     this.#cursor = 0
@@ -158,9 +162,10 @@ export class Window {
   }
 
   /**
-   * Reads on if there is room: heads that have to be loaded first, then the next page.
+   * Reads more if there is room: first the heads of ready lanes that are not in memory, then the next page.
    *
-   * @param isIdle whether more could be delivered: then it reads on as soon as others leave it room
+   * @param isIdle whether more could be delivered: then, if there is no room, it goes on once other queues have made
+   *   some
    */
   refill(isIdle: boolean): void {
     if (this.#reading) return
@@ -219,7 +224,7 @@ export class Window {
     try {
       messages = await store.load(queue, wanted.flat(), maxBytes).finally(release)
     } catch (error) {
-      // What a rewind has dropped meanwhile must not come back: its groups are others' now.
+      // Lanes that a rewind dropped meanwhile must not come back: their groups have other lanes now.
       if (epoch === this.#epoch) this.#bare.push(...lanes)
       throw error
     }
@@ -254,7 +259,7 @@ export class Window {
     return lane
   }
 
-  /** Whether a rewind has kept this group's head while what lies before it is still to be read again. */
+  /** Whether a rewind has kept this group's head while the messages before it have not been read again yet. */
   #isAhead(lane: Lane): boolean {
     return lane.group !== undefined && this.#cursor < seqOf(lane.head)
   }
@@ -295,7 +300,7 @@ export class Window {
     return isHalfEmpty('messages') && isHalfEmpty('bytes') && this.#room('tracked') > 0
   }
 
-  /** How much more it may hold. */
+  /** How much more this queue may hold. */
   #room(what: keyof Holding): number {
     return this.#share.most(what) - this.#share.held[what]
   }

@@ -23,7 +23,7 @@ type Row = Record<string, unknown>
 /** The statements on messages, failures and dead letters; each runs inside the caller's transaction. */
 export class MessageTable {
   readonly #statements: Record<keyof typeof SQL, StatementSync>
-  /** Rows in `failures`, so that nothing is looked up there while there are none. */
+  /** The number of rows in `failures`; while it is 0, nothing is looked up there. */
   #failures: number
   readonly #damaged: StoredMessage[] = []
 
@@ -34,7 +34,7 @@ export class MessageTable {
     this.load()
   }
 
-  /** Takes over what is stored, after a failed transaction. */
+  /** Reads the number of failures from the database, at the start and after a failed transaction. */
   load(): void {
     this.#failures = Number(this.#statements.countFailures.get()?.rows)
   }
@@ -102,12 +102,12 @@ export class MessageTable {
     return undefined
   }
 
-  /** The messages that were found damaged since it was last asked; they are to become dead letters. */
+  /** Returns, once, the messages found damaged since the last call. The caller has to make them dead letters. */
   takeDamaged(): StoredMessage[] {
     return this.#damaged.splice(0)
   }
 
-  /** One by one: those that are cut are not held together. */
+  /** Reads row by row, so that the data of letters that are cut is not all in memory at once. */
   deadLetters(
     queue: number,
     tail: number,
@@ -131,13 +131,16 @@ export class MessageTable {
     return letter
   }
 
-  /** When the oldest message of a queue was accepted; undefined if there is none, or it does not say. */
+  /**
+   * When the oldest message of a queue was accepted or redriven; undefined if there is none, or its time was not
+   * stored.
+   */
   oldestAt(queue: number, tail: number): number | undefined {
     const row = this.#statements.oldestAt.get(queue, queue, tail)
     return (row?.accepted_at as number | null | undefined) ?? undefined
   }
 
-  /** Puts up to `limit` dead letters back, oldest first; answers how many. */
+  /** Puts up to `limit` dead letters back, oldest first; returns how many. */
   redrive(queue: number, tail: number, limit: number, at: number): number {
     const { last } = this.#statements.lastOfOldestDead.get(queue, queue, tail, limit) as {
       last: number | null
@@ -161,7 +164,7 @@ export class MessageTable {
     return true
   }
 
-  /** Deletes up to `limit` messages with a seq up to `through`, oldest first; answers how many. */
+  /** Deletes up to `limit` messages with a seq up to `through`, oldest first; returns how many. */
   purge(queue: number, through: number, limit: number): number {
     if (this.#failures > 0) {
       this.#failures -= Number(this.#statements.purgeFailures.run(queue, queue, through, limit).changes)
@@ -169,7 +172,7 @@ export class MessageTable {
     return Number(this.#statements.purge.run(queue, queue, through, limit).changes)
   }
 
-  /** Deletes up to `limit` dead letters, oldest first; answers how many. */
+  /** Deletes up to `limit` dead letters, oldest first; returns how many. */
   discardOldest(queue: number, tail: number, limit: number): number {
     const seqs = this.#statements.oldestDead.all(queue, queue, tail, limit)
     for (const row of seqs) this.#statements.removeDead.run(queue, row.seq as number)
@@ -177,8 +180,8 @@ export class MessageTable {
   }
 
   /**
-   * In a damaged page of an index SQLite finds another letter, or none, and an entry can lead to another one: then it is looked
-   * for in the other index.
+   * In a damaged page of an index, SQLite can find no letter or another one. So the id of the letter found is checked,
+   * and if it is wrong, the other index is searched.
    */
   #findDead(queue: number, tail: number, id: string): number | undefined {
     const { findDead, findDeadAgain, idOfDead } = this.#statements
@@ -189,7 +192,10 @@ export class MessageTable {
     return undefined
   }
 
-  /** Puts the dead letters with the seqs of a range back, all with a few statements: there may be very many; answers how many. */
+  /**
+   * Puts back the dead letters in a range of seqs, with a few statements for all of them, since there may be very many.
+   * Returns how many.
+   */
   #revive(queue: number, first: number, last: number, at: number): number {
     const range = [queue, first, queue, last] as const
     this.#statements.revive.run(at, ...range)
@@ -252,7 +258,7 @@ export const SQL = {
   removeRevived: `DELETE FROM dead_letters WHERE ${IN_RANGE}`,
 }
 
-/** Whether a message is what was stored. */
+/** Whether a message is still what was stored. */
 function isWhole(row: Row): boolean {
   const { seq, id, functionId, group, data } = toMessage(row)
   return row.checksum === rowChecksum(seq, id, functionId, group, data)
@@ -288,13 +294,16 @@ function cutShort(letter: DeadLetter): DeadLetter {
   }
 }
 
-/** What is only told must not keep a message from being delivered or a letter from being shown: what is no history is left out. */
+/**
+ * A history is only there to be shown. One that is damaged must not keep a message from being delivered or a letter
+ * from being listed, so it is replaced by one failure that says that it is unreadable.
+ */
 function parseHistory({ history, failed_at }: Row): Failure[] {
   try {
     const parsed = parseJson(history as string)
     if (Array.isArray(parsed) && parsed.every(isFailure)) return parsed
   } catch {
-    // Said below.
+    // The failure below says so.
   }
   return [{ kind: 'failed', error: UNREADABLE, at: (failed_at as number | undefined) ?? 0 }]
 }

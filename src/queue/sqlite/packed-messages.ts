@@ -1,19 +1,20 @@
 import type { EnqueueOutcome, NewMessage } from '../contract.ts'
 
 /**
- * Messages on their way to the writer thread, and what became of them on the way back: a flat list and numbers. What
- * crosses between threads is copied field by field, and the names of an object's fields cost more than what stands in them.
+ * Messages as they are sent to the writer thread: a flat list of their values. (Their outcomes come back as numbers.)
+ * Data that passes between threads is copied field by field, and the field names of objects would cost more than the
+ * values.
  */
 export type PackedMessages = readonly (string | undefined)[]
 
-/** The message's seq, or one of the two below. */
+/** The seq of the stored message, or one of the two constants below. */
 export type PackedOutcome = number
 
 const DUPLICATE = 0
 
 const UNKNOWN_QUEUE = -1
 
-/** Values of one message: queue, id, function, group, data, trace context. */
+/** How many values one message has: queue, id, function, group, data, trace context. */
 const VALUES = 6
 
 export function packMessages(messages: readonly NewMessage[]): PackedMessages {

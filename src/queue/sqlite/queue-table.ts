@@ -11,8 +11,8 @@ export interface QueueRow extends QueueCounts {
 }
 
 /**
- * The queues with their counts, kept in memory and written once for each transaction that changed them:
- * so a count costs one small update for a thousand messages, and is never counted.
+ * The queues with their counts. They are kept in memory and written once for each transaction that changed them. So a
+ * thousand messages in one transaction cost one small update, and rows are never counted.
  */
 export class QueueTable {
   readonly #db: DatabaseSync
@@ -28,7 +28,7 @@ export class QueueTable {
     this.load()
   }
 
-  /** Takes over what is stored, and forgets what a failed transaction had changed. */
+  /** Reads what is stored, and forgets what a failed transaction had changed. */
   load(): void {
     this.#rows.clear()
     this.#changed.clear()
@@ -42,7 +42,7 @@ export class QueueTable {
     return this.#rows.get(name)
   }
 
-  /** By name; of `only` those that there are. */
+  /** The queues sorted by name; with `only`, those of these names that exist. */
   all(only?: readonly string[]): QueueRow[] {
     const rows = only ? only.flatMap((name) => this.#rows.get(name) ?? []) : [...this.#rows.values()]
     return rows.toSorted((a, b) => (a.name < b.name ? -1 : 1))

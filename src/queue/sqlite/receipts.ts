@@ -3,17 +3,17 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { CqrsError } from '../../kernel/errors.ts'
 import { DIGEST_WORDS, DigestSet } from './digest-set.ts'
 
-/** Rows of forgotten receipts that one transaction deletes at the most. */
+/** How many rows of forgotten receipts one transaction deletes at most. */
 const FORGET_CHUNK = 64
 
 /**
- * The receipts that the store has seen, so that a second message with the same receipt is known as a
- * duplicate, whether the first still waits or is long finished. The newest `remembered` receipts are
- * known for certain; up to as many older ones may be.
+ * The receipts (message ids) that the store has seen, so that a second message with the same receipt is recognised as a
+ * duplicate, whether the first still waits or finished long ago. The newest `remembered` receipts are certain to be
+ * recognised; up to as many older ones may be.
  *
- * An index in the database would cost more than the message itself, because receipts are random: each
- * would land on a page of its own. Instead their digests are appended, one row for each transaction, and
- * looked up in memory, in two sets: when the newer is full, the older is forgotten.
+ * An index in the database would cost more than the message itself: receipts are random, so each would land on a page
+ * of its own. Instead, their digests are appended, one row for each transaction, and looked up in memory. They are in
+ * two sets: when the newer one is full, the older one is forgotten.
  */
 export class Receipts {
   readonly #db: DatabaseSync
@@ -21,7 +21,7 @@ export class Receipts {
   readonly #forget: StatementSync
   #newer: DigestSet
   #older: DigestSet
-  /** First row of each set; the rows before belong to forgotten receipts. */
+  /** The first row of each set; rows before that of the older set belong to forgotten receipts. */
   #newerFrom = 1
   #olderFrom = 1
   #firstRow = 1
@@ -38,7 +38,7 @@ export class Receipts {
     this.load()
   }
 
-  /** Takes over what is stored, and forgets what a failed transaction had added. */
+  /** Reads what is stored, and forgets what a failed transaction had added. */
   load(): void {
     this.#newer.clear()
     this.#older.clear()
@@ -57,7 +57,7 @@ export class Receipts {
     }
   }
 
-  /** Whether the receipt is new; if it is, it is one of this transaction's from now on. */
+  /** Whether the receipt is new. If it is, it is added to the receipts of this transaction. */
   take(queue: number, receipt: string): boolean {
     const digest = hash('sha1', `${queue}\n${receipt}`, 'buffer')
     const offset = this.#batchWords
@@ -71,7 +71,7 @@ export class Receipts {
     return true
   }
 
-  /** How many transactions have brought receipts: grows with every accepted message's commit. */
+  /** How many transactions have stored receipts. Grows with each commit that accepts a message. */
   get commits(): number {
     return this.#nextRow - 1
   }

@@ -1,7 +1,7 @@
 import type { FailureRecord } from '../contract.ts'
 import type { PackedMessages, PackedOutcome } from './packed-messages.ts'
 
-/** What the store asks of its writer thread: to store messages, all or none, or something else. */
+/** A request to the writer thread: messages to store, all or none, or another operation. */
 export type QueueRequest = PackedMessages | QueueOperation
 
 export type QueueOperation =
@@ -22,7 +22,7 @@ export type QueueOperation =
   | { do: 'purge'; queue: string; through: number; limit: number }
   | { do: 'remove'; queue: string; limit: number }
 
-/** What the writer thread answers; which of them depends on the request. */
+/** What the writer thread answers; its type depends on the request. */
 export type QueueReply = PackedOutcome | PackedOutcome[] | object | boolean | number | undefined
 
 /** What the writer thread is started with. */

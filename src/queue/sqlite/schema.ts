@@ -7,12 +7,12 @@ export const SEQ_BITS = 45
 export const SEQ_MASK = 2 ** SEQ_BITS - 1
 
 /**
- * A message's key is its queue's number and its seq in one 64-bit integer: `(queue << 45) | seq`. So the
- * messages of a queue lie together in order, without any index beside the table. Room for 262,143 queues
- * and 35 million million messages in each.
+ * A message's key is its queue's number and its seq in one 64-bit integer: `(queue << 45) | seq`. So the messages of a
+ * queue lie together in order without a separate index. There is room for 262,143 queues and 35 million million
+ * messages in each.
  *
- * What only some messages have (failures, being dead) is in tables of its own, so that a message that
- * succeeds is one row inserted and one row deleted.
+ * Failures and dead letters have tables of their own, so that a message that succeeds costs one inserted and one
+ * deleted row.
  */
 export const queueSchema: StoreSchema = {
   name: 'queue store',
@@ -61,12 +61,13 @@ export const queueSchema: StoreSchema = {
      ALTER TABLE dead_letters ADD COLUMN checksum INTEGER;
      UPDATE messages SET checksum = row_checksum(key & ${SEQ_MASK}, message_id, function_id, message_group, data);
      UPDATE dead_letters SET checksum = row_checksum(key & ${SEQ_MASK}, message_id, function_id, message_group, data);`,
-    // When a message was accepted or redriven, in ms since 1970; older ones do not say.
+    // When a message was accepted or redriven, in ms since 1970; NULL for messages stored before this migration.
     `ALTER TABLE messages ADD COLUMN accepted_at INTEGER;`,
     // W3C trace context of whoever enqueued a message.
     `ALTER TABLE messages ADD COLUMN traceparent TEXT;
      ALTER TABLE dead_letters ADD COLUMN traceparent TEXT;`,
-    // So that an id that is nobody's is known for that without reading all letters, though a page of one index be damaged.
+    // A second index on the id: with it, an unknown id is recognised without reading all letters even if a page of one
+    // index is damaged.
     `CREATE INDEX dead_letters_by_message_again ON dead_letters (message_id || '');`,
   ],
 }

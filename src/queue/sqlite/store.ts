@@ -20,11 +20,17 @@ import type { QueueRow } from './queue-table.ts'
 import type { QueueReply, QueueRequest, QueueThreadOptions } from './requests.ts'
 
 export interface SqliteQueueStoreOptions {
-  /** Where `queue.db` and `queue.lock` are or will be. */
+  /** The folder in which `queue.db` and `queue.lock` are, or will be created. */
   folder: string
-  /** Receipts that are surely remembered to recognise duplicates. Default 500,000 (16 to 32 MB of memory). */
+  /**
+   * How many of the newest receipts are certain to be remembered, to recognise duplicates. Default 500,000 (16 to 32 MB
+   * of memory).
+   */
   rememberedReceipts?: number
-  /** Enqueues that may wait for their commit; more are refused with CQRS_OVERLOADED. Default 20,000. */
+  /**
+   * How many requests may wait for the writer thread before further enqueues are refused with CQRS_OVERLOADED. Default
+   * 20,000.
+   */
   maxWaiting?: number
   /** Called once if another process owns the store, before waiting for its end. */
   onWaiting?: (pid: number | undefined) => void
@@ -51,7 +57,7 @@ export async function openSqliteQueueStore(options: SqliteQueueStoreOptions): Pr
     module: new URL('./writer-thread.ts', import.meta.url),
     workerData,
     name: 'queue store',
-    // Only enqueues are refused when too much waits: an acknowledgement makes room.
+    // No limit here: only enqueues are refused when too much waits, because acknowledgements make room.
     maxWaiting: Number.POSITIVE_INFINITY,
   })
   try {

@@ -13,7 +13,10 @@ import { Receipts } from './receipts.ts'
 import type { QueueOperation, QueueReply, QueueRequest, QueueThreadOptions } from './requests.ts'
 import { queueSchema } from './schema.ts'
 
-/** What the requests that change messages have done once they are stored; an enqueue says so for each message. */
+/**
+ * The boundary that each request that changes messages has reached once it is stored. An enqueue reports its own for
+ * each message.
+ */
 const CHANGES: Partial<Record<QueueOperation['do'], Boundary>> = {
   acknowledge: 'message-removed',
   fail: 'failure-stored',
@@ -33,13 +36,13 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
   readonly #mark: HighWater
   readonly #now: () => number
   #uncommitted = false
-  /** What the open transaction does, and to which queue. */
+  /** The boundaries that the open transaction reaches, each with the name of its queue. */
   #doing: [Boundary, string][] = []
 
   constructor({ path, rememberedReceipts }: QueueThreadOptions, now: () => number = Date.now) {
     this.#now = now
     this.path = path
-    // Whoever takes the whole file away wants an empty queue; views do without what was in it.
+    // Whoever removes the whole file wants an empty queue; views do not need the messages that were in it.
     if (!existsSync(path)) forgetHighWater(path)
     this.db = openDatabase({ path, schema: queueSchema })
     this.#queues = new QueueTable(this.db)
@@ -145,7 +148,7 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
     }
   }
 
-  /** One message, as nearly always, is answered with a bare number. */
+  /** A single message, by far the most common case, is answered with a bare number. */
   #enqueueAll(packed: PackedMessages): QueueReply {
     const outcomes = unpackMessages(packed).map((message) => packOutcome(this.#enqueue(message)))
     return outcomes.length === 1 ? outcomes[0] : outcomes
@@ -179,7 +182,7 @@ class QueueWriter implements CommitHandler<QueueRequest, QueueReply> {
     return found
   }
 
-  /** A message whose bytes changed is never delivered, nor does it hold up the others. */
+  /** Makes messages whose bytes changed dead letters: they are never delivered and do not hold up the others. */
   #buryDamaged<Answer>(queue: QueueRow, answer: Answer): Answer {
     for (const { seq, attempts, stops } of this.#messages.takeDamaged()) {
       const failure = { kind: 'failed', error: DAMAGED, at: this.#now() } as const
@@ -211,7 +214,9 @@ const DAMAGED =
   'The bytes of this message are not those that were stored: they changed on the disk. It is not delivered; ' +
   'send it anew from where it came, and discard this one.'
 
-/** Refuses a store that ends before what it acknowledged, as when its write-ahead log was cut short. */
+/**
+ * Refuses a store that lacks commits which it had acknowledged, for example because its write-ahead log was cut short.
+ */
 function assertComplete(path: string, commits: number): void {
   const acknowledged = readHighWater(path)
   if (commits >= acknowledged) return
