@@ -6,7 +6,7 @@ import type { Position } from '../kernel/position.ts'
 import type { EventLog } from '../log/contract.ts'
 import { EMPTY_DIGEST, extendDigest } from './digest.ts'
 
-/** A point that a view has passed: what its digest was there. */
+/** A position that a view has passed, with its digest there. */
 export interface DigestMark {
   readonly position: Position
   readonly processed: number
@@ -15,7 +15,7 @@ export interface DigestMark {
 
 /** What an audit has recomputed so far, from the first event on. */
 export interface AuditProgress extends DigestMark {
-  /** The last mark of the view that agreed with it. */
+  /** The position of the last mark of the view that agreed with what was recomputed. */
   readonly agreed: Position
 }
 
@@ -41,23 +41,23 @@ export interface AuditRequest {
   readonly log: EventLog
   /** The types that the projection has handlers for. */
   readonly types: ReadonlySet<string>
-  /** The partition that the view is of; the whole if left out. */
+  /** The partition of the view; all streams if left out. */
   readonly partition?: Partition
   /** What was recomputed so far. */
   readonly progress: AuditProgress
   /** The marks of the view beyond `progress`, by position; the last one is its checkpoint. */
   readonly marks: readonly DigestMark[]
-  /** Positions to look at. */
+  /** How many positions to look at. */
   readonly limit: number
 }
 
-/** Positions that are read at once. */
+/** How many positions are read at once. */
 const PAGE = 1_000
 
 /**
- * Recomputes a stretch of a view's digest from the log and compares it with the view's marks. It finds a
- * position that the log lacks, an event whose bytes changed, and any event that the view has left out,
- * taken twice or taken from elsewhere; the last three up to the nearest mark.
+ * Recomputes a stretch of a view's digest from the log and compares it with the view's marks. It finds a position that
+ * the log lacks, an event whose bytes changed, and any event that the view has left out, processed twice or taken from
+ * elsewhere. For the last three it only finds the marks between which they lie.
  */
 export async function auditStep(request: AuditRequest): Promise<AuditStep> {
   const { log, types, partition = { index: 0, count: 1 }, progress, marks, limit } = request
@@ -86,7 +86,7 @@ export async function auditStep(request: AuditRequest): Promise<AuditStep> {
   } catch (error) {
     if (!isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
     const at = Number(error.details.position ?? position + 1)
-    // What lies before it in its page was not compared yet.
+    // The events before it in its page have not been compared yet.
     if (at - 1 > progress.position) {
       const before = await auditStep({ ...request, limit: at - 1 - progress.position })
       if (before.kind === 'found') return before
@@ -105,7 +105,7 @@ export async function auditStep(request: AuditRequest): Promise<AuditStep> {
   return { kind: 'agrees', progress: { position, processed, digest, agreed } }
 }
 
-/** The events behind `after` up to `last`; ends where one is missing. */
+/** The events after `after` up to `last`, in pages; ends early where one is missing. */
 async function* pages(
   log: EventLog,
   after: Position,
@@ -116,7 +116,7 @@ async function* pages(
     yield events
     if (through === position || events.length < through - position) return
     position = through
-    // Whose process it is has others to answer between pages.
+    // Lets the process do other work between pages.
     await nextTurn()
   }
 }

@@ -1,8 +1,9 @@
 import type { ViewStore } from './contract.ts'
 
 /**
- * Which sequences have to wait, because an earlier event of theirs is parked. There may be millions, so they are looked up in
- * the view for the events of a batch. As long as nothing is parked that costs nothing.
+ * Tells which sequences have to wait because an earlier event of theirs is parked. There may be millions of them, so
+ * they are not kept in memory: for the events of a batch, they are looked up in the view. As long as nothing is parked,
+ * this costs nothing.
  */
 export class BlockedSequences {
   readonly #view: Pick<ViewStore, 'hasParked' | 'parkedSequences'>
@@ -12,14 +13,17 @@ export class BlockedSequences {
     this.#view = view
   }
 
-  /** If another writer parks or settles an event meanwhile, what is made of the answer is not committed. */
+  /**
+   * Which of `sequences` have to wait. If another writer parks or settles an event meanwhile, a change that is based on
+   * the answer is not committed.
+   */
   async among(sequences: readonly string[]): Promise<Set<string>> {
     if (!this.#mayBeAny) return new Set()
     this.#mayBeAny = await this.#view.hasParked()
     return this.#mayBeAny ? this.#view.parkedSequences(sequences) : new Set()
   }
 
-  /** Something is parked now, or may be. */
+  /** Says that something is parked now, or may be. */
   mayBeMore(): void {
     this.#mayBeAny = true
   }

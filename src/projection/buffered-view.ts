@@ -4,52 +4,63 @@ import { passesMark } from './digest.ts'
 import { ViewDecorator } from './view-decorator.ts'
 
 export interface BufferOptions {
-  /** Documents, changed ones and others, and effects that are kept at the most; one batch may go beyond. */
+  /** How many documents (changed or not) and effects are kept in memory at most; one batch may go beyond. */
   maxDocuments: number
   /**
-   * How long changes are held back, in milliseconds. As many documents take a while to write, they are held back for
-   * {@link WORK_PER_WRITING} times as long as that took.
+   * How long changes are held back, in milliseconds. Writing many documents takes a while, so they are held back for at
+   * least {@link WORK_PER_WRITING} times the duration of the last write.
    */
   heldBackMs: HoldingBack
   /** A clock, in milliseconds. */
   now: () => number
 }
 
-/** For how long a build holds changes back, in milliseconds: so much of its work is lost if the process dies. */
+/** How long a build holds changes back, in milliseconds. This much of its work is lost if the process dies. */
 export interface HoldingBack {
-  /** The first changes of a view that was empty. They are stored so soon that its build is known for begun. */
+  /**
+   * For the first changes of a view that was empty. They are stored soon, so that the view shows that its build has
+   * begun.
+   */
   readonly first: number
-  /** The least, and all there is for a view that was not empty: its build was interrupted before, and may be again. */
+  /**
+   * The shortest time after that. For a view that was not empty it is also the longest: its build was interrupted
+   * before and may be interrupted again.
+   */
   readonly least: number
-  /** The most, as long as documents go on changing: those that wait for more changes are written once for all of them. */
+  /** The longest time. Until then, documents wait for more changes, so that each is written once for many of them. */
   readonly most: number
 }
 
-/** How much longer than the last write took the work before the next one lasts: so little of a build is writing. */
+/**
+ * The work between two writes takes at least this many times as long as the last write, so that a build spends little
+ * of its time writing.
+ */
 const WORK_PER_WRITING = 8
 
-/** Events for each changed document from which on it is written at once: to wait for more would save little. */
+/** From this many events per changed document on, changes are written without more waiting, which would save little. */
 const EVENTS_PER_DOCUMENT = 8
 
-/** A document as the reader has it, null if it is removed; undefined if there is none. */
+/** A document as readers see it: null if it is removed, undefined if there is none. */
 interface Entry {
   readonly key: string
   document: unknown
-  /** Whether the view below has another one. */
+  /** Whether it differs from the document in the view below. */
   changed: boolean
 }
 
 /**
- * A view that is built: changes of many batches are committed as one, so that a document that changes a
- * hundred times is written once. It is the memory of the build, too: documents that were read or written stay in it, in
- * one map with those that are held back, since with many documents each look into a map waits for the computer's
- * memory. What is held back is lost if the process dies, checkpoint and documents together, and is made again from
- * the log.
+ * A view that is being built. Changes of many batches are committed as one, so that a document that changes a hundred
+ * times is written once. This is also the memory of the build: documents that were read or written stay in it. They are
+ * in one map with those that are held back, because with many documents each lookup in a map has to wait for main
+ * memory. If the process dies, what is held back is lost, checkpoint and documents together, and is made again from the
+ * log.
  *
- * A batch that parks, settles or gives up an event, or tries a single one, is committed at once with all before it.
+ * A batch that parks, settles or gives up an event, or that tries a single event, is committed at once, together with
+ * everything before it.
  *
- * What could not be committed is held back no longer: only part of it is here (what it parks and settles is not), so that
- * committing the rest later would be another change than the one that failed. The reader begins anew from the view below.
+ * After a commit that failed, nothing is held back any longer. Only part of the change is here (what it parks and
+ * settles is not), so committing the rest later would be another change than the one that failed. Instead, the reader
+ * starts again from the view below.
  */
 export class BufferedView extends ViewDecorator {
   readonly #options: BufferOptions
@@ -58,13 +69,16 @@ export class BufferedView extends ViewDecorator {
   readonly #effects: NamedEffect[] = []
   readonly #withheld: NamedEffect[] = []
   readonly #marks: DigestMark[] = []
-  /** As a reader sees it, and as the view below has it. */
+  /** The checkpoint as readers see it, and (`#below`) as the view below has it. */
   #checkpoint: Checkpoint | undefined
   #below: Checkpoint | undefined
   #since: number | undefined
   /** How long the last write took. */
   #writingMs = 0
-  /** Whether all documents that there are have an entry: it was opened empty, and nothing has been dropped. */
+  /**
+   * Whether every document of the view has an entry: the view was empty when it was opened, and no entry has been
+   * dropped since.
+   */
   #isWhole = false
   #wasInterrupted = false
   #single = false
@@ -106,7 +120,8 @@ export class BufferedView extends ViewDecorator {
 
   override async commit(change: ViewChange): Promise<CommitOutcome> {
     const before = this.#checkpoint
-    // Nobody has read it since a commit failed: the change was computed from what is gone.
+    // Another revision, or none: the checkpoint has not been read again since a commit failed. Then the change was
+    // computed from state that is gone.
     if (before?.revision !== change.expectedRevision) return { kind: 'superseded' }
     this.#since ??= this.#options.now()
     const revision = before.revision + 1
@@ -122,7 +137,7 @@ export class BufferedView extends ViewDecorator {
     return this.#flush({ parked, settled, discarded })
   }
 
-  /** Remembers the trial of a whole batch only; that of a single event begins after all before it is stored. */
+  /** Stores the trial in the view below. For a trial of a single event, everything held back is stored first. */
   override async beginTrial(trial: Trial, revision: number): Promise<void> {
     this.#single = trial.from === trial.to
     if (this.#single) await this.flush()
@@ -183,7 +198,7 @@ export class BufferedView extends ViewDecorator {
         ...parking,
         expectedRevision: (this.#below as Checkpoint).revision,
         advanceTo: { position, processed, digest },
-        // In the order of the keys neighbours are written together.
+        // Sorted by key, so that documents that are neighbours in the file are written together.
         documents: this.#changed.sort(byKey).map(({ key, document }) => [key, document] as const),
         effects: this.#effects,
         withheld: this.#withheld,
@@ -199,7 +214,7 @@ export class BufferedView extends ViewDecorator {
     return { kind: 'committed', revision }
   }
 
-  /** What was held back is stored; its documents stay for the reader, unless there are too many. */
+  /** Called when what was held back is stored. The documents stay in memory for readers, unless there are too many. */
   #keep(): void {
     for (const entry of this.#changed) entry.changed = false
     this.#forgetChanges()
@@ -208,7 +223,7 @@ export class BufferedView extends ViewDecorator {
     this.#isWhole = false
   }
 
-  /** Forgets all that was held back, and what it rests on. */
+  /** Forgets everything that was held back, and the state on which it was based. */
   #letGo(): void {
     this.#forgetChanges()
     this.#entries.clear()

@@ -9,13 +9,13 @@ import type { Searchable } from './find.ts'
 export interface Checkpoint {
   /** Every event up to here is applied or parked. */
   readonly position: Position
-  /** How many events of the projection's types that were. */
+  /** How many of these events are of the projection's types. */
   readonly processed: number
   /** Running digest over them; see digest.ts. Hexadecimal. */
   readonly digest: string
   /**
-   * One more with every change of the view, whoever makes it. A change is committed only if the
-   * revision is still the one that it was computed from, so that of two writers one is fenced off.
+   * Grows by one with every change of the view, whoever makes it. A change is committed only if the revision is still
+   * the one that it was computed from, so that one of two writers is fenced off.
    */
   readonly revision: number
 }
@@ -66,7 +66,7 @@ export interface NamedEffect {
 export interface RecordedEffect extends NamedEffect {
   readonly status: 'pending' | 'dead'
   readonly attempts: number
-  /** Of the last attempt, with when it failed (ISO 8601). */
+  /** The error of the last attempt; `failedAt` says when that was (ISO 8601). */
   readonly error: string | undefined
   readonly failedAt: string | undefined
 }
@@ -74,18 +74,18 @@ export interface RecordedEffect extends NamedEffect {
 /** Dead effects that are pending again. */
 export interface Redriven {
   readonly redriven: number
-  /** Of the last one, if there may be more behind it. */
+  /** The place of the last one if there may be more dead effects after it, else undefined. */
   readonly last: EffectPlace | undefined
 }
 
 /** An effect at its place in the order of sending. */
 export interface PlacedEffect extends RecordedEffect {
   readonly place: number
-  /** How long what is stored of it is. */
+  /** The size of the stored effect, in bytes. */
   readonly bytes: number
 }
 
-/** Events, and those among them that the outgoing generation owes. */
+/** The positions of some events, and of those among them whose effects the outgoing generation owes. */
 interface Decided {
   readonly positions: readonly Position[]
   readonly owed: ReadonlySet<Position>
@@ -93,19 +93,22 @@ interface Decided {
 
 /** One of the steps in which a generation takes the place of another one; see take-over.ts. */
 export interface TakeOverStep {
-  /** Keys of recorded effects that are void. */
+  /** Idempotency keys of effects recorded here that are void, and are removed. */
   readonly voided?: readonly string[]
-  /** Effects of the outgoing generation, the last one first. Each comes before all that are recorded here. */
+  /** Effects of the outgoing generation, the last one first. Each is put before all effects that are recorded here. */
   readonly effects?: readonly RecordedEffect[]
-  /** Withheld effects of these events are pending now, or are dropped. */
+  /** Events with withheld effects: those that the outgoing generation owes become pending, the others are dropped. */
   readonly withheld?: Decided
-  /** Parked events whose effects are still owed, or are settled. */
+  /** Parked events: if the outgoing generation owes their effects, these are still owed here; else they are settled. */
   readonly parked?: Decided
   /** What operators gave up in the outgoing generation. */
   readonly discarded?: readonly Discarded[]
-  /** When what waited behind a discarded event is due, in milliseconds since 1970. */
+  /** When an event that waited behind a discarded one becomes due, in milliseconds since 1970. */
   readonly now?: number
-  /** The number of the swap: all steps are taken, and the view owes. This is synced, with the steps before it. */
+  /**
+   * The number of the swap, in the last step only: with it the view owes the effects. This step is synced, and with it
+   * all steps before it.
+   */
   readonly swap?: number
 }
 
@@ -113,9 +116,9 @@ export interface TakeOverStep {
 export interface ViewChange {
   /** The revision that the change was computed from. */
   readonly expectedRevision: number
-  /** The new checkpoint, unless the change applies a parked event only. */
+  /** The new checkpoint; absent if the change concerns parked events only. */
   readonly advanceTo?: Omit<Checkpoint, 'revision'>
-  /** What becomes of documents, each key once; null removes. Can be gone through more than once. */
+  /** The changed documents, each key once; null removes a document. Must be iterable more than once. */
   readonly documents: Iterable<readonly [key: string, document: unknown]>
   /** Events that are parked now, or whose parking changed. */
   readonly parked: readonly ParkedEvent[]
@@ -124,7 +127,7 @@ export interface ViewChange {
   readonly effects: readonly NamedEffect[]
   /** Effects that another generation owes at the moment; see duty.ts. */
   readonly withheld?: readonly NamedEffect[]
-  /** Further points that the change passes, for audits. */
+  /** Further digest marks that the change passes, for audits. */
   readonly marks?: readonly DigestMark[]
   /** Parked events that an operator gave up, with who and why. */
   readonly discarded?: readonly Discarded[]
@@ -139,7 +142,7 @@ export interface Discarded {
   readonly at: string
 }
 
-/** One at its place in the order in which they were recorded. */
+/** A given-up event, at its place in the order in which they were recorded. */
 export interface PlacedDiscard extends Discarded {
   readonly place: number
 }
@@ -150,8 +153,8 @@ export type CommitOutcome =
   | { readonly kind: 'superseded' }
 
 /**
- * What is about to be handed to handlers. It is stored before they run and removed by the commit that
- * follows, so that whoever finds one knows that a process ended while it was under way.
+ * The events that are about to be handed to handlers. A trial is stored before the handlers run and removed by the
+ * commit that follows. So whoever finds one knows that a process ended while the handlers ran.
  */
 export interface Trial {
   readonly from: Position
@@ -166,7 +169,7 @@ export interface ParkedCounts {
   readonly waiting: number
 }
 
-/** How a view stands. */
+/** The state of a view, for operators. */
 export interface ViewStanding {
   readonly position: Position
   readonly parked: ParkedCounts
@@ -177,75 +180,86 @@ export interface ViewStanding {
 export const MOST_PARKED = 10_000
 
 /**
- * How new a view is, of one moment. What is read afterwards holds every event up to `position`, but for `parked` ones at the
- * most.
+ * How new a view is at one moment. What is read afterwards reflects every event up to `position`, except at most
+ * `parked` ones.
  */
 export interface Freshness {
   readonly position: Position
   /**
-   * Events that are not applied yet: they wait for a retry, for an operator, or behind one that does. More than
-   * {@link MOST_PARKED} are not counted: one more stands for them.
+   * How many events are not applied yet: they wait for a retry, for an operator, or behind an event that does. At most
+   * {@link MOST_PARKED} are counted; that number plus one means that there are more.
    */
   readonly parked: number
 }
 
-/** A view, or a partition of it, from its readers' side: in a process of its own or beside the writer. */
+/** A view, or a partition of it, as its readers see it, in the writer's process or in another one. */
 export interface ReadableView extends ViewReader<unknown>, Searchable {
-  /** Whether anybody has written it; until then it is empty. */
+  /** Whether anybody has written the view; until then it is empty. */
   isWritten(): Promise<boolean>
-  /** Where the view is; what is read afterwards is at least as new. */
+  /** The position of the view; what is read afterwards is at least as new. */
   position(): Promise<Position>
-  /** How new the view is. Cheap enough to be asked for with each query. */
+  /** How new the view is. Cheap enough to be called for each query. */
   freshness(): Promise<Freshness>
-  /** Marks of the digest beyond a position, and not beyond `through`, then the checkpoint, for an audit. */
+  /** For an audit: the digest marks after a position, up to `through`, and then the checkpoint. */
   marks(after: Position, through?: Position): Promise<DigestMark[]>
-  /** Where the view is and what has not gone through, for operators. */
+  /** For operators: the position of the view, its parked events and its unsent effects. */
   standing(): Promise<ViewStanding>
   close(): Promise<void>
 }
 
-/** Where an effect comes from: the position of its event, and its number among the effects of that, from 1 on. */
+/** The position of an effect's event, and the number of the effect among those of its event, counted from 1. */
 export interface EffectPlace {
   readonly position: Position
   readonly n: number
 }
 
 /**
- * One generation of one view, from its writer's side.
- * Every method rejects with a CqrsError (CQRS_STORE_…) if the store fails.
+ * One generation of one view, as its writer sees it. Every method rejects with a CqrsError (CQRS_STORE_…) if the store
+ * fails.
  */
 export interface ViewStore {
   checkpoint(): Promise<Checkpoint>
-  /** The documents of those keys that have one, frozen as by freezeJson, so that no handler changes one in place. */
+  /**
+   * The documents of those keys that have one. They are frozen as by freezeJson, so that no handler changes one in
+   * place.
+   */
   load(keys: Iterable<string>): Promise<Map<string, unknown>>
-  /** Also ends the trial, if one was begun, and marks the new checkpoint if that passes a mark; see `passesMark`. */
+  /**
+   * Also ends the trial, if one was begun, and stores a digest mark if the new checkpoint passes one; see `passesMark`.
+   */
   commit(change: ViewChange): Promise<CommitOutcome>
   /**
-   * Begins the trial of what is read at a revision. No-op if the view has another one by now: then the change will be refused,
-   * and a trial that is there is that of whoever was faster.
+   * Begins the trial of events for a change that is computed from `revision`. Does nothing if the view has another
+   * revision by now: then the change will be refused, and a stored trial is that of the writer who was faster.
    */
   beginTrial(trial: Trial, revision: number): Promise<void>
-  /** Ends the trial of a change that was not committed, though its process goes on. No-op at another revision. */
+  /**
+   * Ends the trial of a change that was not committed although its process goes on. Does nothing if the view has
+   * another revision.
+   */
   endTrial(revision: number): Promise<void>
   /** The trial that was begun and not ended. */
   trial(): Promise<Trial | undefined>
   /** Whether any event is parked. */
   hasParked(): Promise<boolean>
-  /** Those of some sequences that have parked events. */
+  /** Which of the given sequences have parked events. */
   parkedSequences(among: Iterable<string>): Promise<Set<string>>
   /** The first parked event of each sequence that is retrying and due at `now`, earliest first. */
   dueEvents(now: number, limit: number): Promise<ParkedEvent[]>
-  /** Lets no retrying event wait longer than until `latest`, whatever clock its time was taken from. */
+  /** Makes each retrying event due at `latest` or earlier, whatever clock its due time was taken from. */
   notDueAfter(latest: number): Promise<void>
   /** When the next retrying event is due, in milliseconds since 1970. */
   nextDueAt(): Promise<number | undefined>
   /** Parked events of a sequence in order. */
   sequence(sequence: string, limit: number): Promise<ParkedEvent[]>
-  /** The heads of parked sequences by position: what failed, with what waits behind it. */
+  /**
+   * The heads of parked sequences, by position: the events that failed, each with the number of events that wait behind
+   * it.
+   */
   letters(options: { after: Position; limit: number }): Promise<{ event: ParkedEvent; waiting: number }[]>
   parkedEvent(position: Position): Promise<ParkedEvent | undefined>
   parkedCounts(): Promise<ParkedCounts>
-  /** What is to be sent next, at most `limit`, and no more than one beyond `maxBytes`. */
+  /** The effects to be sent next: at most `limit`, and none after the one that reaches `maxBytes`. */
   pendingEffects(limit: number, maxBytes?: number): Promise<RecordedEffect[]>
   /** Recorded effects before a place, the last one first; limits as in {@link pendingEffects}. */
   effectsBefore(place: number | undefined, limit: number, maxBytes: number): Promise<PlacedEffect[]>
@@ -253,15 +267,16 @@ export interface ViewStore {
   assertNoMoreEffectsThan(count: number): Promise<void>
   /** Forgets effects that were sent. */
   effectsSent(idempotencyKeys: readonly string[]): Promise<void>
-  /** Notes how often whoever had taken a pending effect ended before an answer, as its `attempts`. */
+  /** Stores how often the receiver of a pending effect ended before it answered, as the effect's `attempts`. */
   effectStopped(idempotencyKey: string, times: number): Promise<void>
-  /** Marks an effect that could not be sent: it is dead. */
+  /** Marks an effect that could not be sent as dead. */
   effectFailed(
     idempotencyKey: string,
     failure: { attempts: number; error: string; at: string },
   ): Promise<void>
   /**
-   * Dead effects, oldest first, those behind a place, no more than one beyond `maxBytes`; only one of them if a key is given.
+   * Dead effects after a place, oldest first; limits as in {@link pendingEffects}. If a key is given, only the effect
+   * with that key.
    */
   deadEffects(
     limit: number,
@@ -269,29 +284,36 @@ export interface ViewStore {
     after?: EffectPlace,
     maxBytes?: number,
   ): Promise<RecordedEffect[]>
-  /** Makes dead effects pending again: one, or the next ones behind a place, from the first one on if none is given. */
+  /**
+   * Makes dead effects pending again: the one with the given key, or the next ones after a place (by default from the
+   * first one on).
+   */
   redriveEffects(idempotencyKey?: string, after?: EffectPlace): Promise<Redriven>
-  /** Gives a dead effect up, with who and why. @returns whether it was dead */
+  /** Gives a dead effect up, and records who did and why. @returns whether it was dead */
   discardEffect(idempotencyKey: string, discard: { by: string; reason: string; at: string }): Promise<boolean>
-  /** Which of some events, given in their order, operators gave up, with who and why. */
+  /** Which of the given events operators gave up, with who and why. The positions must be in ascending order. */
   discardedAmong(positions: readonly Position[]): Promise<Discarded[]>
-  /** Events that operators gave up behind a place, from 0 on; limits as in {@link pendingEffects}. */
+  /** Events that operators gave up, after a place (0 for all); limits as in {@link pendingEffects}. */
   discardedAfter(place: number, limit: number, maxBytes?: number): Promise<PlacedDiscard[]>
-  /** What the view owes among some events. Synced first: no power cut takes back what this says is done. */
+  /**
+   * What the view owes among the given events. The view is synced first, so that no power cut undoes what this reports
+   * as done.
+   */
   duty(among: readonly Position[]): Promise<Duty>
-  /** Positions of parked events beyond one, in order. */
+  /** Positions of parked events after a position, in order. */
   parkedAfter(position: Position, limit: number): Promise<Position[]>
-  /** Positions beyond one of events whose effects are withheld, in order; no more than one beyond `maxBytes` of effects. */
+  /** Positions of events with withheld effects, after a position, in order; limits as in {@link pendingEffects}. */
   withheldAfter(position: Position, limit: number, maxBytes?: number): Promise<Position[]>
-  /** Forgets withheld effects of events. */
+  /** Forgets the withheld effects of the given events. */
   dropWithheld(positions: readonly Position[]): Promise<void>
   /**
-   * Takes one of the steps to become the generation that owes, which the last one makes it. Each makes another revision.
+   * Takes one step towards becoming the generation that owes the effects; the last step makes it that. Each step
+   * changes the revision.
    *
    * @returns false if the view has another revision than `expectedRevision`; then nothing was changed
    */
   takeOver(step: TakeOverStep, expectedRevision: number): Promise<boolean>
-  /** Of which swap it took over last; 0 for none. */
+  /** The number of the last swap at which it took over; 0 if it never did. */
   tookOver(): Promise<number>
   close(): Promise<void>
 }

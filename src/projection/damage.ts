@@ -1,15 +1,15 @@
 import { isCqrsError } from '../kernel/errors.ts'
 
-/** A file of a view holds what was not written there. */
+/** A damaged file of a view: it holds something that was not written there. */
 export interface ViewDamage {
   readonly file: string
-  /** What is wrong with it, without what to do. */
+  /** What is wrong with it, without advice. */
   readonly reason: string
 }
 
 /**
- * The damage of a view, if that is what `error` tells of: trying again helps nobody, and all but that view can go on.
- * Undefined if it is something else, such as damage of the log.
+ * The damage of a view, if `error` reports one. Trying again does not help then, but everything except that view can go
+ * on. Undefined if the error is another one, such as damage to the log.
  */
 export function damageOf(error: unknown): ViewDamage | undefined {
   if (!isCqrsError(error, 'CQRS_STORE_CORRUPT', 'CQRS_STORE_FOREIGN')) return undefined
@@ -17,7 +17,7 @@ export function damageOf(error: unknown): ViewDamage | undefined {
   return typeof file === 'string' && typeof reason === 'string' ? { file, reason } : undefined
 }
 
-/** What `work` gives, or the damage that it met. */
+/** The result of `work`, or the damage that it found. */
 export type Attempt<Result> =
   | { readonly damage?: undefined; readonly error?: undefined; readonly result: Result }
   | { readonly damage: ViewDamage; readonly error: Error; readonly result?: undefined }
@@ -34,10 +34,11 @@ export async function unlessDamaged<Result>(work: () => Result | Promise<Result>
 }
 
 /**
- * Reads what a generation leaves to the one that takes its place. If that cannot be read it is what the other one is built
- * for, and nothing is left; but a reactor leaves effects, which would be lost without a word.
+ * Reads what a generation leaves to the one that replaces it. If this is damaged, nothing is left and `otherwise` is
+ * returned: a new generation is built to replace just such a file. But a reactor leaves effects, which would be lost
+ * silently.
  *
- * @throws CqrsError CQRS_STORE_CORRUPT if a reactor's cannot be read
+ * @throws CqrsError CQRS_STORE_CORRUPT if what a reactor leaves cannot be read
  */
 export async function readLegacy<Result, Otherwise>(
   kind: 'projection' | 'reactor',

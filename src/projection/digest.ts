@@ -18,10 +18,10 @@ export function extendDigest(
   return extended
 }
 
-/** Events between two marks of the digest, by which an audit finds where a difference lies. */
+/** How many events lie between two digest marks. With the marks, an audit finds where a difference lies. */
 const MARK_EVERY = 1_000
 
-/** Whether a change took a view past a point that is marked. */
+/** Whether a change takes a view past a point at which a mark is stored. */
 export function passesMark(processedBefore: number, processedAfter: number): boolean {
   return Math.floor(processedAfter / MARK_EVERY) > Math.floor(processedBefore / MARK_EVERY)
 }

@@ -2,22 +2,22 @@ import type { ViewStore } from './contract.ts'
 import type { Documents, PreparedEvent } from './fold.ts'
 
 /**
- * Documents of a view as they were committed, so that a batch need not read again what one before it has read or written.
- * With many documents nearly every look here misses the processor's caches, so that there is one for each key of a
- * batch, whose own documents are a small map.
+ * Committed documents of a view, so that a batch need not read again what an earlier one has read or written. With many
+ * documents, nearly every lookup here misses the processor's caches. So each key of a batch is looked up once, and the
+ * fold then works on a small map of the batch's own documents.
  */
 export class DocumentCache {
   readonly #view: Pick<ViewStore, 'load'>
   readonly #size: number
   readonly #documents: Documents = new Map()
 
-  /** @param size documents that are kept; when there are more, all are dropped. 0: the view keeps them by itself */
+  /** @param size how many documents are kept; when there are more, all are dropped. 0 if the view itself keeps them */
   constructor(view: Pick<ViewStore, 'load'>, size: number) {
     this.#view = view
     this.#size = size
   }
 
-  /** The documents of a batch, to be changed as it is folded; without those that the view does not have. */
+  /** The documents of a batch, as a map that the fold may change. A key that has no document has no value in it. */
   async of(batch: Iterable<readonly string[]>): Promise<Documents> {
     if (this.#size === 0) return this.#view.load(new Set(flat(batch)))
     const documents: Documents = new Map()
@@ -40,7 +40,7 @@ export class DocumentCache {
     return documents
   }
 
-  /** Takes over what a batch has committed. */
+  /** Keeps what a batch has committed. */
   keep(changed: Iterable<readonly [key: string, document: unknown]>): void {
     if (this.#size === 0) return
     for (const [key, document] of changed) this.#documents.set(key, document)
@@ -56,7 +56,7 @@ function* flat(batch: Iterable<readonly string[]>): Generator<string> {
   for (const keys of batch) yield* keys
 }
 
-/** The keys of the documents that events touch. */
+/** The keys of the documents that each event touches. */
 export function* keysOf(prepared: readonly PreparedEvent[]): Generator<readonly string[]> {
   for (const event of prepared) if (event.ok) yield event.keys
 }

@@ -6,33 +6,37 @@ import type { ViewStore } from './contract.ts'
 /**
  * Who sends an effect when a view has several generations.
  *
- * At any time one generation **owes** the effects of an event: the active one, for every event that it has not
- * settled, i.e. that lies beyond its position or is parked. A generation that is not active applies the same
- * events at its own pace, and each event that it applies is in one of two places:
+ * At any time one generation **owes** the effects of an event. It is the active one, for every event that it has not
+ * settled, which means that the event lies beyond its position or is parked. A generation that is not active applies
+ * the same events at its own pace. For each event that it applies, one of two things is true:
  *
  * - the active one has settled it: its effects are recorded there, and nothing is recorded here;
  * - the active one still owes it: the effects are **withheld** here.
  *
- * When a generation takes over, the outgoing one stands still. It leaves its recorded effects, pending and dead; those
- * withheld effects become pending that the outgoing one still owed, and the others are dropped; and what is parked here, but was settled
- * there, is marked as silent: its effects are settled, too. What the one that takes over recorded when it was active before was
- * left to the outgoing one then, and is dropped; but for what that one still owes, because it came back by force and is
- * behind: nobody else has that. So each event's effects are recorded by the one generation
- * that owed it when it settled it, whichever fold does more or less, and never twice. How that is done is in take-over.ts.
+ * When a generation takes over, the outgoing one stands still. The new one takes over its recorded effects, pending and
+ * dead. Withheld effects that the outgoing one still owed become pending, and the others are dropped. An event that is
+ * parked here but was settled there is marked as silent: its effects are settled, too.
+ *
+ * If the generation that takes over was active before, it left the effects that it recorded then to the outgoing one,
+ * so they are dropped. It keeps only those that the outgoing one still owes. This happens when the outgoing one came
+ * back by force and is behind; then nobody else has them.
+ *
+ * So the effects of each event are recorded by the one generation that owed them when it settled the event, and never
+ * twice, even if the folds of the generations make different effects. How that is done is in take-over.ts.
  */
 export interface Duty {
   readonly position: Position
-  /** Of the events that were asked for, those that are parked, and whose effects are still owed. */
+  /** Those of the given events that are parked and whose effects are still owed. */
   readonly parked: ReadonlySet<Position>
 }
 
-/** What a generation leaves: see {@link ViewStore}. It may be more than fits into memory. */
+/** What a generation leaves to its successor; see {@link ViewStore}. It may be more than fits into memory. */
 export type Estate = Pick<ViewStore, 'duty' | 'effectsBefore' | 'assertNoMoreEffectsThan' | 'discardedAfter'>
 
 /**
- * Which of some events another generation owes.
+ * Which of the given events another generation owes.
  *
- * @param parts its part of the same streams, or all its parts in order
+ * @param parts the other generation's part of the same streams, or all its parts in order
  */
 export async function owedAmong(
   positions: readonly Position[],
@@ -53,13 +57,13 @@ export async function owedAmong(
   return owed
 }
 
-/** The position in an idempotency key; 0 if it was damaged and tells none. */
+/** The position in an idempotency key; 0 if the key is damaged and has none. */
 export function positionOf(idempotencyKey: string): Position {
   const position = Number(idempotencyKey.split(':').at(-2))
   return Number.isSafeInteger(position) && position > 0 ? position : 0
 }
 
-/** The stream of an event; empty if there is none. */
+/** The stream of the event at a position; empty if there is no event. */
 export async function streamAt(position: Position, log: EventLog): Promise<string> {
   if (position === 0) return ''
   const { events } = await log.readFrom(position - 1, { limit: 1 })

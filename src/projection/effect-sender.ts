@@ -5,13 +5,16 @@ import { PAGE_BYTES } from '../log/contract.ts'
 import type { RecordedEffect, TracedEffect, ViewStore } from './contract.ts'
 
 /**
- * How sending an effect ended. `unreachable`: nobody was there to take it, because the engine or the
- * function was away. That is not the effect's fault: it stays recorded, however long it takes. `stopped`: whoever had
- * taken it ended before an answer, which may be the effect's fault: it stays recorded, but not for ever.
+ * How sending an effect ended:
+ * - `sent`: it was taken and answered
+ * - `unreachable`: nobody was there to take it, because the engine or the function was away. That is not the effect's
+ *   fault, so it stays recorded for as long as this lasts
+ * - `stopped`: its receiver ended before it answered. That may be the effect's fault, so it stays recorded, but only
+ *   for a limited number of such ends
  */
 export type SendOutcome = 'sent' | 'unreachable' | 'stopped'
 
-/** Does an effect in the world; what it throws is a failed attempt and tried again. */
+/** Carries out an effect. If it throws, that is a failed attempt, and the effect is tried again. */
 export type SendEffect = (effect: TracedEffect, idempotencyKey: string) => Promise<SendOutcome>
 
 export interface EffectSenderOptions {
@@ -19,7 +22,7 @@ export interface EffectSenderOptions {
   send: SendEffect
   /** Attempts before an effect is dead. */
   maxAttempts: number
-  /** Times that whoever had taken an effect ended before an answer, before it is dead; counted in the view. */
+  /** An effect is dead when its receiver has ended this often before it answered. The number is stored in the view. */
   maxStops: number
   /** Delay after the first failure, in milliseconds; doubles with each further one. */
   baseMs: number
@@ -28,34 +31,34 @@ export interface EffectSenderOptions {
   /** The wall clock, in milliseconds. */
   now: () => number
   log: Logger
-  /** Whether no further effect is to be sent for now; the one under way ends as it would. Default never. */
+  /** Whether to send no further effect for now; one that is being sent is not interrupted. Default never. */
   isPaused?: () => boolean
   /** Ends the waiting for a retry; what is not sent stays recorded. */
   signal: AbortSignal
 }
 
-/** Said of an effect that is dead because nobody knows any more what it was. */
+/** The error of an effect that is dead because it was damaged, so that nobody knows any more what it was. */
 const DAMAGED =
   'What is stored of it is not what was recorded: its checksum differs. It was not sent, and a redrive does not send it either. ' +
   'See what the event at the position in its key calls for, do that by hand if it was not done, then discard this letter.'
 
-/** How much of the last error is kept with a dead effect, in characters: many of them have to fit into one answer. */
+/** How many characters of the last error are kept with a dead effect: many of them have to fit into one answer. */
 const KEPT_ERROR = 4_000
 
-/** Effects read from the store at once, if they are no more than {@link PAGE_BYTES}. */
+/** How many effects are read from the store at once, unless they exceed {@link PAGE_BYTES}. */
 const PAGE = 100
 
 /**
- * Sends the recorded effects of a view, oldest first, one at a time. An effect is forgotten only after
- * it was sent: if the process dies between the two it is sent again, under the same idempotency key. One
- * that nobody takes holds up those behind it until the next {@link flush}, so that order is kept.
+ * Sends the recorded effects of a view, oldest first, one at a time. An effect is forgotten only after it was sent: if
+ * the process dies in between, it is sent again, under the same idempotency key. An effect that nobody takes holds up
+ * those behind it until the next {@link flush}, so that the order is kept.
  */
 export class EffectSender {
   readonly #options: EffectSenderOptions
   #flushing: Promise<void> | undefined
   #again = false
   #unreachable = false
-  /** Keys that were taken, of those that the last page had. */
+  /** The keys of effects in the last page that have been sent. */
   #taken = new Set<string>()
 
   constructor(options: EffectSenderOptions) {
@@ -80,17 +83,19 @@ export class EffectSender {
     const { view, signal, isPaused = () => false } = this.#options
     for (let before: string | undefined; this.#again && !signal.aborted; ) {
       this.#again = false
-      // While nobody takes the first one, no others are read each time that it is tried; but those taken may be before it.
+      // While nobody takes the first effect, only that one is read for each try. But effects that were sent may be
+      // listed before it; then a whole page is read.
       const limit = this.#unreachable && this.#taken.size === 0 ? 1 : PAGE
       const pending = await view.pendingEffects(limit, PAGE_BYTES)
       const first = pending[0]?.idempotencyKey
-      // There may be more than fit into a page. What a damaged file gives once more has to wait for the next flush.
+      // There may be more than one page. But if a damaged file lists the same effect first again, the rest waits for
+      // the next flush.
       if (first !== undefined && first !== before) this.#again = true
       before = first
       const listed = new Set(pending.map(({ idempotencyKey }) => idempotencyKey))
       this.#taken = this.#taken.intersection(listed)
       for (const effect of pending) {
-        // Of a page that was read before a pause, the rest stays.
+        // The rest of a page that was read before a pause stays recorded.
         if (signal.aborted || isPaused()) return
         if (this.#taken.has(effect.idempotencyKey)) await this.#forget(effect)
         else if (!(await this.#settle(effect))) return
@@ -103,7 +108,7 @@ export class EffectSender {
     const { signal } = this.#options
     const { idempotencyKey, damaged } = recorded
     if (damaged) {
-      // It may be listed first ever again: those behind it are read as well.
+      // A damaged effect may be listed first every time, so those behind it have to be read as well.
       this.#unreachable = false
       return this.#giveUp(recorded, { error: new Error(DAMAGED), attempts: 0 })
     }
@@ -121,7 +126,10 @@ export class EffectSender {
     return this.#giveUp(recorded, outcome)
   }
 
-  /** One that was taken. In a damaged file it may be listed again all the same, and must not be sent with every sweep. */
+  /**
+   * Forgets an effect that was sent. A damaged file may list it again all the same; then it must not be sent with every
+   * sweep.
+   */
   async #forget({ idempotencyKey }: RecordedEffect): Promise<void> {
     this.#taken.add(idempotencyKey)
     await this.#options.view.effectsSent([idempotencyKey])
@@ -134,7 +142,10 @@ export class EffectSender {
     return false
   }
 
-  /** Whoever had taken it ended. Once or twice says nothing of the effect: processes end for reasons of their own. */
+  /**
+   * The receiver of an effect ended before it answered. Once or twice says nothing about the effect: processes end for
+   * other reasons, too.
+   */
   async #stop(recorded: RecordedEffect): Promise<boolean> {
     const { view, log, maxStops } = this.#options
     const { idempotencyKey, effect } = recorded
@@ -175,13 +186,13 @@ export class EffectSender {
         signal,
       })
     } catch (error) {
-      // Called off meanwhile, p-retry rejects even what has been sent.
+      // When it is aborted, p-retry rejects even if the effect has been sent.
       return outcome ?? { error: error as Error, attempts }
     }
   }
 }
 
-/** The last error of an effect that was tried as often as it may be, and how often that was. */
+/** The last error of an effect that has used up its attempts, and how many these were. */
 interface Failed {
   readonly error: Error
   readonly attempts: number

@@ -3,9 +3,10 @@ import { FRAME_ROOM, oversizeOf } from '../kernel/json-size.ts'
 import type { Effect } from '../kernel/projection.ts'
 
 /**
- * The engine would cut the link of the process that sends a larger one, again and again, with all effects behind it waiting.
+ * Refuses an effect that is too large to be sent. The engine would cut the link of the process that sends it, again and
+ * again, while all effects behind it wait.
  *
- * @param room for an effect, in bytes of JSON
+ * @param room how large an effect may be, in bytes of JSON
  * @throws CqrsError CQRS_TOO_LARGE
  */
 export function assertFitsFrame(effect: Effect, room: number = FRAME_ROOM): void {

@@ -4,10 +4,10 @@ import type { FindOptions, Page } from '../kernel/query.ts'
 /** What an index holds. */
 export type IndexValue = string | number
 
-/** A document that was found, with what it was found by. */
+/** A document that was found, and the value by which it was found. */
 export interface FoundDocument {
   readonly key: string
-  /** Of the field that is searched by; the key if none is. */
+  /** The value of the field that is searched by; the key if the search is by key. */
   readonly value: IndexValue
   readonly document: unknown
 }
@@ -24,11 +24,11 @@ export interface Searchable {
 }
 
 /**
- * Finds a page of documents in all parts of a view: each part gives its own next ones, which are merged. The
- * cursor names the last document of the page, which means the same in every part.
+ * Finds a page of documents in all parts of a view: each part gives its next documents, and these are merged. The
+ * cursor names the last document of the page, so it means the same in every part.
  *
- * @throws CqrsError CQRS_VALIDATION if the cursor is not one of this query; CQRS_APP_INVALID if two parts have
- *   a document of the same key
+ * @throws CqrsError CQRS_VALIDATION if the cursor is not one of this query; CQRS_APP_INVALID if two parts have a
+ *   document of the same key
  */
 export async function findPage(
   parts: readonly Searchable[],
@@ -49,7 +49,7 @@ export async function findPage(
   return { items: page.map(({ document }) => document), next: last && encodeCursor(by, last.value, last.key) }
 }
 
-/** Events of several streams made one document, which a partitioned projection cannot hold. */
+/** The error for a document that is made from events of several streams: a partitioned projection cannot have one. */
 export function keyInTwoPartitions(key: string): CqrsError {
   return new CqrsError(
     'CQRS_APP_INVALID',

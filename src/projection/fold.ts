@@ -21,8 +21,8 @@ export type PreparedEvent =
   | { readonly ok: false; readonly error: Error }
 
 /**
- * Names the sequence of an event, as a store gives it back; an event whose sequence cannot be told is kept in order by
- * its stream.
+ * The name of an event's sequence, in the form in which a store returns it. If the projection cannot tell the sequence,
+ * the event is kept in the order of its stream.
  */
 export function sequenceOf(
   projection: ProjectionDefinition,
@@ -62,7 +62,7 @@ function checkKey(key: unknown): void {
   if (typeof key !== 'string') {
     throw new TypeError(`key() gave ${typeof key}; give a string or an array of strings`)
   }
-  // A store would give it back as another one, which may be that of another document.
+  // A store would return it as another key, which may be that of another document.
   if (!key.isWellFormed()) {
     throw new TypeError(`key() gave ${JSON.stringify(key)}, which holds half a character`)
   }
@@ -116,7 +116,7 @@ function checkEffect(effect: Effect): Effect {
   )
 }
 
-/** A promise is never awaited here: one that rejects must not end the process besides. */
+/** A promise that a handler returns is never awaited. If it rejects, it must not end the process as well. */
 function silence(after: unknown): void {
   if (after instanceof Promise) after.catch(() => undefined)
 }

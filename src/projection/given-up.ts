@@ -2,12 +2,12 @@ import type { Position } from '../kernel/position.ts'
 import type { Discarded } from './contract.ts'
 
 /**
- * What operators gave up of some events. Whoever folds a generation asks for each page of events, so that it knows what was
- * given up by now, and holds no more of it than those of a page, however much that is in all.
+ * Tells which of some events operators gave up. A fold asks for each page of events. So the answer is up to date, and
+ * only the discards of one page are in memory, however many there are in all.
  */
 export type GivenUp = (positions: readonly Position[]) => Promise<ReadonlyMap<Position, Discarded>>
 
-/** @param read for each place where that is recorded; see `ViewStore.discardedAmong` */
+/** @param read one function for each place where discards are recorded; see `ViewStore.discardedAmong` */
 export function givenUpIn(
   read: readonly ((positions: readonly Position[]) => Promise<readonly Discarded[]>)[],
 ): GivenUp {

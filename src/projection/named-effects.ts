@@ -3,7 +3,7 @@ import type { Effect } from '../kernel/projection.ts'
 import type { NamedEffect } from './contract.ts'
 
 /**
- * The effects of one event under the keys that they are always sent with, in the trace of the event.
+ * The effects of one event, with the keys under which they are always sent and with the trace context of the event.
  *
  * @param reactor its name, which has no colon
  */

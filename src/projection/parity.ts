@@ -4,13 +4,16 @@ import { parseJson } from '../kernel/json.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ViewDamage } from './damage.ts'
 
-/** Documents that are named in a report; the counts go on. */
+/** How many documents a report names at most; the counts include all. */
 const EXAMPLES = 20
 
-/** Characters of JSON that an example shows of a document. A report is read as a whole, each time that somebody looks. */
+/**
+ * How many characters of JSON an example shows of a document at most. A report is always read as a whole, so it must
+ * stay small.
+ */
 const SHOWN = 4_096
 
-/** Of those, how many come before the first difference. */
+/** How many of these characters come before the first difference. */
 const LEAD = 64
 
 /** A document as its store holds it. */
@@ -18,13 +21,13 @@ export interface StoredDocument {
   readonly key: string
   /** JSON; of a damaged document whatever is there. */
   readonly document: string
-  /** It is not what was written. */
+  /** Whether it differs from what was written. */
   readonly damaged: boolean
 }
 
 /** One state of a view, all its partitions together. */
 export interface ViewSnapshot {
-  /** Of each partition, in order. */
+  /** The position of each partition, in order. */
   readonly positions: readonly Position[]
   /** Each document once, in the order of the keys' bytes in UTF-8. */
   readonly documents: Iterable<StoredDocument>
@@ -36,26 +39,29 @@ export interface ParityExample {
   readonly kind: 'added' | 'changed' | 'removed'
   readonly before?: unknown
   readonly after?: unknown
-  /** They are too large to be shown as they are: `before` and `after` are stretches of their JSON about where they differ first. */
+  /**
+   * Set if the documents are too large to be shown. Then `before` and `after` are excerpts of their JSON around the
+   * first difference.
+   */
   readonly cut?: true
-  /** What was there before is not what was written: its checksum differs. */
+  /** The document before is not what was written: its checksum differs. */
   readonly damaged?: true
 }
 
 /** How a generation compares with the one that serves. */
 export type ParityReport = Comparison | DamageReport
 
-/** Both could be read from beginning to end. */
+/** The report if both generations could be read from beginning to end. */
 export interface Comparison {
   readonly kind: 'compared'
-  /** Both stood at the same position, so that every difference is one of the folds, or of the files. */
+  /** Whether both were at the same position. If so, every difference comes from the folds or from the files. */
   readonly samePosition: boolean
   readonly before: Side
   readonly after: Side
   readonly added: number
   readonly changed: number
   readonly removed: number
-  /** Documents of the one that serves that are not what was written; they count as changed, or removed. */
+  /** Documents of the serving generation that are not what was written. They also count as changed or removed. */
   readonly damaged: number
   /** The first {@link EXAMPLES} in the order of keys. */
   readonly examples: readonly ParityExample[]
@@ -65,8 +71,8 @@ export interface Comparison {
 export type SideName = 'before' | 'after'
 
 /**
- * A file of one of them is damaged, so that there is nothing to compare. Nobody need look again: it is damaged for good.
- * If both are, it tells of the side `after`.
+ * The report if a file of one generation is damaged, so that there is nothing to compare. Nobody need look again, since
+ * the damage stays. If both are damaged, the report is about the side `after`.
  */
 export type DamageReport = ViewDamage & {
   readonly kind: 'damaged'
@@ -74,13 +80,13 @@ export type DamageReport = ViewDamage & {
     | { readonly side: 'after' }
     | {
         readonly side: 'before'
-        /** What no log has can be read nevertheless: effects that are not sent yet, and what operators gave up. */
+        /** Whether one can still read what the log does not hold: effects not sent yet, and what operators gave up. */
         readonly estateIsWhole: boolean
       }
   )
 
 interface Side {
-  /** Of the partition that is least far. */
+  /** The position of the partition that is furthest behind. */
   readonly position: Position
   readonly documents: number
   /** SHA-256 over the keys and documents in order, hexadecimal; the same if and only if all documents are. */
@@ -88,20 +94,22 @@ interface Side {
 }
 
 /**
- * What a report comes to. `same`: every document is, and whole, and both stood at one position. `inconclusive`: nothing can be
- * said, because both never stood at one position, so that differences may be those of the events between. `differs`:
- * everything else; what is damaged differs wherever they stand.
+ * The conclusion from a report:
+ * - `same`: every document is the same and undamaged, and both were at one position
+ * - `inconclusive`: nothing can be said, because both never were at one position, so that differences may come from the
+ *   events in between
+ * - `differs`: everything else; damage counts as a difference at any position
  */
 export type ParityVerdict = 'same' | 'differs' | 'inconclusive'
 
-/** Judges a report; nobody else does. */
+/** Judges a report. This is the only place that does. */
 export function parityVerdict(report: ParityReport): ParityVerdict {
   if (report.kind === 'damaged' || report.damaged > 0) return 'differs'
   if (!report.samePosition) return 'inconclusive'
   return report.added + report.changed + report.removed === 0 ? 'same' : 'differs'
 }
 
-/** A report as it was stored. Earlier versions of this program knew no damage. */
+/** Reads a stored report. Earlier versions of this program did not record damage. */
 export function toParityReport(stored: unknown): ParityReport {
   return { kind: 'compared', damaged: 0, ...(stored as Partial<ParityReport>) } as ParityReport
 }
@@ -145,13 +153,16 @@ export function compareViews(before: ViewSnapshot, after: ViewSnapshot): Compari
   }
 }
 
-/** Whether two states of a view hold the same events: each partition does, or all stand at one position. */
+/**
+ * Whether two states of a view hold the same events: each partition is at the same position as its counterpart or, if
+ * their numbers of partitions differ, all partitions are at one position.
+ */
 export function areAtOnePosition(before: readonly Position[], after: readonly Position[]): boolean {
   if (before.length === after.length) return before.every((position, index) => position === after[index])
   return new Set([...before, ...after]).size === 1
 }
 
-/** Joins the documents of several partitions, each in order, to one run in order. */
+/** Merges the documents of several partitions, each in order, into one sequence in order. */
 export function* mergeDocuments(parts: readonly Iterable<StoredDocument>[]): Generator<StoredDocument> {
   const iterators = parts.map((part) => part[Symbol.iterator]())
   const heads = iterators.map((iterator) => iterator.next().value as StoredDocument | undefined)
@@ -194,7 +205,7 @@ class Walk {
     return { position: this.#position, documents: this.#documents, hash: this.#hash }
   }
 
-  /** Pieces are cut by their size, which the same documents give the same. */
+  /** Pieces are cut by size, so the same documents always give the same pieces. */
   #fold(): void {
     this.#hash = hash('sha256', `${this.#hash}${this.#pending}`)
     this.#pending = ''
@@ -235,7 +246,7 @@ function isSame(one: StoredDocument, other: StoredDocument): boolean {
   return one.document === other.document || isDeepStrictEqual(parsed(one), parsed(other))
 }
 
-/** A damaged document may be no JSON any more; then it is the text that it is. */
+/** A damaged document might no longer be JSON; then its text is returned as it is. */
 function parsed({ document, damaged }: StoredDocument): unknown {
   try {
     return parseJson(document)
@@ -253,7 +264,7 @@ function sorted(document: StoredDocument): string {
   )
 }
 
-/** By the bytes in UTF-8, as SQLite orders keys; the one that is not there comes last. */
+/** By the bytes in UTF-8, as SQLite orders keys; a missing document comes last. */
 function compareKeys(one: StoredDocument | undefined, other: StoredDocument | undefined): number {
   if (!one) return 1
   if (!other) return -1

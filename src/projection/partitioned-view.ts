@@ -5,13 +5,13 @@ import { findPage, keyInTwoPartitions } from './find.ts'
 
 /** What queries see of a view. */
 export interface QueriedView extends ViewReader<unknown> {
-  /** Where the view is; what is read afterwards is at least as new. */
+  /** The position of the view; what is read afterwards is at least as new. */
   position(): Promise<Position>
   /** How new the view is, and how many events it lacks. */
   freshness(): Promise<Freshness>
 }
 
-/** The partitions of a view as one; it is as far as the slowest of them. */
+/** Joins the partitions of a view into one view. Its position is that of the partition that is furthest behind. */
 export function wholeView(parts: readonly ReadableView[]): QueriedView {
   const [only] = parts
   if (only && parts.length === 1) return only

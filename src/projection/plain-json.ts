@@ -4,14 +4,17 @@ import { isPlain } from '../kernel/plain.ts'
 /** Deepest nesting of a document or effect; a frame of the engine takes 127 levels, its own included. */
 const MAX_DEPTH = 100
 
-/** What was found to be JSON and was frozen; frozen alone says nothing, since an app freezes too. */
+/**
+ * Objects that were found to be JSON and were frozen here. That an object is frozen says nothing by itself, since an
+ * app can freeze objects too.
+ */
 const known = new WeakSet<object>()
 
 /**
- * Freezes a value in depth; parts that went through here before are skipped.
+ * Freezes a value deeply; parts that were frozen here before are skipped.
  *
- * It must be what JSON gives back unchanged: a store cannot write the rest, and a fold over what is in
- * memory would differ from one over what was stored. Fields that are undefined count as left out.
+ * The value must come back from JSON unchanged. A store cannot write anything else, and a fold over documents in memory
+ * would differ from one over stored documents. Fields that are undefined count as left out.
  *
  * @throws CqrsError CQRS_APP_INVALID that names the field and what it holds instead
  */
@@ -22,13 +25,13 @@ export function freezeJson<Value>(value: Value): Value {
   throw new CqrsError('CQRS_APP_INVALID', `A document or effect must be plain JSON; ${field} ${wrong.how}.`)
 }
 
-/** What is not JSON, and where, from the inside out. */
+/** What is not JSON, and where; the path starts at the innermost field. */
 interface Wrong {
   readonly how: string
   readonly path: string[]
 }
 
-/** This runs for every document of every event: it makes nothing as long as nothing is wrong. */
+/** This runs for every document of every event, so it builds no path as long as nothing is wrong. */
 function freezePart(value: unknown, depth: number): Wrong | undefined {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return undefined
   const how = whatIsWrong(value, depth)
@@ -45,7 +48,7 @@ function freezePart(value: unknown, depth: number): Wrong | undefined {
     }
   }
   Object.freeze(value)
-  // The outermost one is new with every event; what it holds often is not.
+  // The outermost object is new with every event; the parts it holds are often not.
   if (depth > 0) known.add(value)
   return undefined
 }

@@ -1,9 +1,9 @@
 import type { Position } from '../kernel/position.ts'
 
 export interface PositionWatchOptions {
-  /** Reads where the view is. */
+  /** Reads the position of the view. */
   read: () => Promise<Position>
-  /** How often to look while somebody waits, in milliseconds. */
+  /** How often to read it while somebody waits, in milliseconds. */
   pollMs: number
 }
 
@@ -13,8 +13,8 @@ interface Waiter {
 }
 
 /**
- * Lets readers of a view wait until it has reached a position. All waiters of one view share one look at
- * it; nobody looks while nobody waits.
+ * Lets readers of a view wait until it has reached a position. All waiters share one read of the position; while nobody
+ * waits, nothing is read.
  */
 export class PositionWatch {
   readonly #options: PositionWatchOptions
@@ -25,7 +25,7 @@ export class PositionWatch {
     this.#options = options
   }
 
-  /** Whether the view reached `position` within `timeoutMs`. A look that fails counts as "not yet". */
+  /** Whether the view reached `position` within `timeoutMs`. A read that fails counts as "not yet". */
   async reached(position: Position, timeoutMs: number): Promise<boolean> {
     return new Promise((resolve) => {
       const deadline = setTimeout(() => waiter.settle(false), timeoutMs)

@@ -16,13 +16,13 @@ import type { Turns } from './turns.ts'
 
 export interface ProjectorOptions {
   projection: ProjectionDefinition
-  /** The part of the streams whose events the view is made of; all of them if left out. */
+  /** The partition of the streams whose events make the view; all streams if left out. */
   partition?: Partition
   catalog: EventCatalog
   log: Pick<EventLog, 'readFrom'>
   view: ViewStore
   policy: RetryPolicy
-  /** Shared by the projectors of a process: one trial at a time, so that an end of the process blames one. */
+  /** Shared by the projectors of a process: one trial at a time, so that only one is blamed if the process ends. */
   turns: Turns
   /** Positions read, folded and committed at once. */
   batchSize: number
@@ -32,26 +32,26 @@ export interface ProjectorOptions {
   documentCacheSize: number
   /** The wall clock, in milliseconds. */
   now: () => number
-  /** Parked events of a sequence that are applied before the log has its turn again. Default 1,000. */
+  /** How many parked events are applied in a row before the log has its turn again. Default 1,000. */
   retriesAtOnce?: number
   /** A clock that does not jump, for due times, in milliseconds since 1970; see steady-clock.ts. Default `now`. */
   steady?: () => number
   /** Gives a number in [0, 1). */
   random: () => number
-  /** Told when a batch begins; what it returns is told how many events were committed. */
+  /** Called when a batch begins; the function it returns is called with the number of events committed. */
   batchBegins?: () => ((events: number) => void) | undefined
   /** Follows what becomes of each event, for traces. */
   applying?: Applying
   /** What an operator gave up in another generation of the view; it stays given up. None if left out. */
   givenUp?: GivenUp
-  /** The digest after a page, where somebody has computed it already. By default it is computed. */
+  /** Gives the digest after a page if it was computed elsewhere already. By default it is computed here. */
   digestAfter?: (digest: string, page: LogPage) => string
 }
 
-/** Told when a batch or a retry begins; what it returns is told of its events, and of those parked, once it is stored. */
+/** Called when a batch or retry begins. The result is called with its events and the parked ones, once stored. */
 export type Applying = () => (events: readonly RecordedEvent[], parked: readonly ParkedEvent[]) => void
 
-/** Ends of the process during the trial of one event after which the event has failed. */
+/** An event has failed when processes have ended this often while it was tried alone. */
 const ENDS_THAT_COUNT = 2
 
 /**
@@ -61,18 +61,18 @@ const ENDS_THAT_COUNT = 2
 export type StepOutcome = 'advanced' | 'at-head' | 'superseded'
 
 /**
- * Folds the log into one view, batch by batch. It is the only place where events meet handlers while a
- * view is live, and it does one thing at a time: callers take turns (see runner.ts).
+ * Folds the log into one view, batch by batch. It is the only place where events meet handlers while a view is live,
+ * and it does one thing at a time: callers take turns (see runner.ts).
  *
- * What it keeps in memory (checkpoint, parked sequences, documents) is what the view held at the
- * checkpoint's revision. Every change is committed against that revision; if it does not commit, for
- * whatever reason, memory is dropped and read again. Whatever else a change rests on is read after the
- * checkpoint: what is newer than that is refused with the commit, what is older would not be.
+ * What it keeps in memory (checkpoint, documents, whether any event is parked) is what the view held at the
+ * checkpoint's revision. Every change is committed against that revision; if it is not committed, for whatever reason,
+ * memory is dropped and read again. Everything else on which a change is based is read after the checkpoint: if it is
+ * newer, the commit is refused; if it were older, the commit would not be.
  *
- * A handler can also end the process, or hang until it is killed. Before handlers run, a trial is stored;
- * the next process finds it and tries the events of the batch one by one; an event during whose trial
- * alone processes ended twice has failed, and is parked like one that throws. Once is not enough: a
- * process can be killed for reasons of its own, and what was acknowledged should be seen by `after`.
+ * A handler can also end the process, or hang until it is killed. So a trial is stored before handlers run. The next
+ * process finds it and tries the events of the batch one by one. If processes end twice while one event is tried alone,
+ * the event has failed, and is parked like one that throws. Once is not enough: a process can be killed for other
+ * reasons, and a query with `after` should see what was acknowledged.
  */
 export class Projector {
   readonly #options: ProjectorOptions
@@ -81,7 +81,7 @@ export class Projector {
   #checkpoint: Checkpoint | undefined
   /** One of these events may have ended the process that tried them, so each is tried alone. */
   #suspected: { readonly from: Position; readonly to: Position } = { from: 0, to: 0 }
-  /** The event that was being tried, alone, when processes ended, and how many did. */
+  /** The event that was being tried alone when processes ended, and how many of them did. */
   #ended: { readonly position: Position; readonly times: number } | undefined
   readonly #atOnce: number
   #tookOver = false
@@ -95,7 +95,7 @@ export class Projector {
     this.#blocked = new BlockedSequences(options.view)
   }
 
-  /** Where the view is. May be asked while a step is under way, and therefore changes nothing. */
+  /** The position of the view. May be called while a step is under way, and therefore changes nothing. */
   async position(): Promise<Position> {
     return (this.#checkpoint ?? (await this.#options.view.checkpoint())).position
   }
@@ -144,8 +144,8 @@ export class Projector {
   }
 
   /**
-   * Tries parked events that are due, each sequence in order until one fails again. Of a long
-   * one the rest stays due, so that others are not held up.
+   * Tries parked events that are due, each sequence in order until one fails again. The rest of a long sequence stays
+   * due, so that others are not held up.
    *
    * @returns how many events were applied
    */
@@ -160,7 +160,7 @@ export class Projector {
   }
 
   /**
-   * Tries the parked head of a sequence and what waits behind it, due or not, until one fails; of many the rest is due.
+   * Tries the parked head of a sequence and what waits behind it, due or not, until one fails. A long rest stays due.
    *
    * @returns how many events were applied
    */
@@ -169,7 +169,7 @@ export class Projector {
   }
 
   /**
-   * Makes the parked head of a sequence due now, with its attempts counted anew.
+   * Makes the parked head of a sequence due now, and counts its attempts from 0 again.
    *
    * @returns false if the event is not the parked head of a sequence (any more)
    */
@@ -180,12 +180,12 @@ export class Projector {
     const due: ParkedEvent = { ...head, status: 'retrying', attempts: 0, dueAt: this.#steady() }
     const change = { ...NOTHING, expectedRevision: revision, parked: [due] }
     const outcome = await this.#commit(change, 'letter-redriven')
-    // Whoever was faster may have changed something else.
+    // Another writer was faster, but may have changed something else.
     return outcome === 'advanced' || this.redrive(position)
   }
 
   /**
-   * Gives the parked head of a sequence up; what waits behind it is tried next.
+   * Gives up the parked head of a sequence; the event that waits behind it is tried next.
    *
    * @returns false if the event is not the parked head of a sequence (any more)
    */
@@ -196,7 +196,7 @@ export class Projector {
     const at = new Date(this.#options.now()).toISOString()
     const change = { discarded: [{ event: head, by, reason, at }] }
     const settled = await this.#settle(head, change, revision, 'letter-discarded')
-    // Whoever was faster may have changed something else.
+    // Another writer was faster, but may have changed something else.
     return settled.kind === 'applied' || this.discard(position, by, reason)
   }
 
@@ -257,7 +257,7 @@ export class Projector {
     reached('trial-begun', this.#options.projection.name)
   }
 
-  /** Runs the handler of an event, unless the process ended so many `ends` times while it ran. */
+  /** Runs the handler of an event, unless processes have ended `ends` times while it ran. */
   #tryOn(position: Position, prepared: PreparedEvent, documents: Documents, ends: number): FoldOutcome {
     if (!prepared.ok) return prepared
     if (this.#ended?.position !== position || this.#ended.times < ends) {
@@ -267,7 +267,7 @@ export class Projector {
     return { ok: false, error: new Error('The process ended while this event was applied.') }
   }
 
-  /** Tries the parked head of a sequence, if it still is one and is wanted, and then what is behind it. */
+  /** Tries the parked head of a sequence, if it still is the head and is wanted, and then the events behind it. */
   async #retrySequence(head: Position, isWanted: (head: ParkedEvent) => boolean): Promise<number> {
     let applied = 0
     for (let position: Position | undefined = head; position && applied < this.#atOnce; applied += 1) {
@@ -308,7 +308,7 @@ export class Projector {
     return settled
   }
 
-  /** Commits that the parked head of a sequence is applied, or given up; what is behind it comes next. */
+  /** Commits that the parked head of a sequence is applied or given up. The event behind it becomes the head. */
   async #settle(
     head: ParkedEvent,
     change: Partial<ViewChange>,
@@ -342,7 +342,7 @@ export class Projector {
     return (this.#options.steady ?? this.#options.now)()
   }
 
-  /** @param boundaries what is true once the change is stored */
+  /** @param boundaries reached once the change is stored */
   async #commit(change: ViewChange, ...boundaries: Boundary[]): Promise<StepOutcome> {
     const checkpoint = await this.#state()
     try {
@@ -374,10 +374,10 @@ export class Projector {
     return this.#checkpoint
   }
 
-  /** Looks at what the process before has left: only its trial tells of one that ended. */
+  /** Looks at what the process before has left: only from its trial can one tell that it ended during one. */
   async #takeOver(): Promise<void> {
     const { view, policy } = this.#options
-    // Another process gave the due times; if its clock was ahead, they lie further off than any delay.
+    // Another process set the due times. If its clock was ahead, they are further away than any delay.
     await view.notDueAfter(this.#steady() + policy.capMs)
     const trial = await view.trial()
     this.#tookOver = true

@@ -11,7 +11,7 @@ export interface RetryPolicy {
   readonly capMs: number
 }
 
-/** Failures of an event that are kept; the count of attempts goes on. */
+/** How many failures of an event are kept; `attempts` counts all of them. */
 const KEPT_FAILURES = 10
 
 /** How much of an error is kept with each of them, in characters: many letters have to fit into one answer. */
@@ -43,7 +43,7 @@ export function parkBehind(event: RecordedEvent, sequence: string, now: number):
   }
 }
 
-/** The parking of an event after one more failure, at `now` by the wall clock and `steady` by that for waiting. */
+/** A parked event after one more failure. `now` is the wall clock, `steady` the clock for due times. */
 export function parkFailed(
   parked: ParkedEvent,
   error: Error,
@@ -64,7 +64,7 @@ export function parkFailed(
   }
 }
 
-/** A stack begins with the message; that of a long one is cut, so that where it was thrown stays. */
+/** A stack begins with the message. A long message is cut there too, so that the place where it was thrown is kept. */
 function excerptOf({ message, stack }: Error): Pick<FailedAttempt, 'message' | 'stack'> {
   const shown = message.length > KEPT.message ? `${message.slice(0, KEPT.message - 1)}…` : message
   if (stack === undefined) return { message: shown }

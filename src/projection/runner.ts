@@ -7,7 +7,7 @@ import type { EffectSender } from './effect-sender.ts'
 import type { Projector } from './projector.ts'
 import { Turns } from './turns.ts'
 
-/** What a runner moves: a projector, or all generations of a view. */
+/** What a runner advances: a projector, or all generations of a view. */
 export type Followed = Pick<Projector, 'position' | 'step' | 'retryDue' | 'redrive' | 'retry' | 'discard'>
 
 export interface RunnerOptions {
@@ -19,20 +19,20 @@ export interface RunnerOptions {
   /** The clock of due times; see {@link ProjectorOptions.steady}. */
   now: () => number
   log: Logger
-  /** Told when the view went forward because of a message of the queue, or of the sweep. */
+  /** Called when the view has advanced because of a queue message or because of the sweep. */
   onAdvance?: (path: 'queue' | 'sweep') => void
 }
 
-/** Batches after which retries, effects and callers have their turn, though the log has more. */
+/** After this many batches, retries, effects and callers get their turn even if the log has more. */
 const BATCHES_IN_TURN = 100
 
 /**
- * Keeps one view at the head of the log. Whatever asks for progress (a queue message, the sweep, a
- * retry that is due, an operator) takes its turn here, so that the projector does one thing at a time.
+ * Keeps one view at the head of the log. Everything that asks for progress (a queue message, the sweep, a retry that is
+ * due, an operator) takes its turn here, so that the projector does one thing at a time.
  *
- * The sweep makes the queue an accelerator: without a single message the view still reaches the head
- * within `sweepIntervalMs`. A failure of the store is nobody's fault: nothing was stored, the caller
- * is told, and the next sweep tries again.
+ * Thanks to the sweep, the queue only makes things faster: without a single message, the view still starts to catch up
+ * within `sweepIntervalMs`. If the store fails, nothing was stored, the caller gets the error, and the next sweep tries
+ * again.
  */
 export class ProjectionRunner {
   readonly #options: RunnerOptions
@@ -40,7 +40,7 @@ export class ProjectionRunner {
   #drain: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #stopped = false
-  /** The last catch-up ended before the head. */
+  /** Whether the last catch-up ended before it reached the head. */
   #behind = false
 
   constructor(options: RunnerOptions) {
@@ -53,8 +53,8 @@ export class ProjectionRunner {
   }
 
   /**
-   * Applies the log up to `to`. Callers that come while a catch-up is about to begin share it; one that
-   * finds the view there already costs nothing.
+   * Applies the log up to `to`. Callers that come before a catch-up has begun share it. If the view is there already,
+   * the call costs nothing.
    *
    * @throws CqrsError if a store fails
    */
@@ -82,7 +82,7 @@ export class ProjectionRunner {
     await this.#options.effects.idle()
   }
 
-  /** Applies what the log has; calls that come while it is about to begin share it. @throws CqrsError if a store fails */
+  /** Applies what the log has. Calls that come before it has begun share it. @throws CqrsError if a store fails */
   catchUp(): Promise<void> {
     this.#drain ??= this.inTurn(async (projector) => {
       this.#drain = undefined
@@ -123,7 +123,7 @@ export class ProjectionRunner {
     return Math.min(sweepIntervalMs, Math.max(10, dueAt - now()))
   }
 
-  /** Begins to send what is recorded; it may take as long as there is much of it. */
+  /** Starts to send the recorded effects, and does not wait for it: there may be very many. */
   sendEffects(): void {
     this.#options.effects.flush().catch((error) => {
       this.#options.log.error(

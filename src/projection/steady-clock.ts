@@ -1,7 +1,7 @@
 /**
- * A clock that begins at the wall clock's time and never jumps: whoever sets the wall clock neither delays what
- * waits nor makes it due at once. Its times are comparable between processes as far as their wall clocks agree when
- * they start; see {@link ViewStore.notDueAfter} for when they do not.
+ * A clock that begins at the wall clock's time and never jumps: setting the wall clock neither delays what waits nor
+ * makes it due at once. Times of two processes are comparable as far as their wall clocks agreed when they started; see
+ * {@link ViewStore.notDueAfter} for when they did not.
  *
  * @param now the wall clock, in milliseconds
  * @param monotonic a clock that never jumps, in milliseconds

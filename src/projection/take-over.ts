@@ -10,13 +10,13 @@ import { type Estate, owedAmong, positionOf, streamAt } from './duty.ts'
 /** See {@link TakeOverRequest.atOnce}. */
 const AT_ONCE = 1_000
 
-/** How a part takes over from the generation that was active. */
+/** What a part needs to know to take over from the generation that was active. */
 export interface TakeOverRequest {
   /** The name of the projection. */
   readonly projection: string
   /** The outgoing generation's part of the same streams, or all its parts. It stands still. */
   readonly parts: readonly Estate[]
-  /** Whether `parts` is the one part of the same streams. */
+  /** Whether `parts` is just the one part of the same streams. */
   readonly aligned: boolean
   readonly partition: Partition
   readonly log: EventLog
@@ -24,27 +24,29 @@ export interface TakeOverRequest {
   readonly swap: number
   /** Milliseconds since 1970. */
   readonly now: number
-  /** Effects, or events, that one step takes over, and fewer if they are large. Default 1,000. */
+  /** How many effects or events one step takes over; fewer if they are large. Default 1,000. */
   readonly atOnce?: number | undefined
 }
 
 /**
- * Brings a view into the place of another one that stands still; see duty.ts. If it has done so already, e.g. before its
- * process was killed, nothing happens.
+ * Puts a view in the place of another one that stands still; see duty.ts. If it has done so already, for example before
+ * its process was killed, nothing happens.
  *
- * There may be millions of effects, so this is many steps, each a transaction of bounded size, with a turn of the event loop
- * between them. All but the last one count for nothing: until the last one has stored the number of the swap nobody sends
- * from this view, nobody decides on what it holds, and no other swap is made. Who is killed between two steps begins again
- * from the first one, and comes to the same: what is copied is left where it was, and the copies of the attempt before are
- * among what is void. What was withheld and is due has moved, and is found where it is now as one's own that is owed.
+ * There may be millions of effects, so this takes many steps, each a transaction of bounded size, with a turn of the
+ * event loop between them. Only the last step counts. Until it has stored the number of the swap, nobody sends from
+ * this view, nobody decides on what it holds, and no other swap is made.
  *
- * @throws CqrsError CQRS_STORE_LOCKED if anybody else has changed the view since the step before, as a process that was taken
- *   for dead might: nothing is taken over by two
+ * A process that is killed between two steps begins again with the first step, and the result is the same. Effects that
+ * were copied are still where they were, and the copies of the attempt before are among those that are void. Withheld
+ * effects that were due have moved already: they are now found among the view's own effects, as owed.
+ *
+ * @throws CqrsError CQRS_STORE_LOCKED if anybody else has changed the view since the step before, such as a process
+ *   that was taken for dead: two must not take over at once
  */
 export async function takeOver(view: ViewStore, request: TakeOverRequest): Promise<void> {
   const { projection, swap } = request
   let { revision } = await view.checkpoint()
-  // Read after the revision: whoever has taken over since has changed that.
+  // Read after the revision: a takeover that happens in between changes the revision, so the first step fails.
   if ((await view.tookOver()) >= swap) return
   const take = async (step: TakeOverStep) => {
     if (!(await view.takeOver(step, revision))) throw overtaken(projection)
@@ -92,7 +94,7 @@ async function* steps(view: ViewStore, request: TakeOverRequest): AsyncGenerator
     yield { parked: { positions, owed: await owedOf(positions) } }
   }
   for (const part of parts) {
-    // Those of other partitions meet nothing here.
+    // Events of other partitions do not occur in this one.
     for (let after = 0; ; ) {
       const discarded = await part.discardedAfter(after, atOnce, PAGE_BYTES)
       if (discarded.length === 0) break
@@ -156,7 +158,7 @@ class Source {
     this.#atOnce = atOnce
   }
 
-  /** Of the event of the next one: its position, 0 if its key was damaged and tells none. */
+  /** The position of the next effect's event; 0 if its key is damaged and has none; {@link NOTHING_LEFT} at the end. */
   async place(): Promise<Position> {
     if (this.#next >= this.#page.length) {
       this.#page = await this.#part.effectsBefore(this.#before, this.#atOnce, PAGE_BYTES)

@@ -1,6 +1,6 @@
 /**
- * Lets one piece of work run at a time, in the order in which they came. The projections of a process share
- * one, so that while handlers run only one trial is open: if the process ends, no other is blamed.
+ * Runs pieces of work one at a time, in the order in which they came. The projections of a process share one instance,
+ * so that only one trial is open while handlers run: if the process ends, no other event is blamed.
  */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve()

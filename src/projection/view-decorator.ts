@@ -16,11 +16,11 @@ import type {
 } from './contract.ts'
 import type { Duty } from './duty.ts'
 
-/** A view that passes everything on to another one; what differs is overridden. */
+/** A view that passes every call on to another one; subclasses override what differs. */
 export abstract class ViewDecorator implements ViewStore {
   readonly #view: ViewStore | undefined
 
-  /** @param view left out by who says otherwise where the calls go */
+  /** @param view left out by a subclass that overrides the getter `view` */
   constructor(view?: ViewStore) {
     this.#view = view
   }

@@ -3,18 +3,24 @@ import type { CommitOutcome, NamedEffect, ViewChange, ViewStore } from './contra
 import { positionOf } from './duty.ts'
 import { ViewDecorator } from './view-decorator.ts'
 
-/** Withheld effects after which those are dropped that are settled elsewhere by now, among {@link TIDIED} events. */
+/**
+ * After this many withheld effects, up to {@link TIDIED} events are looked at, and effects settled elsewhere by now are
+ * dropped.
+ */
 const TIDY_EVERY = 1_000
 
-/** More than were added since, so that all have their turn, however many there are. */
+/**
+ * How many events are looked at. It is more than were added since the last time, so that all get their turn, however
+ * many there are.
+ */
 const TIDIED = 2 * TIDY_EVERY
 
-/** Which of some events another generation owes; `self` if it is this one that owes. */
+/** Which of the given events another generation owes; `self` if it is this one that owes. */
 export type Owing = (positions: readonly Position[]) => Promise<ReadonlySet<Position> | 'self'>
 
 /**
- * A view of one of several generations. While it owes, effects are recorded; while another one does, those
- * are kept back that the other one still owes, and the rest are passed over; see duty.ts.
+ * A view of one of several generations. While it owes effects, it records them. While another generation owes them, it
+ * withholds those that the other one still owes and skips the rest; see duty.ts.
  */
 export class WithholdingView extends ViewDecorator {
   readonly #owing: Owing

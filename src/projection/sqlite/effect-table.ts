@@ -5,12 +5,12 @@ import { type EffectRow, effectColumns, toEffect } from './rows.ts'
 import { EFFECT_NUMBER, EFFECT_POSITION } from './schema.ts'
 import { BrokenOrder, inOrder, OtherRow } from './view-error.ts'
 
-/** Dead effects that are made pending at once. */
+/** How many dead effects are made pending at once. */
 const REDRIVEN = 1_000
 
 /**
- * The effects of one view: pending until they are sent and forgotten, dead when they failed too often. None is changed in the
- * place of another one, though in a damaged page SQLite finds that for a key.
+ * The effects of one view: pending until they are sent and forgotten, dead when they failed too often. In a damaged
+ * page SQLite can find another row for a key, so every change makes sure that it does not hit another effect.
  */
 export class EffectTable {
   readonly #sql: ReturnType<typeof statements>
@@ -24,7 +24,7 @@ export class EffectTable {
     this.#sql.add.run(...effectColumns(effect))
   }
 
-  /** Puts one of another generation before all that are here, as it stands there. */
+  /** Puts an effect of another generation before all that are here, with the status that it has there. */
   putFirst(effect: RecordedEffect): void {
     const { idempotencyKey, status, attempts, error, failedAt } = effect
     this.#sql.remove.run(idempotencyKey)
@@ -32,7 +32,7 @@ export class EffectTable {
     if (this.#sql.putFirst.run(...row).changes === 0) throw new OtherRow('effects', idempotencyKey)
   }
 
-  /** Those before a place, the last one first. */
+  /** The effects before a place, the last one first. */
   before(place: number | undefined, limit: number, maxBytes: number): PlacedEffect[] {
     const rows = this.#before(place)
     return upTo(limit, maxBytes, rows).map((row) => ({ ...toEffect(row), place: row.id, bytes: row.bytes }))
@@ -43,12 +43,14 @@ export class EffectTable {
     return inOrder('effects', rows, -place, ({ id }) => -id)
   }
 
-  /** @throws BrokenOrder if there are more, so that some were left out by whoever has read all of them page by page */
+  /**
+   * @throws BrokenOrder if there are more than `count`: then whoever has read all of them page by page has missed some
+   */
   assertNoMoreThan(count: number): void {
     if (Number(this.#sql.count.get()?.count) > count) throw new BrokenOrder('effects')
   }
 
-  /** Reads every row, so that damage is met. */
+  /** Reads every row, so that any damage is found. */
   check(): void {
     let count = 0
     for (const row of this.#before()) {
@@ -93,7 +95,7 @@ export class EffectTable {
     this.#changed(idempotencyKey, this.#sql.fail.run(idempotencyKey, attempts, error, at))
   }
 
-  /** Makes one dead effect pending, or the next ones behind a place; see {@link Redriven}. */
+  /** Makes one dead effect pending, or the next ones after a place; see {@link Redriven}. */
   redrive(idempotencyKey: string | undefined, after: EffectPlace | undefined): Redriven {
     const found =
       idempotencyKey === undefined
@@ -105,7 +107,7 @@ export class EffectTable {
     return { redriven: keys.length, last: last && { position: Number(last[0]), n: Number(last[1]) } }
   }
 
-  /** @returns whether the effect was dead; it is gone, with a record of who and why */
+  /** Removes a dead effect and records who discarded it and why. @returns whether it was dead */
   discard(idempotencyKey: string, { by, reason, at }: { by: string; reason: string; at: string }): boolean {
     const [effect] = this.dead(1, idempotencyKey)
     if (!effect) return false
@@ -115,7 +117,7 @@ export class EffectTable {
     return true
   }
 
-  /** @throws OtherRow if nothing was changed though the effect is there */
+  /** @throws OtherRow if nothing was changed although the effect is there */
   #changed(idempotencyKey: string, { changes }: { readonly changes: number | bigint }): void {
     if (Number(changes) === 0 && this.#sql.isThere.get(idempotencyKey))
       throw new OtherRow('effects', idempotencyKey)
@@ -127,7 +129,7 @@ interface PlacedRow extends EffectRow {
   bytes: number
 }
 
-/** The first rows, at most `limit`, and no more than one beyond `maxBytes`. The rest is not read. */
+/** The first rows: at most `limit`, and none after the one that reaches `maxBytes`. The rest is not read. */
 function upTo(limit: number, maxBytes: number, rows: Iterable<PlacedRow>): PlacedRow[] {
   const page: PlacedRow[] = []
   let bytes = 0
@@ -144,17 +146,21 @@ function placeAfter({ position, n }: EffectPlace = { position: 0, n: 0 }): [numb
 }
 
 /**
- * Dead effects behind a place, in order; also those of which nobody knows how they stand, so that they can be redriven. The
- * condition is that of the index, which SQLite would pass over for that of the status.
+ * Dead effects after a place, in order; also those whose status is damaged, so that they can be redriven. The condition
+ * on the status is that of the index `effects_dead`. If it were `status = 'dead'`, SQLite would prefer the index on the
+ * status.
  */
 const DEAD_AFTER = `FROM effects WHERE status <> 'pending' AND ${EFFECT_POSITION} >= ?
   AND (${EFFECT_POSITION} > ? OR ${EFFECT_NUMBER} > ?) ORDER BY ${EFFECT_POSITION}, ${EFFECT_NUMBER} LIMIT ?`
 
-/** In the index of places, should a page of that of the keys be damaged. */
+/** Finds a dead effect in the index of places, for the case that a page of the index of keys is damaged. */
 export const DEAD_BY_PLACE = `SELECT * FROM effects
   WHERE status <> 'pending' AND ${EFFECT_POSITION} = ? AND +idempotency_key = ?`
 
-/** The row of a key: the one that the index leads to is compared, for which SQLite would take the key from the index again. */
+/**
+ * The row of a key. The subquery compares the key in the row to which the index leads; otherwise SQLite would take the
+ * key from the index again.
+ */
 const ITSELF = `idempotency_key = ?1
   AND (SELECT itself.idempotency_key FROM effects AS itself WHERE itself.id = effects.id) = ?1`
 
@@ -164,13 +170,13 @@ function statements(db: DatabaseSync) {
       `INSERT INTO effects (idempotency_key, effect, checksum, status) VALUES (?, ?, ?, 'pending')
         ON CONFLICT (idempotency_key) DO NOTHING`,
     ),
-    // A number below zero is one as well.
+    // Ids below zero are valid, too.
     putFirst: db.prepare(`INSERT INTO effects
       (id, idempotency_key, effect, checksum, status, attempts, error, failed_at)
       VALUES ((SELECT coalesce(min(id), 1) - 1 FROM effects), ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (idempotency_key) DO NOTHING`),
     before: db.prepare(`SELECT *, octet_length(effect) AS bytes FROM effects WHERE id < ? ORDER BY id DESC`),
-    /** In an index, which is quick. */
+    /** Counted in an index, which is fast. */
     count: db.prepare('SELECT count(*) AS count FROM effects'),
     pending: db.prepare(
       `SELECT *, octet_length(effect) AS bytes FROM effects WHERE status = 'pending' ORDER BY id`,
@@ -184,7 +190,7 @@ function statements(db: DatabaseSync) {
     fail: db.prepare(
       `UPDATE effects SET status = 'dead', attempts = ?2, error = ?3, failed_at = ?4 WHERE ${ITSELF}`,
     ),
-    /** Without the index. */
+    /** Searched without the index. */
     isThere: db.prepare('SELECT 1 FROM effects WHERE +idempotency_key = ?'),
     redrive: db.prepare(
       `UPDATE effects SET status = 'pending', attempts = 0 WHERE status <> 'pending' AND ${ITSELF}`,

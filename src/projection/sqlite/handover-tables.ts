@@ -7,24 +7,24 @@ import type { EffectTable } from './effect-table.ts'
 import { effectColumns } from './rows.ts'
 import { BrokenOrder, inOrder } from './view-error.ts'
 
-/** Given-up effects are recorded in the same table; events have a sequence. */
+/** Selects given-up events: given-up effects are recorded in the same table, but only events have a sequence. */
 const OF_EVENT = `json_extract(event, '$.sequence') IS NOT NULL`
 
 /**
- * Records that an event was given up: once, though a generation that goes back in time takes the record over and meets the
- * event afterwards.
+ * Records that an event was given up, but only once: a generation that goes back in time takes this record over and
+ * meets the event again later.
  */
 export const RECORD_DISCARD = `INSERT INTO discarded SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (
   SELECT 1 FROM discarded WHERE position = ?1 AND ${OF_EVENT})`
 
-/** Sought in the index, in one go for all positions of a page. */
+/** One search in the index for all positions of a page. */
 export const DISCARDED_AMONG = `SELECT position, event, discarded_by, reason, discarded_at FROM discarded
   WHERE position BETWEEN ? AND ? AND ${OF_EVENT}`
 
 export const DISCARDED_AFTER = `SELECT rowid AS place, event, discarded_by, reason, discarded_at,
   octet_length(event) AS bytes FROM discarded WHERE rowid > ? AND ${OF_EVENT} ORDER BY rowid`
 
-/** What one generation of a view keeps back, leaves and takes over; see ../duty.ts. */
+/** What one generation of a view withholds, leaves to its successor and takes over; see ../duty.ts. */
 export class HandoverTables {
   readonly #effects: EffectTable
   readonly #sql: ReturnType<typeof statements>
@@ -40,7 +40,7 @@ export class HandoverTables {
     }
   }
 
-  /** Changes nothing, so that a synced commit syncs what was committed before it. */
+  /** A write that changes nothing, so that a synced commit also syncs what was committed before it. */
   touch(): void {
     this.#sql.touch.run()
   }
@@ -50,7 +50,7 @@ export class HandoverTables {
     return { position: this.#position(), parked: new Set(parked.map(({ position }) => Number(position))) }
   }
 
-  /** Reads what a generation leaves besides effects, so that damage is met. */
+  /** Reads what a generation leaves besides effects, so that any damage is found. */
   check(): void {
     for (const _ of this.#sql.allParked.iterate());
     for (const row of this.#discardedAfter(0)) toDiscarded(row)
@@ -60,7 +60,7 @@ export class HandoverTables {
     return Number(this.#sql.position.get()?.position)
   }
 
-  /** @param positions in their order */
+  /** @param positions in ascending order */
   discardedAmong(positions: readonly Position[]): Discarded[] {
     const [first, last] = [positions[0], positions.at(-1)]
     if (first === undefined || last === undefined) return []
@@ -70,7 +70,7 @@ export class HandoverTables {
       wanted ??= new Set(positions)
       if (!wanted.has(Number(row.position))) continue
       const discarded = toDiscarded(row)
-      // In a damaged page of the index rows lie under other positions.
+      // In a damaged page of the index, rows are found under wrong positions.
       if (wanted.has(discarded.event.position)) found.push(discarded)
     }
     return found
@@ -138,7 +138,7 @@ export class HandoverTables {
     sql.markTakenOver.run(swap)
   }
 
-  /** What it has applied stays applied; what it has yet to meet it will pass over. */
+  /** An event that this generation has applied stays applied; one that it has not reached yet will be skipped. */
   #giveUp({ event, by, reason, at }: Discarded, now: number): void {
     const sql = this.#sql
     const settled = sql.settle.get(event.position)
@@ -169,12 +169,12 @@ function statements(db: DatabaseSync) {
     ),
     withheldAfter: db.prepare(`SELECT position, sum(octet_length(effect)) AS bytes FROM withheld
       WHERE position > ? GROUP BY position ORDER BY position`),
-    // What is damaged is no text any more, perhaps, and becomes an effect all the same.
+    // A damaged row might no longer hold text; it becomes an effect all the same.
     due: db.prepare(`INSERT INTO effects (idempotency_key, effect, checksum, status)
       SELECT coalesce(CAST(idempotency_key AS TEXT), ''), coalesce(CAST(effect AS TEXT), ''), iif(typeof(checksum) = 'integer', checksum, NULL), 'pending'
       FROM withheld WHERE position = ? ORDER BY length(idempotency_key), idempotency_key
       ON CONFLICT (idempotency_key) DO NOTHING`),
-    /** All have been decided on; one that is there was left out by searches that a damaged page has misled. */
+    /** All withheld effects have been decided on by now. If one is left, a damaged page has misled the searches. */
     anyWithheld: db.prepare('SELECT 1 FROM withheld LIMIT 1'),
     drop: db.prepare('DELETE FROM withheld WHERE position = ?'),
     touch: db.prepare('UPDATE checkpoint SET took_over = took_over'),

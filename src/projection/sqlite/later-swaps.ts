@@ -2,7 +2,8 @@ import { openView } from './open-view.ts'
 import { toViewError } from './view-error.ts'
 
 /**
- * The number of the last swap at which a part of a view took over effects; 0 if it never did, or nobody has written it yet.
+ * The number of the last swap at which a part of a view took over effects; 0 if it never did, or has not been written
+ * yet.
  *
  * @throws CqrsError CQRS_STORE_… if the file is missing or cannot be read
  */
@@ -18,7 +19,7 @@ export function lastSwapIn(path: string, projection: string): number {
 }
 
 /**
- * Lets a part of a view remember no swap later than `last`.
+ * Makes a part of a view forget swaps later than `last`: a later one that it has stored is replaced by `last`.
  *
  * @throws CqrsError CQRS_STORE_… if the file is missing or cannot be written
  */

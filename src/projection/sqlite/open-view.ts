@@ -6,8 +6,9 @@ import { viewSchema } from './schema.ts'
 import { damagedView, foreignView } from './view-error.ts'
 
 /**
- * Opens the file of a view. Only who writes makes one that is missing: for a reader it may have been removed this
- * moment, and what it made would be left behind as a view without documents. One that has to be there counts as damaged.
+ * Opens the file of a view. A missing file is created only for a writer: for a reader, it may have been removed just
+ * now, and a new file would be left behind as a view without documents. A file that must exist counts as damaged if it
+ * is missing.
  *
  * @throws CqrsError CQRS_STORE_… that says what to do for a view
  */

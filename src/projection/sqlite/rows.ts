@@ -46,7 +46,7 @@ export function effectChecksum(idempotencyKey: string, effect: string): number {
   return rowChecksum(idempotencyKey, effect)
 }
 
-/** What is stored of an effect, in the order of {@link NamedEffectRow}; one that is damaged stays so. */
+/** The columns of an effect, in the order of {@link NamedEffectRow}. A damaged effect stays marked as damaged. */
 export function effectColumns({
   idempotencyKey,
   effect,
@@ -56,9 +56,9 @@ export function effectColumns({
   return [idempotencyKey, text, damaged ? null : effectChecksum(idempotencyKey, text)]
 }
 
-/** What is stored of an effect; marked, if it is not what was written. */
+/** The effect in a row, marked as damaged if it is not what was written. */
 export function toNamedEffect({ idempotency_key, effect, checksum }: NamedEffectRow): NamedEffect {
-  // Of a damaged row it may be no text any more.
+  // In a damaged row, the key might no longer be text.
   const idempotencyKey = String(idempotency_key)
   if (checksum === effectChecksum(idempotencyKey, effect)) {
     return { idempotencyKey, effect: parseJson(effect) as NamedEffect['effect'] }
@@ -71,8 +71,8 @@ export function toNamedEffect({ idempotency_key, effect, checksum }: NamedEffect
 }
 
 /**
- * What is stored of an effect and of how it stands. The latter has no checksum. Where it was hit, the effect is taken for
- * pending: it is recorded, so that it may still be owed, and to send it once more is allowed.
+ * The effect in a row, with its status. The status has no checksum. If it is damaged, the effect counts as pending: it
+ * is recorded, so it may still be owed, and sending it once more is allowed.
  */
 export function toEffect(row: EffectRow): RecordedEffect {
   return {

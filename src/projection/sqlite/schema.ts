@@ -1,9 +1,9 @@
 import type { StoreSchema } from '../../sqlite/migrate.ts'
 
-/** A key is `<reactor>:<position>:<n>`, and the name of a reactor has no colon: from here on it reads `<position>:<n>`. */
+/** The part `<position>:<n>` of a key `<reactor>:<position>:<n>`; the name of a reactor has no colon. */
 const PLACE = `substr(idempotency_key, instr(idempotency_key, ':') + 1)`
 
-/** The position of an effect's event, as {@link viewSchema} has it in an index for dead ones. */
+/** The position of an effect's event. {@link viewSchema} has an index on it for dead effects. */
 export const EFFECT_POSITION = `CAST(${PLACE} AS INTEGER)`
 
 /** The number of an effect among those of its event. */
@@ -79,7 +79,7 @@ export const viewSchema: StoreSchema = {
     ALTER TABLE documents ADD COLUMN checksum INTEGER;
     UPDATE documents SET checksum = row_checksum(key, document);
     `,
-    // Generations: what a generation that does not serve keeps to itself, and what it has taken over.
+    // Generations: what a generation that does not serve withholds, and which swap it took over at last.
     `
     ALTER TABLE checkpoint ADD COLUMN took_over INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE parked ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;
@@ -91,14 +91,14 @@ export const viewSchema: StoreSchema = {
       PRIMARY KEY (position, idempotency_key)
     ) STRICT, WITHOUT ROWID;
     `,
-    // An effect without one, or with another one, is not what was decided.
+    // An effect without a checksum, or with a wrong one, is not what was recorded.
     `
     ALTER TABLE effects ADD COLUMN checksum INTEGER;
     UPDATE effects SET checksum = row_checksum(idempotency_key, effect);
     ALTER TABLE withheld ADD COLUMN checksum INTEGER;
     UPDATE withheld SET checksum = row_checksum(idempotency_key, effect);
     `,
-    // What has failed is counted, listed and paged through without reading all of it.
+    // Indexes to count, list and page through what has failed without reading all of it.
     `
     CREATE INDEX parked_by_status ON parked (status);
     CREATE INDEX parked_letters ON parked (position) WHERE status <> 'waiting';

@@ -1,21 +1,21 @@
 import type { IndexValue, Search } from '../find.ts'
 
-/** An SQL text with the values that it is asked with. */
+/** An SQL text and the values of its parameters. */
 export interface SearchQuery {
   readonly sql: string
   readonly values: readonly (IndexValue | bigint)[]
 }
 
-/** The least value there is; what an index holds below it is NULL. */
+/** The smallest value there is; only NULL comes before it in an index. */
 const LEAST = '-9e999'
 
 /**
- * A page by keyset: documents beyond the last one of the page before, in (value, key) order. Documents that
- * lack the indexed field are not found by it.
+ * The query for a page by keyset: documents after the last one of the page before, in (value, key) order. Documents
+ * that lack the indexed field are not found by it.
  *
- * Each part is written so that SQLite seeks its beginning in the index and reads on from there: with row values,
- * with IS NOT NULL on an expression, or sorted by a field that is the same in all rows, it would read over
- * everything before a page, or sort all that is found. test/projection/query-plan.test.ts looks at its plans.
+ * Each part is written so that SQLite seeks its start in the index and reads on from there. With row values, with IS
+ * NOT NULL on an expression, or if it sorted by a field that is the same in all rows, SQLite would read over everything
+ * before a page, or sort everything that is found. test/projection/query-plan.test.ts checks its plans.
  *
  * @param field the indexed expression; undefined to search by the key
  */
@@ -25,8 +25,8 @@ export function searchQuery(search: Search, field: string | undefined): SearchQu
 }
 
 /**
- * A value as the index holds it. A float beyond 2^53 is written to JSON in the fewest digits that tell it from others, and
- * SQLite takes them for a whole number of 64 bits, which is not the one that the float is.
+ * A value as the index holds it. A whole number beyond 2^53 is written to JSON with the fewest digits that identify the
+ * float. SQLite reads these digits as a 64-bit integer, which is not exactly the number that the float stands for.
  */
 function asIndexed(value: IndexValue | bigint): IndexValue | bigint {
   if (typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)) return value
@@ -69,7 +69,7 @@ function conditions(field: string, { equals, from, to }: Search): Condition[] {
   ]
 }
 
-/** What has a lower end already needs no other. */
+/** A lower bound that excludes NULL, unless the search has a lower bound already. */
 function notNull(field: string, { from, after, order = 'ascending' }: Search): Condition[] {
   const hasLowerEnd = from !== undefined || (after !== undefined && order === 'ascending')
   return hasLowerEnd ? [] : [[`${field} >= ${LEAST}`]]

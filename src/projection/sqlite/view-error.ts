@@ -2,11 +2,11 @@ import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
 import { isSqliteError, toStoreError } from '../../sqlite/errors.ts'
 
 /**
- * What a store of a view failed with. One that is damaged says how to get a whole one: nothing has to be restored, since
- * a view is made from the log. Any other error is returned as it is.
+ * The error with which a view's store failed. If the view is damaged, the error says how to get a sound one: nothing
+ * has to be restored, since a view is made from the log. For other errors see {@link toStoreError}.
  */
 export function toViewError(error: unknown, path: string, projection: string): unknown {
-  // Has its code and advice already.
+  // It has its code and advice already.
   if (error instanceof CqrsError) return error
   const failure = toStoreError(error, path)
   return isCqrsError(failure, 'CQRS_STORE_CORRUPT') ||
@@ -17,15 +17,18 @@ export function toViewError(error: unknown, path: string, projection: string): u
     : failure
 }
 
-/** In a damaged page SQLite finds rows of other keys, or none, for a key that is there. */
+/** In a damaged page, SQLite has found the row of another key, or none, for a key that exists. */
 export class OtherRow extends Error {
-  /** @param table where it was looked for */
+  /** @param table the table that was searched */
   constructor(table: string, key: string) {
     super(`what is found in ${table} for ${JSON.stringify(key)} is not that`)
   }
 }
 
-/** In a damaged page rows lie out of order. A search among them is misled, so that reading page by page leaves some out or never ends. */
+/**
+ * In a damaged page, rows are out of order. This misleads searches, so that reading page by page misses rows or never
+ * ends.
+ */
 export class BrokenOrder extends Error {
   constructor(table: string) {
     super(`the rows of ${table} are not in order`)
@@ -33,11 +36,11 @@ export class BrokenOrder extends Error {
 }
 
 /**
- * The same rows.
+ * Passes rows on and checks that they are in order.
  *
- * @param table where they lie
- * @param last the number of the row before them
- * @param numberOf grows from row to row
+ * @param table the table of the rows
+ * @param last the number of the row before the first one
+ * @param numberOf gives a row's number, which must grow from row to row
  * @throws BrokenOrder if it does not
  */
 export function* inOrder<Row>(
@@ -55,12 +58,15 @@ export function* inOrder<Row>(
   }
 }
 
-/** Parked events and effects are stored as JSON without checksums; and SQLite reads that of documents when it indexes them. */
+/**
+ * Failures of parked events, and given-up events, are stored as JSON without checksums. And SQLite parses the JSON of
+ * documents when it indexes them.
+ */
 function isBrokenJson(error: unknown): boolean {
   return error instanceof SyntaxError || (isSqliteError(error) && error.message.includes('malformed JSON'))
 }
 
-/** The error that a view is damaged; see ../damage.ts. */
+/** The error for a damaged view; see ../damage.ts. */
 export function damagedView(cause: Error, path: string, projection: string): CqrsError {
   return new CqrsError(
     'CQRS_STORE_CORRUPT',
@@ -70,7 +76,7 @@ export function damagedView(cause: Error, path: string, projection: string): Cqr
   )
 }
 
-/** The error that the file of a view is that of something else. */
+/** The error for a view's file that belongs to something else. */
 export function foreignView(message: string, path: string): CqrsError {
   return new CqrsError('CQRS_STORE_FOREIGN', message, { details: { file: path, reason: message } })
 }

@@ -14,7 +14,8 @@ import { searchQuery } from './search-query.ts'
 import { toViewError } from './view-error.ts'
 
 /**
- * Opens a view for reading. While nobody has written it, it is empty; its file is looked for with each read, and never made.
+ * Opens a view for reading. Until somebody has written it, it is empty: each read looks for the file, and never creates
+ * it.
  *
  * @throws CqrsError CQRS_STORE_…
  */
@@ -22,10 +23,12 @@ export function openSqliteViewReader(path: string, projection: ProjectionDefinit
   return new SqliteViewReader(path, projection)
 }
 
-/** The one row of the checkpoint at a revision, with how many events were parked then. */
+/** The position and revision of the checkpoint, with the number of events that were parked then. */
 type Counted = Freshness & { readonly revision: number }
 
-/** Parked events that are counted for each query: a fold that fails parks millions, and queries go on. */
+/**
+ * How many parked events are counted at most for each query: a failing fold can park millions, and queries must go on.
+ */
 const MOST_COUNTED = MOST_PARKED + 1
 
 const NOTHING_PARKED = { retrying: 0, dead: 0, waiting: 0 }
@@ -37,13 +40,13 @@ class SqliteViewReader implements ReadableView {
   readonly #projection: ProjectionDefinition
   #file: ViewFile | undefined
   #isClosed = false
-  /** As it was counted last; whatever is parked or settled makes another revision. */
+  /** The last count. It is valid for its revision: parking or settling an event makes another one. */
   #counted: Counted | undefined
 
   constructor(path: string, projection: ProjectionDefinition) {
     this.#path = path
     this.#projection = projection
-    // Says at once what is wrong with a file that is there.
+    // Reports at once what is wrong with a file that exists.
     this.#read(undefined, () => undefined)
   }
 
@@ -67,7 +70,8 @@ class SqliteViewReader implements ReadableView {
 
   async marks(after: Position, through = Number.MAX_SAFE_INTEGER): Promise<DigestMark[]> {
     return this.#read([], (file) => {
-      // Of the position of the checkpoint only that itself: the mark there says nothing of what the view goes on from.
+      // At the position of the checkpoint, only the checkpoint counts: a mark there does not say what the view goes on
+      // from.
       const rows = file
         .prepare(
           `SELECT position, processed, digest FROM digest_marks
@@ -131,7 +135,7 @@ class SqliteViewReader implements ReadableView {
     )
   }
 
-  /** @param empty what there is to read as long as there is no file */
+  /** @param empty the result as long as there is no file */
   #read<Result>(empty: Result, read: (file: ViewFile) => Result): Result {
     try {
       this.#file ??= this.#open()
@@ -150,7 +154,7 @@ class SqliteViewReader implements ReadableView {
       return new ViewFile(db)
     } catch (error) {
       db?.close()
-      // Removed at this moment.
+      // The file was removed just now.
       if (!existsSync(this.#path)) return undefined
       throw error
     }
@@ -162,7 +166,7 @@ class ViewFile {
   readonly #db: DatabaseSync
   readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
   readonly checkpoint: ReturnType<DatabaseSync['prepare']>
-  /** One statement, so that both are of one moment. */
+  /** One statement, so that position and count are of one moment. */
   readonly counted: ReturnType<DatabaseSync['prepare']>
   readonly document: ReturnType<DatabaseSync['prepare']>
 

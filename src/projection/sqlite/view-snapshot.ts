@@ -16,13 +16,13 @@ import { openView } from './open-view.ts'
 import { type DocumentRow, documentChecksum } from './rows.ts'
 import { damagedView, toViewError } from './view-error.ts'
 
-/** Looks at two views that move, until both are found at the same position, at the most. */
+/** How often two advancing views are looked at, at most, until both are at the same position. */
 const LOOKS = 400
 
-/** Between two looks, in milliseconds. */
+/** The pause between two looks, in milliseconds. */
 const PAUSE_MS = 5
 
-/** One of the two, as it was given. */
+/** One of the two generations: its side, and the files of its partitions. */
 interface ViewFiles {
   readonly side: SideName
   readonly projection: string
@@ -30,13 +30,13 @@ interface ViewFiles {
 }
 
 /**
- * Compares two generations of a view, each given by the files of its partitions in order. Both may be moved
- * meanwhile by their owners: of each the state of one moment is read, if possible one at which both stand at the
- * same position. Of both every page is read. A file that is damaged is a report, not an error: it would be so the next
- * time. Blocks the thread.
+ * Compares two generations of a view, each given by the files of its partitions in order. Their owners may go on
+ * advancing them. Of each, the state at one moment is read; if possible, one at which both are at the same position.
+ * Every page of both is read. A damaged file gives a report, not an error, since another try would find it damaged
+ * again. Blocks the thread.
  *
  * @param projection its name
- * @param looks how often it is looked, until both stand at the same position; 5 ms apart
+ * @param looks how often to look at most, 5 ms apart, until both are at the same position
  * @throws CqrsError CQRS_STORE_… if a file cannot be read at the moment
  */
 export function compareSqliteViews(
@@ -58,7 +58,10 @@ export function compareSqliteViews(
   }
 }
 
-/** What is to serve is not compared with anything then, and has to be whole all the same. */
+/**
+ * The report on damage. If the serving generation is damaged, there is nothing to compare the incoming one with. But
+ * that one has to be whole all the same, so it is read completely.
+ */
 function reportOf(
   { side, damage }: Damage,
   projection: string,
@@ -95,7 +98,7 @@ function opened<Result>(
   }
 }
 
-/** Begins to read both, at one moment each. @returns their positions */
+/** Begins to read both, each as it is at one moment. @returns their positions */
 function atOnePosition(before: SideView, after: SideView, looks: number): readonly [number[], number[]] {
   const pause = new Int32Array(new SharedArrayBuffer(4))
   for (let look = 1; ; look += 1) {
@@ -119,7 +122,7 @@ class Damage extends Error {
   }
 }
 
-/** One of the two generations; what is damaged in it is told as {@link Damage}. */
+/** One of the two generations. Damage in it is thrown as {@link Damage}. */
 class SideView {
   readonly #files: ViewFiles
   readonly #parts: { readonly path: string; readonly db: DatabaseSync }[] = []
@@ -135,7 +138,7 @@ class SideView {
     }
   }
 
-  /** From here on one state of each part is read. @returns the positions of the parts */
+  /** From here on, each part is read as it is now. @returns the positions of the parts */
   begin(): number[] {
     return this.#parts.map(({ path, db }) =>
       this.#read(path, () => {
@@ -150,8 +153,8 @@ class SideView {
   }
 
   /**
-   * Reads every page, and what the generation that takes its place takes over. A page of an index, say, is not read with
-   * the documents.
+   * Reads every page, and everything that a successor would take over. Reading only the documents would miss, for
+   * example, a page of an index.
    */
   check(): void {
     for (const { path, db } of this.#parts) {
@@ -218,7 +221,7 @@ function hasWholeEstate(projection: string, paths: readonly string[]): boolean {
   })
 }
 
-/** What a generation leaves; see ../duty.ts. */
+/** Reads what a generation leaves to its successor; see ../duty.ts. */
 function readEstate(db: DatabaseSync): void {
   const effects = new EffectTable(db)
   const handover = new HandoverTables(db, effects)

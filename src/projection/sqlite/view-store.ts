@@ -29,20 +29,19 @@ import { type DocumentRow, documentChecksum, type ParkedRow, toDocument, toParke
 import { foreignView, OtherRow, toViewError } from './view-error.ts'
 
 export interface OpenViewOptions {
-  /** Bring its indexes in step with the definition. Default true. */
+  /** Whether to bring the view's indexes in step with the definition. Default true. */
   readonly indexes?: boolean
-  /** The version of the fold that made it. Default that of the definition. */
+  /** The version of the fold that made the view. Default that of the definition. */
   readonly version?: number
-  /** Take a file that is missing for a damaged one, instead of making it. Default false. */
+  /** Whether a missing file counts as damaged, instead of being created. Default false. */
   readonly mustExist?: boolean
 }
 
 /**
  * Opens one generation of a view in an SQLite file, for its writer.
  *
- * Commits are not synced one by one: a power cut may take the last ones back, documents and checkpoint
- * together, and they are applied again from the log. Only what the log does not hold, an operator's
- * discard, is synced.
+ * Commits are not synced one by one: a power cut may undo the last ones, documents and checkpoint together; then their
+ * events are applied again from the log. Only what the log does not hold is synced, such as an operator's discard.
  *
  * @throws CqrsError CQRS_STORE_CORRUPT if the file is damaged; CQRS_STORE_FOREIGN if it holds another view or another
  *   version of it; another CQRS_STORE_… if it cannot be opened
@@ -112,7 +111,7 @@ class SqliteViewStore implements ViewStore {
   }
 
   async commit(change: ViewChange): Promise<CommitOutcome> {
-    // What an operator did is nowhere else, so it is synced; the rest can be derived from the log.
+    // An operator's action is recorded nowhere else, so it is synced; the rest can be derived from the log.
     const durable = (change.discarded?.length ?? 0) > 0
     return this.#run(() =>
       this.#transaction(durable, () => {
@@ -158,7 +157,7 @@ class SqliteViewStore implements ViewStore {
 
   #write({ documents, parked, settled, effects, withheld = [], discarded = [] }: ViewChange): void {
     const sql = this.#sql
-    // What was settled in the generation before has had its effects.
+    // Events that were settled in the previous generation have had their effects already.
     const due = effects.filter(({ idempotencyKey }) => !sql.silent.get(positionOf(idempotencyKey)))
     for (const [key, document] of documents) {
       if (document === null) {
@@ -298,7 +297,7 @@ class SqliteViewStore implements ViewStore {
   }
 
   async duty(among: readonly number[]): Promise<Duty> {
-    // Read within the transaction: what is said to be settled here, and may be dropped elsewhere, is what was synced.
+    // Read within the synced transaction: what this reports as settled may be dropped elsewhere, so it must be on disk.
     return this.#run(() =>
       this.#transaction(true, () => {
         this.#handover.touch()

@@ -1,7 +1,11 @@
 import { openView } from './open-view.ts'
 import { toViewError } from './view-error.ts'
 
-/** The version of the fold that made a view; undefined if nobody has written it yet. @throws CqrsError CQRS_STORE_… */
+/**
+ * The version of the fold that made a view; undefined if it has not been written yet.
+ *
+ * @throws CqrsError CQRS_STORE_…
+ */
 export function readViewVersion(path: string, projection: string): number | undefined {
   const db = openView(path, projection, { readOnly: true })
   try {
