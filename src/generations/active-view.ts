@@ -3,12 +3,12 @@ import type { EffectPlace, RecordedEffect, Redriven, ViewStore } from '../projec
 import { ViewDecorator } from '../projection/view-decorator.ts'
 
 /**
- * The view of whichever generation is active: who sends effects and who decides on letters holds this one, and
- * never learns of a swap. What changes effects waits while a swap is under way, so that it changes
- * them where they are afterwards.
+ * The view of whichever generation is active. Those who send effects and decide on letters hold this view, and do not
+ * notice a swap. A change of effects waits while a swap is under way, so that it changes the effects where they are
+ * afterwards.
  *
- * While the active generation is of another version of the fold, or its file cannot be opened, it is not touched: there is
- * nothing to send, and whoever wants to decide is told so.
+ * While the active generation is of another version of the fold, or its file cannot be opened, it is not touched: there
+ * is nothing to send, and whoever wants to decide gets an error.
  */
 export class ActiveView extends ViewDecorator {
   readonly #projection: string
@@ -43,13 +43,13 @@ export class ActiveView extends ViewDecorator {
     await swap
   }
 
-  /** There is no current one: its file is damaged, as `error` says. */
+  /** From now on there is no current view, since its file is damaged: calls throw `error`. */
   becomeDamaged(error: unknown): void {
     this.#current = undefined
     this.#damage = error
   }
 
-  /** Whether effects stay where they are. */
+  /** Pauses or resumes: while paused, no effect is given out to be sent. */
   pause(paused: boolean): void {
     this.#paused = paused
   }

@@ -12,23 +12,25 @@ export interface CoordinatorOptions {
   readonly projection: ProjectionDefinition
   readonly control: ControlStore
   readonly house: ViewHouse
-  /** Compares two generations, at the same position if they come to stand at one. */
+  /** Compares two generations, at the same position if both come to one. */
   compare(before: readonly Place[], after: readonly Place[]): Promise<ParityReport>
   readonly log: Logger
 }
 
-/** Looks between two comparisons at the most, while they fail. */
+/** How many calls of {@link Coordinator.reconcile} at most pass between two comparisons while comparisons fail. */
 const MOST_REST = 64
 
 /**
- * What is decided for a projection as a whole, by the process that owns its first unit: a rebuild because the
- * code has changed, the comparison, the swap. It holds nothing: whoever comes next reads the control store
- * and goes on.
+ * Decides for a projection as a whole, in the process that owns its first unit: on a rebuild because the code has
+ * changed, on the comparison, on the swap. It holds no state that matters: its successor reads the control store and
+ * goes on.
  */
 export class Coordinator {
   readonly #options: CoordinatorOptions
   #comparing: number | undefined
-  /** Comparisons that failed in a row, why, and for how many looks no other one is begun. */
+  /**
+   * How many comparisons failed in a row, why the last one did, and how many calls have to pass before the next one.
+   */
   #failed = { times: 0, reason: '', rest: 0 }
   #at: ProjectionControl | undefined
 
@@ -36,7 +38,7 @@ export class Coordinator {
     this.#options = options
   }
 
-  /** Does what can be done by now; called often. */
+  /** Does everything that can be done by now; is called often. */
   async reconcile(): Promise<void> {
     const { projection, control } = this.#options
     const state = await control.projection(projection.name)
@@ -47,7 +49,7 @@ export class Coordinator {
     let waits = false
     for (const generation of state.generations) {
       const outcome = await this.#advance(generation, active)
-      // What is known of the others is old by now.
+      // The swap has changed the others, so what was read of them is out of date.
       if (outcome === 'swapped') return
       waits ||= outcome === 'waits'
     }
@@ -55,13 +57,15 @@ export class Coordinator {
   }
 
   /**
-   * The code is newer than what serves, or splits it otherwise: it is built anew, once. What was rolled back from is left
-   * alone: a generation that fits the code, is `previous` and later than the one that serves is there because an
-   * operator wanted the other one.
+   * If the code is newer than the serving generation, or splits it differently, requests a rebuild, once. A generation
+   * that was rolled back from is left alone: if it fits the code, is `previous` and is later than the serving one, it
+   * is there because an operator wanted the other one.
    *
-   * What code of another split began in the same version is given up: that code is not at work (unit-locks.ts), and may
-   * never be again. It gives this one up in turn if it takes the units over; no two do so to each other at once. What later code
-   * began waits for that code, unless this one cannot move what serves either: then the view would stand still as long.
+   * A build that other code has begun is cancelled if it is of this version or an older one, because code with another
+   * split is not at work (unit-locks.ts) and may never be again. If that code takes over the units, it cancels the
+   * build of this one in turn; the two never do so to each other at the same time. A build of later code waits for that
+   * code. But if this code cannot advance the serving generation either, a later build that is to serve is cancelled,
+   * too: otherwise the view would stand still for as long as it waits.
    */
   async #followTheCode(state: ProjectionControl, active: Generation): Promise<void> {
     const { projection, control, log } = this.#options
@@ -83,7 +87,7 @@ export class Coordinator {
     )
   }
 
-  /** @returns `waits` if it waits for something that the control store will not tell of */
+  /** @returns `waits` if it waits for something that the control store will not show */
   async #advance(generation: Generation, active: Generation): Promise<'done' | 'waits' | 'swapped'> {
     const { projection, control, log } = this.#options
     const { state, purpose, parts, report } = generation
@@ -113,7 +117,7 @@ export class Coordinator {
     return 'done'
   }
 
-  /** Begins the comparison, unless it is under way or rests after one that failed. */
+  /** Starts the comparison, unless it is running or has to wait after one that failed. */
   #compare(generation: Generation, active: Generation): void {
     const { projection, control, compare } = this.#options
     if (this.#comparing === generation.generation) return
@@ -133,7 +137,7 @@ export class Coordinator {
       })
   }
 
-  /** It is begun anew, after more looks each time, and what it failed with is said once. */
+  /** The comparison will be tried again, after more calls each time. The same reason is logged only once in a row. */
   #comparisonFailed(error: unknown): void {
     const reason = String(error)
     if (reason !== this.#failed.reason)
@@ -142,13 +146,16 @@ export class Coordinator {
     this.#failed = { times, reason, rest: Math.min(2 ** times, MOST_REST) }
   }
 
-  /** Parts that no unit of this code is for. */
+  /**
+   * Removes the parts of a generation that is split differently, so that no unit of this code is responsible for them.
+   */
   async #removeStrange(generation: Generation): Promise<void> {
     const { projection, control, house } = this.#options
     if (generation.partitions === projection.partitions) return
     for (const place of placesOf(generation, projection)) {
       const { index } = place.partition
-      // It stays without files; when it is pruned it is forgotten with its last part.
+      // A verified generation stays in the control store without files. When it is pruned, it is forgotten with its
+      // last part.
       if (generation.state === 'verified' && generation.parts[index]?.phase === 'gone') continue
       await house.remove(place)
       await control.gone(projection.name, generation.generation, index)
@@ -156,13 +163,16 @@ export class Coordinator {
   }
 }
 
-/** Whether a generation of the code at hand is the one that is to serve, or is not to serve any more. */
+/**
+ * Whether a generation that fits the code makes a rebuild unnecessary: it serves, is on its way, has failed, is being
+ * removed, or was rolled back from.
+ */
 function isAnswer({ state, generation }: Generation, active: Generation): boolean {
   if (state === 'previous') return generation > active.generation
   return state !== 'retired' && state !== 'verified' && state !== 'side'
 }
 
-/** Whether what serves is of a later version than the code. */
+/** Whether the serving generation is of a later version than the code. */
 export function isOlder({ version }: ProjectionDefinition, state: ProjectionControl | undefined): boolean {
   const active = state?.generations.find((one) => one.state === 'active')
   return active !== undefined && active.version > version

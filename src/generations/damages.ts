@@ -13,7 +13,9 @@ export interface DamagesOptions {
   readonly log: Logger
 }
 
-/** The damaged generations of a unit: each is said once, in the log and where operators look. */
+/**
+ * The damaged generations of a unit. Each is reported once, in the log and in the control store, where operators look.
+ */
 export class Damages {
   readonly #options: DamagesOptions
   readonly #known = new Set<number>()
@@ -23,7 +25,7 @@ export class Damages {
     this.#options = options
   }
 
-  /** Whether the active generation was found damaged. */
+  /** Whether a generation was active and found damaged. */
   isKnown(generation: number): boolean {
     return this.#known.has(generation)
   }
@@ -37,7 +39,10 @@ export class Damages {
     await this.#explain(generation, error.message)
   }
 
-  /** The error for the active generation that meets damage when it takes over from the one before; to be noted. */
+  /**
+   * The error if the active generation finds damage when it takes over from the one before. The caller has to
+   * {@link note} it.
+   */
   lostTakeOver(active: Generation, damage: ViewDamage, cause: Error): CqrsError {
     const { unit, house } = this.#options
     const { places } = placesOfStreams(active, unit.projection, unit.partition)
@@ -46,17 +51,17 @@ export class Damages {
     return new CqrsError('CQRS_STORE_CORRUPT', message, { cause, details: { ...damage } })
   }
 
-  /** The file of a generation is open; whether it is damaged is found out again. */
+  /** The file of a generation could be opened: forgets its damage. If it is still damaged, that will be found again. */
   async forget(generation: number): Promise<void> {
     this.#known.delete(generation)
     await this.#explain(generation, undefined)
   }
 
   /**
-   * A generation cannot go on that does not serve: one that is being made fails, one that was to return does not, and one
-   * that is kept for a rollback is left behind.
+   * Gives up a generation that does not serve and cannot go on. One that is being built fails, one that was to return
+   * is `previous` again, and one that is kept for a rollback stays behind.
    *
-   * @param place of this unit's part of it
+   * @param place the place of this unit's part of it
    * @param damage its own, or that of the active one, whose effects it is to take over
    */
   async giveUp({ generation, state }: Generation, place: Place, damage: ViewDamage): Promise<void> {
@@ -70,7 +75,7 @@ export class Damages {
     await control.move(name, generation, state === 'returning' ? 'previous' : 'failed', { error })
   }
 
-  /** Notes why this unit's part of a generation cannot go on, or that it can. */
+  /** Stores why this unit's part of a generation cannot go on; `undefined` if it can. */
   async #explain(generation: number, error: string | undefined): Promise<void> {
     const { unit, control } = this.#options
     const { name } = unit.projection

@@ -21,7 +21,7 @@ export interface HandoverOptions {
   readonly takeOverAtOnce?: number
 }
 
-/** What a part leaves that cannot be read, where no effect can be lost by it. */
+/** Stands for what a part leaves, if it cannot be read and no effect can be lost by that. */
 const NOTHING: Estate = {
   duty: async () => ({ position: 0, parked: new Set() }),
   effectsBefore: async () => [],
@@ -29,7 +29,10 @@ const NOTHING: Estate = {
   discardedAfter: async () => [],
 }
 
-/** Brings the parts of a unit's active generation into the place of those that were active before; see ../projection/duty.ts. */
+/**
+ * Lets the parts of a unit's active generation take over from the generation that was active before; see
+ * ../projection/duty.ts.
+ */
 export class Handover {
   readonly #options: HandoverOptions
 
@@ -38,10 +41,10 @@ export class Handover {
   }
 
   /**
-   * Lets a part take over what the generation before it owed; once for each swap, however often it is begun. That is
-   * {@link note}d afterwards.
+   * Lets a part take over what the generation before it owed. However often it is begun, it has its effect once for
+   * each swap. The caller {@link note}s it afterwards.
    *
-   * @param opened gives a part that is open already
+   * @param opened gives the store of a part that is open already
    * @throws CqrsError CQRS_STORE_CORRUPT if a reactor's part is damaged: effects would be lost
    */
   async takeOver(
@@ -56,7 +59,7 @@ export class Handover {
     if (!outgoing) return
     const { places, aligned } = placesOfStreams(outgoing, projection, partition)
     const take = async () => {
-      // From the first event on it records all effects itself: nothing can be lost.
+      // A part that begins with the first event records all effects itself: nothing can be lost.
       const owesAll = (await store.checkpoint()).position === 0
       const parts = places.map((place) => this.#estateOf(place, opened(place), owesAll))
       const request = { projection: projection.name, parts, aligned, partition, log: events, atOnce }
@@ -66,7 +69,7 @@ export class Handover {
         for (const part of parts) await part.close()
       }
     }
-    // A part that is damaged takes over nothing, and what takes its place need not wait for that.
+    // A damaged part takes over nothing, and its successor need not wait for that.
     await readLegacy(projection.kind, take, undefined)
     reached('effects-taken-over', projection.name)
   }
@@ -80,8 +83,8 @@ export class Handover {
   }
 
   /**
-   * This code cannot move the active generation, but has to see to it that another one can take its place. If that is split
-   * otherwise none of its parts is anybody's, and the first unit does it for all.
+   * Takes over for an active generation that this code cannot advance, so that another one can replace it. If the
+   * active generation is split differently, no unit owns its parts, and the first unit does this for all of them.
    */
   async takeOverFrozen(state: ProjectionControl, active: Generation): Promise<void> {
     const { unit, house } = this.#options
@@ -97,8 +100,8 @@ export class Handover {
   }
 
   /**
-   * Notes that a part that cannot be opened has taken over: a view without effects owes none. A reactor's is not noted, for
-   * what it was to take over would be lost.
+   * Notes that a part that cannot be opened has taken over: a view without effects owes none. For a reactor this is not
+   * noted, because what it had to take over would be lost.
    */
   async passOver(state: ProjectionControl, active: Generation, partition: Partition): Promise<void> {
     const { projection } = this.#options.unit
@@ -106,7 +109,7 @@ export class Handover {
     await this.note(state, active, partition)
   }
 
-  /** @param opened it, if it is open already, and stays so; otherwise it is opened when it is read */
+  /** @param opened the store if it is open already; it stays open. Otherwise it is opened when it is read */
   #estateOf(place: Place, opened: ViewStore | undefined, owesAll: boolean) {
     const { unit, house, log } = this.#options
     let own: ViewStore | undefined

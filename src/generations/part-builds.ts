@@ -25,12 +25,12 @@ export interface PartBuildsOptions {
 /** States in which nothing of a generation is needed any more, its files included. */
 const UNWANTED = ['cancelling', 'pruning', 'verified']
 
-/** The parts of generations that this process builds for one unit, and those that it takes away. */
+/** The parts of generations that this process builds for one unit, and those that it removes. */
 export class PartBuilds {
   readonly #options: PartBuildsOptions
   readonly #damages: Damages
   readonly #running = new Map<number, { readonly build: Build; readonly active: number | undefined }>()
-  /** Builds that have ended where they were to end, which could not be noted yet: what notes it. */
+  /** Builds whose end, or damage, could not be stored yet: for each generation, what stores it. */
   readonly #unnoted = new Map<number, () => Promise<void>>()
 
   constructor(options: PartBuildsOptions, damages: Damages) {
@@ -38,11 +38,12 @@ export class PartBuilds {
     this.#damages = damages
   }
 
-  /** Begins what is to be built, ends what is not, and removes what is unwanted. */
+  /** Starts the builds that are needed, stops those that are not, and removes unwanted parts. */
   async reconcile(state: ProjectionControl, active: Generation | undefined): Promise<void> {
     for (const [generation, { build, active: before }] of this.#running) {
       const found = state.generations.find((one) => one.generation === generation)
-      // Another active generation owes the effects, e.g. after a rollback: the build goes on beside that one.
+      // If another generation is active now, for example after a rollback, it owes the effects. So the build is
+      // stopped, and goes on beside that one.
       if (found && this.#isBuilt(found, active) && before === active?.generation) continue
       this.#running.delete(generation)
       await build.stop()
@@ -58,7 +59,7 @@ export class PartBuilds {
     }
   }
 
-  /** Whether {@link reconcile} has something to do although the control store says the same as before. */
+  /** Whether {@link reconcile} has something to do although the control store has not changed. */
   get isUnnoted(): boolean {
     return this.#unnoted.size > 0
   }
@@ -69,8 +70,9 @@ export class PartBuilds {
   }
 
   /**
-   * Whether a generation is made in threads of its own. One that is to return beside a generation that nobody moves is, too,
-   * until it has reached where that one stands: it fits the code, and there is no step that moves it.
+   * Whether a generation is built in threads of its own. This is also true of a generation that is to return while
+   * nobody advances the active one, until it has reached the position of that one: it fits the code, and no step would
+   * advance it.
    */
   #isBuilt({ state, forced }: Generation, active: Generation | undefined): boolean {
     if (state === 'returning')
@@ -85,7 +87,7 @@ export class PartBuilds {
     return generation.state === 'returning' ? !part?.leading : part?.phase !== 'following'
   }
 
-  /** What was read may be old by now: a build of it can have ended since. */
+  /** Reads the state again, because it may be out of date: a build of the generation can have ended since. */
   async #isStillToBeBuilt(generation: Generation, active: Generation | undefined): Promise<boolean> {
     const { unit, control } = this.#options
     if (!this.#isToBeBuilt(generation, active)) return false
@@ -95,8 +97,9 @@ export class PartBuilds {
   }
 
   /**
-   * A swap takes the lead from all, and who dies between the last event and the note that it leads does not note it; beside
-   * a generation that nobody moves there is no step that gives it back.
+   * Whether a generation is built but does not lead any more. A swap takes the lead from all, and a process that dies
+   * between the last event and the note that it leads does not store the note. While nobody advances the active
+   * generation, no step gives the lead back.
    */
   #hasLostTheLead(generation: Generation, active: Generation): boolean {
     const { projection, partition } = this.#options.unit
@@ -115,7 +118,7 @@ export class PartBuilds {
         const view = house.open(place)
         return view.checkpoint().finally(() => view.close())
       })
-      // Nobody reads one that is damaged, so nobody sees a position that goes back.
+      // Nobody can read a damaged part, so nobody sees its position go back.
       if (served && served.position > position)
         return control.fallBehind(projection.name, generation.generation, [partition.index])
     }
@@ -126,18 +129,18 @@ export class PartBuilds {
     const { unit, startBuild, log } = this.#options
     if (this.#running.has(generation.generation)) return
     const { projection, partition } = unit
-    // Nobody moves it: not this code, and no other, while this process has the unit.
+    // An active generation that nobody advances: this code cannot, and no other does while this process owns the unit.
     const frozen = active && !fits(active, projection) ? active : undefined
     const order = {
       place: this.#place(generation),
-      // What the active generation has settled is settled; where it stands the new one takes over.
+      // What the active generation has settled stays settled; the new one takes over at its position.
       until: generation.until ?? (frozen ? 'owing' : 'head'),
       owing: active ? placesOfStreams(active, projection, partition).places : [],
       takesOver: generation.purpose === 'serve',
     } as const
     log.info({ generation: generation.generation, purpose: generation.purpose }, 'building a generation')
     const build = startBuild(order, {
-      // What returns is whole as far as it is, and can be read and swapped in by force meanwhile.
+      // A generation that returns is complete up to its position. Meanwhile it can be read and be swapped in by force.
       onProgress: (progress) =>
         void this.#note(
           generation,
@@ -164,7 +167,7 @@ export class PartBuilds {
     this.#running.delete(generation.generation)
     try {
       await control.progress(name, generation.generation, partition.index, done)
-      // What has reached a generation that nobody moves leads.
+      // A build that has reached an active generation that nobody advances leads.
       if (!frozen || generation.purpose === 'inspect') return
       await control.lead(name, generation.generation, partition.index, frozen.generation)
     } catch (error) {

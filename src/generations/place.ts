@@ -9,20 +9,20 @@ import type { ViewDamage } from '../projection/damage.ts'
 export interface Place {
   readonly projection: ProjectionDefinition
   readonly generation: number
-  /** Of the fold that made it, or is to make it. */
+  /** The version of the fold that made it, or is to make it. */
   readonly version: number
   readonly partition: Partition
 }
 
-/** Where parts of views lie; each of them is written by the process that owns the unit. */
+/** Where parts of views are stored. Each part is written by the process that owns its unit. */
 export interface ViewHouse {
   /**
-   * Opens a part, and makes it if there is none, unless it has to be there: then it counts as damaged.
+   * Opens a part. A missing one is created or, with `mustExist`, counts as damaged.
    *
-   * @throws CqrsError CQRS_STORE_…; of one that is damaged, see ../projection/damage.ts
+   * @throws CqrsError CQRS_STORE_…; for a damaged part see ../projection/damage.ts
    */
   open(place: Place, options?: { readonly mustExist?: boolean }): ViewStore
-  /** Where a part lies, as damage tells of it. */
+  /** The file of a part, by the name that {@link ViewDamage} has for it. */
   file(place: Place): string
   /** Removes a part for good. No-op if there is none. */
   remove(place: Place): Promise<void>
@@ -37,22 +37,25 @@ export interface Build {
 /** What is to be built. */
 export interface BuildOrder {
   readonly place: Place
-  /** Where it ends: a position; where `owing` stands, which nobody moves; or near the head of the log. */
+  /**
+   * Where the build ends: at a position; at the position of `owing`, which nobody advances; or near the head of the
+   * log.
+   */
   readonly until: Position | 'owing' | 'head'
   /** The part, or all parts, of the active generation: what operators gave up there is not applied. */
   readonly owing: readonly Place[]
   /**
-   * Whether it is to take over the effects that they owe. If it is not, its effects are of no matter, and so is whether what
-   * they owe can be read.
+   * Whether the part is to take over the effects that `owing` owes. If not, its own effects do not matter, nor does it
+   * matter whether what `owing` owes can be read.
    */
   readonly takesOver: boolean
 }
 
 export interface BuildEvents {
   onProgress(progress: BuildProgress): void
-  /** The part is where it was to be; it is closed. */
+  /** The part has reached its end, and is closed. */
   onDone(position: Position): void
-  /** It cannot go on, ever: its own file is damaged, or that of a part whose effects it is to take over. */
+  /** The build can never go on: its own file is damaged, or that of a part whose effects it is to take over. */
   onDamage(damage: ViewDamage): void
 }
 
@@ -84,7 +87,10 @@ export function placesOf(
   }))
 }
 
-/** The place of the part that holds the same streams, or all of them if they are split otherwise. */
+/**
+ * The place of the part that has the same streams (`aligned`) or, if the generation is split differently, of all its
+ * parts.
+ */
 export function placesOfStreams(
   generation: Generation,
   projection: ProjectionDefinition,

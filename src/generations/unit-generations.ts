@@ -20,7 +20,7 @@ export interface UnitGenerationsOptions extends HandoverOptions {
   readonly startBuild: StartBuild
 }
 
-/** How long a generation that could not be moved is left alone, in milliseconds. */
+/** How long a generation that could not be advanced is left alone, in milliseconds. */
 const REST_MS = 1_000
 
 /** A generation of the unit that this process keeps up to date. */
@@ -31,17 +31,17 @@ interface Member {
 }
 
 /**
- * All generations of one unit, as one thing to a runner: the active one, which serves and owes effects; the one that
+ * All generations of one unit, which a runner sees as one: the active one, which serves and owes effects; the one that
  * is built and close to it; and the previous one, kept for a rollback. Every method takes its turn in the runner, so
- * that nothing moves while a generation comes, goes or takes over.
+ * that nothing advances while a generation comes, goes or takes over.
  *
- * The order of each step is what keeps a swap invisible to readers: who **leads** moves first, and the active
- * generation never goes beyond it. So whenever the swap is committed, by whichever process, the generation
- * that readers find afterwards is at least as far as the one they had.
+ * The order within each step keeps a swap invisible to readers: the generation that **leads** advances first, and the
+ * active one never goes beyond it. So whenever the swap is committed, by whichever process, the generation that readers
+ * find afterwards is at least as far as the one before.
  *
- * What the active generation does depends on no other one: one that cannot be opened or moved is left where it is, and
- * leads no more; if it is damaged, it is given up. And if the active one is damaged it stands still by itself, until
- * another one takes its place.
+ * The active generation does not depend on the others: if one of them cannot be opened or advanced, it is left where it
+ * is and leads no more; if it is damaged, it is given up. A damaged active generation stands still, until another one
+ * replaces it.
  */
 export class UnitGenerations implements Followed {
   readonly #options: UnitGenerationsOptions
@@ -49,16 +49,19 @@ export class UnitGenerations implements Followed {
   readonly #builds: PartBuilds
   readonly #handover: Handover
   readonly #damages: Damages
-  /** Of the active generation, for those who send and decide. */
+  /** The view of the active generation, for those who send effects and decide on letters. */
   readonly view: ActiveView
-  /** As it was last read; what it says of who is followed holds from the next {@link reconcile} on. */
+  /** The control state as last read. Which generations are followed changes only with the next {@link reconcile}. */
   #state: ProjectionControl | undefined
   #reconciled: ProjectionControl | undefined
-  /** Generations that do not serve and could not be moved when that was tried last: when it is tried again. */
+  /** Generations that do not serve and could not be advanced at the last try, and when they are tried again. */
   readonly #failing = new Map<number, number>()
-  /** Those that could not be opened. */
+  /** Generations that could not be opened. */
   readonly #unopened = new Set<number>()
-  /** The active generation cannot take over what the one before it owed, which would be forgotten if anything moved. */
+  /**
+   * Whether the active generation cannot take over what the one before it owed. If anything advanced, that would be
+   * lost.
+   */
   #isHeldUp = false
 
   constructor(options: UnitGenerationsOptions) {
@@ -69,7 +72,7 @@ export class UnitGenerations implements Followed {
     this.#handover = new Handover(options)
   }
 
-  /** Brings what this process does in step with what the control store says. */
+  /** Brings what this process does in step with the control store. */
   async reconcile(): Promise<void> {
     if (!(await this.isStale())) return
     const state = await this.#takeTheLead()
@@ -85,7 +88,7 @@ export class UnitGenerations implements Followed {
       if (!found || !this.#isFollowed(found, active)) await this.#leave(member)
     }
     await this.#builds.reconcile(state, active)
-    // Last, so that what failed is tried again.
+    // Set last, so that a call that fails is tried again.
     this.#reconciled = state
   }
 
@@ -101,7 +104,7 @@ export class UnitGenerations implements Followed {
     return (await this.#served()) ?? 0
   }
 
-  /** How far the active generation is behind a position; 0 if nothing moves it, so that nobody has to make room for it. */
+  /** How far the active generation is behind a position; 0 if nothing advances it, so that nobody makes room for it. */
   async lagAt(position: Position): Promise<number> {
     const serving = this.#active()
     const stands =
@@ -114,7 +117,7 @@ export class UnitGenerations implements Followed {
     const active = state?.generations.find((one) => one.state === 'active')
     const serving = this.#active()
     if (!state || !active || state.paused || this.#isHeldUp) return 'at-head'
-    // It is of another version, and nobody moves it.
+    // It is of another version, so nobody advances it.
     if (!serving && !this.#damages.isKnown(active.generation)) return 'at-head'
     const outcomes: StepOutcome[] = []
     let bound = Number.MAX_SAFE_INTEGER
@@ -123,7 +126,7 @@ export class UnitGenerations implements Followed {
       const leads = generation.parts[this.#options.unit.partition.index]?.leading === true
       const member = this.#members.get(generation.generation)
       if (!isComing(generation.state) || generation.purpose === 'inspect') continue
-      // It leads, and is not open yet: nobody may pass it.
+      // It leads but is not open yet: nobody may pass it.
       if (leads && !member) return 'at-head'
       if (!member) continue
       const moved = await this.#aside(generation.generation, async () => ({
@@ -132,7 +135,7 @@ export class UnitGenerations implements Followed {
       }))
       if (!moved) {
         if (leads) await this.#fallBehind(generation)
-        // It was swapped in meanwhile: then it is the active one that fails.
+        // If it was swapped in meanwhile, the one that failed is the active one now.
         if (this.#active() !== serving) return 'at-head'
         continue
       }
@@ -198,15 +201,15 @@ export class UnitGenerations implements Followed {
     return active && this.#members.get(active.generation)
   }
 
-  /** Where the active generation is; undefined if that cannot be read. */
+  /** The position of the active generation; undefined if it cannot be read. */
   async #served(): Promise<Position | undefined> {
     const serving = this.#active()
     return serving && this.#unlessDamaged(serving, () => serving.projector.position())
   }
 
   /**
-   * Does something with the active generation. That it is damaged is nobody's fault who asks: it is said once, and it stands
-   * still.
+   * Does something with the active generation. Damage is not passed on to the caller: it is reported once, and the
+   * generation stands still.
    *
    * @returns undefined if it is damaged
    */
@@ -216,7 +219,7 @@ export class UnitGenerations implements Followed {
     return result
   }
 
-  /** Sees to it that the active generation owes; this happens once for each swap, however often it is begun. */
+  /** Makes the active generation owe the effects. However often it is begun, this happens once for each swap. */
   async #activate(state: ProjectionControl, active: Generation | undefined): Promise<void> {
     const { projection, partition } = this.#options.unit
     const settled = hasTakenOver(state, partition.index)
@@ -239,11 +242,13 @@ export class UnitGenerations implements Followed {
     }
     if (!(await this.#orHoldUp(active, () => this.view.become(store, takeOver)))) return
     await this.#damages.forget(active.generation)
-    // It holds the effects now, so that they are sent from there, whether or not this can be noted yet.
+    // The active generation holds the effects now, so they are sent from there even if this cannot be noted yet.
     if (!settled) await this.#handover.note(state, active, partition)
   }
 
-  /** @returns false if the active generation meets damage when it takes over, and nothing moves until that is gone */
+  /**
+   * @returns false if the active generation finds damage when it takes over; then nothing advances until that is gone
+   */
   async #orHoldUp(active: Generation, takeOver: () => Promise<void>): Promise<boolean> {
     const { damage, error } = await unlessDamaged(takeOver)
     this.#isHeldUp = damage !== undefined
@@ -256,7 +261,7 @@ export class UnitGenerations implements Followed {
 
   async #keep(generation: Generation, active: Generation | undefined): Promise<void> {
     if (this.#members.has(generation.generation) || !this.#isFollowed(generation, active)) return
-    // Who serves and is not a member is damaged, which was said.
+    // An active generation that is no member is damaged, which has been reported.
     if (generation.generation === active?.generation) return
     const { partition } = this.#options.unit
     const place = this.#place(generation)
@@ -266,7 +271,7 @@ export class UnitGenerations implements Followed {
     if (generation.parts[partition.index]?.leading) await this.#fallBehind(generation)
   }
 
-  /** Whether a generation, besides the active one, moves with it in this process. */
+  /** Whether this process advances a generation together with the active one. */
   #isFollowed(generation: Generation, active: Generation | undefined): boolean {
     const { projection, partition } = this.#options.unit
     if (!active || !fits(generation, projection) || !fits(active, projection)) return false
@@ -278,14 +283,14 @@ export class UnitGenerations implements Followed {
   #enter(place: Place, options: { mustExist?: boolean } = {}): Member {
     const { house, events, projector } = this.#options
     const store = house.open(place, options)
-    // Who owes is asked for each time: it changes with a swap.
+    // Looked up each time, because who owes changes with a swap.
     const view = new WithholdingView(store, async (positions) => {
       const owing = this.view.current
       if (!owing) return new Set(positions)
       return owing === store ? 'self' : owedAmong(positions, [owing], events)
     })
     const serves = () => this.view.current === store
-    // Also itself: it may have taken over what it has yet to meet.
+    // Its own store is asked as well: it may have taken over discards of events that it has not reached yet.
     const givenUp: GivenUp = (positions) => {
       const stores = new Set([store, this.#active()?.store ?? store])
       return givenUpIn([...stores].map((each) => (among) => discardedIn(each, among)))(positions)
@@ -312,8 +317,8 @@ export class UnitGenerations implements Followed {
   }
 
   /**
-   * Does something with a generation that does not serve. That it fails is said once, until it succeeds, and what has failed is
-   * left alone for a while, so that it takes little from what serves. One that is damaged is given up.
+   * Does something with a generation that does not serve. A failure is logged once until something succeeds, and then
+   * the generation is left alone for a while, so that it takes little from the serving one. A damaged one is given up.
    *
    * @returns undefined if it failed
    */
@@ -343,13 +348,13 @@ export class UnitGenerations implements Followed {
     this.#state = await control.projection(unit.projection.name)
   }
 
-  /** A generation cannot be moved before the active one at the moment; once that is noted it may be passed. */
+  /** Notes that a generation cannot be advanced ahead of the active one at the moment; after that, it may be passed. */
   async #fallBehind({ generation, state }: Generation): Promise<void> {
     const { unit, control } = this.#options
     await control.fallBehind(unit.projection.name, generation, [unit.partition.index])
     this.#state = await control.projection(unit.projection.name)
     const member = this.#members.get(generation)
-    // It is built further, by a thread of its own.
+    // A thread of its own goes on building it.
     if (member && isUnderWay(state) && member !== this.#active()) await this.#leave(member)
   }
 
@@ -360,10 +365,10 @@ export class UnitGenerations implements Followed {
   }
 
   /**
-   * The active generation is moved by this process from now on, and one that other code has made lead is not: it falls
-   * behind, before anything moves. That code goes on with it when it has the units again.
+   * From now on this process advances the active generation, but not one that other code has made lead. So that one
+   * falls behind, before anything advances. Its code goes on with it when it has the units again.
    *
-   * @returns what the control store says then
+   * @returns the state of the control store after that
    */
   async #takeTheLead(): Promise<ProjectionControl | undefined> {
     const { unit, control } = this.#options

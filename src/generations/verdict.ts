@@ -11,8 +11,8 @@ export type Verdict =
   | { readonly kind: 'failed'; readonly error: string }
 
 /**
- * What becomes of a generation. That the one that serves is damaged is a reason to take its place, not to wait: unless
- * parity is required, or it owes effects that cannot be read.
+ * Decides what becomes of a generation. Damage to the serving one is a reason to replace it, not to wait, unless parity
+ * is required or the serving one owes effects that cannot be read.
  */
 export function verdictOn(
   { purpose, requireParity }: Pick<Generation, 'purpose' | 'requireParity'>,
@@ -56,9 +56,9 @@ export function ownDamage({ file, reason }: ViewDamage): string {
 }
 
 /**
- * Why a reactor's generation that serves cannot take over what the one before it had not sent.
+ * Why the serving generation of a reactor cannot take over the effects that the one before it had not sent.
  *
- * @param own the files of the one that serves
+ * @param own the files of the serving generation
  */
 export function lostTakeOver(name: string, { file, reason }: ViewDamage, own: readonly string[]): string {
   return (

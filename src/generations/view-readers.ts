@@ -21,7 +21,7 @@ export interface ReadableGeneration {
 }
 
 interface Opened extends ReadableGeneration {
-  /** Who reads at the moment. */
+  /** How many readers use it at the moment. */
   readers: number
 }
 
@@ -64,8 +64,8 @@ export class ViewReaders {
   }
 
   /**
-   * Opens the generation that is to be read, for one reader more. If its files are not there they were removed since it was
-   * chosen, and another choice gives another one; or it serves and nobody has written it yet, and it is empty.
+   * Opens the generation to be read, for one more reader. If its files are missing, either they were removed since it
+   * was chosen, and choosing again gives another one; or it serves and has not been written yet, and is empty.
    */
   async #enter(
     definition: ProjectionDefinition,
@@ -74,7 +74,7 @@ export class ViewReaders {
     for (let missing: number | undefined; ; ) {
       const { chosen, active } = await this.#choose(definition.name, generation)
       const opened = this.#open(chosen, definition)
-      // Counted before it is looked at, so that nobody closes it meanwhile.
+      // Counted before the check, so that nobody closes it meanwhile.
       opened.readers += 1
       let isThere = false
       try {
@@ -114,7 +114,7 @@ export class ViewReaders {
       for (const place of places) parts.push(this.#options.open(place))
       return parts
     } catch (error) {
-      // Why it cannot be opened is what matters.
+      // Only the error of opening matters, not one of closing.
       void Promise.allSettled(parts.map((part) => part.close()))
       throw error
     }
@@ -130,7 +130,7 @@ export class ViewReaders {
   }
 }
 
-/** @throws CqrsError CQRS_UNKNOWN_PROJECTION that names those there are */
+/** @throws CqrsError CQRS_UNKNOWN_PROJECTION that names the existing ones */
 export function findProjection({ projections }: App, name: string): ProjectionDefinition {
   const found = projections.get(name)
   if (found) return found
