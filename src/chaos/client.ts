@@ -2,13 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import type { Position } from '../kernel/position.ts'
 
-/** How long one try of a request may take before it is tried again, in milliseconds. */
+/** How long one try of a request may take before the request is tried again, in milliseconds. */
 const TRY_MS = 3_000
 
 /** Pause between two tries, in milliseconds. */
 const PAUSE_MS = 25
 
-/** A command of the inventory over HTTP. */
+/** A command of the inventory, as it is sent over HTTP. */
 export interface InventoryCommand {
   readonly path: string
   readonly body: Readonly<Record<string, unknown>>
@@ -16,15 +16,15 @@ export interface InventoryCommand {
   readonly idempotencyKey: string
 }
 
-/** What HTTP answered. */
+/** An answer over HTTP. */
 export interface HttpAnswer {
   readonly status: number
   readonly headers: Headers
-  /** The JSON that came, whatever it is. */
+  /** The JSON of the answer, whatever it is. */
   readonly body: unknown
 }
 
-/** The answer that settled a command, after how many tries that did not. */
+/** The answer that settled a command, and how many tries before it did not. */
 export interface Answered extends HttpAnswer {
   readonly retries: number
 }
@@ -53,11 +53,11 @@ export async function request(
 }
 
 /**
- * Sends a command until it is settled, as a careful client does: always with the same key, again after a
- * broken connection, a timeout, or an answer that says that the system could not decide.
+ * Sends a command until it is settled, as a careful client does: always with the same key, and again after a broken
+ * connection, a timeout, or an answer that says that the system could not decide.
  *
- * @param signal makes it give up when it is aborted
- * @throws Error if that takes longer than `withinMs`; the reason of `signal`
+ * @param signal gives up when aborted
+ * @throws Error if that takes longer than `withinMs`; the reason of `signal` when it is aborted
  */
 export async function settle(
   http: string,
@@ -82,8 +82,9 @@ export async function settle(
 }
 
 /**
- * While the worker of a route is down a real engine does not know the route: it answers 404 (or 405 where the
- * path has another method) with a code of its own. A command's own 404 and 409 are decisions.
+ * Whether an answer settles a command. While the worker of a route is down, a real engine does not know the route: it
+ * answers 404 (or 405 if the path has another method) with a code of its own. A command's own 404 and 409 are
+ * decisions.
  */
 function isSettled({ status, body }: HttpAnswer): boolean {
   if (status >= 500 || status === 405) return false
@@ -95,7 +96,11 @@ const errorSchema = z.object({ error: z.object({ code: z.unknown() }) })
 
 const acceptedSchema = z.object({ position: z.int().positive() })
 
-/** The position that a command was answered with. @throws Error if it was not accepted, or the answer has none */
+/**
+ * The position in the answer to a command.
+ *
+ * @throws Error if the command was not accepted, or the answer has no position
+ */
 export function acceptedAt({ status, body }: HttpAnswer): Position {
   const accepted = acceptedSchema.safeParse(body)
   if (status < 300 && accepted.success) return accepted.data.position

@@ -8,24 +8,24 @@ const run = promisify(execFile)
 
 /** A disk of its own, small enough to be filled. */
 export interface SmallDisk {
-  /** Leaves no room for `forMs` milliseconds, then frees it again. */
+  /** Fills the disk for `forMs` milliseconds, then frees the space again. */
   fill(forMs: number, signal: AbortSignal): Promise<void>
   unmount(): Promise<void>
 }
 
-/** How an attempt to get one ended. */
+/** How an attempt to mount one ended. */
 export type Mounted =
   | { readonly ok: true; readonly disk: SmallDisk }
   | { readonly ok: false; readonly why: string }
 
-/** Written at a time until nothing fits; then ever smaller pieces. */
+/** Written piece by piece until no more fits; then in ever smaller pieces. */
 const PIECE = Buffer.alloc(1_048_576, 1)
 
-/** How often what was freed meanwhile is taken as well, in milliseconds. */
+/** How often space that was freed meanwhile is filled as well, in milliseconds. */
 const AGAIN_MS = 50
 
 /**
- * Mounts a disk of `bytes` in memory on the folder `path`, which is made. That needs Linux and the right to
+ * Mounts a disk of `bytes` bytes in memory on the folder `path`, which it creates. This needs Linux and the right to
  * mount.
  */
 export async function mountSmallDisk(path: string, bytes: number): Promise<Mounted> {

@@ -6,20 +6,22 @@ import type { Fault, FaultKind, Victim } from './schedule.ts'
 import type { StormSystem } from './system.ts'
 import { until } from './until.ts'
 
-/** A victim that is dead when its turn comes is waited for so long, in milliseconds. */
+/**
+ * How long to wait for a victim that is dead when its turn comes, and for a killed process to be gone, in milliseconds.
+ */
 const VICTIM_MS = 30_000
 
 /**
- * Does one fault to a system.
+ * Inflicts one fault on a system.
  *
- * @param ending what lasts ends early when this is aborted
- * @returns the moment, by `performance.now()`, when the cause was gone: the process was killed or continued, the
- *   link passed again, the disk had room; resolves later if something had to be started again then
+ * @param ending a fault that lasts ends early when this is aborted
+ * @returns the moment, by `performance.now()`, when the cause was gone: the process was killed or continued, the link
+ *   passed data again, the disk had room. It resolves later if something then had to be started again
  * @throws Error if the victim does not come (back) to life, or the system has ended
  */
 export async function inflict(system: StormSystem, fault: Fault, ending: AbortSignal): Promise<number> {
   const over = await INFLICT[fault.kind](system, fault, ending)
-  // A supervisor has nobody who starts it again; until it is up, the time counts as that of the recovery.
+  // Nobody else starts a supervisor again. The time until it is up counts as part of the recovery.
   if (fault.kind === 'kill' && fault.victim === 'supervisor') await system.restart()
   return over
 }
@@ -39,7 +41,7 @@ const INFLICT: Readonly<Record<FaultKind, Inflict>> = {
     const pid = await victimOf(system, fault)
     signal(pid, 'SIGSTOP')
     await lasting(fault.forMs, ending)
-    // Its supervisor may have killed it meanwhile, as one that hangs.
+    // Its supervisor may have killed it meanwhile as a hanging process.
     signal(pid, 'SIGCONT')
     return performance.now()
   },
@@ -79,7 +81,7 @@ const INFLICT: Readonly<Record<FaultKind, Inflict>> = {
   },
 }
 
-/** A process of the victim; if none is alive at the moment, as soon as one is. */
+/** A process of the victim; if none is alive, waits until one is. */
 function victimOf(system: StormSystem, { victim, which }: Fault): Promise<number> {
   const alive = () => pick(system.pidsOf(victim as Victim), which)
   return until(`there is a ${victim} process`, alive, VICTIM_MS, system.ended)

@@ -6,9 +6,12 @@ import type { SettledCommand } from './load.ts'
 
 /** What became of the commands of a load. */
 export interface CommandsVerdict {
-  /** Accepted and not in the log, or not as it was answered. */
+  /** Accepted commands that are not in the log, or differ there from their answer. */
   readonly lost: number
-  /** Events that no accepted command accounts for, and those that two account for. */
+  /**
+   * Refused commands that are in the log all the same, events that no accepted command accounts for, and events that
+   * two account for.
+   */
   readonly doubled: number
   readonly findings: readonly Finding[]
 }
@@ -17,15 +20,18 @@ export const noCommands: CommandsVerdict = { lost: 0, doubled: 0, findings: [] }
 
 type EventData = Readonly<Record<string, unknown>>
 
-/** Which fields of a command stand in its event as they were sent. */
+/** The fields of a command that its event holds as they were sent. */
 const KEPT_FIELDS = ['quantity', 'priceCents'] as const
 
-/** Every event of the log belongs to exactly one accepted command, and the other way round. */
+/**
+ * Checks that each accepted command is in the log as it was answered, that refused ones are not, and that no event
+ * belongs to two commands; with `alone`, also that each event belongs to one.
+ */
 export async function inspectCommands(options: {
   readonly log: EventLog
   readonly events: readonly RecordedEvent[]
   readonly settled: readonly SettledCommand[]
-  /** Nobody else sent commands. */
+  /** Whether nobody else sent commands. */
   readonly alone: boolean
 }): Promise<CommandsVerdict> {
   const { log, events, settled, alone } = options

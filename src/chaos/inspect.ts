@@ -16,10 +16,13 @@ import { foldInventory } from './inventory-fold.ts'
 import type { SettledCommand } from './load.ts'
 import { until } from './until.ts'
 
-/** A view that is not at the head by then never will be, in milliseconds. */
+/**
+ * How long a view may take to reach the head, and its effects to be sent, before that counts as failed, in
+ * milliseconds.
+ */
 const HEAD_MS = 20_000
 
-/** A promise that was broken, in words that name the place. */
+/** A broken promise, in words that name the place. */
 export interface Finding {
   readonly what:
     | 'lost'
@@ -35,15 +38,15 @@ export interface Finding {
   readonly message: string
 }
 
-/** What one view, or one partition of it, turned out to be. */
+/** The result for one view, or for one partition of it. */
 export interface ViewVerdict {
   readonly name: string
   readonly position: number
-  /** How many events its digest stands for. */
+  /** How many events its digest covers. */
   readonly processed: number
   /** `certified`, or the first difference from the log. */
   readonly audit: string
-  /** Whether its documents are those of a plain fold of the log; null if nothing is known of the app. */
+  /** Whether its documents equal those of a plain fold of the log; null if the app is not the inventory. */
   readonly equalsFold: boolean | null
 }
 
@@ -51,7 +54,7 @@ export interface ViewVerdict {
 export interface Inspection {
   readonly events: readonly RecordedEvent[]
   readonly commands: CommandsVerdict
-  /** Idempotency keys of the alerts that the log calls for; of the inventory only. */
+  /** Idempotency keys of the alerts that the log calls for; empty for an app other than the inventory. */
   readonly alerts: readonly string[]
   /** What the inventory's statistics have to be; undefined for another app. */
   readonly stats: Readonly<Record<string, number>> | undefined
@@ -68,9 +71,9 @@ export interface Inspected {
   readonly app: App
   /** The commands whose answers are known. */
   readonly settled: readonly SettledCommand[]
-  /** Nobody else sent commands: every event of the log has to belong to one of `settled`. */
+  /** Whether nobody else sent commands, so that every event of the log has to belong to one of `settled`. */
   readonly alone: boolean
-  /** Ends the wait for what is under way when it is aborted. */
+  /** Ends all waiting when it is aborted. */
   readonly ended?: AbortSignal
 }
 
@@ -81,10 +84,10 @@ export function isInventory({ name, projections }: App): boolean {
 }
 
 /**
- * Looks whether a system kept its promises, when no command is under way any more: each accepted one is in
- * the log once and as it was answered, each refused one left nothing, order has no gaps, and every view
- * reaches the head, is certified, and has nothing parked or unsent. For the inventory also that nothing was
- * sold twice, and that every view equals a plain fold of the log.
+ * Checks whether a system kept its promises. Call it when no command is under way any more. Each accepted command must
+ * be in the log once, as it was answered, and each refused one must have left nothing. The order must have no gaps.
+ * Every view must reach the head, be certified, and have nothing parked or unsent. For the inventory, also nothing may
+ * have been sold twice, and every view must equal a plain fold of the log.
  */
 export async function inspect({ data, app, settled, alone, ended }: Inspected): Promise<Inspection> {
   const log = openSqliteEventLog({ path: dataPaths(data).events })
@@ -200,7 +203,7 @@ function compare(
     }))
 }
 
-/** The digest is that of the log; nothing is parked, and no effect is left. */
+/** Checks that the digest is that of the log, nothing is parked, and no effect is left. */
 async function inspectUnit(
   { name, projection, partition, view }: OpenUnit,
   log: EventLog,
@@ -249,7 +252,7 @@ async function documentsOf(
   return found
 }
 
-/** The number of the generation of each view that serves. A view that the data folder does not have is not in it. */
+/** The number of the active generation of each view. A view that the data folder does not have is left out. */
 export async function activeGenerations(app: App, data: string): Promise<Map<string, number>> {
   const control = openSqliteControl({ path: dataPaths(data).control })
   try {

@@ -1,10 +1,10 @@
 import type { RecordedEvent } from '../kernel/event.ts'
 
-/** What the views must hold after some events; the keys are SKUs. */
+/** What the views must hold after some events; keys of maps are SKUs. */
 export interface ExpectedViews {
   readonly list: Map<string, Record<string, unknown> & { stock: number }>
   readonly stats: Record<string, number>
-  /** The memory of the reactor. */
+  /** The documents of the reactor. */
   readonly watched: Map<string, Record<string, unknown>>
   /** Idempotency keys of the alerts, in order. */
   readonly alerts: string[]
@@ -23,8 +23,8 @@ interface EventData {
 }
 
 /**
- * Folds the log into what the inventory's views should be: one plain loop that shares nothing with the
- * projections, so that a mistake there is not made here as well.
+ * Folds the log into what the inventory's views should be: one plain loop that shares nothing with the projections, so
+ * that it does not repeat their mistakes.
  */
 export function foldInventory(events: readonly RecordedEvent[]): ExpectedViews {
   const stock = new Map<string, number>()

@@ -15,9 +15,9 @@ interface TimedCommand extends SettledCommand {
 
 /** Commands under way from several clients at once. */
 export interface Load {
-  /** Every command that was settled so far. */
+  /** Every command that has been settled so far. */
   readonly settled: readonly TimedCommand[]
-  /** No client begins another command; resolves when all that are out are settled, rejects if one was not. */
+  /** Lets no client send another command. Resolves when all commands under way are settled, rejects if one was not. */
   finish(): Promise<void>
 }
 
@@ -26,26 +26,26 @@ export interface LoadOptions {
   /** Where HTTP is served. */
   readonly http: string
   readonly seed: number
-  /** Stands in front of every idempotency key; on a log that has commands already, one that was never used. */
+  /** The prefix of every idempotency key. On a log that has commands already, one that was never used. */
   readonly name: string
-  /** Clients at work at the same time. Default 12. */
+  /** How many clients work at the same time. Default 12. */
   readonly clients?: number
-  /** Items that are there from the beginning. Default 12. */
+  /** How many items are added at the beginning. Default 12. */
   readonly items?: number
-  /** What the SKUs begin with; on an inventory that has items already, one that was never used. Default `item-`. */
+  /** The prefix of the SKUs. On an inventory that has items already, one that was never used. Default `item-`. */
   readonly prefix?: string
-  /** Longest pause of a client between two commands, in milliseconds; its length is drawn. Default 0. */
+  /** Longest pause of a client between two commands, in milliseconds; the actual pause is random. Default 0. */
   readonly pauseMs?: number
-  /** A command that takes longer makes its client give up, in milliseconds. Default 40,000. */
+  /** After this time a client gives up on a command, in milliseconds. Default 40,000. */
   readonly settleMs?: number
   /** Makes every client give up when it is aborted. */
   readonly signal?: AbortSignal
 }
 
 /**
- * Adds items, then keeps several clients busy with commands on them: sales and restocks that compete for
- * the same stock, new prices, new items, now and then the end of one. Each client sends its next command
- * when the one before is settled.
+ * Adds items, then keeps several clients busy with commands on them: sales and restocks that compete for the same
+ * stock, new prices, new items, and now and then a discontinued item. Each client sends its next command when the one
+ * before is settled.
  */
 export async function startLoad(options: LoadOptions): Promise<Load> {
   const { http, seed, name, clients = 12, items = 12, prefix = 'item-', pauseMs = 0 } = options
@@ -65,7 +65,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
     }
   }
   const working = Promise.all(Array.from({ length: clients }, (_, client) => work(client)))
-  // Whoever finishes hears of it; until then a client that gave up is no unhandled rejection.
+  // finish() reports it; until then, a client that gave up is no unhandled rejection.
   working.catch(() => {})
   return {
     settled,

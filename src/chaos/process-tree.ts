@@ -8,7 +8,7 @@ export interface RunningProcess {
   readonly args: string
 }
 
-/** The children of a process that run now, as the operating system knows them. */
+/** The running children of a process, according to the operating system. */
 export function childrenOf(parent: number): RunningProcess[] {
   if (process.platform === 'linux') return childrenFromProc(parent)
   const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' })
@@ -26,12 +26,12 @@ function childrenFromProc(parent: number): RunningProcess[] {
   })
 }
 
-/** The fourth field of `stat`; the second one, the name in brackets, may hold anything. */
+/** The fourth field of `stat`. The second one, the name in brackets, may contain anything. */
 function parentOf(pid: string): number {
   return Number(/.*\) \S (\d+) /s.exec(readOrEmpty(`/proc/${pid}/stat`))?.[1])
 }
 
-/** A process can go between the two looks at it. */
+/** Empty if the file is gone: a process can end after it was listed. */
 function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, 'utf8')

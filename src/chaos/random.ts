@@ -19,7 +19,7 @@ export function oneOf<Item>(random: () => number, items: readonly Item[]): Item 
   return items[between(random, 0, items.length - 1)] as Item
 }
 
-/** `items` in another order. */
+/** `items` in random order. */
 export function shuffled<Item>(random: () => number, items: readonly Item[]): Item[] {
   return items
     .map((item) => ({ item, at: random() }))

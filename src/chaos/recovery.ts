@@ -8,15 +8,17 @@ import type { Load } from './load.ts'
 import type { StormSystem } from './system.ts'
 import { until } from './until.ts'
 
-/** How long it took to be well again, in milliseconds from the moment when the cause was gone. */
+/** How long recovery took, in milliseconds from the moment when the cause was gone. */
 export interface Recovery {
-  /** Until a command was accepted that was sent after that moment; undefined without a load. */
+  /** Until a command that was sent after that moment was accepted; undefined without a load. */
   readonly acceptedMs: number | undefined
-  /** Until every view had that command; without a load, everything that was in the log at that moment. */
+  /** Until every view had reached that command; without a load, everything that was in the log when the wait began. */
   readonly zeroLagMs: number
 }
 
-/** Watches a system recover, past its workers and its engine: from the stores and the answers of the load. */
+/**
+ * Watches a system recover without asking its workers or its engine: from the stores, and from the answers to the load.
+ */
 export class RecoveryWatch {
   readonly #load: Load | undefined
   readonly #ended: AbortSignal
@@ -37,9 +39,9 @@ export class RecoveryWatch {
   }
 
   /**
-   * Waits until the system has recovered from what was over at `since` (of `performance.now()`).
+   * Waits until the system has recovered from faults whose cause was gone at `since` (by `performance.now()`).
    *
-   * @throws Error that says what does not come, after `withinMs`, or that the system has ended, at once
+   * @throws Error after `withinMs`, saying what is missing; at once if the system has ended
    */
   async recovered(since: number, withinMs: number): Promise<Recovery> {
     const accepted = this.#load && (await this.#acceptedAfter(this.#load, since, withinMs))
@@ -70,7 +72,8 @@ export class RecoveryWatch {
     withinMs: number,
   ): Promise<{ position: Position; at: number }> {
     let seen = load.settled.length
-    // What was settled before cannot have been sent later: the answers are in their order.
+    // Skips commands that were settled before `since`; they cannot have been sent after it. Answers are in the order of
+    // arrival.
     while (seen > 0 && (load.settled[seen - 1]?.answer.answeredAt ?? 0) > since) seen -= 1
     return until(
       'a command is accepted',

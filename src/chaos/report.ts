@@ -1,18 +1,18 @@
 import type { FaultRecord, StormOutcome } from './storm.ts'
 
-/** Fiftieth and ninety-ninth percentile and the largest, in whole milliseconds. */
+/** The 50th and the 99th percentile and the largest value, in whole milliseconds. */
 export interface Spread {
   readonly p50: number
   readonly p99: number
   readonly max: number
 }
 
-/** How long the system took to be well again after faults, from the moment when their cause was gone. */
+/** How long the system took to recover from faults, from the moment when their cause was gone. */
 export interface RecoverySummary {
   readonly faults: number
   /** Until commands were accepted again; null without a load. */
   readonly acceptedMs: Spread | null
-  /** Until every view had what was accepted then. */
+  /** Until every view had reached what was accepted then. */
   readonly zeroLagMs: Spread | null
 }
 
@@ -27,7 +27,7 @@ export interface StormReport {
   readonly faults: {
     readonly planned: number
     readonly done: number
-    /** By kind, then by whom they hit. */
+    /** By kind, then by victim. */
     readonly byKind: Readonly<Record<string, Readonly<Record<string, number>>>>
     readonly all: readonly FaultRecord[]
   }
@@ -40,13 +40,16 @@ export interface StormReport {
     readonly refused: number
     /** Tries beyond the first. */
     readonly retries: number
-    /** Accepted ones whose answer was that of an earlier try that nobody had heard. */
+    /** Accepted commands that got the answer of an earlier try, which had not reached the client. */
     readonly replayed: number
-    /** Acknowledged and not in the log, or not as acknowledged; null, as what follows, if the system has ended and nobody looked. */
+    /**
+     * Acknowledged commands that are not in the log, or not as acknowledged. This and the next two are null if the
+     * system has ended, so that nobody looked.
+     */
     readonly lost: number | null
-    /** Carried out more than once, or though they were refused. */
+    /** Commands carried out more than once, or although they were refused. */
     readonly doubled: number | null
-    /** Sales of more than there was. */
+    /** Sales of more than was in stock. */
     readonly oversold: number | null
   } | null
   readonly events: number | null
@@ -71,7 +74,7 @@ export function reportStorm(
   const { planned, withLoad, ...rest } = known
   const { faults, findings, inspection, settled } = outcome
   const accepted = settled.filter(({ answer }) => answer.status < 300)
-  // What comes alone tells what a kind of fault costs.
+  // Only faults that came alone show what a kind of fault costs.
   const alone = faults.filter(({ together }) => !together)
   const kinds = [...new Set(faults.map(({ kind }) => kind))].sort()
   return {

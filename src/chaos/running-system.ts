@@ -9,13 +9,13 @@ import { processesOf, signal } from './processes.ts'
 import type { FaultKind } from './schedule.ts'
 import type { StormSystem } from './system.ts'
 
-/** How often it is looked whether it still runs, in milliseconds. */
+/** How often to check whether the system still runs, in milliseconds. */
 const LOOK_MS = 250
 
 const OUTSIDE = 'only a system that is started for the storm has a proxy between its workers and the engine'
 
 /**
- * The system that `cqrs up` runs on the configured data folder. Only its processes can be hit, and its queue.
+ * The system that `cqrs up` runs on the configured data folder. Faults can only hit its processes and its queue.
  *
  * @throws CqrsError CQRS_ENGINE_UNREACHABLE if there is none; CQRS_APP_INVALID if it runs another app
  */
@@ -65,7 +65,7 @@ export async function findRunningSystem(app: App, config: Config): Promise<Storm
   }
 }
 
-/** What cannot be checked at the end need not be hit at all. */
+/** Refuses to hit a system that could not be checked at the end. */
 async function assertRuns(app: App, data: string): Promise<void> {
   const active = await activeGenerations(app, data)
   const missing = [...app.projections.keys()].filter((name) => !active.has(name))

@@ -2,16 +2,19 @@ import { between, oneOf, seededRandom, shuffled } from './random.ts'
 
 /**
  * What can be done to a system:
- * `kill`: SIGKILL of a process; `pause`: SIGSTOP, and SIGCONT after a time; `cut`: its link to the engine is reset;
- * `stall`: nothing passes on its link for a time; `half-open`: its link stays open and nothing ever passes on it
- * again; `wipe`: the queue's store is deleted while its worker dies; `disk-full`: for a time nothing more fits on
- * the disk of the data folder.
+ * - `kill`: SIGKILL of a process
+ * - `pause`: SIGSTOP of a process, and SIGCONT after a time
+ * - `cut`: its link to the engine is reset
+ * - `stall`: nothing passes on its link for a time
+ * - `half-open`: its link stays open, and nothing ever passes on it again
+ * - `wipe`: the queue's store is deleted while its worker dies
+ * - `disk-full`: for a time, nothing more fits on the disk of the data folder
  */
 export const FAULT_KINDS = ['kill', 'pause', 'cut', 'stall', 'half-open', 'wipe', 'disk-full'] as const
 
 export type FaultKind = (typeof FAULT_KINDS)[number]
 
-/** Whom faults hit: the processes of `cqrs up`, itself included; `queries` is that of the operator, too. */
+/** What faults can hit: the processes of `cqrs up`, including itself; `queries` also runs the operator role. */
 export const VICTIMS = ['engine', 'queue', 'projections', 'commands', 'queries', 'supervisor'] as const
 
 export type Victim = (typeof VICTIMS)[number]
@@ -25,26 +28,26 @@ const POSSIBLE: Readonly<Record<FaultKind, readonly Victim[]>> = {
   stall: WORKERS,
   'half-open': WORKERS,
   wipe: ['queue'],
-  // One disk is everybody's.
+  // All of them share one disk.
   'disk-full': VICTIMS,
 }
 
 /** One fault of a schedule. Times in milliseconds. */
 export interface Fault {
-  /** From 1 on. */
+  /** Counted from 1. */
   readonly number: number
   readonly kind: FaultKind
   /** Whom it hits; `all` for the disk. */
   readonly victim: Victim | 'all'
-  /** Which process of the victim's, if it has several: 0 is the first, and close to 1 the last. */
+  /** Which process of the victim, if it has several: 0 is the first, and close to 1 the last. */
   readonly which: number
-  /** When it begins, from the beginning of its round. */
+  /** When it begins, counted from the beginning of its round. */
   readonly atMs: number
-  /** How long it lasts; 0 for what is over at once. */
+  /** How long it lasts; 0 for a fault that is over at once. */
   readonly forMs: number
 }
 
-/** Faults that come together; the next round begins when the system has recovered from them. */
+/** Faults that come together. The next round begins when the system has recovered from them. */
 export interface Round {
   /** The wait before it, in milliseconds. */
   readonly waitMs: number
@@ -57,24 +60,27 @@ export interface ScheduleOptions {
   readonly victims: readonly Victim[]
   /** How many faults. */
   readonly faults: number
-  /** Faults in a minute, were the system recovered from each at once. */
+  /** How many faults come in a minute, if the system recovers from each at once. */
   readonly perMinute: number
-  /** A length beyond every timeout of the system, in milliseconds; one in five of those that last is that long. */
+  /**
+   * A time longer than every timeout of the system, in milliseconds. One in five of the lasting faults lasts at least
+   * this long.
+   */
   readonly longMs: number
 }
 
-/** Rounds of so many faults: seven of ten faults come alone, some on top of others. */
+/** How many faults a round has: seven of ten rounds have a single one, the others several together. */
 const ROUND_SIZES = [1, 1, 1, 1, 1, 1, 1, 2, 2, 3]
 
-/** Shortest time that a fault lasts which lasts, and what most of them do not exceed, in milliseconds. */
+/** The range of most lasting faults, in milliseconds: from the shortest time to what four of five do not exceed. */
 const SHORT = { from: 50, to: 2_000 }
 
-/** Within how many milliseconds the faults of one round begin. */
+/** The time within which all faults of a round begin, in milliseconds. */
 const TOGETHER_MS = 500
 
 /**
- * The faults of a storm. The same seed and options give the same faults, whatever the system does. Each kind
- * comes once before any comes again, and within a kind each victim.
+ * The faults of a storm. The same seed and options give the same faults, whatever the system does. Each kind comes once
+ * before any kind comes again, and the same is true of the victims of a kind.
  */
 export function schedule(seed: number, options: ScheduleOptions): readonly Round[] {
   const random = seededRandom(seed)
@@ -106,7 +112,7 @@ export function schedule(seed: number, options: ScheduleOptions): readonly Round
   return rounds
 }
 
-/** Whom a kind of fault can hit, of those that were chosen. */
+/** The victims that a kind of fault can hit, among the chosen ones. */
 export function victimsOf(kind: FaultKind, chosen: readonly Victim[]): readonly (Victim | 'all')[] {
   const victims = POSSIBLE[kind].filter((victim) => chosen.includes(victim))
   return kind === 'disk-full' && victims.length > 0 ? ['all'] : victims
@@ -120,7 +126,7 @@ function length(random: () => number, longMs: number): number {
   return random() < 0.8 ? between(random, SHORT.from, SHORT.to) : between(random, longMs, 1.5 * longMs)
 }
 
-/** Gives each of some things once, in a random order, before any comes again. */
+/** Gives each of its items once, in random order, before any comes again. */
 class Bag<Item> {
   readonly #random: () => number
   readonly #items: readonly Item[]

@@ -7,20 +7,20 @@ import { type Fault, type Round, VICTIMS } from './schedule.ts'
 import type { StormSystem } from './system.ts'
 import { until } from './until.ts'
 
-/** A system that has not recovered by then never will, in milliseconds. */
+/** How long a system may take to recover before it counts as stuck, in milliseconds. */
 const RECOVERY_MS = 60_000
 
-/** A client that has to try one command for longer gives up, in milliseconds. */
+/** How long a client tries one command before it gives up, in milliseconds. */
 const SETTLE_MS = 90_000
 
 /** Longest pause of a client between two commands, in milliseconds; enough for about 150 commands a second. */
 const PAUSE_MS = 120
 
-/** A fault that came, and what the system did about it. */
+/** A fault that was inflicted, and how the system recovered from it. */
 export interface FaultRecord extends Fault {
-  /** From the beginning of the storm, in milliseconds. */
+  /** When it began, in milliseconds from the beginning of the storm. */
   readonly beganMs: number
-  /** Others came with it; the recovery is from all of them. */
+  /** Whether others came with it; then the recovery is from all of them. */
   readonly together: boolean
   /** Undefined if the system did not recover. */
   readonly recovery: Recovery | undefined
@@ -31,36 +31,39 @@ export interface StormOptions {
   readonly system: StormSystem
   readonly seed: number
   readonly rounds: readonly Round[]
-  /** No round begins after so many milliseconds. */
+  /** No round begins after this time, in milliseconds. */
   readonly durationMs: number
-  /** What the commands are called: `idempotency` stands in front of each key, `sku` of each SKU. No load if left out. */
+  /** The load to send: `name` is the prefix of each idempotency key, `prefix` that of each SKU. No load if left out. */
   readonly load?: { readonly name: string; readonly prefix: string }
-  /** Nobody else sends commands to the system. */
+  /** Whether nobody else sends commands to the system. */
   readonly alone: boolean
   /** Ends the storm early. */
   readonly ending: AbortSignal
-  /** Hears of each fault when the system has recovered from it. */
+  /** Called for each fault, when the system has recovered from it or has failed to. */
   onFault?(record: FaultRecord): void
-  /** Hears what is going on, in a few words. */
+  /** Called with what is going on, in a few words. */
   onProgress?(text: string): void
 }
 
-/** What became of a storm. */
+/** The outcome of a storm. */
 export interface StormOutcome {
-  /** `system ended`: somebody else has stopped it, or it ended by itself, so that nothing can be said of the promises. */
+  /**
+   * `system ended`: somebody else has stopped the system, or it has ended by itself, so that nothing is known of the
+   * promises.
+   */
   readonly ended: 'done' | 'time is up' | 'interrupted' | 'stuck' | 'system ended'
   readonly faults: readonly FaultRecord[]
   readonly tookMs: number
   readonly settled: Load['settled']
   /** Undefined if the system has ended. */
   readonly inspection: Inspection | undefined
-  /** Everything that is wrong, what the inspection found included. */
+  /** Everything that is wrong, including what the inspection found. */
   readonly findings: readonly (Finding | { readonly what: 'process'; readonly message: string })[]
 }
 
 /**
- * Lets faults come over a system while commands are sent to it, waits after each round until it has
- * recovered, and in the end looks whether every promise was kept.
+ * Inflicts faults on a system while commands are sent to it, waits after each round until it has recovered, and at the
+ * end checks whether every promise was kept.
  */
 export async function runStorm(options: StormOptions): Promise<StormOutcome> {
   const { system, rounds, ending, onFault, onProgress } = options
@@ -71,7 +74,11 @@ export async function runStorm(options: StormOptions): Promise<StormOutcome> {
   let began = performance.now()
   let load: Load | undefined
   let watch: RecoveryWatch | undefined
-  /** Whatever comes of `work`, the storm is over if the system has ended by then. @throws the reason of `system.ended` */
+  /**
+   * Awaits `work`. Whatever its result, the storm is over if the system has ended by then.
+   *
+   * @throws the reason of `system.ended`
+   */
   const unlessEnded = async <Result>(work: Promise<Result>): Promise<Result> => {
     await work.catch(() => {})
     system.ended.throwIfAborted()
@@ -143,14 +150,14 @@ export async function runStorm(options: StormOptions): Promise<StormOutcome> {
   }
 }
 
-/** Sends commands, if that is wanted and the app is one whose commands are known. */
+/** Starts the load, if one is wanted, HTTP is served and the app is the inventory, whose commands are known. */
 async function loadOf({ system, seed, load }: StormOptions): Promise<Load | undefined> {
   const { http, app, ended } = system
   if (!load || http === undefined || !isInventory(app)) return undefined
   return startLoad({ ...load, http, seed, pauseMs: PAUSE_MS, settleMs: SETTLE_MS, signal: ended })
 }
 
-/** What went wrong, as a value. */
+/** Turns a rejection into a value. */
 function orError<Result>(work: Promise<Result>): Promise<Result | Error> {
   return work.catch((error: Error) => error)
 }
@@ -162,15 +169,18 @@ function whatToDo({ ended, data }: StormSystem): string {
   )
 }
 
-/** What did not come back in time once `links` is known, and whether the supervisor is up: looking may tell that it ended. */
+/**
+ * Once `links` has settled: the error if something did not come back in time, and whether the supervisor is up. Looking
+ * for the supervisor can also reveal that the system has ended.
+ */
 async function lookAfter(system: StormSystem, links: Error | Promise<unknown>) {
   const late = await links
   return { late, isUp: system.pidsOf('supervisor').length > 0 }
 }
 
 /**
- * Waits until every worker has a link that passes: one that is half-open is noticed late, and its worker is
- * started again, which must not count against the fault that comes next.
+ * Waits until every worker has a link that works. A half-open link is noticed late, and its worker is then started
+ * again; this must not count against the next fault.
  */
 async function linksPass(system: StormSystem, watch: RecoveryWatch): Promise<void> {
   const links = VICTIMS.flatMap((victim) => system.linksOf(victim))

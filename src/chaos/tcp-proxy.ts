@@ -1,6 +1,6 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
-/** Two ends of one connection that runs through the proxy. */
+/** The two ends of one connection that runs through the proxy. */
 interface Pair {
   readonly client: Socket
   readonly upstream: Socket
@@ -10,7 +10,7 @@ interface Pair {
 export class TcpProxy {
   readonly #server: Server
   readonly #pairs = new Set<Pair>()
-  /** Every socket that is open, also those whose pair is lost. */
+  /** Every open socket, including those whose pair is lost. */
   readonly #sockets = new Set<Socket>()
   #stalled = false
 
@@ -31,19 +31,19 @@ export class TcpProxy {
     return `ws://127.0.0.1:${(this.#server.address() as { port: number }).port}`
   }
 
-  /** Whether something is connected that is not lost. */
+  /** Whether there is a connection that is not lost. */
   get connected(): boolean {
     return this.#pairs.size > 0
   }
 
-  /** Cuts what is connected, so that both ends are told; new connections are taken. */
+  /** Resets all connections, so that both ends notice. New connections are accepted. */
   async breakConnections(): Promise<void> {
     const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
     for (const socket of this.#sockets) socket.resetAndDestroy()
     await Promise.all(closed)
   }
 
-  /** From now on nothing passes, on new connections neither, until {@link resume}; nothing is lost. */
+  /** From now on nothing passes, not even on new connections, until {@link resume}. Nothing is lost. */
   stall(): void {
     this.#stalled = true
     for (const { client, upstream } of this.#pairs) {
@@ -52,19 +52,19 @@ export class TcpProxy {
     }
   }
 
-  /** What was held back passes. */
+  /** Lets data pass again, including what was held back. */
   resume(): void {
     this.#stalled = false
     for (const pair of this.#pairs) pass(pair)
   }
 
   /**
-   * Turns what is connected half-open: it stays open at both ends, nothing passes any more, and neither end
-   * hears of the other's end, as when a machine on the way vanishes. New connections pass.
+   * Makes all connections half-open, as if a machine on the way had vanished: they stay open at both ends, nothing
+   * passes any more, and neither end is told when the other one closes. New connections work.
    */
   loseConnections(): void {
     for (const { client, upstream } of this.#pairs) {
-      // What arrives is taken and dropped; a socket that is not read would push back.
+      // What arrives is read and dropped: a socket that is not read would push back.
       client.unpipe().resume()
       upstream.unpipe().resume()
     }

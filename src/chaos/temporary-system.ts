@@ -21,18 +21,18 @@ const UP = fileURLToPath(new URL('./up-process.ts', import.meta.url))
 
 const HOST = '127.0.0.1'
 
-/** Room for what some hundred thousand commands write; to be filled within a moment. */
+/** Enough room for what some hundred thousand commands write, yet small enough to be filled within a moment. */
 const DISK_BYTES = 512 * 1_048_576
 
-/** How long the system may take to be up, also when parts of an earlier one are still ending, in milliseconds. */
+/** How long the system may take to start, even while parts of an earlier one are still ending, in milliseconds. */
 const UP_MS = 60_000
 
 /** How long it may take to stop before it is killed, in milliseconds. */
 const STOP_MS = 25_000
 
 /**
- * Settings that differ from the defaults: a storm does in minutes what else takes weeks, so that waits that
- * grow with each death would grow for no reason, and what is too slow has to be told from what hangs.
+ * Settings that differ from the defaults. A storm does in minutes what otherwise takes weeks. So waits that grow with
+ * each death would grow for no reason. And the limits must tell what is slow from what hangs.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   CQRS_SUPERVISOR_BACKOFF_CAP_MS: '400',
@@ -44,10 +44,13 @@ const SETTINGS: Readonly<Record<string, string>> = {
 /** What {@link startTemporarySystem} takes. */
 export interface TemporaryOptions {
   readonly app: App
-  /** Variables of its processes; the folder, ports and what a storm needs come on top. */
+  /**
+   * The environment variables of its processes. Those for the folder and the ports are overridden; a storm's own
+   * settings are only defaults.
+   */
   readonly env: Readonly<NodeJS.ProcessEnv>
   readonly cwd: string
-  /** Whether its data lies on a disk that can be filled. */
+  /** Whether its data is on a disk that can be filled. */
   readonly smallDisk: boolean
 }
 
@@ -56,11 +59,11 @@ export interface TemporarySystem extends StormSystem {
   readonly kind: 'temporary'
   /** Where workers connect. */
   readonly engine: string
-  /** Everything of it: the data, and what it logged. */
+  /** The folder with everything: the data, and what the system logged. */
   readonly folder: string
-  /** Stops it in order. @returns the exit code of `cqrs up`; null if it had to be killed */
+  /** Stops the system in an orderly way. @returns the exit code of `cqrs up`; null if it had to be killed */
   stop(): Promise<number | null>
-  /** Kills what runs and removes what was made; the folder stays with `keep`. */
+  /** Kills what still runs and removes what was created; with `keep`, the folder stays. */
   dispose(options: { keep: boolean }): Promise<void>
 }
 
@@ -119,7 +122,7 @@ export async function startTemporarySystem(options: TemporaryOptions): Promise<T
   }
   let restarting: Promise<unknown> | undefined
   const restart = async (): Promise<void> => {
-    // Faults that come together may kill it twice; two that are started at once would be in each other's way.
+    // Faults that come together may kill it twice, and two starts at once would be in each other's way.
     restarting ??= until('the system is up', () => start().then(() => true), UP_MS)
     try {
       await restarting

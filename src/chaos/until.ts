@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 /**
- * Waits until `check` gives something other than `undefined` or `false`, and returns that. A check that
- * throws counts as "not yet"; its last error is the cause when time runs out.
+ * Waits until `check` gives something other than `undefined` or `false`, and returns that. A check that throws counts
+ * as "not yet"; its last error is the cause when time runs out.
  *
- * @param signal ends the wait when it is aborted; the returned promise rejects with its reason
+ * @param signal ends the wait when aborted; then the promise rejects with its reason
  */
 export async function until<T>(
   what: string,

@@ -5,8 +5,8 @@ import { up } from '../supervisor/up.ts'
 import { loadApp } from '../workers/load-app.ts'
 
 /**
- * `cqrs up` for a storm: `up-process.ts <links>`. Its workers connect at the addresses that `links` gives them as JSON,
- * by the name of the process, where a proxy can break their links.
+ * `cqrs up` for a storm: `up-process.ts <links>`. `links` is JSON with an address for each process name. At that
+ * address the worker connects, through a proxy that can break its link.
  */
 const links = JSON.parse(process.argv[2] ?? '{}') as Readonly<Record<string, string>>
 process.title = 'cqrs up'
