@@ -27,7 +27,7 @@ export const ItemRestocked = defineEvent({
   schema: z.object({ sku, quantity }),
 })
 
-/** The list price changed; sales that are over keep their amounts. */
+/** The list price changed; past sales keep their amounts. */
 export const PriceAdjusted = defineEvent({
   type: 'inventory-price-adjusted',
   schema: z.object({ sku, priceCents: cents, previousPriceCents: cents }),

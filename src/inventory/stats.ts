@@ -12,7 +12,7 @@ export interface InventoryStats {
   readonly revenueCents: number
 }
 
-/** The key of the one document. */
+/** The key of the only document. */
 export const STATS_KEY = 'all'
 
 const key = () => STATS_KEY

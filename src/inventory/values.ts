@@ -1,8 +1,8 @@
 import { z } from 'zod'
 
 /**
- * A stock keeping unit: any characters of any script but control characters, no blanks at the ends, at
- * most 100; the same characters written in two ways of Unicode are the same SKU.
+ * A stock keeping unit: 1 to 100 characters of any script, without control characters and without blanks at the ends.
+ * It is normalised to NFC, so that two Unicode spellings of the same characters are the same SKU.
  */
 export const sku = z
   .string()
