@@ -223,6 +223,12 @@ export const configSchema = z.object({
       default: 5_000,
       min: 0,
     }),
+    maxWaiting: wholeNumber('Queries that may wait for a view at the same time; more are refused with 503.', {
+      env: 'CQRS_QUERIES_MAX_WAITING',
+      default: 512,
+      min: 1,
+      max: 1_000_000,
+    }),
   }),
   queue: z.object({
     concurrency: wholeNumber('Messages of one queue that are delivered at the same time.', {

@@ -19,7 +19,7 @@ import {
 import { type OfferedFunction, offer } from './offer.ts'
 import { openReaders } from './open-readers.ts'
 import type { StartRole } from './role.ts'
-import { type Source, viewSource } from './view-source.ts'
+import { type Source, viewSource, WaitingReads } from './view-source.ts'
 
 /** The answer of a query: the result, or why there is none, and at least how fresh the data was ({@link Freshness}). */
 type Answer =
@@ -34,10 +34,11 @@ type Answer =
 export const startQueries: StartRole = async ({ app, config, iii, log }) => {
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
   const { readers, control } = await openReaders(app, config.data)
+  const waiting = new WaitingReads(config.queries.maxWaiting)
   const sources = new Map<string, Source>(
     [...app.projections.keys()].map((name) => [
       name,
-      viewSource(name, { readers, events, waitMs: config.queries.waitForPositionMs }),
+      viewSource(name, { readers, events, waitMs: config.queries.waitForPositionMs, waiting }),
     ]),
   )
   const logSource: Source = {

@@ -11,7 +11,8 @@ export interface Source {
    * Reads from a source that is at least as new as `after`. The source may advance during the read, but stays the same
    * one: a read never sees one generation of a view and then another.
    *
-   * @throws CqrsError CQRS_VIEW_BEHIND if it did not get there in time, CQRS_VALIDATION if the log ends before `after`
+   * @throws CqrsError CQRS_VIEW_BEHIND if it did not get there in time, CQRS_OVERLOADED if too many reads wait, CQRS_VALIDATION if
+   *   the log ends before `after`
    */
   read<Result>(
     after: Position,
@@ -24,10 +25,43 @@ export interface ViewSourceOptions {
   readonly events: Pick<EventLog, 'head'>
   /** How long a read waits for the view to get as far as it asks, in milliseconds. */
   readonly waitMs: number
+  readonly waiting: WaitingReads
+}
+
+/** How many reads may wait at the same time, and how many do; shared by the views of a process. */
+export class WaitingReads {
+  readonly #limit: number
+  #count = 0
+
+  /** @param limit see `queries.maxWaiting` of the configuration */
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /**
+   * Counts a read for as long as it waits.
+   *
+   * @throws CqrsError CQRS_OVERLOADED if too many wait already
+   */
+  async counted<Result>(wait: () => Promise<Result>): Promise<Result> {
+    if (this.#count >= this.#limit) {
+      throw new CqrsError(
+        'CQRS_OVERLOADED',
+        `${this.#limit} queries already wait for views to catch up, which is the limit (queries.maxWaiting). ` +
+          'Try again shortly, or ask without `after`.',
+      )
+    }
+    this.#count += 1
+    try {
+      return await wait()
+    } finally {
+      this.#count -= 1
+    }
+  }
 }
 
 /** A view as a source, whichever of its generations is the active one. */
-export function viewSource(name: string, { readers, events, waitMs }: ViewSourceOptions): Source {
+export function viewSource(name: string, { readers, events, waitMs, waiting }: ViewSourceOptions): Source {
   const reached = () => readers.use(name, ({ view }) => view.position())
   const watch = new PositionWatch({ read: reached, pollMs: 5 })
   const reach = async (after: Position): Promise<void> => {
@@ -35,7 +69,7 @@ export function viewSource(name: string, { readers, events, waitMs }: ViewSource
     if (after > head) {
       throw new CqrsError('CQRS_VALIDATION', `after: ${after} is beyond the log, which ends at ${head}.`)
     }
-    if (await watch.reached(after, waitMs)) return
+    if (await waiting.counted(() => watch.reached(after, waitMs))) return
     const position = await reached()
     throw new CqrsError(
       'CQRS_VIEW_BEHIND',

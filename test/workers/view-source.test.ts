@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { ViewReaders } from '../../src/generations/view-readers.ts'
-import { viewSource } from '../../src/workers/view-source.ts'
+import { viewSource, WaitingReads } from '../../src/workers/view-source.ts'
 
 /** A view of which one generation after the other serves, each at a position of its own; the last one stays. */
 function serving(...positions: number[]) {
@@ -16,6 +16,7 @@ function serving(...positions: number[]) {
     readers: readers as Pick<ViewReaders, 'use'>,
     events: { head: async () => 9 },
     waitMs: 20,
+    waiting: new WaitingReads(2),
   }
   return viewSource('stock', options)
 }
@@ -39,4 +40,16 @@ test('a view that is rolled back between the look and the read, and stays behind
 
 test('who asks for no position is answered at once, from wherever the view is', async () => {
   expect(await serving(5).read(0, positionOf)).toBe(5)
+})
+
+test('only so many reads wait at the same time, and those that need not wait are answered all the same', async () => {
+  const source = serving(5)
+  const behind = { code: 'CQRS_VIEW_BEHIND' }
+  const reads = [9, 9, 9, 5].map((after) => source.read(after, positionOf))
+  const [first, second, third, fourth] = await Promise.allSettled(reads)
+  expect(first).toMatchObject({ status: 'rejected', reason: behind })
+  expect(second).toMatchObject({ status: 'rejected', reason: behind })
+  expect(third).toMatchObject({ status: 'rejected', reason: { code: 'CQRS_OVERLOADED' } })
+  expect(fourth).toEqual({ status: 'fulfilled', value: 5 })
+  await expect(source.read(9, positionOf), 'whoever gave up has left its place').rejects.toMatchObject(behind)
 })
