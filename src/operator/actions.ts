@@ -5,10 +5,10 @@ import { RECORDED } from './recorded.ts'
 import { number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
-/** Characters of an input or a result that are kept. */
+/** Longest input or result that is kept whole, in characters of JSON; a longer one is cut. */
 const KEPT = 8_192
 
-/** Something that an operator did, or tried to. */
+/** Something that an operator did or tried to do. */
 export interface Action {
   /** Grows by one with each action. */
   readonly id: number
@@ -19,24 +19,24 @@ export interface Action {
   readonly from: string
   /** ISO 8601. */
   readonly begunAt: string
-  /** ISO 8601; null: it runs, or the process ended before it did, or its end could not be stored. */
+  /** ISO 8601; null if the action is still running, its process ended first, or its end could not be stored. */
   readonly endedAt: string | null
   readonly outcome: 'begun' | 'done' | 'failed'
-  /** What it answered, or the message of its error. */
+  /** Its answer, or the message of its error. */
   readonly result: unknown
 }
 
 /**
- * Where the actions of operators are kept; several processes may write to it. Both writes are on stable storage when they
- * are answered.
+ * The record of operators' actions; several processes may write to it. `begin` and `end` answer once the write is on
+ * stable storage.
  *
  * Every method rejects with a CqrsError (CQRS_STORE_…) if the store fails.
  */
 export interface ActionStore {
-  /** Notes that an action begins. @returns its id */
+  /** Records that an action begins. @returns its id */
   begin(action: Pick<Action, 'operation' | 'input' | 'by' | 'from' | 'begunAt'>): Promise<number>
   end(id: number, end: Pick<Action, 'outcome' | 'result'> & { endedAt: string }): Promise<void>
-  /** Newest first, below an id. */
+  /** Actions with ids below `before`, newest first. */
   list(options: { before: number; limit: number; operation?: string | undefined }): Promise<Action[]>
   close(): Promise<void>
 }
@@ -45,7 +45,7 @@ export interface ActionStore {
 export interface ActionsPage {
   /** Newest first. */
   readonly actions: readonly Action[]
-  /** Give it as `before` for the next page; null at the end. */
+  /** Pass it as `before` to get the next page; null at the end. */
   readonly next: number | null
 }
 
@@ -65,7 +65,7 @@ export async function listActions({ actions }: System, input: unknown): Promise<
   return { actions: page, next: found.length > limit ? (page.at(-1)?.id ?? null) : null }
 }
 
-/** Whether a call of an operation may change something: a dry run of one that does may not. */
+/** Whether a call of an operation may change something. The dry run of a change does not. */
 export function mayChange(
   { scope, isDryRun }: Pick<Operation, 'scope' | 'isDryRun'>,
   input: unknown,
@@ -73,7 +73,7 @@ export function mayChange(
   return scope === 'change' && !isDryRun?.(input)
 }
 
-/** Does an operation; what may change something is {@link recorded}. */
+/** Performs an operation. One that may change something is {@link recorded}. */
 export async function perform(
   system: System,
   operation: Operation,
@@ -86,9 +86,10 @@ export async function perform(
 }
 
 /**
- * Does something that is recorded before it begins and when it has ended: what was not recorded is not done, and
- * a crash in between shows as an action that never ended. So does an end that cannot be stored, e.g. because the disk
- * became full: the action has taken place, or failed, all the same, and the caller is told how.
+ * Does something and records it, before it begins and after it has ended. If the beginning cannot be recorded,
+ * nothing is done. After a crash in between, the record shows an action that never ended. It shows the same if the
+ * end cannot be stored, e.g. because the disk became full: the action has succeeded or failed all the same, and the
+ * caller learns how.
  */
 export async function recorded<Result>(
   { actions, now }: Pick<System, 'actions' | 'now'>,
@@ -101,7 +102,7 @@ export async function recorded<Result>(
     try {
       await actions.end(id, { outcome, result: kept(result), endedAt: time() })
     } catch {
-      // It stays as begun.
+      // The record keeps showing it as begun.
     }
   }
   try {

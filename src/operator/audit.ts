@@ -6,7 +6,7 @@ import type { AuditAnswer } from './contract.ts'
 import { parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
-/** Positions of one stretch: enough to be quick, few enough to show progress and to leave others their turn. */
+/** Positions audited in one call: enough to be quick, few enough to show progress and not to hold up other calls. */
 const STRETCH = 10_000
 
 const mark = z.object({ position: z.int().min(0), processed: z.int().min(0), digest: z.string() })
@@ -17,8 +17,9 @@ const request = z.strictObject({
 })
 
 /**
- * Audits one stretch of a projection, or of a partition of one: recomputes its digest from the log and compares. The caller goes on
- * with the answer's `progress` and `target` until it reaches the target or gets a finding.
+ * Audits one stretch of a projection, or of a partition of one: recomputes its digest from the log and compares the
+ * two. The caller repeats this with the `progress` and `target` of the answer until the target is reached or there is
+ * a finding.
  *
  * @throws CqrsError CQRS_UNKNOWN_PROJECTION
  */
@@ -27,7 +28,7 @@ export async function auditProjection(system: System, input: unknown): Promise<A
   const { projection, partition } = findUnit(system.app, name)
   const { parked } = await system.standing(name)
   const all = await system.marks(name, progress.position, progress.position + STRETCH)
-  // The view goes on while it is audited: the audit ends where the view stood when it began.
+  // The view moves on while it is audited, so the audit ends at the position that the view had when the audit began.
   const target = given ?? all.at(-1) ?? AUDIT_START
   const marks = [...all.filter(({ position }) => position < target.position), target]
   if (progress.position >= target.position) return { projection: name, target, parked, progress }

@@ -2,13 +2,13 @@ import type { Generation, GenerationPart } from '../control/contract.ts'
 import type { Position } from '../kernel/position.ts'
 import type { GenerationProgress } from './generations-contract.ts'
 
-/** The phases of a part, from the one that is least far on. */
+/** The phases of a part, from the least to the most advanced. */
 const PHASES = ['gone', 'waiting', 'folding', 'indexing', 'following']
 
 /**
- * How far a generation is, as its builders last noted it.
+ * The progress of a generation, as its builders last recorded it.
  *
- * @param read where its view stands, if somebody has looked
+ * @param read the position of its view, if it was read
  */
 export function progressOf({ state, parts }: Generation, read?: Position): GenerationProgress {
   const least = leastFar(parts)
@@ -20,7 +20,7 @@ export function progressOf({ state, parts }: Generation, read?: Position): Gener
   return {
     phase: least?.phase ?? 'gone',
     position,
-    // Zero stays: it had nowhere to get to.
+    // Zero stays zero: it means that this generation had no position to reach.
     target: target === 0 ? 0 : Math.max(target, position),
     eventsPerSecond,
     secondsLeft: folding ? Math.ceil((left * parts.length) / eventsPerSecond) : null,

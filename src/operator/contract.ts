@@ -15,7 +15,7 @@ export interface SystemStatus {
   readonly takenAt: string
 }
 
-/** One projection, or one partition of it, measured against the log's head. */
+/** One projection, or one partition of it, compared with the head of the log. */
 export type ProjectionStatus = ProjectionFacts & (ViewStatus | UnreadableView)
 
 interface ProjectionFacts {
@@ -26,20 +26,25 @@ interface ProjectionFacts {
   readonly version: number
   /** Number of the generation that serves. */
   readonly generation: number
-  /** What serves is of another version than the app defines, and stands still until it is rebuilt. */
+  /**
+   * The generation that serves was built by another version of the code, or with other partitions, than the app
+   * defines. It stands still until a rebuild replaces it.
+   */
   readonly frozen: boolean
-  /** How the file of what serves is damaged, and what to do; null if nothing is known of that. */
+  /** How the file of the generation that serves is damaged, and what to do; null if no damage is known. */
   readonly damaged: string | null
   readonly paused: boolean
   /** Another generation is being built. */
   readonly building: boolean
-  /** How far those are that are being built, the parts of a partitioned one together; in the order of their numbers. */
+  /**
+   * Progress of the generations being built, in the order of their numbers; the partitions of one are taken together.
+   */
   readonly builds: readonly BuildStatus[]
   /** Whether some worker owns the projection's function now. */
   readonly owned: boolean
   /**
-   * A worker whose code splits the projection otherwise works on it; this app's waits until that one has ended. Its
-   * process, 0 if that is not known; null if there is none.
+   * Process id of a worker that holds the projection with code that splits it into other partitions; 0 if the id is not
+   * known, null if there is no such worker. Until that worker has ended, this app's workers wait.
    */
   readonly waitsFor: number | null
   /** Its queue; null if no queue worker answers. */
@@ -50,26 +55,26 @@ interface ProjectionFacts {
 export interface BuildStatus extends GenerationProgress {
   readonly generation: number
   readonly purpose: Purpose
-  /** Why it cannot go on at the moment. */
+  /** Why the build cannot go on at the moment. */
   readonly error: string | null
 }
 
-/** What stands in the view. */
+/** What the view itself says. */
 interface ViewStatus {
   readonly position: Position
   /** Positions between the view and the head of the log. */
   readonly lag: number
   /**
-   * How long ago the oldest event was stored that the view has not got to, in seconds; 0 if it has all, null if
-   * that event cannot be read.
+   * Age in seconds of the oldest event that the view has not reached; 0 if it has reached all of them, null if that
+   * event cannot be read.
    */
   readonly lagSeconds: number | null
   readonly parked: ParkedCounts
-  /** Effects that are recorded and not sent, and those that could not be sent. */
+  /** Effects that are recorded and not sent yet, and effects that were given up. */
   readonly effects: { readonly pending: number; readonly dead: number }
 }
 
-/** The view is so damaged that nobody knows. */
+/** The view is so damaged that none of this can be read. */
 type UnreadableView = { readonly [Part in keyof ViewStatus]: null } & { readonly damaged: string }
 
 /** What `ops::events` takes. */
@@ -85,30 +90,30 @@ export interface EventsRequest {
 export interface EventsPage {
   readonly events: readonly RecordedEvent[]
   readonly head: Position
-  /** Give it as `after` for the next page. */
+  /** Pass it as `after` to get the next page. */
   readonly next: Position
 }
 
-/** Where a letter lies: in a queue, parked by a projection, or among the effects of a reactor. */
+/** Where a letter is: in a queue, parked by a projection, or among the effects of a reactor. */
 export type LetterSource = 'queue' | 'parked' | 'effect'
 
-/** One thing that failed for good or is being retried. */
+/** A message, an event or an effect that failed for good or is being retried. */
 export interface Letter {
   /** `queue:<queue>:<message id>`, `parked:<projection>:<position>` or `effect:<reactor>:<position>.<n>`. */
   readonly id: string
   readonly source: LetterSource
   /** The queue or the projection. */
   readonly name: string
-  /** What it is: the function of a message, the type and sequence of an event, the target of an effect. */
+  /** What failed: the function of a message, the type and sequence of an event, the target of an effect. */
   readonly what: string
   readonly status: 'dead' | 'retrying'
   readonly error: string
   readonly attempts: number
   /** ISO 8601. */
   readonly failedAt: string
-  /** Parked events: how many wait behind it. */
+  /** For parked events: how many events wait behind it. */
   readonly waiting: number
-  /** The same for letters that failed at the same thing in the same way; see fingerprint.ts. */
+  /** Letters that failed at the same thing in the same way have the same one; see fingerprint.ts. */
   readonly fingerprint: string
 }
 
@@ -118,17 +123,17 @@ export interface LetterGroup {
   readonly source: LetterSource
   /** Queues or projections, or partitions of one. */
   readonly names: readonly string[]
-  /** The error without what differs from letter to letter. */
+  /** The error, without the parts that differ from letter to letter. */
   readonly error: string
   readonly count: number
   /** How many of them are dead. */
   readonly dead: number
-  /** Parked events: how many wait behind them in all. */
+  /** For parked events: how many events wait behind them in total. */
   readonly waiting: number
-  /** When the letters failed last, the earliest and the latest of them. ISO 8601. */
+  /** Each letter has the time of its last failure; these are the earliest and the latest of those times. ISO 8601. */
   readonly firstFailedAt: string
   readonly lastFailedAt: string
-  /** The id of one of them. */
+  /** The id of one letter of the group. */
   readonly example: string
 }
 
@@ -136,35 +141,35 @@ export interface LetterGroup {
 export type GroupsRequest = Pick<LettersFilter, 'source' | 'name'>
 
 /**
- * Letters that an answer lacks: a worker is away or does not answer in time, or a store is damaged. Beside them `unavailable` has the
- * sources that they are of.
+ * Letters that an answer leaves out because a worker is away or does not answer in time, a store is damaged, or a
+ * view is of another version than its code. The field `unavailable` beside this list has their sources.
  */
 export interface LeftOutLetters {
   readonly source: LetterSource
-  /** The queue, the projection or the partition of one; null if nobody says which there are. */
+  /** The queue, the projection or the partition; null if their names could not be listed either. */
   readonly name: string | null
   /** Why, and what to do. */
   readonly error: string
 }
 
-/** What `ops::dlq-groups` answers; at most 5,000 letters are looked at. */
+/** What `ops::dlq-groups` answers. It examines at most 5,000 letters. */
 export interface GroupsPage {
   readonly groups: readonly LetterGroup[]
-  /** There are more letters than were looked at. */
+  /** There are more letters than were examined. */
   readonly more: boolean
   readonly unavailable: readonly LetterSource[]
   readonly incomplete: readonly LeftOutLetters[]
 }
 
-/** Which letters; everything that is given has to fit. */
+/** Selects letters; a letter has to match every field that is given. */
 export interface LettersFilter {
   readonly source?: LetterSource
   /** A queue, a projection, or a partition of one. */
   readonly name?: string
   readonly status?: Letter['status']
-  /** Part of {@link Letter.what}, in upper or lower case. */
+  /** Part of {@link Letter.what}; case is ignored. */
   readonly what?: string
-  /** Part of the error, in upper or lower case. */
+  /** Part of the error; case is ignored. */
   readonly error?: string
   /** A group of `ops::dlq-groups`. */
   readonly fingerprint?: string
@@ -173,7 +178,7 @@ export interface LettersFilter {
 /** What `ops::dlq-list` takes. */
 export interface LettersRequest extends LettersFilter {
   readonly limit?: number
-  /** The `next` of the page before. */
+  /** The `next` of the previous page. */
   readonly after?: string
 }
 
@@ -181,7 +186,7 @@ export interface LettersRequest extends LettersFilter {
 export interface LettersPage {
   /** By source, then by name, then in their original order. */
   readonly letters: readonly Letter[]
-  /** Give it as `after` for the next page, also if this one is short; null at the end. */
+  /** Pass it as `after` to get the next page, even if this page is short; null at the end. */
   readonly next: string | null
   readonly unavailable: readonly LetterSource[]
   readonly incomplete: readonly LeftOutLetters[]
@@ -197,28 +202,28 @@ export interface LetterDetails extends Letter {
   readonly behind: readonly Position[]
 }
 
-/** Several letters at once: what a filter fits, or all. */
+/** Selects several letters at once: those that match a filter, or all. */
 export interface BulkRequest extends LettersFilter {
   readonly all?: true
-  /** Count and show them, and do nothing. */
+  /** Only count and show the letters; change nothing. */
   readonly dryRun?: boolean
-  /** The `next` of the call before. */
+  /** The `next` of the previous call. */
   readonly after?: string
-  /** The `asOf` of the call before. */
+  /** The `asOf` of the previous call. */
   readonly asOf?: string
 }
 
-/** What a call answers that deals with several letters. */
+/** What a call on several letters answers. */
 export interface BulkStep {
-  /** Letters that fitted. */
+  /** Number of letters that matched. */
   readonly matched?: number
-  /** Some of them, of a dry run. */
+  /** In a dry run: some of the letters that matched. */
   readonly examples?: readonly Letter[]
-  /** Call again with it as `after` for the others; null when there are no more. */
+  /** Pass it as `after` in the next call, which handles the rest; null when there are no more. */
   readonly next?: string | null
   readonly asOf?: string
   readonly unavailable?: readonly LetterSource[]
-  /** Their letters were not dealt with, or only some of them. */
+  /** Places whose letters were not handled, or only partly. */
   readonly incomplete?: readonly LeftOutLetters[]
 }
 
@@ -233,13 +238,16 @@ export interface FailedAgain {
 }
 
 /**
- * What `ops::dlq-redrive` answers. A message and an effect are put back, and delivered afterwards; a parked event is applied at once, or
- * fails again.
+ * What `ops::dlq-redrive` answers. Messages and effects are put back and delivered later; a parked event is applied
+ * at once, or fails again.
  */
 export interface RedriveResult extends BulkStep {
-  /** Messages and effects put back, and parked events applied; of a sequence with more than 1,000 the rest follow by themselves. */
+  /**
+   * Messages and effects put back, and parked events applied. In a sequence of more than 1,000 events, the rest
+   * follow by themselves.
+   */
   readonly redriven: number
-  /** Parked events that failed again; left out if none did. */
+  /** Parked events that failed again; absent if none did. */
   readonly failed?: number
   /** Some of them, at most 20. */
   readonly failures?: readonly FailedAgain[]
@@ -253,27 +261,27 @@ export interface DiscardResult extends BulkStep {
   readonly discarded: number
 }
 
-/** What `ops::audit` takes: one stretch of an audit. */
+/** What `ops::audit` takes: the stretch of the log to audit in this call. */
 export interface AuditStretch {
   readonly projection: string
-  /** What the stretch before answered; left out at the beginning. */
+  /** The `progress` that the previous stretch answered; left out at the beginning. */
   readonly progress?: AuditProgress
-  /** Where the audit ends, as the first stretch answered. */
+  /** Where the audit ends: the `target` that the first stretch answered. */
   readonly target?: DigestMark
 }
 
 /** What `ops::audit` answers. */
 export interface AuditAnswer {
   readonly projection: string
-  /** Where the view stood when the audit began. */
+  /** Position and digest of the view when the audit began. */
   readonly target: DigestMark
   readonly parked: ParkedCounts
-  /** How far the log was recomputed; at `target.position` without a finding, the view is certified. */
+  /** How far the digest was recomputed. When it reaches `target.position` without a finding, the view is certified. */
   readonly progress: AuditProgress
   readonly finding?: AuditFinding
 }
 
-/** A queue, with the queues of subscriptions to topics among them. */
+/** A queue; each subscription to a topic has one of its own. */
 export interface QueueSummary {
   readonly queue: string
   /** The topic whose messages it holds, if it belongs to a subscription. */
@@ -284,9 +292,9 @@ export interface QueueSummary {
   readonly inFlight: number
   readonly retrying: number
   readonly deadLetters: number
-  /** When its oldest message was accepted or redriven, ISO 8601; null if none waits. */
+  /** When its oldest message was accepted or redriven, ISO 8601; null if no message waits. */
   readonly oldestAt: string | null
-  /** Functions that messages wait for because nobody has them. */
+  /** Functions that messages wait for because no worker has registered them. */
   readonly missing: readonly string[]
   readonly settings: unknown
 }
@@ -294,21 +302,21 @@ export interface QueueSummary {
 /** What `ops::queues` takes. */
 export interface QueuesRequest {
   readonly limit?: number
-  /** Only queues behind this name. */
+  /** Only queues whose name sorts after this one. */
   readonly after?: string
 }
 
-/** What `ops::queues` answers, by name. */
+/** What `ops::queues` answers, ordered by name. */
 export interface QueuesPage {
   readonly queues: readonly QueueSummary[]
-  /** Give it as `after` for the next page; null at the end. */
+  /** Pass it as `after` to get the next page; null at the end. */
   readonly next: string | null
 }
 
 /** What `ops::queue-purge` takes. */
 export interface PurgeRequest {
   readonly queue: string
-  /** The name of the queue once more. */
+  /** The name of the queue again, as confirmation. */
   readonly confirm: string
 }
 
@@ -319,31 +327,31 @@ export interface PurgeResult {
   readonly purged: number
 }
 
-/** How one role of a worker process stands. */
+/** The state of one role of a worker process. */
 export interface RoleStanding {
   readonly role: string
   readonly state: 'starting' | 'standing by' | 'at work'
   /** Since when, ISO 8601. */
   readonly since: string
-  /** The units that it keeps up to date, of projections. */
+  /** Projections, or partitions of them, that it keeps up to date. */
   readonly owns: readonly string[]
-  /** The damage of its store that it has met last; not there if it has met none. */
+  /** The last damage that it met in its store; absent if it has met none. */
   readonly damage?: MetDamage
 }
 
-/** Damage that a role has met in its store: some of what it is asked for fails, or all. */
+/** Damage that a role has met in its store, so that some or all of its requests fail. */
 export interface MetDamage {
-  /** What was told to whoever asked. */
+  /** The error message that the caller got. */
   readonly message: string
   /** When, ISO 8601. */
   readonly at: string
-  /** How long ago that was, in milliseconds, whatever was done to the clock since. */
+  /** How long ago that was, in milliseconds; not affected by changes of the clock. */
   readonly agoMs: number
-  /** Something was stored since. */
+  /** Something was stored successfully since. */
   readonly goesOn: boolean
 }
 
-/** What a worker process says of itself. */
+/** What a worker process reports about itself. */
 export interface WorkerProcess {
   readonly pid: number
   readonly host: string

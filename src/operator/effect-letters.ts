@@ -20,7 +20,7 @@ const effects = z.array(effect)
 const redriven = z.object({ redriven: z.number() })
 const discarded = z.object({ discarded: z.number() })
 
-/** Effects that their takers refused too often, as the projections worker tells of them. */
+/** Dead effects: their receivers refused them too often. The projections worker is asked for them. */
 export const effectLetters: LetterBox = {
   source: 'effect',
 
@@ -60,7 +60,8 @@ export const effectLetters: LetterBox = {
   },
 
   async redriveAll(system, reactor, tell) {
-    // A worker that stands still is not asked to do something later, of which nobody would be told.
+    // Asked first: if the worker hangs, this fails. Otherwise it would do the redrive later, and nobody would learn
+    // of it.
     if ((await this.list(system, reactor, 1)).length === 0) return
     tell(redriven.parse(await system.call(`ops::effects::redrive::${reactor}`, {})))
   },
@@ -71,7 +72,10 @@ export const effectLetters: LetterBox = {
   },
 }
 
-/** The key bears the name of the reactor; the letter that of the partition, if it is split. */
+/**
+ * The idempotency key contains the name of the reactor; the id of the letter has that of the partition, if there are
+ * several.
+ */
 function idempotencyKey({ name, key }: LetterId): string {
   return `${name.replace(/\.\d+$/, '')}:${key.replace('.', ':')}`
 }

@@ -8,10 +8,10 @@ import type { EventsPage } from './contract.ts'
 import { number, parseRequest, texts } from './request.ts'
 import type { System } from './system.ts'
 
-/** Positions looked at for one page, so that a rare type does not scan the whole log in one call. */
+/** Positions examined for one page: a filter for a rare type must not scan the whole log in one call. */
 const SCAN = 10_000
 
-/** What is shown of an event that is too large for a list, in characters of JSON. */
+/** How much of an event that is too large for a list is shown, in characters of JSON. */
 const SHOWN = 4_096
 
 const request = z.strictObject({
@@ -21,7 +21,10 @@ const request = z.strictObject({
   stream: z.string().optional(),
 })
 
-/** The next events of the log after a position; a page may hold fewer than there are, `next` goes on. */
+/**
+ * The next events of the log after a position. A page may have fewer than `limit` although more follow; go on with
+ * `next`.
+ */
 export async function readEvents({ log }: System, input: unknown): Promise<EventsPage> {
   const { after, limit, types, stream } = parseRequest(request, input ?? {})
   const events: RecordedEvent[] = []
@@ -34,7 +37,7 @@ export async function readEvents({ log }: System, input: unknown): Promise<Event
     events.push(...wanted.slice(0, room).map(listed))
     left -= wanted.reduce((sum, event) => sum + JSON.stringify(event).length, 0)
     if (wanted.length > room) return { events, head: page.head, next: events.at(-1)?.position ?? next }
-    // Large events: what follows would not fit into the answer.
+    // The log gave fewer positions than asked for: with large events, more would not fit into the answer.
     const isCut = page.through < Math.min(next + Math.min(limit, 1_000), page.head)
     next = page.through
     const isFull = events.length === limit || left <= 0 || (isCut && events.length > 0)
@@ -43,7 +46,10 @@ export async function readEvents({ log }: System, input: unknown): Promise<Event
   return { events, head: await log.head(), next }
 }
 
-/** An event as a list has it: one that by itself would not fit into the answer is cut, so that those behind it can be listed. */
+/**
+ * An event for a list. One that would not fit into the answer even alone is cut, so that the events after it can be
+ * listed.
+ */
 function listed(event: RecordedEvent): RecordedEvent {
   const json = JSON.stringify(event.data)
   if (json.length > PAGE_CHARACTERS) {
@@ -73,10 +79,10 @@ const exportRequest = z.strictObject({ from: number(1).default(1), to: number(1)
 const EXPORT_PAGE = 500
 
 /**
- * The log, or a stretch of it up to where it ends now, as a file of events, piece by piece; see
- * {@link EventFileWriter}.
+ * Writes the log, or a stretch of it, as a file of events, piece by piece; see {@link EventFileWriter}. Events that are
+ * appended after the start are not included.
  *
- * @throws CqrsError CQRS_VALIDATION if there is no such stretch
+ * @throws CqrsError CQRS_VALIDATION if the log has no such stretch
  */
 export async function* exportEvents(
   { app, log }: Pick<System, 'app' | 'log'>,
@@ -96,7 +102,7 @@ export async function* exportEvents(
   yield file.end()
 }
 
-/** @throws CqrsError CQRS_VALIDATION if a log that ends at `head` has no such stretch */
+/** @throws CqrsError CQRS_VALIDATION if a log that ends at `head` does not have the stretch */
 export function assertStretch(from: Position, to: Position, head: Position): void {
   if (from <= to + 1 && from <= head + 1) return
   throw new CqrsError(

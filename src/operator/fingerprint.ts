@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { LetterSource } from './contract.ts'
 
-/** What a letter is told apart by, besides its error. */
+/** What distinguishes letters, besides their errors. */
 export interface FailedThing {
   readonly source: LetterSource
   /** The queue or the projection, without the number of a partition. */
@@ -10,7 +10,9 @@ export interface FailedThing {
   readonly kind: string
 }
 
-/** What differs from one occurrence of an error to the next: first what contains what comes later. */
+/**
+ * Parts that differ between occurrences of an error. The order matters: quoted texts, UUIDs and times contain digits.
+ */
 const VARIABLE: readonly (readonly [RegExp, string])[] = [
   [/"(?:[^"\\]|\\.)*"|'[^']*'|`[^`]*`/g, '"…"'],
   [/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi, '#'],
@@ -19,10 +21,10 @@ const VARIABLE: readonly (readonly [RegExp, string])[] = [
   [/-?\d+(?:[.,:]\d+)*/g, '#'],
 ]
 
-/** Characters of an error that are looked at. */
+/** How much of an error is examined, in characters. */
 const LONGEST = 500
 
-/** The error without what differs between its occurrences: positions, ids, numbers, times, what is quoted. */
+/** The error without the parts that differ between its occurrences: positions, ids, numbers, times, quoted texts. */
 export function errorPattern(error: string): string {
   const [line = ''] = error.slice(0, LONGEST).split('\n')
   return VARIABLE.reduce((text, [part, sign]) => text.replace(part, sign), line).trim()

@@ -7,11 +7,11 @@ import type { ParityReport, ParityVerdict } from '../projection/parity.ts'
 /** What `ops::rebuild` takes. */
 export interface RebuildRequest {
   readonly projection: string
-  /** Give up a rebuild that is under way, and begin anew. */
+  /** Cancel the rebuild that is under way and start a new one. */
   readonly force?: boolean
   /** Build a generation for inspection only, up to a position or a time (ISO 8601). */
   readonly until?: Position | string
-  /** Swap only if every document is the same as before. */
+  /** Swap only if every document is the same as in the generation that serves. */
   readonly requireParity?: boolean
 }
 
@@ -19,9 +19,9 @@ export interface RebuildRequest {
 export interface RebuildStarted {
   readonly projection: string
   readonly generation: number
-  /** One was under way already; this is that one. */
+  /** The request joined a build that was already under way; this is that one. */
   readonly joined: boolean
-  /** Where it ends, if it is for inspection. */
+  /** The last position that is built in, if it is for inspection. */
   readonly until: Position | undefined
 }
 
@@ -32,7 +32,7 @@ export interface ProjectionRequest {
 
 /** What `ops::rollback` takes. */
 export interface RollbackRequest extends ProjectionRequest {
-  /** Return to a generation of another version, which may be behind: positions go back. */
+  /** Return to a generation of another version. It may be behind, so that readers see positions go back. */
   readonly force?: boolean
 }
 
@@ -42,11 +42,11 @@ export interface PruneRequest {
   readonly projection?: string
   /** Only this one. */
   readonly generation?: number
-  /** Leave the generation that a rollback would return to. */
+  /** Keep the generation that a rollback would return to. */
   readonly keepPrevious?: boolean
 }
 
-/** The generations that an operation concerns. */
+/** The generations that an operation changed. */
 export interface GenerationsChanged {
   readonly generations: readonly { readonly projection: string; readonly generation: number }[]
 }
@@ -61,15 +61,15 @@ export interface ProjectionsList {
 export interface ProjectionDetails {
   readonly name: string
   readonly kind: 'projection' | 'reactor'
-  /** Of the app. */
+  /** The version that the app defines. */
   readonly version: number
   readonly partitions: number
   readonly paused: boolean
   /** Number of the generation that serves. */
   readonly active: number
   /**
-   * The generation that serves is of another version, or split otherwise, than the app says: it is not moved
-   * until a rebuild takes its place.
+   * The generation that serves has another version, or other partitions, than the app defines. It stands still until a
+   * rebuild replaces it.
    */
   readonly frozen: boolean
   readonly generations: readonly GenerationDetails[]
@@ -77,15 +77,15 @@ export interface ProjectionDetails {
 
 /** How far a generation is. */
 export interface GenerationProgress {
-  /** What is done with it: that of the part that is least far. */
+  /** The phase of the part that is least advanced. */
   readonly phase: PartPhase
-  /** Of the part that is least far; as its builder last said, if it cannot be read. */
+  /** Of the part that is least advanced. If the view cannot be read: what its builder reported last. */
   readonly position: Position
-  /** Where it has to get to, or had to when it was built; 0 if it was never built beside another one. */
+  /** The position it has to reach, or had to reach when it was built; 0 if it was never built beside another one. */
   readonly target: Position
-  /** All parts together. */
+  /** Sum over all parts. */
   readonly eventsPerSecond: number
-  /** Until it is there at this speed; null if that cannot be said. */
+  /** Time to reach `target` at this speed; null if that is not known. */
   readonly secondsLeft: number | null
 }
 
@@ -97,16 +97,16 @@ export interface GenerationDetails extends GenerationProgress {
   readonly purpose: Purpose
   /** Why it failed, or cannot go on at the moment. */
   readonly error: string | null
-  /** On the disk. */
+  /** Size on disk. */
   readonly bytes: number
-  /** How it compares with the one that served when it was ready. */
+  /** How it compared, when it was ready, with the generation that served then. */
   readonly report: ParityReport | null
-  /** What the report comes to; absent without one. */
+  /** The conclusion of the report; absent without one. */
   readonly verdict?: ParityVerdict
   readonly by: string
   /** ISO 8601. */
   readonly requestedAt: string
-  /** When it came into its state, ISO 8601. */
+  /** When it entered its present state, ISO 8601. */
   readonly changedAt: string
 }
 

@@ -67,7 +67,7 @@ export async function readView(system: System, input: unknown): Promise<ViewAnsw
   )
 }
 
-/** A page with as many of the documents as fit into one answer, one at least. */
+/** A page with as many of the documents as fit into one answer, but at least one. */
 async function findFitting(
   view: Pick<ViewReader<unknown>, 'find'>,
   find: Omit<z.output<typeof inputs.view>, 'projection' | 'generation' | 'key'>,
@@ -106,8 +106,9 @@ async function describe(
 }
 
 /**
- * Where a generation is that does not serve, as its view says: what its builder noted when it was built is old by now, and of
- * one that was never built nothing was noted. Undefined while it is built, and if it cannot be read.
+ * The position of a generation that does not serve, read from its view. What its builder noted is outdated by now,
+ * and for a generation that was never built beside another one nothing was noted. Undefined while it is being built,
+ * and if the view cannot be read.
  */
 async function positionOf(
   { views }: System,

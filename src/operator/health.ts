@@ -5,15 +5,15 @@ import { systemStatus } from './status.ts'
 import type { System } from './system.ts'
 import { undecided } from './undecided.ts'
 
-/** `down`: users are affected; `degraded`: something waits for somebody, and users are served. */
+/** `down`: users are affected. `degraded`: users are served, but something needs attention. */
 export type PartState = 'ok' | 'degraded' | 'down'
 
-/** One part of the system, and why it is not well. */
+/** The health of one part of the system. */
 export interface PartHealth {
   /** `log`, `disk`, `commands`, `queries`, `queue`, or `projection <name>`. */
   readonly part: string
   readonly state: PartState
-  /** Present unless it is ok. */
+  /** Why it is not `ok`; absent if it is. */
   readonly reason?: string
 }
 
@@ -33,13 +33,13 @@ const functionList = z.object({ functions: z.array(z.object({ function_id: z.str
 /** The function of every queue provider. */
 const ENQUEUE = 'engine::queue::enqueue'
 
-/** Owns functions, and does not answer. */
+/** For a worker that owns functions but does not answer. */
 const STANDS_STILL =
   'its worker does not answer: it stands still, or is busy; "cqrs workers" and its log tell more'
 
 /**
- * Whether the system does what it is there for: take commands, answer queries, keep views up to date. Measured at
- * the stores and the engine; what a part says of itself can make it worse, never better.
+ * Whether the system does its job: take commands, answer queries, keep views up to date. This is measured at the
+ * stores and the engine. What a part reports about itself can only make the result worse, never better.
  */
 export async function readiness(system: System, limits: HealthLimits): Promise<Readiness> {
   const parts = await Promise.all([
@@ -60,7 +60,7 @@ async function diskProblem({ disk }: System, { minFreeBytes }: HealthLimits): Pr
   return `${mib(free)} MiB are free, fewer than ${mib(minFreeBytes)}; free space, no restart is needed`
 }
 
-/** The parts that the engine's functions and the status tell of. */
+/** The parts that are judged by the functions on the engine and by the status. */
 async function statedParts(system: System, limits: HealthLimits): Promise<Promise<PartHealth>[]> {
   const [[status], workers] = await Promise.all([
     Promise.allSettled([systemStatus(system)]),
@@ -74,7 +74,7 @@ async function statedParts(system: System, limits: HealthLimits): Promise<Promis
   ]
 }
 
-/** Without an engine, which is told as such, nothing is known of them. */
+/** Without an engine nothing is known about the workers; the missing engine is reported as a part of its own. */
 async function askWorkers(system: System): Promise<Workers> {
   try {
     return new Workers(await system.processes())
@@ -83,7 +83,9 @@ async function askWorkers(system: System): Promise<Workers> {
   }
 }
 
-/** What the worker processes say of themselves; one that stands still owns its functions for as long as nobody ends it. */
+/**
+ * What the worker processes report about themselves. A process that hangs still owns its functions until it is ended.
+ */
 class Workers {
   readonly #roles: readonly RoleStanding[]
   readonly #areSomeSilent: boolean
@@ -93,14 +95,14 @@ class Workers {
     this.#areSomeSilent = silent > 0
   }
 
-  /** Whether none of those that answer has a role, and it may be that of one that does not. */
+  /** Whether no process that answers has this role (other than standing by), so that a silent process may hold it. */
   standsStill(name: string): boolean {
     return (
       this.#areSomeSilent && !this.#roles.some(({ role, state }) => role === name && state !== 'standing by')
     )
   }
 
-  /** The same for the projection of a unit. */
+  /** The same for the owner of a projection or partition. */
   standsStillWith(unit: string): boolean {
     return this.#areSomeSilent && !this.#roles.some(({ owns }) => owns.includes(unit))
   }
@@ -131,7 +133,8 @@ async function functionParts(
     if (workers.standsStill(name)) return down(name, STANDS_STILL)
     const damage = workers.damageOf(name)
     if (damage === undefined) return { part: name, state: 'ok' }
-    // Whoever sends nothing to a system that is down would never learn that others than the last one are taken.
+    // Counts as down for at most maxLagMs: clients may stop sending to a system that is down, and then no success
+    // could end that.
     const isOver = damage.goesOn || damage.agoMs > maxLagMs
     if (isOver) return { part: name, state: 'degraded', reason: `some are refused: ${damage.message}` }
     return down(name, `the last one was refused: ${damage.message}`)
@@ -176,7 +179,7 @@ function judge(projection: ProjectionStatus, limits: HealthLimits, isSilent: boo
   const part = `projection ${projection.name}`
   const down = whatIsDown(projection, limits)
   if (down !== undefined) return { part, state: 'down', reason: down }
-  // A fold may take its time, and readers are served: how far behind it is decides.
+  // A silent worker may be busy with a long fold while readers are served: only the lag makes a projection `down`.
   const silent = isSilent ? STANDS_STILL : undefined
   const letters = undecided({ projections: [projection] })
   const waits = [
@@ -187,7 +190,7 @@ function judge(projection: ProjectionStatus, limits: HealthLimits, isSilent: boo
   return waits.length > 0 ? { part, state: 'degraded', reason: waits.join('; ') } : { part, state: 'ok' }
 }
 
-/** Why readers of a projection are not served as they should be; undefined if they are. */
+/** Why readers of a projection are not served properly; undefined if they are. */
 function whatIsDown(projection: ProjectionStatus, { maxLagMs }: HealthLimits): string | undefined {
   const { owned, waitsFor, damaged, lag, lagSeconds } = projection
   if (waitsFor !== null) {
@@ -203,7 +206,7 @@ function whatIsDown(projection: ProjectionStatus, { maxLagMs }: HealthLimits): s
   return still === undefined ? behind : `${still}; ${behind}`
 }
 
-/** Why a worker that owns a projection does not move it on purpose; undefined if it does move it. */
+/** Why the owner of a projection leaves it where it is on purpose; undefined if it does not. */
 function whyItStandsStill(status: ProjectionStatus): string | undefined {
   const { projection, paused, frozen, builds } = status
   if (paused) return `an operator paused it: "cqrs projections resume ${projection}" lets it go on`
@@ -217,7 +220,7 @@ function down(part: string, reason: string): PartHealth {
   return { part, state: 'down', reason }
 }
 
-/** @param check gives the problem if there is one; what it throws is a problem, too */
+/** @param check resolves with the problem, if there is one; an error that it throws counts as a problem, too */
 async function part(
   name: string,
   check: () => Promise<string | undefined>,

@@ -3,15 +3,15 @@ import type { LeftOutLetters, LetterSource } from './contract.ts'
 
 const UNREADABLE = ['CQRS_ENGINE_UNREACHABLE', 'CQRS_STORE_CORRUPT', 'CQRS_VIEW_BEHIND'] as const
 
-/** What an answer about letters lacks, because somebody could not be asked. */
+/** Collects what an answer about letters leaves out because it could not be read. */
 export class LeftOut {
   readonly #places = new Map<string, LeftOutLetters>()
 
   /**
-   * What `ask` gives; nothing, and that is noted, if the worker is away or does not answer in time, or if its store is damaged
-   * or of another version than its code.
+   * Answers what `ask` answers. If the worker is away or does not answer in time, or its store is damaged or of another
+   * version than its code, this notes the place and answers undefined.
    *
-   * @param name the queue or unit that is asked; null if the source is asked which it has
+   * @param name the queue, projection or partition that is asked; null if the source is asked for the names of all
    */
   async unless<Result>(
     source: LetterSource,
@@ -27,12 +27,12 @@ export class LeftOut {
     }
   }
 
-  /** Whether an answer lacks anything. */
+  /** Whether anything was left out. */
   get some(): boolean {
     return this.#places.size > 0
   }
 
-  /** The part of an answer that says so. */
+  /** The fields of the answer that tell what was left out. */
   told(): { unavailable: LetterSource[]; incomplete: LeftOutLetters[] } {
     const incomplete = [...this.#places.values()]
     return { unavailable: [...new Set(incomplete.map(({ source }) => source))], incomplete }

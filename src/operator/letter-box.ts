@@ -6,42 +6,42 @@ import type { System } from './system.ts'
 /** A letter as its box lists it. */
 export interface ListedLetter {
   readonly letter: Letter
-  /** Give it as `after` for those behind it. */
+  /** Pass it as `after` to list the letters that follow. */
   readonly cursor: string
 }
 
-/** One kind of place where letters lie: the queues, the parked events, the effects. */
+/** One kind of place that holds letters: the queues, the parked events, or the effects. */
 export interface LetterBox {
   readonly source: LetterSource
   /**
-   * The queues, or the units, that may have letters.
+   * The queues, projections or partitions that may have letters.
    *
-   * @param wanted the name that is asked for: further names, by which some of them are meant, are among them if it is one
+   * @param wanted the name that is asked for; if it is another name for one of them, it is included, too
    */
   names(system: System, wanted?: string): Promise<string[]>
-  /** All that can be asked for by name, whether it may have letters or not; {@link names} if left out. */
+  /** Every name that can be asked for, with or without letters. Without this function, {@link names} is used. */
   everyName?(system: System): Promise<string[]>
   /**
-   * The next letters under one name, in their original order; fewer than `limit` if there are no more.
+   * The next letters under one name, in their original order; fewer than `limit` only if there are no more.
    *
-   * @param after the cursor of the one before; from the first one on if left out
+   * @param after the cursor of the letter before; without it, the list begins with the first one
    */
   list(system: System, name: string, limit: number, after?: string): Promise<ListedLetter[]>
   /** @throws CqrsError CQRS_NOT_FOUND */
   show(system: System, id: LetterId): Promise<LetterDetails>
   /** @throws CqrsError CQRS_NOT_FOUND */
   redrive(system: System, id: LetterId): Promise<RedriveResult>
-  /** Redrives everything under one name, in order. @param tell is told what was done, each time that something was */
+  /** Redrives everything under one name, in order. @param tell is called after each step with what that step did */
   redriveAll(system: System, name: string, tell: (done: RedriveResult) => void): Promise<void>
   /** @throws CqrsError CQRS_NOT_FOUND */
   discard(system: System, id: LetterId, by: string, reason: string): Promise<DiscardResult>
 }
 
 /**
- * Deals with letters of one box one by one. One that was settled by somebody else before its turn is no failure.
+ * Handles letters of one box one by one. It is not an error if somebody else settles a letter before its turn.
  *
- * @param act deals with one, and answers what was done; rejects if it is not there
- * @param tell is told that, each time: those before one that fails are dealt with
+ * @param act handles one letter and answers what was done; rejects if the letter does not exist
+ * @param tell is called with that answer after each letter; so what was done before a failure is known
  */
 export async function settleEach<Done>(
   { box, system }: { readonly box: LetterBox; readonly system: System },
@@ -59,7 +59,7 @@ export async function settleEach<Done>(
   }
 }
 
-/** Only who was asked and has it no more says that it is gone: of a worker that does not answer nobody knows. */
+/** Whether a letter still exists. Only its worker can say that it is gone; an error means that this is not known. */
 async function isThere(box: LetterBox, system: System, id: LetterId): Promise<boolean> {
   try {
     await box.show(system, id)

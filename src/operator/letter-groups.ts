@@ -1,7 +1,7 @@
 import type { Letter, LetterGroup } from './contract.ts'
 import { errorPattern } from './fingerprint.ts'
 
-/** Gathers letters by their fingerprint, the group with the most letters first. */
+/** Groups letters by fingerprint; the group with the most letters comes first. */
 export function groupLetters(letters: readonly Letter[]): LetterGroup[] {
   const groups = Map.groupBy(letters, (letter) => letter.fingerprint)
   return [...groups.values()].map(toGroup).sort((left, right) => right.count - left.count)

@@ -1,7 +1,7 @@
 import { CqrsError } from '../kernel/errors.ts'
 import type { LetterSource } from './contract.ts'
 
-/** Which letter: its source, the queue or projection, and its id there. */
+/** Identifies a letter: its source, its queue or projection, and its id there. */
 export interface LetterId {
   readonly source: LetterSource
   readonly name: string
@@ -10,8 +10,8 @@ export interface LetterId {
 }
 
 /**
- * The text form, e.g. `parked:inventory-list:42`. The id of a message is whatever its sender made it: a colon in it
- * is written as `%3A`, and a percent sign as `%25`.
+ * The text form, e.g. `parked:inventory-list:42`. The id of a message is chosen by its sender and may be any text; a
+ * colon in it is written as `%3A`, a percent sign as `%25`.
  */
 export function letterId({ source, name, key }: LetterId): string {
   return `${source}:${name}:${key.replace(/[%:]/g, encodeURIComponent)}`

@@ -10,32 +10,32 @@ import { parkedLetters } from './parked-letters.ts'
 import { queueLetters } from './queue-letters.ts'
 import type { System } from './system.ts'
 
-/** The places where letters lie, in the order in which they are listed. */
+/** The places that hold letters, in the order in which they are listed. */
 export const BOXES: Readonly<Record<LetterSource, LetterBox>> = {
   queue: queueLetters,
   parked: parkedLetters,
   effect: effectLetters,
 }
 
-/** Letters that are fetched at once. */
+/** Letters fetched in one call. */
 const RUN = 500
 
-/** Queues and units that are asked at once. */
+/** Queues, projections and partitions that are asked at the same time. */
 const AHEAD = 32
 
-/** Letters that one call looks at, so that a rare error does not go through all of them in one call. */
+/** Letters that one call examines: a filter that matches few letters must not go through all of them in one call. */
 export const SCAN = 5_000
 
-/** Names that are told of to whoever asks for one that is not there. */
+/** How many known names are listed when somebody asks for an unknown one. */
 const NAMED = 20
 
-/** Which letters; everything that is given has to fit. */
+/** Selects letters; a letter has to match every field that is given. */
 export const letterFilter = z.strictObject({
   source: z.enum(['queue', 'parked', 'effect']).optional(),
   /** A queue, a projection, or a partition of one. */
   name: z.string().min(1).optional(),
   status: z.enum(['dead', 'retrying']).optional(),
-  /** Part of what it is: the type or the sequence of an event, the function of a message, the target of an effect. */
+  /** Part of what failed: the type or the sequence of an event, the function of a message, the target of an effect. */
   what: z.string().min(1).optional(),
   /** Part of the error. */
   error: z.string().min(1).optional(),
@@ -48,7 +48,7 @@ export const letterFilter = z.strictObject({
 
 export type LetterFilter = z.output<typeof letterFilter>
 
-/** Where a walk stands: at a name of a source, behind a letter there. */
+/** How far a walk has got: in which source, at which name, and after which letter there. */
 interface Place {
   readonly source: LetterSource
   readonly name: string
@@ -59,19 +59,20 @@ interface Place {
 export interface LetterWalk {
   /** By source, then by name, then in their original order. */
   readonly letters: readonly ListedLetter[]
-  /** Give it as `after` to go on; null at the end. */
+  /** Pass it as `after` to go on; null at the end. */
   readonly next: string | null
-  /** What could not be asked in this stretch. */
+  /** The places that could not be asked in this stretch. */
   readonly leftOut: LeftOut
 }
 
 /**
- * Walks through the letters that fit. A letter that is settled or comes back meanwhile moves no other: the next
- * stretch begins behind the last one that was looked at, not after so many.
+ * Walks through the letters that match. The next stretch begins after the last letter that was examined, not after a
+ * count of letters; so it misses none if letters are settled or come back in the meantime.
  *
- * @param after the `next` of the stretch before
- * @param limit letters to gather; there may be fewer, and still more to come
- * @throws CqrsError CQRS_VALIDATION if `after` is none, CQRS_NOT_FOUND if nobody has the name that is asked for
+ * @param after the `next` of the previous stretch
+ * @param limit letters to gather; a stretch may have fewer although more are to come
+ * @throws CqrsError CQRS_VALIDATION if `after` is not a `next`, CQRS_NOT_FOUND if the name that is asked for does not
+ *   exist
  */
 export async function walkLetters(
   system: System,
@@ -113,10 +114,10 @@ export async function walkLetters(
 }
 
 /**
- * Says that nobody has a name, of which there would be no letters either.
+ * Refuses a name that no queue or projection has: without this, a mistyped name would look like one without letters.
  *
- * @param isIt whether one that is there is meant
- * @throws CqrsError CQRS_NOT_FOUND; nothing, if it cannot be known
+ * @param isIt whether `name` means `each`, one of the existing names
+ * @throws CqrsError CQRS_NOT_FOUND if no existing name is meant; nothing, if the existing names cannot be listed
  */
 export async function assertKnown(
   system: System,
@@ -130,7 +131,7 @@ export async function assertKnown(
       const names = await (box.everyName ?? box.names)(system)
       for (const each of names) known.add(each)
     } catch {
-      // Of one that is away, or is not ours, nobody knows which it has.
+      // If a worker is away, or the provider is not ours, it is not known which names it has.
       return
     }
   }
@@ -144,9 +145,10 @@ export async function assertKnown(
 }
 
 /**
- * Which letter a text means.
+ * Parses the id of a letter.
  *
- * @throws CqrsError CQRS_VALIDATION if it is not the id of one, CQRS_NOT_FOUND if nobody has the queue or unit that it names
+ * @throws CqrsError CQRS_VALIDATION if the text is not such an id, CQRS_NOT_FOUND if the queue, projection or
+ *   partition in it does not exist
  */
 export async function letterAt(system: System, text: string): Promise<LetterId> {
   const id = parseLetterId(text)
@@ -154,14 +156,14 @@ export async function letterAt(system: System, text: string): Promise<LetterId> 
   return id
 }
 
-/** A queue or unit that a walk comes to, and behind which letter it begins there. */
+/** A queue, projection or partition that a walk visits, and the letter after which it begins there. */
 interface Shelf {
   readonly box: LetterBox
   readonly name: string
   readonly after: string | undefined
 }
 
-/** Where a walk comes to from a place on, in order. */
+/** What a walk visits from a place on, in order. */
 async function shelvesFrom(
   place: Place | undefined,
   system: System,
@@ -182,9 +184,10 @@ async function shelvesFrom(
 }
 
 /**
- * Asks some at once before their turn, so that those that do not answer are waited for together.
+ * Asks up to {@link AHEAD} of them at the same time, before their turn. Timeouts of those that do not answer then run
+ * in parallel instead of one after the other.
  *
- * @returns what the one at an index answers
+ * @returns gives the answer of the one at an index
  */
 function aheadOf<Asked, Answer>(
   all: readonly Asked[],
@@ -195,7 +198,7 @@ function aheadOf<Asked, Answer>(
     if (index >= answers.length) {
       for (const one of all.slice(answers.length, index + AHEAD)) {
         const answer = ask(one)
-        // Whether it matters that somebody does not answer is seen when it is their turn.
+        // The error is dealt with when it is the turn of this one; until then it must not count as unhandled.
         answer.catch(() => {})
         answers.push(answer)
       }

@@ -10,10 +10,10 @@ import type { Operator } from './operations.ts'
 import { parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
-/** Letters that one call deals with; the caller goes on with `next`. */
+/** Letters handled in one call; the caller goes on with `next`. */
 const STEP = 500
 
-/** Letters that a dry run shows, and those of which a redrive says that they failed again. */
+/** How many letters a dry run shows, and how many repeated failures a redrive reports. */
 const EXAMPLES = 20
 
 const one = z.strictObject({ id: z.string() })
@@ -22,7 +22,7 @@ const many = letterFilter
     all: z.literal(true).optional(),
     dryRun: z.boolean().default(false),
     after: z.string().optional(),
-    /** Only letters that had failed by then, as the first call answered. */
+    /** Only letters that had failed by this time. The first call answers it; the following ones pass it on. */
     asOf: z.iso.datetime().optional(),
   })
   .refine(({ dryRun: _, after: _after, asOf: _asOf, ...which }) => Object.values(which).some(Boolean), {
@@ -35,10 +35,11 @@ const discardMany = many.safeExtend({ reason })
 type Many = z.output<typeof many>
 
 /**
- * Tries letters again, each sequence in its original order: one, those that a filter fits, or all. A dry run
- * counts and shows them. One call deals with at most 500, unless all of a source or name are meant.
+ * Tries letters again, each sequence in its original order: one letter, those that match a filter, or all. A dry run
+ * only counts and shows them. One call handles at most 500 letters, unless it means all letters, or all of a source
+ * or name.
  *
- * @throws CqrsError CQRS_NOT_FOUND if one letter, or a group, is meant and not there, or nobody has the name
+ * @throws CqrsError CQRS_NOT_FOUND if the letter, the group or the name that is asked for does not exist
  */
 export async function redriveLetters(system: System, input: unknown): Promise<RedriveResult> {
   if (meansOne(input)) {
@@ -71,10 +72,10 @@ class Redriven {
 }
 
 /**
- * Gives letters up for a reason that is recorded: one, those that a filter fits, or all. What waited behind
- * them goes on; a letter that arises from that is not among those meant.
+ * Gives up letters, for a reason that is recorded: one letter, those that match a filter, or all. Events that waited
+ * behind them go on. If one of those fails in turn, it is a new letter and is not discarded with the others.
  *
- * @throws CqrsError CQRS_NOT_FOUND if one letter is meant and not there
+ * @throws CqrsError CQRS_NOT_FOUND if the letter, the group or the name that is asked for does not exist
  */
 export async function discardLetters(
   system: System,
@@ -94,7 +95,7 @@ export async function discardLetters(
   return { discarded, ...step }
 }
 
-/** Whether {@link redriveLetters} and {@link discardLetters} leave everything as it is, whatever else `input` says. */
+/** Whether `input` makes {@link redriveLetters} and {@link discardLetters} a dry run, which changes nothing. */
 export function isDryRun(input: unknown): boolean {
   return typeof input === 'object' && input !== null && 'dryRun' in input && input.dryRun === true
 }
@@ -107,7 +108,10 @@ function isWholesale({ dryRun, after, status, what, error, fingerprint }: Many):
   return ![dryRun, after, status, what, error, fingerprint].some(Boolean)
 }
 
-/** Each source puts back all it has in one go; its queues or units do that at once, since their letters have no order in common. */
+/**
+ * Lets each source redrive everything it has. The queues or projections of a source do so in parallel, because
+ * letters of different ones have no common order.
+ */
 async function redriveAll(system: System, { source, name }: LetterFilter): Promise<RedriveResult> {
   const leftOut = new LeftOut()
   const done = new Redriven()
@@ -125,7 +129,10 @@ async function redriveAll(system: System, { source, name }: LetterFilter): Promi
   return { ...done.told(), ...leftOut.told() }
 }
 
-/** Gathers the letters first and deals with them then, so that none that arises meanwhile is among them. */
+/**
+ * Gathers the letters first and handles them afterwards, so that a letter that arises in the meantime is not among
+ * them.
+ */
 async function takeStep(
   system: System,
   { dryRun, after, asOf = system.now().toISOString(), all: _, ...filter }: Many,
@@ -148,8 +155,9 @@ async function takeStep(
 }
 
 /**
- * An event that stands first in its sequence only since those before it were settled has failed at nothing yet. A
- * message is dead without a failed attempt when its workers died, or its bytes changed.
+ * Whether a letter had failed by `asOf`. A parked event with no attempts has not failed: it only came to the front of
+ * its sequence because the events before it were settled. A message without a failed attempt counts all the same: it
+ * is dead because the workers that had it died, or its bytes changed.
  */
 function hadFailed({ source, attempts, failedAt }: Letter, asOf: string): boolean {
   return (source !== 'parked' || attempts > 0) && failedAt <= asOf

@@ -9,14 +9,14 @@ const listRequest = letterFilter.extend({ after: z.string().optional(), limit: n
 const groupsRequest = letterFilter.pick({ source: true, name: true })
 const oneRequest = z.strictObject({ id: z.string() })
 
-/** What failed: dead letters of queues, parked events, dead effects; page by page. */
+/** Everything that failed (dead letters of queues, parked events, dead effects), page by page. */
 export async function listLetters(system: System, input: unknown): Promise<LettersPage> {
   const { after, limit, ...filter } = parseRequest(listRequest, input ?? {})
   const { letters, next, leftOut } = await walkLetters(system, filter, { after, limit })
   return { letters: letters.map(({ letter }) => letter), next, ...leftOut.told() }
 }
 
-/** What failed, gathered by what failed in the same way; the group with the most letters first. */
+/** Everything that failed, grouped by what failed in the same way; the largest group comes first. */
 export async function listGroups(system: System, input: unknown): Promise<GroupsPage> {
   const filter = parseRequest(groupsRequest, input ?? {})
   const { letters, next, leftOut } = await walkLetters(system, filter, { limit: SCAN })

@@ -20,31 +20,34 @@ import { systemStatus } from './status.ts'
 import type { System } from './system.ts'
 import { listWorkers } from './workers.ts'
 
-/** Who asks for an operation, and from where; both as texts for people. */
+/** Who asks for an operation, and from where; both are texts for people to read. */
 export interface Operator {
-  /** What the caller says of itself: `operator` if it says nothing. */
+  /** The name that the caller gives; `operator` if it gives none. */
   readonly by: string
-  /** `http`, `cli`, or `worker`, with what is known of it, e.g. `cli on shop-1`. */
+  /** `http`, `cli` or `worker`, followed by what is known about it, e.g. `cli on shop-1`. */
   readonly from: string
 }
 
-/** A use case of operators: one implementation, offered as a function and as an HTTP route. */
+/** Something that operators can do: one implementation, offered as a function and as an HTTP route. */
 export interface Operation {
   /** Its function on the engine. */
   readonly id: `ops::${string}`
-  /** Its route. Parameters of the path, the query and the body become fields of the input. */
+  /** Its route. The parameters of the path, the query and the body become fields of the input. */
   readonly http: `${'GET' | 'POST'} /ops/${string}`
-  /** `read` changes nothing and takes the read-only token, too; `change` is recorded. */
+  /** `read` changes nothing and also accepts the read-only token; `change` is recorded. */
   readonly scope: 'read' | 'change'
-  /** Whether a change with this input only shows what it would do; then it is not recorded. Never, if left out. */
+  /**
+   * Whether this input makes a change only show what it would do; then it is not recorded. Without this function:
+   * never.
+   */
   isDryRun?(input: unknown): boolean
   /** What it does, in a sentence. */
   readonly what: string
-  /** Does it. @throws CqrsError CQRS_VALIDATION if the input does not fit, and what the use case says */
+  /** Does it. @throws CqrsError CQRS_VALIDATION if the input is invalid, and the errors of the operation itself */
   run(system: System, input: unknown, operator: Operator): Promise<unknown>
 }
 
-/** A use case that takes nothing, and says so to whoever gives it something. */
+/** For an operation that takes no input; refuses input that has fields. */
 function takingNothing(run: (system: System) => Promise<unknown>): Operation['run'] {
   return async (system, input) => {
     parseRequest(z.strictObject({}), input ?? {})
@@ -52,7 +55,7 @@ function takingNothing(run: (system: System) => Promise<unknown>): Operation['ru
   }
 }
 
-/** Every use case of operators. */
+/** Everything that operators can do. */
 export const OPERATIONS: readonly Operation[] = [
   {
     id: 'ops::status',

@@ -7,7 +7,7 @@ import { type LetterBox, settleEach } from './letter-box.ts'
 import { type LetterId, letterId, parseLetterId } from './letter-id.ts'
 import type { System } from './system.ts'
 
-/** Parked events that are fetched at once to be redriven. */
+/** Parked events fetched in one call when all are redriven. */
 const REDRIVE_PAGE = 500
 
 const parkedEvent = z.object({
@@ -22,7 +22,7 @@ const parkedEvent = z.object({
 const letters = z.array(z.object({ event: parkedEvent, waiting: z.number() }))
 const shown = z.object({
   event: parkedEvent,
-  /** The first of them. */
+  /** The first of the events that wait behind it. */
   behind: z.array(parkedEvent),
   waiting: z.number().optional(),
 })
@@ -32,7 +32,7 @@ const redriven = z.object({
 })
 const discarded = z.object({ discarded: z.number() })
 
-/** Parked events, as the projections worker tells of them: the head of each parked sequence. */
+/** Parked events: the first event of each parked sequence. The projections worker is asked for them. */
 export const parkedLetters: LetterBox = {
   source: 'parked',
 
@@ -67,7 +67,7 @@ export const parkedLetters: LetterBox = {
 
   async redriveAll(system, projection, tell) {
     const redrive = (id: LetterId) => this.redrive(system, id)
-    // Page by page: what fails again stays at its position, before the beginning of the next page.
+    // An event that fails again keeps its position, which is before the next page; so none is tried twice.
     for (let after = 0; ; ) {
       const page = await heads(system, projection, { after, limit: REDRIVE_PAGE })
       await settleEach({ box: this, system }, page, redrive, tell)
@@ -109,7 +109,7 @@ function toLetter(projection: string, event: z.output<typeof parkedEvent>, waiti
   }
 }
 
-/** A partition fails like its projection. */
+/** The projection of a unit: letters of all its partitions belong to the same groups. */
 function projectionOf(unit: string): string {
   return unit.replace(/\.\d+$/, '')
 }

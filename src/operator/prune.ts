@@ -7,7 +7,7 @@ import { known } from './rebuild.ts'
 import { flag, number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
 
-// Strict: with `keepPrevious` mistyped, the way back would be removed, too.
+// Strict: if a mistyped `keepPrevious` were ignored, the generation to roll back to would be removed, too.
 const inputs = z.strictObject({
   projection: z.string().optional(),
   generation: number(1).optional(),
@@ -15,10 +15,11 @@ const inputs = z.strictObject({
 })
 
 /**
- * Wishes generations away that do not serve and are not being built: all, those of a projection, or those with a number.
+ * Requests the removal of generations that neither serve nor are being built: all, those of one projection, or those
+ * with one number.
  *
- * @throws CqrsError CQRS_UNKNOWN_PROJECTION; if a number is given and none can go: CQRS_NOT_FOUND if there is none,
- *   otherwise CQRS_VALIDATION that says why
+ * @throws CqrsError CQRS_UNKNOWN_PROJECTION. If a number is given and no generation with it can be removed:
+ *   CQRS_NOT_FOUND if none exists, otherwise CQRS_VALIDATION that says why
  */
 export async function prune(system: System, input: unknown): Promise<GenerationsChanged> {
   const request = parseRequest(inputs, input)

@@ -6,10 +6,13 @@ import type { LetterBox } from './letter-box.ts'
 import { letterId } from './letter-id.ts'
 import type { System } from './system.ts'
 
-/** How long a redrive of all letters of a queue is waited for before it is asked for again, which joins it. */
+/**
+ * How long one call waits for the redrive of all letters of a queue, in milliseconds. If it is not done by then, the
+ * next call joins it.
+ */
 const REDRIVE_WAIT_MS = 5_000
 
-/** Dead letters fetched at once while looking for one of them. */
+/** Dead letters fetched in one call while searching for one of them. */
 const PAGE = 500
 
 const topics = z.array(z.object({ topic: z.string(), message_count: z.number() }))
@@ -17,7 +20,7 @@ const queues = z.array(z.object({ queue: z.string(), topic: z.string().nullable(
 const message = z.object({
   id: z.string(),
   seq: z.number().optional(),
-  /** Its own queue, if a topic was asked for. */
+  /** The queue of the subscription that has the message, if a topic was asked for. */
   queue: z.string().optional(),
   payload: z.unknown(),
   error: z.string(),
@@ -27,7 +30,7 @@ const message = z.object({
   function_id: z.string().optional(),
   history: z.unknown().optional(),
 })
-/** Between a topic and the function in the name of a subscription's own queue. */
+/** Separates topic and function in the name of a subscription's own queue. */
 const OF_SUBSCRIPTION = '::'
 
 /** When each delivery failed, in milliseconds since 1970. */
@@ -35,14 +38,15 @@ const failures = z.array(z.object({ at: z.number() })).min(1)
 const messages = z.array(message)
 const count = z.object({ redriven: z.number(), more: z.boolean().optional() })
 
-/** The dead letters of the queues, as the queue worker tells of them. */
+/** The dead letters of the queues. The queue worker is asked for them. */
 export const queueLetters: LetterBox = {
   source: 'queue',
 
   async names({ ask }, wanted) {
     const found = topics.parse(await ask('engine::queue::dlq_topics', {}))
     const names = found.filter(({ message_count }) => message_count > 0).map(({ topic }) => topic)
-    // The letters of a subscription stand under its topic; the name of its own queue means them, too, and no others.
+    // Letters of a subscription are listed under its topic. The name of its own queue also works, and means only its
+    // letters.
     if (!wanted?.includes(OF_SUBSCRIPTION) || names.includes(wanted)) return names
     const all = queues.parse(await ask('iii::queue::list', {}))
     return all.some(({ queue, topic }) => queue === wanted && topic !== null) ? [...names, wanted] : names
@@ -60,7 +64,7 @@ export const queueLetters: LetterBox = {
         ? { offset: 0, after_seq: Number(at), ...(own !== undefined && { after_queue: own }) }
         : { offset: Number(at) }
     const page = await fetchPage(system, queue, { ...from, limit, brief: true })
-    // A provider that is not ours knows no seq: it counts.
+    // A provider that is not ours has no seq; its pages begin at an offset.
     return page.map((found, index) => ({
       letter: toLetter(queue, found),
       cursor:
@@ -77,7 +81,7 @@ export const queueLetters: LetterBox = {
       if (found) {
         return { ...toLetter(name, found), content: found.payload, failures: found.history ?? [], behind: [] }
       }
-      // A provider that is not ours does not look one up: it gives all, page by page.
+      // A provider that is not ours ignores message_id and returns all messages, page by page.
       if (page.length < PAGE) return notFound(name, key)
     }
   },
@@ -96,13 +100,13 @@ export const queueLetters: LetterBox = {
   },
 
   async discard({ call }, { name, key }) {
-    // The key is iii's: it counts discarded messages as `redriven`, too.
+    // The field's name comes from iii, which counts discarded messages as `redriven`, too.
     const result = count.parse(await call('iii::queue::discard_message', { queue: name, message_id: key }))
     return result.redriven > 0 ? { discarded: result.redriven } : notFound(name, key)
   },
 }
 
-/** Where a page begins: by the seq of the letter before it, or, at a provider that knows none, by how many come before. */
+/** Where a page begins: after a seq or, with a provider that has none, at an offset. */
 interface From {
   readonly offset: number
   readonly after_seq?: number
@@ -133,7 +137,10 @@ function toLetter(queue: string, found: z.output<typeof message>): Letter {
   }
 }
 
-/** In milliseconds since 1970: iii's own key has seconds, which would put a letter before what came before it. */
+/**
+ * In milliseconds since 1970. iii's own `failed_at` has whole seconds: rounded down, a letter would seem to have
+ * failed before events that preceded it.
+ */
 function failedAt({ failed_at, history }: z.output<typeof message>): number {
   return failures.safeParse(history).data?.at(-1)?.at ?? failed_at * 1_000
 }

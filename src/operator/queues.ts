@@ -23,7 +23,7 @@ const oneRequest = z.strictObject({ queue: z.string().min(1) })
 const purgeRequest = oneRequest.extend({ confirm: z.string() })
 const purged = z.object({ queue: z.string(), purged: z.number() })
 
-/** Every queue, by name. @throws CqrsError CQRS_ENGINE_UNREACHABLE if no queue worker answers */
+/** Every queue, ordered by name. @throws CqrsError CQRS_ENGINE_UNREACHABLE if no queue worker answers */
 export async function listQueues(system: System, input: unknown): Promise<QueuesPage> {
   const { limit, after } = parseRequest(listRequest, input ?? {})
   const queues = (await allQueues(system)).filter(({ queue }) => queue > after)
@@ -31,25 +31,25 @@ export async function listQueues(system: System, input: unknown): Promise<Queues
   return { queues: page, next: queues.length > limit ? (page.at(-1)?.queue ?? null) : null }
 }
 
-/** One queue. @throws CqrsError CQRS_NOT_FOUND */
+/** One queue. @throws CqrsError CQRS_NOT_FOUND if it does not exist */
 export async function showQueue(system: System, input: unknown): Promise<QueueSummary> {
   return find(system, parseRequest(oneRequest, input).queue)
 }
 
-/** Stops deliveries. @throws CqrsError CQRS_NOT_FOUND */
+/** Stops the deliveries of a queue. @throws CqrsError CQRS_NOT_FOUND if it does not exist */
 export async function pauseQueue(system: System, input: unknown): Promise<QueueSummary> {
   return setPaused(system, input, 'iii::queue::pause')
 }
 
-/** Resumes deliveries. @throws CqrsError CQRS_NOT_FOUND */
+/** Resumes the deliveries of a queue. @throws CqrsError CQRS_NOT_FOUND if it does not exist */
 export async function resumeQueue(system: System, input: unknown): Promise<QueueSummary> {
   return setPaused(system, input, 'iii::queue::resume')
 }
 
 /**
- * Deletes what waits in a queue. Projections lose nothing by it: they go on from the log.
+ * Deletes the messages that wait in a queue. Projections lose nothing: they go on from the log.
  *
- * @throws CqrsError CQRS_VALIDATION if the name is not confirmed, CQRS_NOT_FOUND
+ * @throws CqrsError CQRS_VALIDATION if `confirm` does not repeat the name, CQRS_NOT_FOUND if the queue does not exist
  */
 export async function purgeQueue(system: System, input: unknown): Promise<PurgeResult> {
   const { queue, confirm } = parseRequest(purgeRequest, input)

@@ -11,7 +11,8 @@ import { flag, parseRequest, until } from './request.ts'
 import type { System } from './system.ts'
 
 const projection = z.string()
-// Strict: with a name mistyped, what was to hold an operation back (`requireParity`) would be passed over.
+// Strict: otherwise a mistyped name of a safeguard (`requireParity`) would be ignored, and the operation done without
+// it.
 const inputs = {
   rebuild: z.strictObject({
     projection,
@@ -24,11 +25,11 @@ const inputs = {
 }
 
 /**
- * Wishes a rebuild, or a generation for inspection; the projections worker makes it. One that is under way for the
- * same purpose is joined.
+ * Requests a rebuild, or a generation for inspection; the projections worker builds it. If a build with the same
+ * purpose is under way, the request joins it.
  *
- * @throws CqrsError CQRS_UNKNOWN_PROJECTION; CQRS_VALIDATION if `until` is not in the log, or what is under way is
- *   of other options or of other code
+ * @throws CqrsError CQRS_UNKNOWN_PROJECTION; CQRS_VALIDATION if `until` is not in the log, or if the build that is
+ *   under way has other options or belongs to other code
  */
 export async function startRebuild(
   system: System,
@@ -59,7 +60,10 @@ export async function startRebuild(
   return { projection: name, generation, joined: kind === 'joined', until: end }
 }
 
-/** What became of a request, with the generation that it joined: one that is gone by the time it is looked at was none to join. */
+/**
+ * Makes a request; its outcome says which generation it joined, if any. If that generation is gone or being cancelled
+ * when it is looked up, the request is made again.
+ */
 async function requested(system: System, request: GenerationRequest) {
   for (;;) {
     const outcome = await system.control.request(request)
@@ -71,8 +75,8 @@ async function requested(system: System, request: GenerationRequest) {
 }
 
 /**
- * Wishes a comparison: the view is folded afresh beside the active generation, compared with it and removed again. The
- * report is found with the generation.
+ * Requests a comparison: the view is folded again from the log beside the active generation, compared with it, and
+ * removed. The report stays with the new generation.
  */
 export async function startVerify(system: System, input: unknown, { by }: Operator): Promise<RebuildStarted> {
   const { projection: name } = parseRequest(inputs.one, input)
@@ -95,9 +99,10 @@ export async function startVerify(system: System, input: unknown, { by }: Operat
 }
 
 /**
- * Gives up what is being built of a projection, and a rollback that is not done yet.
+ * Cancels the builds of a projection, and a rollback that is not done yet.
  *
- * @throws CqrsError CQRS_NOT_FOUND if nothing is being built, CQRS_VALIDATION if nothing is but what the app needs
+ * @throws CqrsError CQRS_NOT_FOUND if nothing is being built, CQRS_VALIDATION if the only build is one that the app
+ *   needs
  */
 export async function cancelRebuild(system: System, input: unknown): Promise<GenerationsChanged> {
   const { projection: name } = parseRequest(inputs.one, input)
@@ -115,7 +120,7 @@ export async function cancelRebuild(system: System, input: unknown): Promise<Gen
   if (changed.length > 0) {
     return { generations: changed.map((generation) => ({ projection: name, generation })) }
   }
-  // What could be given up when it was looked at was done, or given up, before this one had its say.
+  // Nothing was cancelled: builds that could be cancelled above were finished or cancelled by others in between.
   const needed = generations.some((one) => isUnderWay(one.state) && isNeeded(one))
   if (!needed) throw nothing(`Nothing is being built of ${name}.`)
   throw new CqrsError(
@@ -126,10 +131,11 @@ export async function cancelRebuild(system: System, input: unknown): Promise<Gen
 }
 
 /**
- * Wishes a return to the previous generation. One that is wished already, and waits because this code cannot keep it up to
- * date, is forced if this one is.
+ * Requests a return to the previous generation. A rollback may have been requested before without force, and wait
+ * because this code cannot keep that generation up to date; a request with force then makes it a forced one.
  *
- * @throws CqrsError CQRS_NOT_FOUND if there is none (any more); CQRS_VALIDATION if it is of other code and not forced
+ * @throws CqrsError CQRS_NOT_FOUND if there is no previous generation (any more); CQRS_VALIDATION if it belongs to
+ *   other code and `force` is not given
  */
 export async function rollback(system: System, input: unknown): Promise<GenerationsChanged> {
   const { projection: name, force } = parseRequest(inputs.rollback, input)
@@ -154,7 +160,10 @@ export async function rollback(system: System, input: unknown): Promise<Generati
   return { generations: [{ projection: name, generation }] }
 }
 
-/** Refuses a rollback that somebody has made impossible meanwhile; whoever wished the same one has made it. */
+/**
+ * Refuses a rollback that became impossible in the meantime. One that somebody else requested in the meantime is
+ * fine.
+ */
 async function assertReturns(system: System, name: string, generation: number): Promise<void> {
   const found = (await known(system, name)).generations.find((one) => one.generation === generation)
   if (found?.state === 'returning' || found?.state === 'active') return
@@ -163,7 +172,7 @@ async function assertReturns(system: System, name: string, generation: number): 
   )
 }
 
-/** Stops applying events and sending effects of a projection; what is being built goes on. */
+/** Stops applying events to a projection and sending its effects; builds of new generations go on. */
 export async function pauseProjection(system: System, input: unknown): Promise<GenerationsChanged> {
   return setPaused(system, input, true)
 }
@@ -181,7 +190,11 @@ async function setPaused(system: System, input: unknown, paused: boolean): Promi
   return { generations: active.map(({ generation }: Generation) => ({ projection: name, generation })) }
 }
 
-/** What is known of a view. @throws CqrsError CQRS_NOT_FOUND if no worker has made it yet */
+/**
+ * The stored state of a projection's generations.
+ *
+ * @throws CqrsError CQRS_NOT_FOUND if no worker has created the view yet
+ */
 export async function known(system: System, name: string): Promise<ProjectionControl> {
   const state = await system.control.projection(name)
   if (state) return state
@@ -192,7 +205,10 @@ function nothing(message: string): CqrsError {
   return new CqrsError('CQRS_NOT_FOUND', message)
 }
 
-/** The last position at a time, by bisection: the clock that stamped the events hardly ever went back. */
+/**
+ * The last position stored by a given time. Bisection works because the clock that stamps the events hardly ever goes
+ * back.
+ */
 async function positionAt({ log }: System, until: Position | string): Promise<Position> {
   const head = await log.head()
   if (typeof until === 'number') {

@@ -1,4 +1,7 @@
-/** What is recorded, and `cqrs actions` can be asked for: the operations that change something, and the import of events. */
+/**
+ * What is recorded, and what `cqrs actions` can filter by: operations that change something, and the import of
+ * events.
+ */
 export const RECORDED = [
   'ops::dlq-redrive',
   'ops::dlq-discard',

@@ -3,10 +3,10 @@ import { CqrsError } from '../kernel/errors.ts'
 import { describeIssues, parseInput, UNKNOWN_FIELD } from '../kernel/input.ts'
 
 /**
- * Checks what an operator asks for. The schema has to be strict: a filter that is mistyped, and passed over, would be answered with
- * everything.
+ * Checks the input of an operation. The schema has to be strict: if a mistyped filter were ignored, everything would be
+ * selected.
  *
- * @throws CqrsError CQRS_VALIDATION that names every field that does not fit, and those there are if one is not known
+ * @throws CqrsError CQRS_VALIDATION that names every invalid field and, if a field is unknown, lists the known ones
  */
 export function parseRequest<Request>(schema: z.ZodType<Request>, input: unknown): Request {
   const parsed = parseInput(schema, input)
@@ -19,7 +19,7 @@ export function parseRequest<Request>(schema: z.ZodType<Request>, input: unknown
   throw new CqrsError('CQRS_VALIDATION', message, { details: { issues } })
 }
 
-/** A whole number, also as the text that the query of an HTTP request has. */
+/** A whole number, or its digits as text: the query of an HTTP request has only texts. */
 export function number(min: number, max: number = Number.MAX_SAFE_INTEGER) {
   return z.preprocess(
     (given) => (typeof given === 'string' && /^\d{1,16}$/.test(given) ? Number(given) : given),
@@ -27,14 +27,14 @@ export function number(min: number, max: number = Number.MAX_SAFE_INTEGER) {
   )
 }
 
-/** An end in the log: a position, or a time. */
+/** Up to where in the log: a position, or a time. */
 export function until() {
   return z.union([number(1), z.iso.datetime({ offset: true }), z.iso.date()], {
     error: 'give a position from 1 on, a day (2026-01-31), or a time with its zone (2026-01-31T12:00:00Z)',
   })
 }
 
-/** A list of texts, also separated by commas in one text. */
+/** A list of texts, or one text that separates them by commas. */
 export function texts() {
   return z.preprocess(
     (given) => (typeof given === 'string' ? given.split(',') : given),
@@ -42,7 +42,7 @@ export function texts() {
   )
 }
 
-/** Yes or no, also as the text `true` or `false`. */
+/** A boolean, or the text `true` or `false`. */
 export function flag() {
   return z.preprocess((given) => ({ true: true, false: false })[String(given)] ?? given, z.boolean())
 }

@@ -1,11 +1,13 @@
 import type { Position } from '../kernel/position.ts'
 
 /**
- * How long views have been behind by what was seen of them. The age of an event is the difference of two times of the wall
- * clock: after that was set back by an hour, a view that stands still would be told as up to date for that hour.
+ * Measures how long views have been behind, independently of the wall clock. The age of an event is the difference of
+ * two wall-clock times: if the clock is set back by an hour, a view that stands still would seem up to date for that
+ * hour.
  *
  * @param monotonic a clock that never jumps, in milliseconds
- * @returns takes a unit that is behind and the position where it stands; gives the seconds since it was first seen there
+ * @returns a function that takes a unit that is behind and its position, and gives the seconds since the unit was
+ *   first seen at that position
  */
 export function seenBehind(
   monotonic: () => number = () => performance.now(),
@@ -14,7 +16,7 @@ export function seenBehind(
   return (unit, position) => {
     const now = monotonic()
     const before = seen.get(unit)
-    // What is behind at a position stays so until it moves.
+    // A unit that is behind remains behind as long as its position stays the same.
     const since = before?.position === position ? before.since : now
     seen.set(unit, { position, since })
     return (now - since) / 1_000

@@ -13,8 +13,8 @@ const topicStats = z.object({ depth: z.number(), dlq_depth: z.number() })
 const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
 
 /**
- * How the system stands. Positions come from the stores and are measured against the log's head, so that a
- * projection that nobody works on shows as what it is: behind, and without an owner.
+ * The state of the system. Positions are read from the stores and compared with the head of the log. So a projection
+ * that no worker serves shows up as behind and without an owner.
  */
 export async function systemStatus(system: System): Promise<SystemStatus> {
   const head = await system.log.head()
@@ -57,7 +57,7 @@ async function projectionStatus(
   const { position, parked, effects } = standing.result
   const lag = Math.max(0, head - position)
   const lagSeconds = lag === 0 ? 0 : await secondsBehind(system, name, position)
-  // What its worker has met, though what is read here is whole.
+  // Damage that its worker has met, although everything that was read here is whole.
   const damaged = (facts.frozen ? undefined : active?.parts[partition.index]?.error) ?? null
   return { ...facts, damaged, position, lag, lagSeconds, parked, effects }
 }
@@ -68,7 +68,10 @@ function buildStatus(build: Generation): BuildStatus {
   return { generation, purpose, ...progressOf(build), error }
 }
 
-/** How long ago the event behind a position was stored, in seconds, or was seen to wait; null if it cannot be read. */
+/**
+ * How long the next event after a position has been waiting, in seconds: since it was stored or since the view was
+ * first seen there, whichever is longer. Null if the event cannot be read.
+ */
 async function secondsBehind(
   { log, now, behindFor }: System,
   unit: string,
@@ -80,7 +83,7 @@ async function secondsBehind(
     if (!next) return 0
     return Math.max((now().getTime() - Date.parse(next.recordedAt)) / 1_000, behindFor(unit, position))
   } catch {
-    // A damaged log is when somebody wants to see the status most.
+    // The status has to work with a damaged log, too: that is when it is needed most.
     return null
   }
 }
@@ -95,7 +98,7 @@ async function queueStatus(system: System, queue: string): Promise<ProjectionSta
     const stats = topicStats.parse(await system.ask('engine::queue::topic_stats', { topic: queue }))
     return { depth: stats.depth, deadLetters: stats.dlq_depth }
   } catch {
-    // No queue worker is a state of the system, and the answer says so.
+    // A missing queue worker is part of the status, not an error.
     return null
   }
 }

@@ -10,39 +10,48 @@ import type { ActionStore } from './actions.ts'
 import type { WorkerProcess } from './contract.ts'
 
 /**
- * What the operator's use cases work on: the app, the log and the views as they lie in the stores, and
- * the other workers through the engine.
+ * What the operations work on: the app, the log and the views, read directly from the stores, and the other workers,
+ * reached through the engine.
  */
 export interface System {
   readonly app: App
   readonly log: EventLog
-  /** Which generations there are, and what is wished of them. */
+  /** Which generations exist, and what was requested of them. */
   readonly control: ControlStore
-  /** Any generation of any view. */
+  /** Reads any generation of any view. */
   readonly views: ViewReaders
-  /** What a part of a view takes on the disk, in bytes. */
+  /** Size of a part of a view on disk, in bytes. */
   diskUse(place: Place): number
-  /** How the view of a unit stands, read from its store, whether its worker lives or not. */
+  /**
+   * The state of the view of a unit (a projection or partition), read from its store; works without its worker, too.
+   */
   standing(unit: string): Promise<ViewStanding>
   /** Seconds since a unit that is behind was first seen at its position; see seen-behind.ts. */
   behindFor(unit: string, position: Position): number
-  /** Who works on the projection of a unit with code that splits it otherwise than this app; undefined if nobody does. */
+  /**
+   * The worker that holds the projection of a unit with code that splits it into other partitions; undefined if there
+   * is none.
+   */
   splitOtherwise(unit: string): { readonly pid: number | undefined } | undefined
-  /** Marks of a view's digest beyond a position, its checkpoint last. */
+  /** The recorded marks of a view's digest after a position; the last one is its checkpoint. */
   marks(unit: string, after: Position, through: Position): Promise<readonly DigestMark[]>
   /**
    * Calls a function of another worker.
    *
-   * @throws CqrsError CQRS_ENGINE_UNREACHABLE if nobody owns it or answers in time; what it throws if it fails
+   * @throws CqrsError CQRS_ENGINE_UNREACHABLE if no worker has the function or answers in time; otherwise the
+   *   function's own error
    */
   call(functionId: string, payload: unknown): Promise<unknown>
-  /** The same for a question that changes nothing: whoever does not answer soon is done without. */
+  /** Like {@link call}, for a question that changes nothing: gives up soon if no answer comes. */
   ask(functionId: string, payload: unknown): Promise<unknown>
-  /** What each worker process of the engine says of itself; `silent` of them did not answer in time. */
+  /** What each worker process reports about itself; `silent` is the number of processes that did not answer in time. */
   processes(): Promise<{ readonly answers: readonly WorkerProcess[]; readonly silent: number }>
-  /** Room on the disk of the data folder, in bytes, and why nothing can be written there if that is so. */
+  /**
+   * Space on the disk of the data folder, in bytes; `refusal` says why nothing can be written there, if that is the
+   * case.
+   */
   disk(): Promise<{ readonly free: number; readonly total: number; readonly refusal?: string | undefined }>
-  /** What operators did. */
+  /** The record of what operators did. */
   readonly actions: ActionStore
   now(): Date
 }

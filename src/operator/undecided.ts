@@ -1,6 +1,6 @@
 import type { SystemStatus } from './contract.ts'
 
-/** How many things failed for good and wait for an operator: dead parked events, dead effects, dead letters. */
+/** How much failed for good and waits for an operator's decision: dead parked events, dead effects, dead letters. */
 export function undecided({ projections }: Pick<SystemStatus, 'projections'>): number {
   return projections.reduce(
     (sum, { parked, effects, queue }) =>

@@ -1,7 +1,7 @@
 import type { WorkersAnswer } from './contract.ts'
 import type { System } from './system.ts'
 
-/** The worker processes, those that started first in front. */
+/** The worker processes, ordered by the time of their start. */
 export async function listWorkers({ processes, now }: System): Promise<WorkersAnswer> {
   const { answers, silent } = await processes()
   const workers = answers

@@ -1,12 +1,12 @@
-/** One thing that the doctor looked at. */
+/** The result of one check of the doctor. */
 export interface Check {
-  /** What was looked at, e.g. `data folder`. */
+  /** What was checked, e.g. `data folder`. */
   readonly name: string
   /** `fail` keeps the system from working; `warn` is worth a look. */
   readonly status: 'ok' | 'warn' | 'fail'
   /** What was found. */
   readonly found: string
-  /** What to do about it; only if it is not ok. */
+  /** What to do about it; absent if it is ok. */
   readonly advice?: string
 }
 

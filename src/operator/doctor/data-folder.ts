@@ -18,10 +18,10 @@ const READ_ONLY =
   'Commands are refused. A disk is mounted read-only, or made so by the kernel after an error of it: see what the system says of it, ' +
   'and let it be written again. Or set CQRS_DATA.'
 
-/** What a user is answered who has not the right to write. */
+/** Error codes for a user who is not allowed to write. */
 const NO_RIGHT = ['EACCES', 'EPERM']
 
-/** The data folder itself: whether it can be written, by whom it can be read, and the space that is left. */
+/** Checks the data folder itself: whether it can be written, who can read it, and how much space is left. */
 export async function checkDataFolder(data: string): Promise<Check[]> {
   const exists = await isThere(data)
   const folder = exists ? data : await nearestFolder(data)
@@ -29,8 +29,8 @@ export async function checkDataFolder(data: string): Promise<Check[]> {
 }
 
 /**
- * Every page of every store in the data folder, from outside and without writing: a page that is damaged can refuse each
- * command, though the store opens and its head is read.
+ * Checks every page of every store in the data folder, from outside and without writing. A store can open, and its
+ * head be read, while a damaged page makes every command fail.
  */
 export async function checkStores(data: string): Promise<Check[]> {
   const unread: Check[] = []
@@ -40,7 +40,10 @@ export async function checkStores(data: string): Promise<Check[]> {
   return [...unread, ...(await Promise.all(files.map((path) => checkStore(path, relative(data, path)))))]
 }
 
-/** Files of views that a start has moved out of the way (see src/workers/unknown-views.ts): nothing reads them, and they take room. */
+/**
+ * Checks for files of views that a start has moved aside (see src/workers/unknown-views.ts): nothing reads them, but
+ * they take space.
+ */
 export async function checkAside(data: string): Promise<Check[]> {
   const folder = asideOf(data)
   const files = await filesIn(folder)
@@ -85,8 +88,8 @@ async function checkAccess(data: string, folder: string): Promise<Check> {
 }
 
 /**
- * Why nothing can be written to the data folder, without writing. A kernel that has stopped writing to a disk after an error
- * of it may still grant access, and tells only who opens a file.
+ * Finds out, without writing, why nothing can be written to the data folder; undefined if it can. After a disk error
+ * the kernel may refuse writes while `access` still succeeds, so an existing file is opened for writing, too.
  */
 async function whyUnwritable(data: string, folder: string): Promise<string | undefined> {
   try {
@@ -96,7 +99,7 @@ async function whyUnwritable(data: string, folder: string): Promise<string | und
     return undefined
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    // No operator's worker has run here.
+    // The file to open does not exist yet: no operator worker has run here.
     return code === 'ENOENT' ? undefined : (code ?? message)
   }
 }
@@ -110,7 +113,7 @@ async function checkSpace(folder: string): Promise<Check> {
   return ok('disk', found)
 }
 
-/** 28672 as `28 KiB`, and what is larger in MiB: most stores are small. */
+/** 28672 as `28 KiB`; from 1 MiB on in MiB. Most stores are small. */
 function sizeOf(bytes: number): string {
   const mib = 1024 ** 2
   return bytes < mib ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / mib).toFixed(1)} MiB`
@@ -119,7 +122,7 @@ function sizeOf(bytes: number): string {
 async function checkStore(path: string, name: string): Promise<Check> {
   let db: DatabaseSync | undefined
   try {
-    // Before it is opened, which puts files beside it for that time.
+    // Measured before it is opened: while it is open, SQLite adds files beside it.
     const size = storeSize(path)
     const refused = await unwritable(path)
     db = new DatabaseSync(path, { readOnly: true, timeout: 1_000 })
@@ -152,8 +155,8 @@ async function checkStore(path: string, name: string): Promise<Check> {
 }
 
 /**
- * The first file of a store that is there and cannot be opened to be written, without writing. What `access` says is not asked: it
- * goes by another user id, and some kernels grant what they do not do.
+ * The first existing file of a store that cannot be opened for writing; nothing is written. `access` is not used: it
+ * checks the real user id instead of the effective one, and some kernels grant access that they then refuse.
  */
 async function unwritable(path: string): Promise<{ file: string; code: string } | undefined> {
   for (const file of storeFiles(path)) {
@@ -190,13 +193,16 @@ function damaged(name: string, how: string): Check {
   )
 }
 
-/** The stores, but for {@link checkAside}. */
+/** The files of all stores, except those that {@link checkAside} covers. */
 async function databases(data: string, onUnread?: OnUnread): Promise<string[]> {
   const aside = asideOf(data) + sep
   return (await filesIn(data, onUnread)).filter((path) => path.endsWith('.db') && !path.startsWith(aside))
 }
 
-/** @param onUnread told of each folder that cannot be read, and why; what is in the others is given all the same */
+/**
+ * @param onUnread called for each folder that cannot be read, with the error; the files of the other folders are
+ *   still listed
+ */
 async function filesIn(folder: string, onUnread: OnUnread = () => {}): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') onUnread(folder, error)

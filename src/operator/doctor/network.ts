@@ -5,7 +5,7 @@ import { undecided } from '../undecided.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
 /**
- * The ports of the embedded engine: free, or taken by it.
+ * Checks the ports of the embedded engine: free, or in use by the engine itself.
  *
  * @param running whether an engine answers
  */
@@ -27,9 +27,9 @@ export async function checkPorts(config: Config, running: boolean): Promise<Chec
 }
 
 /**
- * The running system, or why it does not answer.
+ * Checks the running system, or reports why it does not answer.
  *
- * @param others dead letters of queues that are no projection's
+ * @param others number of dead letters in queues that belong to no projection
  */
 export function checkSystem(config: Config, status: SystemStatus | Error, others: number): Check[] {
   if (status instanceof Error) return [warn('system', 'does not answer', status.message)]

@@ -2,10 +2,10 @@ import { type LoadOptions, unknownVariables } from '../../config/load.ts'
 import { assertSqliteVersion, OLDEST_SQLITE } from '../../sqlite/open.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
-/** A clock that stands before this was certainly never set. */
+/** A clock that shows an earlier time than this is certainly wrong. */
 const EARLIEST = Date.UTC(2026, 0, 1)
 
-/** Node and the SQLite in it. */
+/** Checks the versions of Node and of its SQLite. */
 export function checkRuntime(versions: { readonly node: string; readonly sqlite?: string }): Check[] {
   const major = Number(versions.node.split('.')[0])
   const sqlite = versions.sqlite ?? '0'
@@ -19,7 +19,7 @@ export function checkRuntime(versions: { readonly node: string; readonly sqlite?
   ]
 }
 
-/** Whether the clock can be right, also against what was written last (`newest`, ms since 1970). */
+/** Checks whether the clock can be right, also compared with the last write (`newest`, in ms since 1970). */
 export function checkClock(now: number, newest: number | undefined): Check {
   const time = new Date(now).toISOString()
   if (now < EARLIEST) return fail('clock', time, 'Set the clock: events carry its time.')
@@ -33,7 +33,7 @@ export function checkClock(now: number, newest: number | undefined): Check {
   return ok('clock', time)
 }
 
-/** Variables that look like settings but are none. */
+/** Reports environment variables that look like settings but are not. */
 export function checkEnvironment(source: LoadOptions): Check[] {
   return unknownVariables(source).map(({ name, nearest }) =>
     warn(

@@ -26,12 +26,12 @@ export const actionSchema: StoreSchema = {
 
 export const LIST = 'SELECT * FROM actions WHERE id < ? ORDER BY id DESC LIMIT ?'
 
-/** Sought in the index: there may be few of an operation among very many. */
+/** Uses the index: an operation may have few actions among very many. */
 export const LIST_OF_OPERATION =
   'SELECT * FROM actions WHERE operation = ? AND id < ? ORDER BY id DESC LIMIT ?'
 
 export interface ActionStoreOptions {
-  /** Pages the write-ahead log may grow to before it is folded into the file. Default 500 (2 MB). */
+  /** Pages that the write-ahead log may have before it is copied into the file. Default 500 (2 MB). */
   checkpointPages?: number
 }
 
@@ -39,7 +39,7 @@ export interface ActionStoreOptions {
  * Opens the record of what operators did. Actions are rare, so each write is a transaction of its own on the
  * calling thread. Several processes may write to the file.
  *
- * @throws CqrsError CQRS_STORE_… if the file cannot be opened; so does each method if it fails
+ * @throws CqrsError CQRS_STORE_… if the file cannot be opened; each method rejects with the same codes
  */
 export function openSqliteActionStore(
   path: string,
@@ -94,7 +94,7 @@ function toAction(row: Record<string, unknown>): Action {
   }
 }
 
-/** One record whose bytes changed keeps no other from being shown. */
+/** Parses a stored value; one record with damaged bytes must not keep the others from being shown. */
 function readable(text: unknown): unknown {
   try {
     return parseJson(text as string)
