@@ -34,7 +34,7 @@ Examples:
     })
 }
 
-/** Actions for people, line by line. */
+/** Actions as text for people, line by line. */
 export function renderActions(actions: readonly Action[], width: number): string[] {
   return layOut(COLUMNS, actions, width)
 }

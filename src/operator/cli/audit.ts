@@ -36,7 +36,7 @@ Examples:
     })
 }
 
-/** Those of one projection or of all; a name that nobody knows is left to the audit, which says so. */
+/** The units of one projection, or of all. An unknown name is passed on as it is: the audit reports it. */
 async function unitsOf(call: CallOperation, projection: string | undefined): Promise<string[]> {
   const units = (await call('ops::status', {})).projections.map(({ name }) => name)
   if (projection === undefined) return units
@@ -58,7 +58,7 @@ async function audit(
   return answer
 }
 
-/** A bar on a terminal; nothing elsewhere, where the verdict says it all. */
+/** Shows a progress bar on a terminal; elsewhere nothing, because the verdict is enough. */
 function progress({ process, width }: CliContext, name: string, { progress, target }: AuditAnswer): void {
   if (!process.stdout.isTTY) return
   const filled = target.position === 0 ? 30 : Math.floor((30 * progress.position) / target.position)

@@ -2,7 +2,7 @@ import type { Spread, StormReport } from '../../chaos/report.ts'
 import type { FaultRecord } from '../../chaos/storm.ts'
 import { type Column, count, layOut } from './table.ts'
 
-/** One fault on one line: when, what, whom, how long, and how the system came back. */
+/** One fault on one line: when it came, what it was, what it hit, how long it lasted, and how the system recovered. */
 export function describeFault(record: FaultRecord, planned: number): string {
   const { number, beganMs, kind, victim, forMs, together, recovery } = record
   const lasted = forMs > 0 ? ` for ${seconds(forMs)}` : ''
@@ -13,7 +13,7 @@ export function describeFault(record: FaultRecord, planned: number): string {
   return `${on}  ${seconds(beganMs).padStart(8)}  ${kind} ${victim}${lasted}${together ? ' (with others)' : ''}: ${back}`
 }
 
-/** The report for people. */
+/** The report as text for people. */
 export function renderReport(report: StormReport, width = Number.POSITIVE_INFINITY): string[] {
   const { seed, app, system, ended, tookMs, faults, commands, events, findings } = report
   const lines = [
@@ -50,7 +50,7 @@ export function renderReport(report: StormReport, width = Number.POSITIVE_INFINI
   return lines
 }
 
-/** Findings that are shown to people; --json has all. */
+/** How many findings the text shows; --json has all of them. */
 const SHOWN = 50
 
 function shown(findings: StormReport['findings']): string[] {

@@ -30,7 +30,7 @@ interface ChaosOptions {
   readonly json?: boolean
 }
 
-/** How long a storm lasts if nothing else is said, in seconds. */
+/** Default duration of a storm, in seconds. */
 const DURATION_S = 60
 
 const LARGEST_SEED = 2 ** 31 - 1
@@ -131,7 +131,7 @@ async function chaos(context: CliContext, options: ChaosOptions): Promise<void> 
     say.line(`Seed ${seed}, ${planned} faults.`)
     for (const line of leftOut) say.line(`Left out: ${line}.`)
 
-    // A log that is there already knows the keys of earlier storms.
+    // The log of a running system contains the idempotency keys of earlier storms, so the name must be new.
     const name = temporary ? String(seed) : `chaos-${seed}-${Date.now().toString(36)}`
     const outcome = await runStorm({
       system,
@@ -148,7 +148,7 @@ async function chaos(context: CliContext, options: ChaosOptions): Promise<void> 
     if (temporary && report.ended !== 'system ended') report = withExit(report, await temporary.stop())
   } finally {
     say.progress('')
-    // Without a report nothing was found that could be looked into.
+    // Without a report there are no findings to investigate in the folder.
     const kept = options.keep || report?.ok === false
     await temporary?.dispose({ keep: kept })
     if (temporary && kept) context.warn(`The data and the log of the system are in ${temporary.folder}.`)
@@ -164,7 +164,7 @@ async function findRunning(context: CliContext, app: StormSystem['app']): Promis
   return findRunningSystem(app, context.config())
 }
 
-/** The kinds that were asked for and can be had; what would harm a system in use has to be asked for by name. */
+/** The requested kinds that are possible here. A kind that would harm a system in use has to be requested by name. */
 function possibleKinds({ kind: system, impossible }: StormSystem, named: readonly FaultKind[] | undefined) {
   const wanted = named ?? FAULT_KINDS
   const why = (kind: FaultKind) => {
@@ -179,14 +179,14 @@ function possibleKinds({ kind: system, impossible }: StormSystem, named: readonl
   }
 }
 
-/** A system that went through a storm still stops as it should. */
+/** Adds a finding if the system did not stop in order after the storm. */
 function withExit(report: StormReport, code: number | null): StormReport {
   if (code === EXIT.ok.code) return report
   const message = `cqrs up did not stop in order when it was told to (exit code ${code}).`
   return { ...report, ok: false, findings: [...report.findings, { what: 'process', message }] }
 }
 
-/** Aborted by the first Ctrl-C; the second one ends everything. */
+/** A signal that the first Ctrl-C aborts; the second Ctrl-C ends everything. */
 function endedBySignal({ process, warn }: CliContext, abandon: () => Promise<void>): AbortSignal {
   const ending = new AbortController()
   const onSignal = () => {
@@ -201,7 +201,10 @@ function endedBySignal({ process, warn }: CliContext, abandon: () => Promise<voi
   return ending.signal
 }
 
-/** A line for each fault, and on a terminal one line that says what is going on; with --json on standard error. */
+/**
+ * Prints a line for each fault (with --json on standard error) and, on a terminal, one line that shows what is going
+ * on.
+ */
 function progressOf(context: CliContext, json: boolean) {
   const { stdout } = context.process
   const terminal = stdout.isTTY === true && !json

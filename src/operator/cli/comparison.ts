@@ -6,7 +6,10 @@ type State = GenerationDetails['state']
 
 type Report = NonNullable<GenerationDetails['report']>
 
-/** The newest comparison of a generation with the one that served then, for people, line by line; none if there was none. */
+/**
+ * The newest comparison of a generation with the one that served at that time, as text for people, line by line;
+ * empty if there was none.
+ */
 export function lastComparison({ name, generations }: ProjectionDetails): string[] {
   const one = generations.findLast(({ report }) => report !== null)
   if (!one?.report) return []
@@ -29,9 +32,9 @@ export function lastComparison({ name, generations }: ProjectionDetails): string
   }
 }
 
-/** What a comparison found, for people, line by line. */
+/** The findings of a comparison as text for people, line by line. */
 export function differences(projection: string, state: State, report: Report): string[] {
-  // What failed for it has said so.
+  // If the generation failed because of the damage, its error already says so.
   if (report.kind === 'damaged')
     return state === 'failed' ? [] : damage(projection, state, `${report.file}: ${report.reason}`)
   const { added, changed, removed, damaged, examples, samePosition, before, after } = report
@@ -54,9 +57,9 @@ export function differences(projection: string, state: State, report: Report): s
 
 type Example = Extract<Report, { kind: 'compared' }>['examples'][number]
 
-/** A document that is new or gone, or what of it has changed. */
+/** The document that was added or removed, or the fields that changed. */
 function change({ kind, before, after, cut }: Example): string {
-  // What is cut is a text already.
+  // A document that was cut is already a text.
   const text = (value: unknown) => (cut ? printable(String(value)) : json(value))
   if (kind !== 'changed') return text(kind === 'added' ? after : before)
   if (cut || !isObject(before) || !isObject(after)) return `${text(before)} -> ${text(after)}`

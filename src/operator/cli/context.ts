@@ -24,11 +24,11 @@ export interface CliContext {
   logger(name: string): Logger
   /** Logs nothing, for commands that answer on standard output. */
   readonly silent: Logger
-  /** Characters of a line of the terminal; a pipe or file takes lines of any length. */
+  /** Width of the terminal in characters; infinite for a pipe or a file. */
   readonly width: number
   /** Prints a line to standard output. */
   print(line: string): void
-  /** Resolves when everything that was printed is with the reader, who may be slower than we are. */
+  /** Resolves when everything printed so far has been handed to the reader, who may be slower than this program. */
   printed(): Promise<void>
   /** Prints a line to standard error. */
   warn(line: string): void
@@ -36,7 +36,7 @@ export interface CliContext {
   exit(code: number): void
 }
 
-/** Makes the context of one run; `setExitCode` hears what {@link CliContext.exit} is called with. */
+/** Creates the context of one run; `setExitCode` receives what {@link CliContext.exit} is called with. */
 export function createContext(host: CliProcess, setExitCode: (code: number) => void): CliContext {
   let config: Config | undefined
   const load = () => (config ??= loadConfig({ env: host.env, cwd: host.cwd() }))
@@ -45,7 +45,7 @@ export function createContext(host: CliProcess, setExitCode: (code: number) => v
     config: load,
     logger: (name) => createLogger(load(), name),
     silent: pino({ level: 'silent' }),
-    // Asked for each time: a terminal may be made wider while something is watched.
+    // Read each time: the terminal may be resized while something is being watched.
     get width() {
       return (host.stdout.isTTY && host.stdout.columns) || Number.POSITIVE_INFINITY
     },

@@ -8,19 +8,19 @@ import { type CallOperation, withOperations } from './operations.ts'
 import { count, cut, oneLine } from './table.ts'
 import { oneOf } from './values.ts'
 
-/** The options that choose letters. */
+/** The options that select letters. */
 export interface FilterOptions extends Omit<LettersFilter, 'fingerprint'> {
   readonly group?: string
 }
 
-/** What commands on several letters take. */
+/** The options of commands on several letters. */
 export interface BulkOptions extends FilterOptions {
   readonly all?: true
   readonly dryRun?: true
   readonly json?: boolean
 }
 
-/** Adds the options that choose letters. */
+/** Adds the options that select letters. */
 export function withFilter(command: Command): Command {
   return command
     .option(
@@ -35,12 +35,12 @@ export function withFilter(command: Command): Command {
     .option('--group <group>', 'only those of this group of "cqrs dlq groups"', fingerprintOption)
 }
 
-/** The filter that options stand for. */
+/** Turns the options into a filter. */
 export function filterOf({ source, name, status, what, error, group }: FilterOptions): LettersFilter {
   return { source, name, status, what, error, fingerprint: group }
 }
 
-/** The letters that a command line means; ends the program if it means none or contradicts itself. */
+/** The letters that a command line selects; ends the program if it selects none or contradicts itself. */
 export function chosen(id: string | undefined, options: BulkOptions, command: Command): RedriveRequest {
   const { all, dryRun } = options
   const filter = filterOf(options)
@@ -53,14 +53,14 @@ export function chosen(id: string | undefined, options: BulkOptions, command: Co
   return { id }
 }
 
-/** Letters that failed again and are named. */
+/** How many letters that failed again are named. */
 const SHOWN = 20
 
 type Done = 'redriven' | 'discarded'
 
 /**
- * Calls an operation on letters step by step until there are no more, and says what was done. Exits with 1 if some failed again, or
- * were left out because somebody could not be asked.
+ * Calls an operation on letters repeatedly until none are left, and prints what was done. Sets exit code 1 if letters
+ * failed again, or were left out because a worker or store could not be asked.
  */
 export async function bulk(
   context: CliContext,

@@ -137,7 +137,7 @@ const COLUMNS: readonly Column<Letter>[] = [
   { title: 'ERROR', shortens: true, cell: ({ error }) => oneLine(error) },
 ]
 
-/** A letter for people, line by line. */
+/** A letter as text for people, line by line. */
 export function renderLetter(letter: LetterDetails): string[] {
   const { id, what, status, attempts, failedAt, error, waiting, behind, content, failures } = letter
   const further = waiting > behind.length ? ' and further ones' : ''
@@ -154,7 +154,7 @@ export function renderLetter(letter: LetterDetails): string[] {
   ]
 }
 
-/** A failed attempt, with its time: a projection notes a message with its stack, a queue an error. */
+/** A failed attempt, with its time. A projection records a message and a stack, a queue records an error. */
 function renderFailure(failure: unknown): string {
   const { at, message, stack, error } = (failure ?? {}) as Record<string, string | number | undefined>
   const text = stack ?? message ?? error

@@ -56,7 +56,7 @@ async function examine(context: CliContext): Promise<Check[]> {
   }
 }
 
-/** Dead letters of the queues that the status does not tell of. */
+/** Number of dead letters in queues that the status does not cover. */
 async function othersLetters(call: CallOperation, { projections }: SystemStatus): Promise<number> {
   const told = new Set(projections.map(({ name }) => name))
   let letters = 0
@@ -68,7 +68,7 @@ async function othersLetters(call: CallOperation, { projections }: SystemStatus)
   return letters
 }
 
-/** The checks for people, line by line. */
+/** The checks as text for people, line by line. */
 function renderChecks(checks: readonly Check[], width: number): string[] {
   const marks = {
     ok: styleText('green', 'ok'),
@@ -96,7 +96,7 @@ function renderChecks(checks: readonly Check[], width: number): string[] {
 
 const ADVICE_INDENT = 6
 
-/** `text` behind so many blanks, in lines that fit the terminal. */
+/** `text` indented by `indent` blanks, in lines that fit the terminal. */
 function hung(text: string, indent: number, width: number): string[] {
   return printable(text)
     .split('\n')

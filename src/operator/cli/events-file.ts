@@ -14,7 +14,7 @@ import { type CallOperation, withOperations } from './operations.ts'
 import { count } from './table.ts'
 import { wholeNumber } from './values.ts'
 
-/** Events that are asked for in one call. */
+/** Events fetched in one call. */
 const PAGE = 500
 
 interface ExportOptions {

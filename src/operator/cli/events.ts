@@ -7,7 +7,7 @@ import { type CallOperation, patiently, withOperations } from './operations.ts'
 import { cut, printable } from './table.ts'
 import { several, wholeNumber } from './values.ts'
 
-/** Events that are asked for in one call. */
+/** Events fetched in one call. */
 const PAGE = 500
 
 /** How often `--follow` looks for new events, in milliseconds. */
@@ -104,7 +104,7 @@ async function tailEvents(call: CallOperation, options: TailOptions, context: Cl
     return through
   }
 
-  /** Without a filter the last events are the last positions; with one, all have to be looked through. */
+  /** Without a filter, the last events are the last positions. With a filter, the whole log has to be searched. */
   async function showLast(): Promise<number> {
     const { head } = await call('ops::events', { limit: 1 })
     const isFiltered = options.type !== undefined || options.stream !== undefined

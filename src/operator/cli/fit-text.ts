@@ -1,4 +1,4 @@
-/** `text` in lines of at most `width` characters, broken at blanks; a word that is longer stays whole. */
+/** Breaks `text` at blanks into lines of at most `width` characters; a word that is longer stays whole. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let rest = text
@@ -13,8 +13,9 @@ export function wrap(text: string, width: number): string[] {
 }
 
 /**
- * The prose of a help text for a terminal of `width` characters. Lines of a paragraph are put together and broken anew; what is
- * indented stays where it begins, and goes on below that or below the second of its columns.
+ * Fits a help text into a terminal of `width` characters. The lines of a paragraph are joined and broken again. An
+ * indented line keeps its indent; what does not fit continues below its text or, if it has two columns, below the
+ * second one.
  */
 export function fitText(text: string, width: number): string {
   if (text.split('\n').every((line) => line.length <= width)) return text
@@ -28,7 +29,7 @@ export function fitText(text: string, width: number): string {
   return blocks.flatMap((block) => hang(block, width)).join('\n')
 }
 
-/** An entry of a list that is continued is indented to its second column. */
+/** Continuation lines of a list entry are indented at least this far, to the entry's second column. */
 const SECOND_COLUMN = 8
 
 function continues(last: string, line: string): boolean {

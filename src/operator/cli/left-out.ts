@@ -8,14 +8,14 @@ const LETTERS: Readonly<Record<LetterSource, string>> = {
   effect: 'dead effects',
 }
 
-/** Says on standard error which letters an answer lacks, and why. */
+/** Prints on standard error which letters an answer leaves out, and why. */
 export function sayLeftOut(context: CliContext, incomplete: readonly LeftOutLetters[] = []): void {
   for (const { source, name, error } of incomplete) {
     context.warn(`Left out: ${LETTERS[source]}${name === null ? '' : ` of ${name}`}. ${printable(error)}`)
   }
 }
 
-/** What two answers lack, each place once, as it was told of last. */
+/** Joins what two answers leave out: each place once, with its latest error. */
 export function joinLeftOut(
   before: readonly LeftOutLetters[] = [],
   after: readonly LeftOutLetters[] = [],

@@ -5,23 +5,26 @@ import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { CqrsError } from '../../kernel/errors.ts'
 
-/** What is behind the name of a file in that of a draft of it. */
+/** What follows the name of a file in the name of its draft. */
 const DRAFT = /^\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part$/
 
+/** A draft that nothing was written to for this long is abandoned. */
 const ABANDONED_MS = 3_600_000
 
 export interface NewFileOptions {
-  /** Take the place of a file that is there. */
+  /** Replace an existing file of this name. */
   readonly overwrite: boolean
 }
 
 /**
- * Writes a file for its owner alone that is there as a whole, on the disk, or not at all: under a name of its own first,
- * `<file>.<UUID>.part`. So what two write at once under one name is never mixed. What remains of one that was killed is removed by the
- * next one of that name, once nothing was written to it for an hour.
+ * Writes a file that only its owner can read. Afterwards the file is complete and on the disk, or it does not exist
+ * at all: it is written as a draft first, `<file>.<UUID>.part`. So two processes that write the same file at once
+ * never mix their contents. If a process is killed, its draft stays; the next write of the same file removes it once
+ * nothing was written to it for an hour.
  *
- * @param pieces its text, as it comes
- * @throws CqrsError CQRS_VALIDATION if there is a file of this name, at the beginning or at the end, and it is not to be overwritten
+ * @param pieces the text of the file, piece by piece
+ * @throws CqrsError CQRS_VALIDATION if a file of this name exists, at the beginning or at the end, and `overwrite` is
+ *   not set
  */
 export async function writeNewFile(
   file: string,
@@ -40,8 +43,8 @@ export async function writeNewFile(
 }
 
 /**
- * Removes drafts of a file of which nobody has written anything for long: those who write do so all the time. What cannot
- * be removed, or is gone meanwhile, keeps nobody from writing.
+ * Removes drafts of a file that nobody has written to for an hour; a live process writes to its draft all the time. A
+ * draft that cannot be removed, or is gone by then, does not stop the new file from being written.
  */
 async function removeAbandoned(file: string): Promise<void> {
   const [folder, name] = [dirname(file), basename(file)]
@@ -55,7 +58,7 @@ async function removeAbandoned(file: string): Promise<void> {
   await Promise.allSettled(removed)
 }
 
-/** @throws CqrsError CQRS_VALIDATION if there is something of this name */
+/** @throws CqrsError CQRS_VALIDATION if a file, folder or link of this name exists */
 export async function assertIsNew(file: string): Promise<void> {
   const found = await lstat(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
@@ -64,14 +67,14 @@ export async function assertIsNew(file: string): Promise<void> {
   if (found) throw isThere(file)
 }
 
-/** A link is made only if there is no file of the name, where a rename replaces what somebody has put there meanwhile. */
+/** Gives the draft its final name. A link fails if the name is taken by now; a rename would replace that file. */
 async function nameAnew(draft: string, file: string): Promise<void> {
   try {
     await link(draft, file)
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException
     if (code === 'EEXIST') throw isThere(file)
-    // Some file systems, those of memory sticks for one, have no links.
+    // Some file systems, e.g. those of memory sticks, have no links.
     if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code)) throw error
     await assertIsNew(file)
     await rename(draft, file)

@@ -49,10 +49,10 @@ import type { CliContext } from './context.ts'
 /** How long to wait for an engine to answer, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 3_000
 
-/** How long an operation may take, in milliseconds; a redrive of everything takes longest. */
+/** How long an operation may take, in milliseconds; a redrive of everything takes the longest. */
 const OPERATION_TIMEOUT_MS = 60_000
 
-/** How often something that goes on is tried again, in milliseconds. */
+/** Pause before a continuous command (`--watch`, `--follow`) tries again, in milliseconds. */
 const RETRY_INTERVAL_MS = 1_000
 
 /** What each function of the operator's worker takes and answers. */
@@ -130,7 +130,7 @@ export async function withOperations<Result>(
   }
 }
 
-/** For what goes on until Ctrl-C: a system that does not answer is waited for, and said once per try. */
+/** For commands that go on until Ctrl-C: if the system does not answer, prints that and waits before the next try. */
 export async function patiently(act: () => Promise<void>, context: CliContext): Promise<void> {
   try {
     await act()
@@ -141,7 +141,7 @@ export async function patiently(act: () => Promise<void>, context: CliContext): 
   }
 }
 
-/** Whether anything listens at the engine's address; says so at once where the SDK would try again and again. */
+/** Fails at once if nothing listens at the engine's address; the SDK would keep trying to connect. */
 async function assertListening(config: Config): Promise<void> {
   const { hostname, port, protocol } = new URL(config.engine.url)
   const socket = connectTcp({
@@ -196,8 +196,8 @@ async function call<Name extends keyof Operations>(
 }
 
 /**
- * What a call says of whoever makes it: the token that the environment gives, or that this machine's data
- * folder holds, for the record who it is, and that it wants its answer as it was written.
+ * What a call says about its caller: the token from the environment or from the data folder of this machine; who it
+ * is, for the record; and that the answer should come as JSON text, exactly as it was written.
  */
 function credentials({ process, config }: CliContext): object {
   const { data, secrets } = config()

@@ -99,7 +99,7 @@ function allCommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap((inner) => allCommands(inner))]
 }
 
-/** As it is typed, e.g. `cqrs dlq list`. */
+/** The command as it is typed, e.g. `cqrs dlq list`. */
 function fullName(command: Command): string {
   return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name()
 }

@@ -10,11 +10,11 @@ export function bar(part: number, whole: number): string {
   return '█'.repeat(filled) + '░'.repeat(WIDTH - filled)
 }
 
-/** How a generation stands, on one line. */
+/** The progress of a generation on one line. */
 export function progressLine(name: string, one: GenerationDetails): string {
   const { generation, state, phase, position, target, eventsPerSecond, secondsLeft, error } = one
   const doing = state === 'building' ? phase : state
-  // Until a worker has looked at the log nobody knows how far it is to go; what a rollback brings back never had to.
+  // The target is 0 until a worker has read the log, and for a generation that a rollback brings back.
   const far = target === 0 ? '' : `, ${count(position)} of ${count(target)}`
   const speed = eventsPerSecond > 0 ? `, ${count(Math.round(eventsPerSecond))} events/s` : ''
   const left = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`
@@ -28,10 +28,10 @@ const DOING: Readonly<Record<BuildStatus['purpose'], string>> = {
   inspect: 'building to inspect',
 }
 
-/** How a build stands, for a cell of a table: `rebuilding: folding, 33 %, 4 s left`. */
+/** The progress of a build for a table cell: `rebuilding: folding, 33 %, 4 s left`. */
 export function briefProgress({ purpose, phase, position, target, secondsLeft, error }: BuildStatus): string {
   if (error !== null) return `${DOING[purpose]}: cannot go on`
-  // 100 % only when it is there.
+  // Rounded down: 100 % means that it is complete.
   const far = target === 0 ? '' : `, ${Math.min(100, Math.floor((100 * position) / target))} %`
   const left = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`
   return `${DOING[purpose]}: ${phase}${far}${left}`

@@ -18,10 +18,10 @@ import { watchGeneration } from './watch-generation.ts'
 
 /** `cqrs projections`. */
 export function projectionsCommand(context: CliContext): Command {
-  /** The option belongs to the command and to those below it. */
+  /** `--json` may be given to this command or to its subcommands. */
   const isJson = (command: Command) => command.optsWithGlobals<{ json?: boolean }>().json
   const list = async (_options: object, command: Command) => {
-    // Without a word behind it the command lists; so a word is taken for an argument, and none is meant.
+    // Without a subcommand, the command lists. It takes no arguments, so any word here is a mistyped subcommand.
     const [word] = command.args
     if (word !== undefined) {
       const nearest = suggest(
@@ -196,7 +196,7 @@ const COLUMNS: readonly Column<Row>[] = [
   { title: 'DISK', align: 'right', cell: (row) => bytes(row.bytes) },
 ]
 
-/** The generations for people, line by line. */
+/** The generations as text for people, line by line. */
 export function renderProjections({ projections }: ProjectionsList, width: number): string[] {
   const rows = projections.flatMap((projection) =>
     projection.generations.map((generation) => ({ ...generation, projection })),

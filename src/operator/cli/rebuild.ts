@@ -116,7 +116,7 @@ Examples:
     })
 }
 
-/** Says how it ended; exits with 1 if it did not end well. */
+/** Prints how it ended; sets exit code 1 if it did not end well. */
 function conclude(
   context: CliContext,
   projection: string,
@@ -130,7 +130,7 @@ function conclude(
   for (const line of conclusion(projection, generation)) context.print(line)
 }
 
-/** How a generation ended, for people, line by line. */
+/** How a build ended, as text for people, line by line. */
 export function conclusion(projection: string, generation: GenerationDetails | undefined): string[] {
   if (!generation) return [`${projection}: it was given up.`]
   const { state, report, verdict, error } = generation
@@ -148,7 +148,7 @@ export function conclusion(projection: string, generation: GenerationDetails | u
   return lines
 }
 
-/** What came of a comparison that was asked for. */
+/** The result of a comparison that was requested. */
 function verified(projection: string, { report, verdict }: GenerationDetails): string {
   if (report?.kind !== 'compared') return 'NOT as the log says.'
   const { before, after } = report

@@ -5,11 +5,11 @@ import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
 import type { CliContext } from './context.ts'
 
 /**
- * Runs something that lasts until it is told to stop. What goes wrong is logged, so that it stands in the
- * same stream and format as everything that led to it; what nobody caught ends the process.
+ * Runs a service until it is told to stop. Failures are logged, so that they appear in the same stream and format as
+ * everything before them. An error that nothing caught ends the process.
  *
- * @param name what the logger and the process are called
- * @param run resolves with the exit code, or nothing for success
+ * @param name the name of the logger and of the process
+ * @param run resolves with the exit code; undefined means success
  */
 export async function runService(
   context: CliContext,
@@ -27,14 +27,14 @@ export async function runService(
   try {
     context.exit((await run(log)) ?? EXIT.ok.code)
   } catch (err) {
-    // Without a supervisor somebody sits at the terminal: the program says it in a plain line.
+    // Without a supervisor there is probably a person at the terminal: the program prints the error as a plain line.
     if (isCqrsError(err) && !context.process.send) throw err
     log.fatal({ err }, isCqrsError(err) ? err.message : 'failed unexpectedly')
     context.exit(exitCodeOf(err))
   }
 }
 
-/** Says of each variable that looks like a setting and is none that it does nothing. */
+/** Warns about each environment variable that looks like a setting but is not: it has no effect. */
 export function warnOfUnknownVariables({ process }: CliContext, log: Logger): void {
   for (const { name, nearest } of unknownVariables({ env: process.env, cwd: process.cwd() })) {
     const advice = nearest ? `Did you mean ${nearest}?` : 'iii.config.yaml shows the settings there are.'

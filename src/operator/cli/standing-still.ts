@@ -1,13 +1,13 @@
-/** A view that may stand still because somebody wants it to, or because its code is another one. */
+/** A view that may stand still because an operator paused it, or because it belongs to other code. */
 export interface Standing {
   readonly name: string
   readonly paused: boolean
   readonly frozen: boolean
-  /** One of this code is built to take its place. */
+  /** A generation of this code is being built to replace it. */
   readonly rebuilding: boolean
 }
 
-/** Why views stand still though nothing fails, and what to do, a line for each reason. */
+/** Why views stand still although nothing fails, and what to do; one line for each reason. */
 export function standingStill(views: readonly Standing[]): string[] {
   const lines = views.flatMap(({ name, paused, frozen, rebuilding }) => [
     ...(paused
@@ -25,6 +25,6 @@ export function standingStill(views: readonly Standing[]): string[] {
         ]
       : []),
   ])
-  // The partitions of a projection have them in common.
+  // The partitions of a projection have the same lines.
   return [...new Set(lines)]
 }

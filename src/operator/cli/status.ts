@@ -75,7 +75,7 @@ const COLUMNS: readonly Column<ProjectionStatus>[] = [
   { title: 'DEAD LETTERS', align: 'right', cell: ({ queue }) => orNothing(queue?.deadLetters) },
 ]
 
-/** The status for people, line by line. */
+/** The status as text for people, line by line. */
 export function renderStatus(
   { app, head, takenAt, projections }: SystemStatus,
   width = Number.POSITIVE_INFINITY,
@@ -95,7 +95,7 @@ export function renderStatus(
 function stateOf(projection: ProjectionStatus): string {
   const { owned, waitsFor, builds } = projection
   if (waitsFor !== null) return waitsFor > 0 ? `waits for ${waitsFor}` : 'waits'
-  // Nobody builds, either.
+  // Without an owner there is no progress of builds to show, either.
   if (!owned) return 'no owner'
   return [stateOfView(projection), ...builds.map(briefProgress)].join('; ')
 }
@@ -113,7 +113,7 @@ function standing({ projection, paused, frozen, builds }: ProjectionStatus): Sta
   return { name: projection, paused, frozen, rebuilding: builds.some(({ purpose }) => purpose === 'serve') }
 }
 
-/** Why builds cannot go on; the partitions of a projection have them in common. */
+/** Why builds cannot go on. A set, because the partitions of a projection have the same builds. */
 function troubles(projections: readonly ProjectionStatus[]): Set<string> {
   const lines = projections.flatMap(({ projection, builds }) =>
     builds.flatMap(({ generation, error }) =>
@@ -123,7 +123,7 @@ function troubles(projections: readonly ProjectionStatus[]): Set<string> {
   return new Set(lines)
 }
 
-/** A count, or that there is none. */
+/** A count, or `-` if there is none. */
 function orNothing(value: number | null | undefined): string {
   return value === null || value === undefined ? '-' : count(value)
 }

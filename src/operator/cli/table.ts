@@ -5,23 +5,24 @@ import { wrap } from './fit-text.ts'
 export interface Column<Row> {
   readonly title: string
   readonly align?: 'left' | 'right'
-  /** Its texts are shortened where the terminal is too narrow for them; names, numbers and times are not. */
+  /** Its texts are shortened if the terminal is too narrow. Not meant for names, numbers and times. */
   readonly shortens?: true
   cell(row: Row): string
 }
 
-/** What texts that are shortened keep at least, in characters. */
+/** Shortened texts keep at least this many characters. */
 const SHORTEST = 16
 
 /** Blanks between two columns. */
 const GAP = 2
 
-/** Blanks before what of a row does not fit on its first line. */
+/** Indent of the parts of a row that do not fit on its first line, in blanks. */
 const INDENT = 4
 
 /**
- * Lays rows out in columns two blanks apart, under their titles. Where they need more than `width` characters titles are broken,
- * texts shortened, and columns that still do not fit go on below, indented: none is left out.
+ * Lays out rows in columns two blanks apart, under their titles. If they need more than `width` characters, titles
+ * are broken into lines and texts are shortened. Columns that still do not fit go on the next line, indented: no
+ * column is left out.
  *
  * @returns lines without trailing blanks
  */
@@ -43,9 +44,9 @@ interface Measured {
   readonly align: 'left' | 'right'
   readonly shortens: boolean
   readonly cells: readonly string[]
-  /** Of its widest cell and the longest word of its title. */
+  /** Width of its widest cell or of the longest word of its title, whichever is larger. */
   readonly widest: number
-  /** What it needs if it is shortened. */
+  /** The width that it needs at least, when it is shortened. */
   readonly least: number
 }
 
@@ -64,7 +65,10 @@ function measure<Row>(column: Column<Row>, rows: readonly Row[]): Measured {
   }
 }
 
-/** As many columns on each line as fit with what they need at least; one that is wider than the terminal has a line of its own. */
+/**
+ * Distributes the columns over lines: on each line as many as fit with their least width. A column that is wider than
+ * the terminal gets a line of its own.
+ */
 function inBands(columns: readonly Measured[], width: number): Measured[][] {
   const bands: Measured[][] = [[]]
   let left = width
@@ -109,7 +113,7 @@ function render(
   }
 }
 
-/** Shares the room that is left among the columns that are shortened, evenly. */
+/** Shares the remaining room evenly among the columns that are shortened. */
 function grow(band: readonly Measured[], least: readonly number[], room: number): number[] {
   if (room === Number.POSITIVE_INFINITY)
     return band.map(({ widest }, index) => Math.max(widest, least[index] ?? 0))
@@ -146,7 +150,7 @@ export function cut(text: string, width: number): string {
   return shortened(oneLine(text), true, Math.max(1, width))
 }
 
-/** Without control characters: what events and errors carry must not steer the operator's terminal. */
+/** Removes control characters: the contents of events and errors must not control the operator's terminal. */
 export function printable(text: string): string {
   return stripVTControlCharacters(text).replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) =>
     character === '\n' || character === '\t' ? character : '\uFFFD',
@@ -158,7 +162,7 @@ export function count(value: number): string {
   return value.toLocaleString('en')
 }
 
-/** Characters that are seen, colour codes not counted. */
+/** Number of visible characters; colour codes do not count. */
 export function visibleLength(text: string): number {
   return stripVTControlCharacters(text).length
 }

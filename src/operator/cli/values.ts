@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { didYouMean } from '../../config/suggest.ts'
 
-/** Reads an argument that is a whole number from `min` to `max`. */
+/** Parses an argument that is a whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text)
@@ -12,7 +12,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   }
 }
 
-/** Reads an argument that is one of some words, suggesting the nearest. */
+/** Parses an argument that is one of `words`; the error suggests the nearest word. */
 export function oneOf<const Word extends string>(words: readonly Word[]): (text: string) => Word {
   return (text) => {
     const word = words.find((candidate) => candidate === text)
@@ -21,7 +21,7 @@ export function oneOf<const Word extends string>(words: readonly Word[]): (text:
   }
 }
 
-/** As {@link oneOf}, for an argument that may be given several times. */
+/** Like {@link oneOf}, for an argument that may be given several times. */
 export function someOf<const Word extends string>(words: readonly Word[]) {
   const read = oneOf(words)
   return (text: string, before: readonly Word[] | undefined): Word[] => [
@@ -34,14 +34,17 @@ export function several(text: string, before: readonly string[] | undefined): st
   return [...(before ?? []), text]
 }
 
-/** The value of a field of a document: `5` is a number; everything else is text, and may be blank. */
+/**
+ * The value of a document's field: digits, as in `5` or `-1.5`, are a number; everything else is text, which may be
+ * blank.
+ */
 export function scalar(text: string): string | number {
   return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
 }
 
 /**
- * Ends the program if an argument or option of `command`, or an option of one above it, was given blank: an empty variable of a
- * script would otherwise be taken for a name, or for nothing at all.
+ * Ends the program if an argument or option of `command`, or an option of a command above it, is blank. Otherwise an
+ * empty variable of a script would be taken as a name, or as if nothing had been given.
  */
 export function refuseBlank(command: Command): void {
   for (const [index, argument] of command.registeredArguments.entries()) {

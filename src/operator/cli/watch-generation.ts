@@ -6,17 +6,18 @@ import type { CallOperation } from './operations.ts'
 import { bar, progressLine } from './progress-bar.ts'
 import { cut } from './table.ts'
 
-/** How often the progress is asked for: on a terminal, and elsewhere, in milliseconds. */
+/** How often the progress is fetched on a terminal, and elsewhere; in milliseconds. */
 const LOOK_MS = { terminal: 200, plain: 1_000 }
 
-/** How the watching ended: where the generation came to, or that somebody pressed Ctrl-C. */
+/** How the watching ended: with the final state of the generation, or because somebody pressed Ctrl-C. */
 export type Watched =
   | { readonly kind: 'ended'; readonly generation: GenerationDetails | undefined }
   | { readonly kind: 'interrupted' }
 
 /**
- * Shows the progress of a generation until it is swapped in (or back), refused, given up or ready to be looked at: a bar on a
- * terminal, a line a second elsewhere, an object per line with `json`. Ctrl-C ends the watching only.
+ * Shows the progress of a generation until it is swapped in (or back), refused, given up, or ready for inspection. On
+ * a terminal that is a bar; elsewhere a line whenever something changed, at most one a second; with `json` one object
+ * per line. Ctrl-C ends only the watching.
  */
 export async function watchGeneration(
   call: CallOperation,
@@ -37,14 +38,14 @@ export async function watchGeneration(
   let shown = ''
   const show = (one: GenerationDetails) => {
     const line = json ? JSON.stringify({ projection, ...one }) : progressLine(projection, one)
-    // A line that goes on below would not be overwritten by the next one.
+    // A line that wraps would not be overwritten completely by the next one, so it is cut.
     if (bars) stdout.write(`\r\x1b[K${cut(`${bar(one.position, one.target)} ${line}`, context.width)}`)
     else if (line !== shown) context.print(line)
     shown = line
   }
   try {
     while (!signal.aborted) {
-      // Who presses Ctrl-C waits for nobody, least of all for a system that is away.
+      // Ctrl-C takes effect at once, even while the system does not answer.
       const found = await Promise.race([look(call, projection, generation, signal), interruption.promise])
       if (signal.aborted) break
       if (found) show(found)
@@ -70,7 +71,7 @@ async function look(
       const { projections } = await call('ops::projections-show', { projection })
       return projections[0]?.generations.find((one) => one.generation === generation)
     } catch (error) {
-      // The build goes on without whoever answers, and so does the watching.
+      // The build goes on even if the operator worker does not answer, so the watching goes on, too.
       if (!isCqrsError(error, 'CQRS_ENGINE_UNREACHABLE')) throw error
       await delay(LOOK_MS.plain, undefined, { signal }).catch(() => undefined)
     }

@@ -21,7 +21,7 @@ Examples:
     )
     .action((roles: RoleName[]) =>
       runService(context, roles.join('+'), async (log) => {
-        // Whoever supervises it has said so already.
+        // A supervisor has printed this warning already.
         if (!context.process.send) warnOfUnknownVariables(context, log)
         const config = context.config()
         if (!context.process.send) {
