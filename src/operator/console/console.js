@@ -1,4 +1,4 @@
-// The console: asks /ops for what it shows, with the token of this tab.
+// The console: fetches everything that it shows from /ops, with the token of this tab.
 
 import { button, bytes, chart, element, fill, find, number, POINTS, progressOf } from './elements.js'
 
@@ -156,7 +156,7 @@ async function loadLetters({ more = false } = {}) {
   const query = new URLSearchParams()
   for (const [name, value] of new FormData(find('filter'))) if (value) query.set(name, value)
   if (more && next) query.set('after', next)
-  // What is shown is loaded again as a whole, so that "Show more" is not undone by the next look.
+  // A refresh loads as many letters as are shown, so that it does not undo "Show more".
   query.set('limit', more ? '50' : String(Math.min(500, Math.max(50, letters.length))))
   const page = await ask(`/ops/letters?${query}`)
   letters = more ? [...letters, ...page.letters] : page.letters
@@ -182,7 +182,7 @@ async function loadLetters({ more = false } = {}) {
 
 const LETTERS = { queue: 'dead letters', parked: 'parked events', effect: 'dead effects' }
 
-/** Says which letters are not among those that are shown, and why. */
+/** Shows which letters are left out of the list, and why. */
 function showLeftOut(incomplete, more) {
   if (!more) leftOut = new Map()
   for (const { source, name, error } of incomplete)
@@ -289,7 +289,9 @@ async function settle(operation, body, said) {
   }
 }
 
-/** Does what the operator asked for. Why that was refused stays to be read until they ask for something else. */
+/**
+ * Does what the operator asked for. The reason of a refusal stays visible until the operator asks for something else.
+ */
 async function change(path, body) {
   find('refusal').textContent = ''
   try {
@@ -307,7 +309,7 @@ function report(error) {
   find('trouble').hidden = false
 }
 
-/** Shows everything once; what does not answer leaves the rest standing. */
+/** Loads and shows everything once. If one part does not answer, the others are shown all the same. */
 async function refresh() {
   const loads = [
     ask('/ops/status').then(showStatus),

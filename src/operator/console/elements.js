@@ -1,7 +1,7 @@
-// What the console is made of. Everything that comes from /ops is text: elements are made one by one and filled through
-// textContent, never from markup.
+// Building blocks of the console. Everything that comes from /ops is text: elements are created one by one and filled
+// through textContent, never from markup.
 
-/** Points of a chart: two minutes. */
+/** Points of a chart; at one refresh every two seconds, they cover two minutes. */
 export const POINTS = 60
 
 export const find = (id) => document.getElementById(id)
@@ -9,7 +9,7 @@ export const number = (value) => value.toLocaleString('en')
 
 const PURPOSES = { serve: 'being rebuilt', verify: 'being verified', inspect: 'being built to look at' }
 
-/** How far a build is, e.g. `being rebuilt: folding, 4,000 of 12,000, 2,000 events/s, 4 s left`. */
+/** The progress of a build, e.g. `being rebuilt: folding, 4,000 of 12,000, 2,000 events/s, 4 s left`. */
 export function progressOf({ purpose, phase, position, target, eventsPerSecond, secondsLeft, error }) {
   const facts = [
     phase,
@@ -43,11 +43,11 @@ export function button(text, act, label = text) {
 }
 
 /**
- * Fills a table. A cell is a text, an element, or `{text, className, title}`; numbers, and what is of the class `number`, are set to
- * the right.
+ * Fills a table. A cell is a text, an element, or `{text, className, title}`. Numbers, and cells of the class
+ * `number`, are aligned to the right.
  */
 export function fill(table, titles, rows, none) {
-  // Whoever is at a button there stays at it: the table is drawn again every two seconds.
+  // Keep the focus on its button: the table is drawn again every two seconds.
   const focused = table.contains(document.activeElement)
     ? document.activeElement.getAttribute('aria-label')
     : null
