@@ -107,6 +107,6 @@ export function assertStretch(from: Position, to: Position, head: Position): voi
   if (from <= to + 1 && from <= head + 1) return
   throw new CqrsError(
     'CQRS_VALIDATION',
-    `from: there is nothing from ${from} to ${to}; the log ends at ${head}.`,
+    `from: there are no events from ${from} to ${to}; the log ends at ${head}.`,
   )
 }

@@ -34,8 +34,7 @@ const functionList = z.object({ functions: z.array(z.object({ function_id: z.str
 const ENQUEUE = 'engine::queue::enqueue'
 
 /** For a worker that owns functions but does not answer. */
-const STANDS_STILL =
-  'its worker does not answer: it stands still, or is busy; "cqrs workers" and its log tell more'
+const STANDS_STILL = 'its worker does not answer: it hangs or is busy; see "cqrs workers" and its log'
 
 /**
  * Whether the system does its job: take commands, answer queries, keep views up to date. This is measured at the
@@ -54,10 +53,10 @@ export async function readiness(system: System, limits: HealthLimits): Promise<R
 async function diskProblem({ disk }: System, { minFreeBytes }: HealthLimits): Promise<string | undefined> {
   const { free, refusal } = await disk()
   if (refusal !== undefined) {
-    return `nothing can be written to the data folder (${refusal}): commands are refused; look at the disk, and what the system says of it`
+    return `nothing can be written to the data folder (${refusal}): commands are refused; check the disk and the system log`
   }
   if (free >= minFreeBytes) return undefined
-  return `${mib(free)} MiB are free, fewer than ${mib(minFreeBytes)}; free space, no restart is needed`
+  return `${mib(free)} MiB are free, less than the minimum of ${mib(minFreeBytes)}; free some space, no restart is needed`
 }
 
 /** The parts that are judged by the functions on the engine and by the status. */
@@ -136,8 +135,8 @@ async function functionParts(
     // Counts as down for at most maxLagMs: clients may stop sending to a system that is down, and then no success
     // could end that.
     const isOver = damage.goesOn || damage.agoMs > maxLagMs
-    if (isOver) return { part: name, state: 'degraded', reason: `some are refused: ${damage.message}` }
-    return down(name, `the last one was refused: ${damage.message}`)
+    if (isOver) return { part: name, state: 'degraded', reason: `some requests fail: ${damage.message}` }
+    return down(name, `the last request failed: ${damage.message}`)
   }
   return [
     served(
@@ -185,7 +184,7 @@ function judge(projection: ProjectionStatus, limits: HealthLimits, isSilent: boo
   const waits = [
     silent,
     whyItStandsStill(projection),
-    letters > 0 ? `${letters} to decide on: cqrs dlq list` : undefined,
+    letters > 0 ? `${letters} failed for good and need a decision: cqrs dlq list` : undefined,
   ].filter((reason) => reason !== undefined)
   return waits.length > 0 ? { part, state: 'degraded', reason: waits.join('; ') } : { part, state: 'ok' }
 }
@@ -195,9 +194,9 @@ function whatIsDown(projection: ProjectionStatus, { maxLagMs }: HealthLimits): s
   const { owned, waitsFor, damaged, lag, lagSeconds } = projection
   if (waitsFor !== null) {
     const other = waitsFor > 0 ? `process ${waitsFor}` : 'a worker'
-    return `it waits until ${other} has ended, whose code splits it otherwise: stop that one`
+    return `it waits for ${other}, whose code splits it into other partitions: stop that process`
   }
-  if (!owned) return 'no worker owns it, so nothing moves it'
+  if (!owned) return 'no worker owns it, so it does not advance; see "cqrs workers"'
   if (damaged !== null) return damaged
   if (lagSeconds === null) return 'the next event cannot be read: cqrs audit names what is wrong'
   if (lagSeconds * 1_000 <= maxLagMs) return undefined
@@ -209,11 +208,11 @@ function whatIsDown(projection: ProjectionStatus, { maxLagMs }: HealthLimits): s
 /** Why the owner of a projection leaves it where it is on purpose; undefined if it does not. */
 function whyItStandsStill(status: ProjectionStatus): string | undefined {
   const { projection, paused, frozen, builds } = status
-  if (paused) return `an operator paused it: "cqrs projections resume ${projection}" lets it go on`
+  if (paused) return `an operator paused it: "cqrs projections resume ${projection}" ends the pause`
   if (!frozen) return undefined
   const isRebuilt = builds.some(({ purpose }) => purpose === 'serve')
   const way = isRebuilt ? 'the rebuild that is under way' : `"cqrs rebuild ${projection}"`
-  return `what serves is of other code and stands still until ${way} takes its place`
+  return `the generation that serves belongs to other code and stands still until ${way} replaces it`
 }
 
 function down(part: string, reason: string): PartHealth {

@@ -31,7 +31,7 @@ export function parseLetterId(text: string): LetterId {
   }
   throw new CqrsError(
     'CQRS_VALIDATION',
-    `"${text}" is not the id of a letter: it looks like queue:<queue>:<message id>, ` +
-      'parked:<projection>:<position> or effect:<reactor>:<position>.<n>; "cqrs dlq list" shows them.',
+    `"${text}" is not the id of a letter. An id looks like queue:<queue>:<message id>, ` +
+      'parked:<projection>:<position> or effect:<reactor>:<position>.<n>; "cqrs dlq list" shows the ids.',
   )
 }

@@ -235,6 +235,6 @@ function readPlace(text: string): Place {
     const [source, name, after] = place.parse(JSON.parse(Buffer.from(text, 'base64url').toString()))
     return { source, name, after: after ?? undefined }
   } catch (cause) {
-    throw new CqrsError('CQRS_VALIDATION', 'after: give the "next" of the page before.', { cause })
+    throw new CqrsError('CQRS_VALIDATION', 'after: give the "next" of the previous page.', { cause })
   }
 }

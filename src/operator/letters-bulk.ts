@@ -26,7 +26,8 @@ const many = letterFilter
     asOf: z.iso.datetime().optional(),
   })
   .refine(({ dryRun: _, after: _after, asOf: _asOf, ...which }) => Object.values(which).some(Boolean), {
-    error: 'say which: id, all: true, or one of source, name, status, what, error, fingerprint',
+    error:
+      'say which letters: id, all: true, or at least one of source, name, status, what, error, fingerprint',
   })
 const reason = z.string().trim().min(1).max(1_000)
 const discardOne = one.extend({ reason })

@@ -42,11 +42,14 @@ export async function prune(system: System, input: unknown): Promise<Generations
   const { projection, generation } = request
   const whose = projection === undefined ? 'No projection has a' : `${projection} has no`
   const list = projection === undefined ? 'cqrs projections' : `cqrs projections show ${projection}`
-  throw new CqrsError('CQRS_NOT_FOUND', `${whose} generation ${generation}; "${list}" lists those there are.`)
+  throw new CqrsError(
+    'CQRS_NOT_FOUND',
+    `${whose} generation ${generation}; "${list}" lists the existing ones.`,
+  )
 }
 
 function whyKept({ projection, generation }: Generation): string {
-  return `Generation ${generation} of ${projection} is the one that "cqrs rollback ${projection}" returns to: --keep-previous leaves it.`
+  return `Generation ${generation} of ${projection} is the one that "cqrs rollback ${projection}" returns to; leave out --keep-previous to remove it.`
 }
 
 /** Why a generation is not pruned, and what to do. */
@@ -54,19 +57,19 @@ function whyLeft({ projection, generation, state }: Generation): string {
   const it = `Generation ${generation} of ${projection}`
   switch (state) {
     case 'active':
-      return `${it} serves. "cqrs rebuild ${projection}" puts another one in its place; then it can be pruned.`
+      return `${it} serves. "cqrs rebuild ${projection}" replaces it; then it can be pruned.`
     case 'building':
     case 'ready':
-      return `${it} is being built. "cqrs projections cancel ${projection}" gives it up, and removes it.`
+      return `${it} is being built. "cqrs projections cancel ${projection}" cancels the build and removes it.`
     case 'returning':
-      return `${it} is to serve again, as a rollback wants. "cqrs projections cancel ${projection}" calls that off; then it can be pruned.`
+      return `${it} will serve again because of a rollback. "cqrs projections cancel ${projection}" cancels the rollback; then it can be pruned.`
     case 'cancelling':
     case 'pruning':
-      return `${it} is being removed already, by the projections worker ("cqrs workers").`
+      return `${it} is already being removed by the projections worker (see "cqrs workers").`
     default:
       return (
-        `${it} holds effects that the one that serves has yet to take over. The projections worker does that ("cqrs workers"); ` +
-        'try again when it has.'
+        `${it} still has effects that the generation that serves has to take over. The projections worker does that ` +
+        '(see "cqrs workers"); try again when it is done.'
       )
   }
 }

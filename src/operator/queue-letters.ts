@@ -148,6 +148,6 @@ function failedAt({ failed_at, history }: z.output<typeof message>): number {
 function notFound(queue: string, id: string): never {
   throw new CqrsError(
     'CQRS_NOT_FOUND',
-    `The queue ${queue} has no dead letter ${id} (any more); list them again.`,
+    `The queue ${queue} has no dead letter ${id} (any more); list the letters again.`,
   )
 }

@@ -55,7 +55,7 @@ export async function purgeQueue(system: System, input: unknown): Promise<PurgeR
   const { queue, confirm } = parseRequest(purgeRequest, input)
   const { depth } = await find(system, queue)
   if (confirm !== queue) {
-    const message = `confirm: to delete the ${depth} messages that wait in the queue ${queue}, give its name once more.`
+    const message = `confirm: to delete the ${depth} messages that wait in the queue ${queue}, repeat its name here.`
     throw new CqrsError('CQRS_VALIDATION', message)
   }
   return purged.parse(await system.call('ops::queues::purge', { queue }))

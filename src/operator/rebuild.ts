@@ -47,14 +47,14 @@ export async function startRebuild(
   if (joined && (joined.until !== end || joined.requireParity !== requireParity)) {
     throw new CqrsError(
       'CQRS_VALIDATION',
-      `Generation ${generation} of ${name} is being built with other options; wait for it, or take --force to begin anew.`,
+      `Generation ${generation} of ${name} is already being built with other options; wait for it, or use --force to cancel it and start again.`,
     )
   }
   if (joined && !fits(joined, definition)) {
     throw new CqrsError(
       'CQRS_VALIDATION',
-      `Generation ${generation} of ${name} is being built by code of version ${joined.version} in ${joined.partitions} parts, and ` +
-        `this app has version ${version} in ${partitions}. Run that code and wait for it, or take --force to give it up and begin anew.`,
+      `Generation ${generation} of ${name} is being built by code with version ${joined.version} and ${joined.partitions} partitions, but ` +
+        `this app has version ${version} and ${partitions}. Run that code and wait for it, or use --force to cancel it and start again.`,
     )
   }
   return { projection: name, generation, joined: kind === 'joined', until: end }
@@ -86,7 +86,7 @@ export async function startVerify(system: System, input: unknown, { by }: Operat
   if (!active || !fits(active, definition)) {
     throw new CqrsError(
       'CQRS_VIEW_BEHIND',
-      `The view ${name} is served in another version than the app defines; verify it when its rebuild is done.`,
+      `The generation of ${name} that serves belongs to other code than this app; verify it when its rebuild is done.`,
     )
   }
   for (const one of generations) {
@@ -122,11 +122,11 @@ export async function cancelRebuild(system: System, input: unknown): Promise<Gen
   }
   // Nothing was cancelled: builds that could be cancelled above were finished or cancelled by others in between.
   const needed = generations.some((one) => isUnderWay(one.state) && isNeeded(one))
-  if (!needed) throw nothing(`Nothing is being built of ${name}.`)
+  if (!needed) throw nothing(`Nothing is being built for ${name}, so there is nothing to cancel.`)
   throw new CqrsError(
     'CQRS_VALIDATION',
-    `The app needs this rebuild: ${name} is served in version ${active?.version}, and the app defines version ` +
-      `${definition.version}. Run the app of the other version instead.`,
+    `The app needs this rebuild: the generation of ${name} that serves has version ${active?.version}, and the app defines ` +
+      `version ${definition.version}. If you do not want it, run the app of the other version instead.`,
   )
 }
 
@@ -147,9 +147,9 @@ export async function rollback(system: System, input: unknown): Promise<Generati
   if (forced && !force) {
     throw new CqrsError(
       'CQRS_VALIDATION',
-      `Generation ${previous.generation} of ${name} is of version ${previous.version}; this app has version ` +
+      `Generation ${previous.generation} of ${name} has version ${previous.version}; this app has version ` +
         `${definition.version} and did not keep it up to date, so readers would see an older state until the app of ` +
-        'that version runs. If that is what you want, take --force, then run that app.',
+        'that version runs. If that is what you want, use --force, then start that app.',
     )
   }
   const { generation, state } = previous
@@ -168,7 +168,7 @@ async function assertReturns(system: System, name: string, generation: number): 
   const found = (await known(system, name)).generations.find((one) => one.generation === generation)
   if (found?.state === 'returning' || found?.state === 'active') return
   throw nothing(
-    `Generation ${generation} of ${name} was pruned or replaced meanwhile; "cqrs projections show ${name}" says what there is.`,
+    `Generation ${generation} of ${name} was pruned or replaced in the meantime; "cqrs projections show ${name}" lists the present ones.`,
   )
 }
 
@@ -198,7 +198,7 @@ async function setPaused(system: System, input: unknown, paused: boolean): Promi
 export async function known(system: System, name: string): Promise<ProjectionControl> {
   const state = await system.control.projection(name)
   if (state) return state
-  throw nothing(`No worker has made the view ${name} yet; start one with "cqrs worker projections".`)
+  throw nothing(`No worker has created the view ${name} yet; start one with "cqrs worker projections".`)
 }
 
 function nothing(message: string): CqrsError {
@@ -226,7 +226,7 @@ async function positionAt({ log }: System, until: Position | string): Promise<Po
   if (before > 0) return before
   const [first] = (await log.readFrom(0, { limit: 1 })).events
   const hint = first
-    ? `The first one is of ${first.recordedAt}; name a later time, or a position.`
+    ? `The first event was stored at ${first.recordedAt}; give a later time, or a position.`
     : 'The log is empty.'
   throw new CqrsError('CQRS_VALIDATION', `until: no event was stored by ${time}. ${hint}`)
 }

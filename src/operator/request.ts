@@ -14,7 +14,7 @@ export function parseRequest<Request>(schema: z.ZodType<Request>, input: unknown
   const { issues } = parsed
   const fields = schema instanceof z.ZodObject ? Object.keys(schema.shape) : []
   const isUnknown = issues.some(({ field, problem }) => problem === UNKNOWN_FIELD && !field.includes('.'))
-  const takes = fields.length > 0 ? `It takes ${fields.join(', ')}.` : 'It takes none.'
+  const takes = fields.length > 0 ? `Known fields: ${fields.join(', ')}.` : 'This operation takes no fields.'
   const message = describeIssues(issues) + (isUnknown ? `. ${takes}` : '')
   throw new CqrsError('CQRS_VALIDATION', message, { details: { issues } })
 }

@@ -34,7 +34,9 @@ test('the runbook of a full disk leads out of it, without a restart', async (con
   expect(refused.body).toMatchObject({ error: { code: 'CQRS_STORE_FULL' } })
   const ready = await fetch(`${site.http}/health/ready`)
   expect(ready.status).toBe(503)
-  expect(await ready.text()).toContain('0 MiB are free, fewer than 8; free space, no restart is needed')
+  expect(await ready.text()).toContain(
+    '0 MiB are free, less than the minimum of 8; free some space, no restart is needed',
+  )
   expect((await request(`${site.http}/inventory/before`)).status).toBe(200)
 
   const doctor = await cqrs('doctor')

@@ -66,7 +66,7 @@ function onTheRealEngine(): void {
     await expectTruth(site, load.settled, undefined, false)
     expect(await cli('audit')).toMatchObject({ exitCode: 0 })
     expect(await cli('verify')).toMatchObject({ exitCode: 0 })
-    expect((await cli('doctor')).stdout).toMatch(/^ok +data folder .*yours alone$/m)
+    expect((await cli('doctor')).stdout).toMatch(/^ok +data folder .*for your user only$/m)
     await up.end('SIGTERM')
   })
 

@@ -79,7 +79,7 @@ test('a view that cannot be opened stops nobody else, and a rebuild puts a whole
   expect(table.stdout).toMatch(/inventory-list +damaged +- +- +- /)
   expect(doctor.exitCode).toBe(1)
   expect(doctor.stdout).toMatch(
-    /FAIL +views\/inventory-list\.1\.db .*\n +A view is made.*"cqrs rebuild inventory-list"/,
+    /FAIL +views\/inventory-list\.1\.db .*\n +A view can be made again.*"cqrs rebuild inventory-list"/,
   )
   expect((await get('/health/ready')).body).toMatchObject({
     status: 'not ready',

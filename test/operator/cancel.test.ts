@@ -77,21 +77,28 @@ test.each<{
   says: RegExp
   code?: string
 }>([
-  { what: 'nothing is being built', says: /^Nothing is being built of balances\.$/ },
-  { what: 'it is done', arrange: swapped, says: /^Nothing is being built of balances\.$/ },
+  {
+    what: 'nothing is being built',
+    says: /^Nothing is being built for balances, so there is nothing to cancel\.$/,
+  },
+  {
+    what: 'it is done',
+    arrange: swapped,
+    says: /^Nothing is being built for balances, so there is nothing to cancel\.$/,
+  },
   {
     what: 'it was given up already',
     arrange: async ({ rebuild, cancel }) => {
       await rebuild()
       await cancel()
     },
-    says: /^Nothing is being built of balances\.$/,
+    says: /^Nothing is being built for balances, so there is nothing to cancel\.$/,
   },
   {
     what: 'the app needs it',
     arrange: ({ rebuild }) => rebuild(2),
     version: 2,
-    says: /^The app needs this rebuild: balances is served in version 1, and the app defines version 2\. Run the app of the other/,
+    says: /^The app needs this rebuild: the generation of balances that serves has version 1, and the app defines version 2\. If you do not want it, run the app of the other/,
     code: 'CQRS_VALIDATION',
   },
   {
@@ -119,9 +126,11 @@ test('a view that no worker has made yet has nothing to cancel', async () => {
   const app = { projections: new Map([['balances', balances()]]) }
   await expect(cancelRebuild({ ...empty, app } as unknown as System, input)).rejects.toMatchObject({
     code: 'CQRS_NOT_FOUND',
-    message: expect.stringMatching(/^No worker has made the view balances yet/),
+    message: expect.stringMatching(/^No worker has created the view balances yet/),
   })
-  await expect(cancel()).rejects.toMatchObject({ message: 'Nothing is being built of balances.' })
+  await expect(cancel()).rejects.toMatchObject({
+    message: 'Nothing is being built for balances, so there is nothing to cancel.',
+  })
 })
 
 test('all that is being built is given up, however far it is and whatever for', async () => {
@@ -172,7 +181,7 @@ test('what was swapped in just before is not called a rebuild that the app needs
   }
   await expect(cancelRebuild(system({ move }), input)).rejects.toMatchObject({
     code: 'CQRS_NOT_FOUND',
-    message: 'Nothing is being built of balances.',
+    message: 'Nothing is being built for balances, so there is nothing to cancel.',
   })
 })
 

@@ -41,7 +41,7 @@ test('a mistyped variable is found with the name it was meant to be', () => {
     {
       name: 'environment',
       status: 'warn',
-      found: 'CQRS_LOG_LEVLE is no setting',
+      found: 'CQRS_LOG_LEVLE is not a setting',
       advice: 'Did you mean CQRS_LOG_LEVEL?',
     },
   ])
@@ -72,7 +72,7 @@ test('a disk that is read-only fails with that, and a store that cannot be opene
   })
   const [store] = await checkStores(data)
   expect(store).toMatchObject({ name: 'events.db', status: 'fail' })
-  expect(store?.found).toContain('cannot be looked into')
+  expect(store?.found).toContain('cannot be read')
   expect(store?.advice).not.toContain('backup')
   remount('rw')
   expect(await checkStores(data)).toMatchObject([{ status: 'ok' }])
@@ -101,8 +101,8 @@ test('what another user owns is named, and keeps nothing else from being looked 
     process.seteuid?.(0),
   )
   expect(checks).toMatchObject([
-    { name: 'compiled', status: 'fail', found: expect.stringContaining('cannot be looked into (EACCES') },
-    { name: 'events.db', status: 'fail', found: expect.stringContaining('cannot be looked into (') },
+    { name: 'compiled', status: 'fail', found: expect.stringContaining('cannot be read (EACCES') },
+    { name: 'events.db', status: 'fail', found: expect.stringContaining('cannot be read (') },
     { name: 'queue.db', status: 'ok' },
   ])
   expect(folder).toMatchObject({ status: 'ok' })

@@ -187,7 +187,7 @@ onEachEngine((newSite) => {
     const site = await newSite({ CQRS_OPS_MIN_FREE_BYTES: String(Number.MAX_SAFE_INTEGER) })
     await startPart(site, 'engine')
     await startWorker(site, 'operator')
-    expect(reasonOf(await ready(site), 'disk')).toContain('MiB are free, fewer than')
+    expect(reasonOf(await ready(site), 'disk')).toContain('MiB are free, less than the minimum of')
   })
 
   test('a data folder that cannot be written is no reason to take more, and is still measured', async () => {

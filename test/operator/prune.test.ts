@@ -43,19 +43,19 @@ test.each<{
   {
     what: 'serves',
     input: { ...one, generation: 2 },
-    says: /^Generation 2 of balances serves\. "cqrs rebuild balances" puts another one in its place/,
+    says: /^Generation 2 of balances serves\. "cqrs rebuild balances" replaces it/,
   },
   {
     what: 'is being built',
     arrange: ({ build }) => build(),
     input: { ...one, generation: 3 },
-    says: /^Generation 3 of balances is being built\. "cqrs projections cancel balances" gives it up/,
+    says: /^Generation 3 of balances is being built\. "cqrs projections cancel balances" cancels the build/,
   },
-  { what: 'holds effects', says: /^Generation 1 of balances holds effects .* has yet to take over\./ },
+  { what: 'holds effects', says: /^Generation 1 of balances still has effects .* has to take over\./ },
   {
     what: 'is to return',
     arrange: ({ control }) => control.move('balances', 1, 'returning'),
-    says: /^Generation 1 of balances is to serve again, .* "cqrs projections cancel balances" calls that off/,
+    says: /^Generation 1 of balances will serve again .* "cqrs projections cancel balances" cancels the rollback/,
   },
   {
     what: 'is being removed',
@@ -63,13 +63,13 @@ test.each<{
       await takeOver()
       await prune(one)
     },
-    says: /^Generation 1 of balances is being removed already/,
+    says: /^Generation 1 of balances is already being removed/,
   },
   {
     what: 'is to be kept for a rollback',
     arrange: ({ takeOver }) => takeOver(),
     input: { ...one, keepPrevious: true },
-    says: /^Generation 1 of balances is the one that "cqrs rollback balances" returns to: --keep-previous leaves it\.$/,
+    says: /^Generation 1 of balances is the one that "cqrs rollback balances" returns to; leave out --keep-previous to remove it\.$/,
   },
   {
     what: 'is not there',

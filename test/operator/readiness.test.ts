@@ -115,32 +115,41 @@ test('a system without trouble is ready, and has no reasons', async () => {
 })
 
 const view = 'projection balances'
-const SILENT = 'its worker does not answer: it stands still, or is busy; "cqrs workers" and its log tell more'
-const RESUME = 'an operator paused it: "cqrs projections resume balances" lets it go on'
-const REBUILD = 'what serves is of other code and stands still until "cqrs rebuild balances" takes its place'
+const SILENT = 'its worker does not answer: it hangs or is busy; see "cqrs workers" and its log'
+const RESUME = 'an operator paused it: "cqrs projections resume balances" ends the pause'
+const REBUILD =
+  'the generation that serves belongs to other code and stands still until "cqrs rebuild balances" replaces it'
 const UNDER_WAY =
-  'what serves is of other code and stands still until the rebuild that is under way takes its place'
+  'the generation that serves belongs to other code and stands still until the rebuild that is under way replaces it'
 
 test.each<[string, Trouble, string]>([
-  [view, { dead: { parked: 2 } }, '2 to decide on: cqrs dlq list'],
-  [view, { dead: { effects: 1 } }, '1 to decide on: cqrs dlq list'],
-  [view, { dead: { letters: 3 } }, '3 to decide on: cqrs dlq list'],
-  [view, { dead: { parked: 1, effects: 2, letters: 3 } }, '6 to decide on: cqrs dlq list'],
+  [view, { dead: { parked: 2 } }, '2 failed for good and need a decision: cqrs dlq list'],
+  [view, { dead: { effects: 1 } }, '1 failed for good and need a decision: cqrs dlq list'],
+  [view, { dead: { letters: 3 } }, '3 failed for good and need a decision: cqrs dlq list'],
+  [
+    view,
+    { dead: { parked: 1, effects: 2, letters: 3 } },
+    '6 failed for good and need a decision: cqrs dlq list',
+  ],
   [view, { silent: ['projections'] }, SILENT],
   [view, { silent: ['projections'], paused: true }, `${SILENT}; ${RESUME}`],
   [
     'commands',
     { met: { message: 'A page is damaged.', agoMs: 0, goesOn: true } },
-    'some are refused: A page is damaged.',
+    'some requests fail: A page is damaged.',
   ],
   [
     'commands',
     { met: { message: 'A page is damaged.', agoMs: 30_001, goesOn: false } },
-    'some are refused: A page is damaged.',
+    'some requests fail: A page is damaged.',
   ],
   [view, { paused: true }, RESUME],
   [view, { paused: true, position: 4, age: 30 }, RESUME],
-  [view, { paused: true, dead: { letters: 3 } }, `${RESUME}; 3 to decide on: cqrs dlq list`],
+  [
+    view,
+    { paused: true, dead: { letters: 3 } },
+    `${RESUME}; 3 failed for good and need a decision: cqrs dlq list`,
+  ],
   [view, { served: { version: 2 } }, REBUILD],
   [view, { served: { version: 2 }, building: 'serve' }, UNDER_WAY],
   [view, { served: { version: 2 }, building: 'verify' }, REBUILD],
@@ -165,7 +174,7 @@ test.each<[string, Trouble, string]>([
   [
     'disk',
     { refusal: 'EROFS' },
-    'nothing can be written to the data folder (EROFS): commands are refused; look at the disk, and what the system says of it',
+    'nothing can be written to the data folder (EROFS): commands are refused; check the disk and the system log',
   ],
   [view, late, BEHIND],
   // The wall clock was set back by an hour since.
@@ -174,27 +183,35 @@ test.each<[string, Trouble, string]>([
   [view, { ...late, served: { version: 2 } }, `${REBUILD}; ${BEHIND}`],
   [view, { ...late, served: { version: 2 }, building: 'serve' }, `${UNDER_WAY}; ${BEHIND}`],
   [view, { ...late, dead: { letters: 3 } }, BEHIND],
-  [view, { missing: [unit.functionId] }, 'no worker owns it, so nothing moves it'],
-  [view, { missing: [unit.functionId], paused: true }, 'no worker owns it, so nothing moves it'],
+  [view, { missing: [unit.functionId] }, 'no worker owns it, so it does not advance; see "cqrs workers"'],
+  [
+    view,
+    { missing: [unit.functionId], paused: true },
+    'no worker owns it, so it does not advance; see "cqrs workers"',
+  ],
   [
     view,
     { missing: [unit.functionId], waitsFor: 4_711 },
-    'it waits until process 4711 has ended, whose code splits it otherwise: stop that one',
+    'it waits for process 4711, whose code splits it into other partitions: stop that process',
   ],
   [
     view,
     { missing: [unit.functionId], waitsFor: 0 },
-    'it waits until a worker has ended, whose code splits it otherwise: stop that one',
+    'it waits for a worker, whose code splits it into other partitions: stop that process',
   ],
   [view, { damaged: 'The view is damaged.' }, 'The view is damaged.'],
   [view, { log: 'damaged', position: 4 }, 'the next event cannot be read: cqrs audit names what is wrong'],
-  ['disk', { free: 1_048_576 }, '1 MiB are free, fewer than 2; free space, no restart is needed'],
+  [
+    'disk',
+    { free: 1_048_576 },
+    '1 MiB are free, less than the minimum of 2; free some space, no restart is needed',
+  ],
   ['commands', { missing: ['cmd::deposit'] }, 'no worker has cmd::deposit'],
   ['commands', { silent: ['commands'] }, SILENT],
   [
     'commands',
     { met: { message: 'A page is damaged.', agoMs: 0, goesOn: false } },
-    'the last one was refused: A page is damaged.',
+    'the last request failed: A page is damaged.',
   ],
   [view, { ...late, silent: ['projections'] }, BEHIND],
   ['queries', { missing: ['query::balance'] }, 'no worker has query::balance'],

@@ -39,7 +39,7 @@ test('a rollback is not promised when the generation is pruned just before', asy
   }
   await expect(rollback(code(1, { move }), input)).rejects.toMatchObject({
     code: 'CQRS_NOT_FOUND',
-    message: expect.stringMatching(/^Generation 1 of balances was pruned or replaced meanwhile/),
+    message: expect.stringMatching(/^Generation 1 of balances was pruned or replaced in the meantime/),
   })
 })
 

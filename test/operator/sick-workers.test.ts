@@ -40,7 +40,7 @@ test('a log that opens and refuses each command is not ready, with what it says'
     http: 503,
     status: 'not ready',
     parts: expect.arrayContaining([
-      { part: 'commands', state: 'down', reason: `the last one was refused: ${message}` },
+      { part: 'commands', state: 'down', reason: `the last request failed: ${message}` },
     ]),
   })
 })

@@ -36,9 +36,9 @@ test('a refused field is answered with those there are', async () => {
       ?.run(untouched, input, ada)
       .catch((error: Error) => error.message)
   expect(await run('ops::events', { typ: 'a', after: '3' })).toBe(
-    'typ: is not known; leave it out. It takes after, limit, types, stream.',
+    'typ: is not known; leave it out. Known fields: after, limit, types, stream.',
   )
   expect(await run('ops::status', { watch: 'true' })).toBe(
-    'watch: is not known; leave it out. It takes none.',
+    'watch: is not known; leave it out. This operation takes no fields.',
   )
 })

@@ -80,7 +80,7 @@ test('a time of before all events is refused with that of the first one', async 
       code: 'CQRS_VALIDATION',
       message:
         `until: no event was stored by ${new Date(time).toISOString()}. ` +
-        'The first one is of 2026-01-30T23:59:59.999Z; name a later time, or a position.',
+        'The first event was stored at 2026-01-30T23:59:59.999Z; give a later time, or a position.',
     })
   }
 })

@@ -15,8 +15,8 @@ const LITTLE_SPACE = 1024 ** 3
 const NO_SPACE = 64 * 1024 ** 2
 
 const READ_ONLY =
-  'Commands are refused. A disk is mounted read-only, or made so by the kernel after an error of it: see what the system says of it, ' +
-  'and let it be written again. Or set CQRS_DATA.'
+  'Commands are refused. The disk is mounted read-only, or the kernel made it so after a disk error: check the system log, and ' +
+  'make the disk writable again. Or set CQRS_DATA to another folder.'
 
 /** Error codes for a user who is not allowed to write. */
 const NO_RIGHT = ['EACCES', 'EPERM']
@@ -55,8 +55,8 @@ export async function checkAside(data: string): Promise<Check[]> {
     warn(
       relative(data, folder),
       `${views} ${views === 1 ? 'view' : 'views'} moved aside, ${sizeOf(bytes)}`,
-      'A start put them there, because control.db did not know their generations; nothing reads them. Once you are sure that no ' +
-        `other control.db is to be put back, remove ${folder}.`,
+      'The system moved them there when it started, because control.db did not know their generations; nothing reads them. Once ' +
+        `you are sure that you will not restore another control.db, remove ${folder}.`,
     ),
   ]
 }
@@ -72,18 +72,22 @@ async function checkAccess(data: string, folder: string): Promise<Check> {
   if (refusal !== undefined) {
     const found = `${folder} cannot be written (${refusal})`
     return NO_RIGHT.includes(refusal)
-      ? fail('data folder', found, 'Give its user the right to, or set CQRS_DATA.')
+      ? fail(
+          'data folder',
+          found,
+          'Give this user the right to write there, or set CQRS_DATA to another folder.',
+        )
       : fail('data folder', found, READ_ONLY)
   }
-  if (folder !== data) return ok('data folder', `${data} will be made at the first start`)
+  if (folder !== data) return ok('data folder', `${data} will be created at the first start`)
   const { mode } = await stat(data)
   const open = mode & 0o077
   return open === 0
-    ? ok('data folder', `${data}, yours alone`)
+    ? ok('data folder', `${data}, for your user only`)
     : warn(
         'data folder',
         `${data} has mode ${(mode & 0o777).toString(8)}`,
-        `Other users of this machine can look into it: chmod 700 ${data}`,
+        `Other users of this machine have access to it: chmod 700 ${data}`,
       )
 }
 
@@ -108,8 +112,9 @@ async function checkSpace(folder: string): Promise<Check> {
   const { bavail, bsize } = await statfs(folder)
   const free = bavail * bsize
   const found = `${(free / 1024 ** 3).toFixed(1)} GiB free`
-  if (free < NO_SPACE) return fail('disk', found, 'Free space: commands are refused when the disk is full.')
-  if (free < LITTLE_SPACE) return warn('disk', found, 'Free space before it runs out.')
+  if (free < NO_SPACE)
+    return fail('disk', found, 'Free some space: commands are refused when the disk is full.')
+  if (free < LITTLE_SPACE) return warn('disk', found, 'Free some space before it runs out.')
   return ok('disk', found)
 }
 
@@ -135,7 +140,7 @@ async function checkStore(path: string, name: string): Promise<Check> {
     if (refused) {
       const { file, code } = refused
       const advice = NO_RIGHT.includes(code)
-        ? `This user can store nothing in it: give it to him (chown, chmod 600 ${file}), or start the system as the user who owns it.`
+        ? `This user cannot write to it: change its owner (chown, chmod 600 ${file}), or start the system as the user who owns it.`
         : READ_ONLY
       return fail(name, `${found}, ${relative(dirname(path), file)} cannot be written (${code})`, advice)
     }
@@ -177,8 +182,8 @@ function isView(name: string): boolean {
 function notLookedInto(name: string, why: string): Check {
   return fail(
     name,
-    `cannot be looked into (${why})`,
-    'Nothing is known of what it holds; it may be whole. Run this as its user, and where its folder can be written.',
+    `cannot be read (${why})`,
+    'Whether it is damaged is not known. Run this as the user who owns it, with write access to its folder.',
   )
 }
 
@@ -188,8 +193,8 @@ function damaged(name: string, how: string): Check {
   return fail(
     name,
     how,
-    `A view is made from the log: "cqrs rebuild ${projection}" puts a whole one in its place, then "cqrs prune" removes this ` +
-      'one. See docs/errors.md, CQRS_STORE_CORRUPT.',
+    `A view can be made again from the log: "cqrs rebuild ${projection}" replaces it, then "cqrs prune" removes the damaged ` +
+      'file. See docs/errors.md, CQRS_STORE_CORRUPT.',
   )
 }
 

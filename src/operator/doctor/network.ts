@@ -42,11 +42,7 @@ export function checkSystem(config: Config, status: SystemStatus | Error, others
       ? ok('projections', `${status.projections.length} with an owner`)
       : fail('projections', `no owner: ${orphans.join(', ')}`, 'Start "cqrs worker projections".'),
     ...damaged.map(({ name, projection, damaged: how }) =>
-      fail(
-        `view ${name}`,
-        how ?? '',
-        `"cqrs rebuild ${projection}" puts a whole one in its place; the others go on.`,
-      ),
+      fail(`view ${name}`, how ?? '', `"cqrs rebuild ${projection}" replaces it; the other views go on.`),
     ),
     status.projections.some(({ queue }) => queue === null)
       ? warn(

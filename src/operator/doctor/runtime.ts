@@ -12,7 +12,7 @@ export function checkRuntime(versions: { readonly node: string; readonly sqlite?
   return [
     major >= 24
       ? ok('node', versions.node)
-      : fail('node', versions.node, 'Use Node 24 or newer; npm scripts of this project bring it along.'),
+      : fail('node', versions.node, 'Use Node 24 or newer; the npm scripts of this project bring their own.'),
     isGoodSqlite(sqlite)
       ? ok('sqlite', sqlite)
       : fail('sqlite', sqlite, `Use a Node with SQLite ${OLDEST_SQLITE} or newer.`),
@@ -22,12 +22,12 @@ export function checkRuntime(versions: { readonly node: string; readonly sqlite?
 /** Checks whether the clock can be right, also compared with the last write (`newest`, in ms since 1970). */
 export function checkClock(now: number, newest: number | undefined): Check {
   const time = new Date(now).toISOString()
-  if (now < EARLIEST) return fail('clock', time, 'Set the clock: events carry its time.')
+  if (now < EARLIEST) return fail('clock', time, 'Set the clock: events are stamped with its time.')
   if (newest !== undefined && newest > now + 2_000) {
     return warn(
       'clock',
       `${time}, but the data was written ${new Date(newest).toISOString()}`,
-      'The clock was set back; order is kept, but times of events and retries will be off. Let NTP set it.',
+      'The clock was set back; order is kept, but times of events and retries will be wrong. Let NTP set it.',
     )
   }
   return ok('clock', time)
@@ -38,8 +38,8 @@ export function checkEnvironment(source: LoadOptions): Check[] {
   return unknownVariables(source).map(({ name, nearest }) =>
     warn(
       'environment',
-      `${name} is no setting`,
-      nearest ? `Did you mean ${nearest}?` : 'Remove it, or see iii.config.yaml for the settings there are.',
+      `${name} is not a setting`,
+      nearest ? `Did you mean ${nearest}?` : 'Remove it; iii.config.yaml lists the settings.',
     ),
   )
 }
