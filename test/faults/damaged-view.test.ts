@@ -92,7 +92,7 @@ test('a view that cannot be opened stops nobody else, and a rebuild puts a whole
   const rebuilt = await cqrs('rebuild', 'inventory-list')
   expect(rebuilt).toMatchObject({ exitCode: 0, stderr: '' })
   expect(rebuilt.stdout).toMatch(
-    /generation 2 serves now\.\n +The generation before is damaged: .*inventory-list\.1\.db: .*\n.*"cqrs prune"/,
+    /generation 2 serves now\.\n +The generation that served before is damaged: .*inventory-list\.1\.db: .*\n.*"cqrs prune"/,
   )
   const last = await restock('seeded-8')
   await until('the list is at the head', () => atHead('', last), PATIENCE_MS)

@@ -84,7 +84,7 @@ test('an operator rebuilds, looks back, verifies, goes back and tidies up', asyn
   expect(verified.stdout).toMatch(/NOT as the log says\.\n.*1 changed.*\n.*changed seeded-3/s)
   expect(verified.stdout).toMatch(/lists the comparison as "verified" until the next one, or "cqrs prune"/)
   expect((await cqrs('projections', 'show', 'inventory-list')).stdout).toMatch(
-    /folded afresh from the log, .*: differs\n {2}0 documents added, 1 changed, 0 removed\n {2}changed seeded-3: sku "seeded-X" -> "seeded-3", name .* \(what was there is damaged\)\n/,
+    /folded again from the log, .*: differs\n {2}0 documents added, 1 changed, 0 removed\n {2}changed seeded-3: sku "seeded-X" -> "seeded-3", name .* \(the stored document is damaged\)\n/,
   )
   expect((await cqrs('rebuild', 'inventory-list', '--require-parity')).stdout).toMatch(/was not swapped in/)
 
@@ -151,8 +151,8 @@ test('nobody has to wait for a rebuild: --detach does not, and Ctrl-C leaves it 
   watching.process.kill('SIGINT')
   expect(await watching.exited).toBe(0)
   expect(watching.output.stderr).toBe(
-    'A rebuild of inventory-list is under way already; this is that one.\n' +
-      'The rebuild goes on without you: cqrs projections show inventory-list\n',
+    'A rebuild of inventory-list is already under way; this request joins it.\n' +
+      'The rebuild goes on; to see it: cqrs projections show inventory-list\n',
   )
   expect(await states()).toEqual({ 1: 'active', 2: 'building' })
   goOn()

@@ -32,7 +32,7 @@ test('a verify says that all is well, that something differs, or that nothing ca
   ])
   for (const found of [{}, changed]) {
     expect(ended('verified', { ...found, samePosition: false })).toEqual([
-      'list: could not be compared at one position (12,000 and 12,005: it moved on all the while), so nothing is said of its ' +
+      'list: could not be compared at one position (12,000 and 12,005: it kept moving), so nothing is known about its ' +
         'documents. Try again when fewer events arrive: "cqrs verify list".',
     ])
   }
@@ -77,7 +77,7 @@ test('of the last comparison the fields are shown that differ, not whole documen
     lastComparison({ name: 'list', generations } as unknown as ProjectionDetails)
   expect(shown(generation(1, null), generation(2, reportOf({})), generation(3, found, 'verify'))).toEqual([
     '',
-    'Generation 3, folded afresh from the log, against the one that served, asked for by ada at 2026-01-01T00:00:00.000Z: differs',
+    'Generation 3, folded again from the log, compared with the one that served, requested by ada at 2026-01-01T00:00:00.000Z: differs',
     '  1 documents added, 20 changed, 1 removed',
     '  added cup: {"sku":"mug","stock":1,"tags":["a"]}',
     '  changed mug: stock 1 -> 2, price - -> 3',
@@ -85,7 +85,7 @@ test('of the last comparison the fields are shown that differ, not whole documen
     '  … and 19 more',
   ])
   expect(shown(generation(2, reportOf({}))).slice(1)).toEqual([
-    'Generation 2 against the one that served, asked for by ada at 2026-01-01T00:00:00.000Z: same',
+    'Generation 2 compared with the one that served, requested by ada at 2026-01-01T00:00:00.000Z: same',
     '  all 3,000 documents are the same at position 12,000',
   ])
   expect(shown(generation(1, null))).toEqual([])

@@ -75,7 +75,7 @@ test('an export to a file that is there is refused before anything is asked of t
   writeFileSync(file, 'old')
   const { exitCode, stderr } = await run(['events', 'export', file])
   expect(exitCode).toBe(1)
-  expect(stderr).toMatch(/^CQRS_VALIDATION: .*events\.ndjson is there already, .*--overwrite/)
+  expect(stderr).toMatch(/^CQRS_VALIDATION: .*events\.ndjson exists already .*--overwrite/)
   expect(readFileSync(file, 'utf8')).toBe('old')
 })
 

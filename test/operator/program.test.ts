@@ -139,9 +139,7 @@ test('a program whose engine dies before the answer says so at once', async () =
   await asked.promise
   await engine.close()
   expect(await run.exited).toBe(3)
-  expect(run.output.stderr).toContain(
-    'broke before ops::rebuild was answered. What it was asked to do may be done',
-  )
+  expect(run.output.stderr).toContain('broke before ops::rebuild was answered. It may have been carried out')
 })
 
 test('what the system refuses is said without a stack, and ends with 1', async () => {
@@ -192,7 +190,7 @@ test('a redrive that had to leave letters out says whose on standard error, and 
   expect(json.exitCode).toBe(1)
   expect(JSON.parse(json.stdout)).toMatchObject({ redriven: 3, incomplete: [away] })
   const list = await run('dlq', 'list')
-  expect(list).toMatchObject({ exitCode: 0, stdout: 'None among those looked at so far.\n', stderr })
+  expect(list).toMatchObject({ exitCode: 0, stdout: 'None among the letters examined so far.\n', stderr })
 })
 
 test('view get of a document that is not there says so, and ends with 1', async () => {

@@ -85,12 +85,9 @@ test.each<[Partial<ProjectionStatus>, string]>([
 })
 
 test.each<[Partial<ProjectionStatus>, string]>([
-  [{ paused: true }, '"cqrs projections resume inventory-list" lets it go on'],
-  [
-    { frozen: true },
-    'Start the code that it is of, or put one of this code in its place: "cqrs rebuild inventory-list".',
-  ],
-  [{ frozen: true, building: true, builds: [folding] }, 'The rebuild that is under way takes its place.'],
+  [{ paused: true }, '"cqrs projections resume inventory-list" ends the pause'],
+  [{ frozen: true }, 'Start the code that it belongs to, or replace it: "cqrs rebuild inventory-list".'],
+  [{ frozen: true, building: true, builds: [folding] }, 'The rebuild that is under way will replace it.'],
 ])('a view that stands still is told with what to do, once for all its parts: %o', (projection, says) => {
   const lines = renderStatus(
     status({ ...projection, name: 'inventory-list.0' }, { ...projection, name: 'inventory-list.1' }),
@@ -113,7 +110,7 @@ test('what needs a decision is counted over queue, parked events and effects', (
       { effects: { pending: 0, dead: 1 } },
     ),
   )
-  expect(lines.at(-1)).toBe('6 to decide on: cqrs dlq list')
+  expect(lines.at(-1)).toBe('6 failed for good and need a decision: cqrs dlq list')
 })
 
 test('a missing queue worker is not shown as an empty queue', () => {
@@ -227,7 +224,7 @@ test('a letter shows what it is, why it failed, and what waits behind it', () =>
     behind: [43, 44],
   }).join('\n')
   expect(text).toContain('dead since 2026-01-01T00:00:00.000Z after 5 attempts: boom')
-  expect(text).toContain('3 wait behind it: 43, 44 and further ones')
+  expect(text).toContain('3 wait behind it: 43, 44 and more')
   expect(text).toContain('"position": 42')
   expect(text).toContain('    at apply')
 })

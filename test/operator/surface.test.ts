@@ -277,7 +277,7 @@ onEachEngine((newSite) => {
     writeFileSync(file, 'another export')
     expect(await cli('events', 'export', file)).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringMatching(/^CQRS_VALIDATION: .*is there already.*--overwrite/),
+      stderr: expect.stringMatching(/^CQRS_VALIDATION: .*exists already.*--overwrite/),
     })
     expect(readFileSync(file, 'utf8')).toBe('another export')
     expect(await cli('events', 'export', '--overwrite', file)).toMatchObject({ exitCode: 0 })

@@ -113,17 +113,17 @@ test.each([
 ])('after a mistake one line says where help is: $args', async ({ args, help }) => {
   const { exitCode, stdout, stderr } = await run(args)
   expect(exitCode).toBe(2)
-  expect(stderr.trimEnd().split('\n').at(-1)).toBe(`Run "${help}" to see what there is.`)
+  expect(stderr.trimEnd().split('\n').at(-1)).toBe(`Run "${help}" for help.`)
   expect(stdout).toBe('')
 })
 
 test.each([
   { args: ['worker'], says: 'missing required argument' },
   { args: ['dlq', 'show', '42'], says: 'parked:<projection>:<position> or effect:<reactor>' },
-  { args: ['dlq', 'redrive'], says: 'one of <id>, a filter such as --name or --group, and --all' },
+  { args: ['dlq', 'redrive'], says: 'exactly one of <id>, a filter such as --name or --group, or --all' },
   {
     args: ['dlq', 'redrive', 'queue:a:1', '--all'],
-    says: 'one of <id>, a filter such as --name or --group, and --all',
+    says: 'exactly one of <id>, a filter such as --name or --group, or --all',
   },
   { args: ['dlq', 'redrive', 'queue:a:1', '--dry-run'], says: '--dry-run is for several letters' },
   { args: ['dlq', 'discard', 'queue:a:1'], says: '--reason' },

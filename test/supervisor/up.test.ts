@@ -67,7 +67,7 @@ test('cqrs up brings up the whole system, and the lines that it prints work as p
 
 test('a variable that looks like a setting and is none is said once, and keeps nothing from starting', async () => {
   const { output } = await startUp(tempFolder(), { CQRS_LOG_FROMAT: 'json', CQRS_TEST_SEED: '1' })
-  const warnings = output.stderr.split('\n').filter((line) => line.includes('is no setting'))
+  const warnings = output.stderr.split('\n').filter((line) => line.includes('is not a setting'))
   expect(warnings).toEqual([expect.stringContaining('CQRS_LOG_FROMAT')])
   expect(JSON.parse(warnings[0] ?? '')).toMatchObject({
     level: 40,

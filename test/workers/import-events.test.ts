@@ -65,7 +65,9 @@ test('views that were left of another log are named after an import that reaches
   loseLog()
   const told = await cqrs('events', 'import', other.file)
   expect(told).toMatchObject({ exitCode: 1, stdout: '400 events imported; the log ends at 400 now.\n' })
-  expect(told.stderr).toContain('made of other events than the log has now. Move their files away')
+  expect(told.stderr).toContain(
+    'made from other events than the log has now. Before you start the system, move their files away',
+  )
   for (const { name } of allUnits(app)) expect(told.stderr).toContain(`${viewPath(data, name)}: `)
 })
 

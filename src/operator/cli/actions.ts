@@ -10,15 +10,19 @@ import { oneOf, wholeNumber } from './values.ts'
 export function actionsCommand(context: CliContext): Command {
   return new Command('actions')
     .description('Show what operators did: who, what, when, from where, and how it ended.')
-    .option('-n, --limit <actions>', 'so many, newest first', wholeNumber(1, 500), 20)
-    .option('--before <id>', 'only older ones than this', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('-n, --limit <actions>', 'show at most this many, newest first', wholeNumber(1, 500), 20)
+    .option(
+      '--before <id>',
+      'only actions older than the one with this id',
+      wholeNumber(1, Number.MAX_SAFE_INTEGER),
+    )
     .option('--operation <id>', 'only this operation, e.g. ops::dlq-discard', oneOf(RECORDED))
     .option('--json', 'print the page as JSON')
     .addHelpText(
       'after',
       `
-An action is recorded before it begins. One that stays "begun" did not end: its process was killed in between, and what
-it had to change may be changed or not.
+An action is recorded before it begins. If it stays "begun", it is still running, its process was killed, or its end could
+not be stored; check whether the change was made.
 
 Examples:
   cqrs actions
@@ -30,7 +34,7 @@ Examples:
       if (json) return context.print(JSON.stringify(page, null, 2))
       if (page.actions.length === 0) return context.print('There are none.')
       for (const line of renderActions(page.actions, context.width)) context.print(line)
-      if (page.next !== null) context.print(`\nThere are older ones: --before ${page.next}`)
+      if (page.next !== null) context.print(`\nOlder ones: --before ${page.next}`)
     })
 }
 

@@ -10,15 +10,15 @@ import { count, cut } from './table.ts'
 export function auditCommand(context: CliContext): Command {
   return new Command('audit')
     .description(
-      'Prove from the log that a projection has processed each event once, or name the difference.',
+      'Prove from the log that a projection has processed every event exactly once, or show the difference.',
     )
-    .argument('[projection]', 'one projection; all of them if left out')
+    .argument('[projection]', 'the projection to audit; all if left out')
     .option('--json', 'print one object per projection as JSON')
     .addHelpText(
       'after',
       `
-Each view carries a running digest over the events that it has processed. The audit computes it again from the log, event by
-event, up to where the view stood when it began. Exit code 0: everything agrees; 1: a difference was found.
+Each view keeps a running digest of the events that it has processed. The audit recomputes it from the log, event by event, up
+to the position that the view had when the audit began. Exit code 0: everything agrees; 1: a difference was found.
 
 Examples:
   cqrs audit

@@ -24,7 +24,7 @@ export function renderReport(report: StormReport, width = Number.POSITIVE_INFINI
     '',
     ...layOut(faultColumns(report), Object.entries(faults.byKind), width),
     '',
-    `Times are in ms (p50 / p99 / max) from the moment when the cause was gone; those of a kind are from faults that came alone.`,
+    `Times are in ms (p50 / p99 / max) from the moment when the cause was gone; those of one kind are from faults that came alone.`,
     `All faults: accepted again ${spread(report.recovery.acceptedMs)}, no lag ${spread(report.recovery.zeroLagMs)}.`,
     '',
   ]
@@ -46,7 +46,7 @@ export function renderReport(report: StormReport, width = Number.POSITIVE_INFINI
   else if (ended === 'system ended') lines.push('Nothing was proven: the system ended in the middle of it.')
   else lines.push(`BROKEN, ${count(findings.length)} findings:`, ...shown(findings))
   if (!report.ok && ended !== 'system ended')
-    lines.push(`The same faults again: cqrs chaos --seed ${seed} with the same options.`)
+    lines.push(`To repeat these faults: cqrs chaos --seed ${seed} with the same options.`)
   return lines
 }
 

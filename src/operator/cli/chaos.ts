@@ -38,26 +38,28 @@ const LARGEST_SEED = 2 ** 31 - 1
 /** `cqrs chaos`. */
 export function chaosCommand(context: CliContext): Command {
   return new Command('chaos')
-    .description(
-      'Let faults come over a system while commands are sent to it, and prove that nothing was lost.',
+    .description('Inject faults into a system while commands are sent to it, and prove that nothing is lost.')
+    .option('--running', 'use the system that runs on the configured data folder instead of a temporary one')
+    .option('--kind <kind...>', `only these kinds of faults: ${FAULT_KINDS.join(', ')}`, someOf(FAULT_KINDS))
+    .option(
+      '--role <role...>',
+      `only faults that hit these processes: ${VICTIMS.join(', ')}`,
+      someOf(VICTIMS),
     )
-    .option('--running', 'the system that runs on the configured data folder, not a temporary one')
-    .option('--kind <kind...>', `kinds of fault: ${FAULT_KINDS.join(', ')}`, someOf(FAULT_KINDS))
-    .option('--role <role...>', `whom they hit: ${VICTIMS.join(', ')}`, someOf(VICTIMS))
-    .option('--rate <number>', 'faults in a minute, at most', wholeNumber(1, 6_000), 30)
+    .option('--rate <number>', 'faults per minute, at most', wholeNumber(1, 6_000), 30)
     .option(
       '--duration <seconds>',
-      `no fault comes later; ${DURATION_S} if --faults is not given either`,
+      `start no fault after this time; by default ${DURATION_S}, or no limit with --faults`,
       wholeNumber(1, 604_800),
     )
     .option(
       '--faults <number>',
-      'how many; by default as many as fit into the duration',
+      'number of faults; by default as many as fit into the duration',
       wholeNumber(1, 1_000_000),
     )
     .option(
       '--seed <number>',
-      'draws faults and commands; by default a new one',
+      'determines the faults and the commands; random by default',
       wholeNumber(1, LARGEST_SEED),
     )
     .option('--load', 'send commands; a running system gets none by default')
@@ -67,16 +69,16 @@ export function chaosCommand(context: CliContext): Command {
     .addHelpText(
       'after',
       `
-A temporary system is started in a folder of its own, with a proxy between each worker and the engine, and removed in the end.
-The faults follow from the seed: what comes, whom it hits, how long it lasts. Some come together; the next ones
-wait until commands are accepted again and every view has them. In the end the whole log and all views are checked. Ctrl-C
-ends the storm early and lets the system heal; a second one ends everything at once.
+Starts a temporary system in a separate folder, with a proxy between each worker and the engine, and removes it at the end.
+The seed determines the faults: their kinds, what they hit, and how long they last. Some come at the same time; the next ones
+wait until commands are accepted again and every view has caught up. At the end, the whole log and all views are checked.
+Ctrl-C ends the storm early and lets the system recover; a second Ctrl-C ends everything at once.
 
-A running system is hit by kill and pause only; wipe, which deletes the messages in its queue, has to be named. With --load
-the items of the storm stay in its log for good.
+A running system is hit only by kill and pause. Wipe deletes the messages in its queue, so it has to be named with --kind. With
+--load, the items that the storm creates stay in the log for good.
 
-Exit code 0: every promise was kept; 1: one was broken, or somebody stopped the system meanwhile, so that nothing is proven. Then the
-folder of the temporary system is kept.
+Exit code 0: every promise was kept; 1: one was broken, or somebody stopped the system during the storm, so that nothing is
+proven. With exit code 1, the folder of the temporary system is kept.
 
 Examples:
   cqrs chaos
@@ -105,7 +107,7 @@ async function chaos(context: CliContext, options: ChaosOptions): Promise<void> 
   let temporary: TemporarySystem | undefined
   const ending = endedBySignal(context, async () => temporary?.dispose({ keep: options.keep ?? false }))
   if (!options.running) {
-    say.progress('starts a temporary system')
+    say.progress('starting a temporary system')
     const { startTemporarySystem } = await import('../../chaos/temporary-system.ts')
     const { env } = context.process
     const smallDisk = (options.kind ?? FAULT_KINDS).includes('disk-full')
@@ -194,7 +196,7 @@ function endedBySignal({ process, warn }: CliContext, abandon: () => Promise<voi
       void abandon().finally(() => process.exit(EXIT.failed.code))
       return
     }
-    warn('The storm ends; the system heals and is checked. Ctrl-C again ends everything at once.')
+    warn('The storm ends; the system recovers and is checked. Ctrl-C again ends everything at once.')
     ending.abort()
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)

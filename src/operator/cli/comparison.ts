@@ -15,12 +15,10 @@ export function lastComparison({ name, generations }: ProjectionDetails): string
   if (!one?.report) return []
   const { generation, purpose, state, report, verdict, by, requestedAt } = one
   const what =
-    purpose === 'verify'
-      ? `Generation ${generation}, folded afresh from the log,`
-      : `Generation ${generation}`
+    purpose === 'verify' ? `Generation ${generation}, folded again from the log,` : `Generation ${generation}`
   return [
     '',
-    `${what} against the one that served, asked for by ${printable(by)} at ${requestedAt}: ${verdict}`,
+    `${what} compared with the one that served, requested by ${printable(by)} at ${requestedAt}: ${verdict}`,
     ...found(),
   ]
 
@@ -45,7 +43,7 @@ export function differences(projection: string, state: State, report: Report): s
     )
   }
   for (const example of examples) {
-    const how = example.damaged ? ' (what was there is damaged)' : ''
+    const how = example.damaged ? ' (the stored document is damaged)' : ''
     lines.push(`  ${example.kind} ${printable(example.key)}: ${change(example)}${how}`)
   }
   const more = added + changed + removed - examples.length
@@ -85,7 +83,7 @@ function damage(projection: string, state: State, error: string): string[] {
   return serves
     ? [
         `  The generation that serves is damaged: ${printable(error)}`,
-        `  "cqrs rebuild ${projection}", without --require-parity, puts a whole one in its place.`,
+        `  "cqrs rebuild ${projection}", without --require-parity, replaces it.`,
       ]
-    : [`  The generation before is damaged: ${printable(error)}`, '  "cqrs prune" removes it.']
+    : [`  The generation that served before is damaged: ${printable(error)}`, '  "cqrs prune" removes it.']
 }

@@ -25,14 +25,18 @@ export function withFilter(command: Command): Command {
   return command
     .option(
       '--source <source>',
-      'only those of one source: queue, parked or effect',
+      'only letters from this source: queue, parked or effect',
       oneOf(['queue', 'parked', 'effect']),
     )
-    .option('--name <name>', 'only those of this queue or projection')
-    .option('--status <status>', 'only those that are dead, or retrying', oneOf(['dead', 'retrying']))
-    .option('--what <text>', 'only those with this in their WHAT: type, stream, function, target')
-    .option('--error <text>', 'only those with this in their error')
-    .option('--group <group>', 'only those of this group of "cqrs dlq groups"', fingerprintOption)
+    .option('--name <name>', 'only letters of this queue or projection')
+    .option(
+      '--status <status>',
+      'only letters with this status: dead or retrying',
+      oneOf(['dead', 'retrying']),
+    )
+    .option('--what <text>', 'only letters with this text in WHAT: event type, sequence, function or target')
+    .option('--error <text>', 'only letters with this text in their error')
+    .option('--group <group>', 'only letters of this group; see "cqrs dlq groups"', fingerprintOption)
 }
 
 /** Turns the options into a filter. */
@@ -46,7 +50,7 @@ export function chosen(id: string | undefined, options: BulkOptions, command: Co
   const filter = filterOf(options)
   const isFiltered = Object.values(filter).some((value) => value !== undefined)
   if ([id !== undefined, isFiltered, all === true].filter(Boolean).length !== 1) {
-    return command.error('error: give one of <id>, a filter such as --name or --group, and --all')
+    return command.error('error: give exactly one of <id>, a filter such as --name or --group, or --all')
   }
   if (id === undefined) return { ...filter, ...(all && { all }), ...(dryRun && { dryRun }) }
   if (dryRun) return command.error('error: --dry-run is for several letters; "cqrs dlq show" shows one')

@@ -9,19 +9,19 @@ import { oneOf } from './values.ts'
 /** `cqrs dlq groups`. */
 export function groupsCommand(context: CliContext): Command {
   return new Command('groups')
-    .description('Gather letters that failed at the same thing in the same way.')
+    .description('Group letters by what failed and how.')
     .option(
       '--source <source>',
-      'only those of one source: queue, parked or effect',
+      'only letters from this source: queue, parked or effect',
       oneOf(['queue', 'parked', 'effect']),
     )
-    .option('--name <name>', 'only those of this queue or projection')
+    .option('--name <name>', 'only letters of this queue or projection')
     .option('--json', 'print the groups as JSON')
     .addHelpText(
       'after',
       `
-Letters are of one group if they are of one queue or projection, for one type of event, function or target, and their errors
-differ only in numbers, ids, times and what is quoted. At most 5,000 letters are looked at.
+Letters belong to the same group if they have the same queue or projection and the same event type, function or target, and
+their errors differ only in numbers, ids, times and quoted texts. At most 5,000 letters are examined.
 
 Examples:
   cqrs dlq groups
@@ -34,18 +34,19 @@ Examples:
       sayLeftOut(context, page.incomplete)
       if (page.groups.length === 0) {
         return context.print(
-          page.unavailable.length === 0 ? 'There are none.' : 'None among those looked at.',
+          page.unavailable.length === 0 ? 'There are none.' : 'None among the letters that could be read.',
         )
       }
       for (const line of layOut(COLUMNS, page.groups, context.width)) context.print(line)
-      if (page.more) context.print('\nThere are more letters than were looked at: choose with --name.')
+      if (page.more)
+        context.print('\nThere are more letters than were examined: narrow them down with --name.')
     })
 }
 
 /** The argument of `--group`. */
 export function fingerprintOption(text: string): string {
   if (/^[0-9a-f]{12}$/.test(text)) return text
-  throw new InvalidArgumentError('A group has 12 hexadecimal digits; "cqrs dlq groups" shows them.')
+  throw new InvalidArgumentError('A group is 12 hexadecimal digits; "cqrs dlq groups" lists the groups.')
 }
 
 const COLUMNS: readonly Column<LetterGroup>[] = [

@@ -12,13 +12,13 @@ import { wholeNumber } from './values.ts'
 /** `cqrs dlq`: dead letters of the queue, parked events and dead effects, in one list. */
 export function dlqCommand(context: CliContext): Command {
   return new Command('dlq')
-    .description('Look at what failed too often, and try it again or give it up.')
+    .description('Show what failed (dead letters, parked events, dead effects), try it again, or give it up.')
     .addHelpText(
       'after',
       `
-A letter is a message that a queue gave up (queue:<queue>:<id>), or an event that a projection cannot apply and that
-holds back the rest of its sequence (parked:<projection>:<position>), and an effect that its
-taker refused too often (effect:<reactor>:<position>.<n>).`,
+A letter is a message that a queue gave up on (queue:<queue>:<id>), an event that a projection cannot apply and that holds
+back the rest of its sequence (parked:<projection>:<position>), or an effect that its receiver refused too often
+(effect:<reactor>:<position>.<n>).`,
     )
     .addCommand(listCommand(context))
     .addCommand(groupsCommand(context))
@@ -30,8 +30,8 @@ taker refused too often (effect:<reactor>:<position>.<n>).`,
 function listCommand(context: CliContext): Command {
   return withFilter(new Command('list'))
     .description('List dead letters, parked events and dead effects.')
-    .option('-n, --limit <letters>', 'letters of one page', wholeNumber(1, 500), 50)
-    .option('--after <next>', 'go on behind the page before')
+    .option('-n, --limit <letters>', 'letters per page', wholeNumber(1, 500), 50)
+    .option('--after <next>', 'continue after a page, with the value that it printed')
     .option('--json', 'print the page as JSON')
     .addHelpText(
       'after',
@@ -51,16 +51,16 @@ Examples:
         for (const line of layOut(COLUMNS, page.letters, context.width)) context.print(line)
       else {
         const all = page.next === null && page.unavailable.length === 0
-        context.print(all ? 'There are none.' : 'None among those looked at so far.')
+        context.print(all ? 'There are none.' : 'None among the letters examined so far.')
       }
-      if (page.next !== null) context.print(`\nThere are more to look at: --after ${page.next}`)
+      if (page.next !== null) context.print(`\nThere may be more: --after ${page.next}`)
     })
 }
 
 function showCommand(context: CliContext): Command {
   return new Command('show')
     .description('Show everything about one letter: payload, attempts, errors.')
-    .argument('<id>', 'the letter', letterId)
+    .argument('<id>', 'the id of the letter', letterId)
     .option('--json', 'print it as JSON')
     .addHelpText('after', '\nExample:\n  cqrs dlq show parked:inventory-list:42')
     .action(async (id: string, { json }: { json?: boolean }) => {
@@ -73,15 +73,15 @@ function showCommand(context: CliContext): Command {
 function redriveCommand(context: CliContext): Command {
   return withFilter(new Command('redrive'))
     .description('Try letters again, in their original order.')
-    .argument('[id]', 'the letter', letterId)
-    .option('--all', 'all there are')
-    .option('--dry-run', 'count and show them, and do nothing')
+    .argument('[id]', 'the id of the letter', letterId)
+    .option('--all', 'all letters')
+    .option('--dry-run', 'only count and show the letters; change nothing')
     .option('--json', 'print the answer as JSON')
     .addHelpText(
       'after',
       `
-Messages and effects are put back and delivered afterwards; a parked event is tried at once. It exits with 1 if one failed
-again, with its error, or if letters were left out, because their worker is away or stands still, and says whose.
+Messages and effects are put back and delivered later; a parked event is tried at once. Exit code 1: a parked event failed
+again, or letters were left out, e.g. because a worker is away or does not answer. The command prints which, and why.
 
 Examples:
   cqrs dlq redrive queue:inventory-list:7
@@ -99,16 +99,16 @@ Examples:
 
 function discardCommand(context: CliContext): Command {
   return withFilter(new Command('discard'))
-    .description('Give letters up for good; what waits behind them goes on.')
-    .argument('[id]', 'the letter', letterId)
-    .requiredOption('--reason <text>', 'why; it is recorded, for a parked event also in the view')
-    .option('--all', 'all there are')
-    .option('--dry-run', 'count and show them, and do nothing')
+    .description('Give up letters for good; events that wait behind them go on.')
+    .argument('[id]', 'the id of the letter', letterId)
+    .requiredOption('--reason <text>', 'the reason; it is recorded, for a parked event also in the view')
+    .option('--all', 'all letters')
+    .option('--dry-run', 'only count and show the letters; change nothing')
     .option('--json', 'print the answer as JSON')
     .addHelpText(
       'after',
       `
-It exits with 1 if letters were left out, because their worker is away or stands still, and says whose.
+Exit code 1: letters were left out, e.g. because a worker is away or does not answer. The command prints which, and why.
 
 Examples:
   cqrs dlq discard parked:inventory-list:42 --reason "item was a test"
@@ -140,7 +140,7 @@ const COLUMNS: readonly Column<Letter>[] = [
 /** A letter as text for people, line by line. */
 export function renderLetter(letter: LetterDetails): string[] {
   const { id, what, status, attempts, failedAt, error, waiting, behind, content, failures } = letter
-  const further = waiting > behind.length ? ' and further ones' : ''
+  const further = waiting > behind.length ? ' and more' : ''
   return [
     `${id}: ${printable(what)}`,
     `${status} since ${failedAt} after ${count(attempts)} attempts: ${printable(error)}`,

@@ -18,7 +18,7 @@ export function doctorCommand(context: CliContext): Command {
     .option('--json', 'print the checks as JSON')
     .addHelpText(
       'after',
-      '\nChanges nothing and works whether the system runs or not. Ends with 1 if a check fails; warnings end with 0.',
+      '\nChanges nothing, and works whether or not the system runs. Exit code 1: a check failed; with warnings alone it is 0.',
     )
     .action(async ({ json }: { json?: boolean }) => {
       const checks = await examine(context)

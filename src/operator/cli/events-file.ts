@@ -27,16 +27,16 @@ interface ExportOptions {
 export function exportCommand(context: CliContext): Command {
   const position = wholeNumber(1, Number.MAX_SAFE_INTEGER)
   return new Command('export')
-    .description('Write the log, or a stretch of it, to a file that can be imported.')
-    .argument('<file>', 'where to; - for standard output')
+    .description('Write the log, or a part of it, to a file that can be imported.')
+    .argument('<file>', 'the file to write; - for standard output')
     .option('--from <position>', 'the first position', position, 1)
     .option('--to <position>', 'the last position; the end of the log if left out', position)
-    .option('--overwrite', 'replace a file of this name')
+    .option('--overwrite', 'replace an existing file of this name')
     .addHelpText(
       'after',
       `
-The file has a line of JSON for each event and bears a checksum. It is there as a whole or not at all: until it is
-written, one that is replaced stays.
+The file has one line of JSON per event, and a checksum. It appears only when it is complete; a file that it replaces stays
+until then.
 
 Examples:
   cqrs events export events.ndjson
@@ -66,13 +66,13 @@ export function importCommand(context: CliContext): Command {
   return new Command('import')
     .description('Append the events of a file to the log of the data folder, while the system is stopped.')
     .argument('<file>', 'a file of "cqrs events export"; - for standard input')
-    .option('--other-app', 'take it also if it comes from an app of another name')
+    .option('--other-app', 'accept a file from an app with another name')
     .option('--json', 'print the answer as JSON')
     .addHelpText(
       'after',
       `
-Positions, ids, versions and times stay what they are, so the file has to begin where the log ends: at 1 for an empty
-one. All of the file is imported or nothing; if it is interrupted, start it again. Idempotency keys are not in the file.
+Positions, ids, versions and times stay the same, so the file has to begin where the log ends; for an empty log, at position
+1. A file is imported whole or not at all; if the import is interrupted, start it again. Idempotency keys are not in the file.
 
 Examples:
   CQRS_DATA=./new cqrs events import events.ndjson
@@ -100,8 +100,8 @@ Examples:
       if (result.otherEvents) {
         context.exit(EXIT.failed.code)
         context.warn(
-          'These views were made of other events than the log has now. Move their files away, with -wal and -shm, before you ' +
-            `start the system: they are built anew.\n  ${result.otherEvents.join('\n  ')}`,
+          'These views were made from other events than the log has now. Before you start the system, move their files away, ' +
+            `with -wal and -shm; the views are then rebuilt.\n  ${result.otherEvents.join('\n  ')}`,
         )
       }
       if (options.json) return context.print(JSON.stringify(result, null, 2))

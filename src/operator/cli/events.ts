@@ -33,13 +33,13 @@ export function eventsCommand(context: CliContext): Command {
     )
     .option(
       '-n, --limit <events>',
-      'show at most so many; with --follow, to begin with',
+      'show at most this many; with --follow, before the new ones',
       wholeNumber(0, 1_000_000),
       20,
     )
     .option('--type <type>', 'only events of this type; may be given several times', several)
     .option('--stream <stream>', 'only events of this stream')
-    .option('-f, --follow', 'go on with new events until Ctrl-C')
+    .option('-f, --follow', 'show new events as they arrive, until Ctrl-C')
     .option('--json', 'print each event as JSON on a line of its own')
     .addHelpText(
       'after',
@@ -51,7 +51,7 @@ Examples:
     )
     .action((options: TailOptions) => withOperations(context, (call) => tailEvents(call, options, context)))
   return new Command('events')
-    .description('Read the event log, and carry events to another one.')
+    .description('Read the event log; export events and import them into another log.')
     .addCommand(tail)
     .addCommand(showCommand(context))
     .addCommand(exportCommand(context))
@@ -60,9 +60,9 @@ Examples:
 
 function showCommand(context: CliContext): Command {
   return new Command('show')
-    .description('Show one event with everything that is stored of it, as JSON.')
+    .description('Show one event, with everything that is stored about it, as JSON.')
     .argument('<position>', 'its position', wholeNumber(1, Number.MAX_SAFE_INTEGER))
-    .option('--json', 'print it as JSON, which it is anyway')
+    .option('--json', 'print it as JSON (the default)')
     .addHelpText('after', '\nExample:\n  cqrs events show 42')
     .action(async (position: number) => {
       const event = await withOperations(context, (call) => call('ops::event', { position }))

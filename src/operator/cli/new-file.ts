@@ -84,6 +84,6 @@ async function nameAnew(draft: string, file: string): Promise<void> {
 function isThere(file: string): CqrsError {
   return new CqrsError(
     'CQRS_VALIDATION',
-    `${file} is there already, and was left as it is. Choose another name, or take --overwrite to replace it.`,
+    `${file} exists already and was not changed. Choose another name, or use --overwrite to replace it.`,
   )
 }

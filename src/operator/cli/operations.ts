@@ -120,7 +120,8 @@ export async function withOperations<Result>(
   const iii = connect(config, 'cqrs-cli', context.silent, { onRefused, onLinkLost: () => calls.linkLost() })
   try {
     const linked = await Promise.race([within(CONNECT_TIMEOUT_MS, connected(iii)), refused.promise])
-    if (!linked) throw unreachable(config, 'something listens there, but it does not speak as an iii engine')
+    if (!linked)
+      throw unreachable(config, 'something listens there, but it does not answer like an iii engine')
     const metadata = credentials(context)
     return await use((name, input) =>
       calls.orLost(call(iii, config, metadata, name, input), () => linkLost(config, name)),
@@ -185,7 +186,7 @@ async function call<Name extends keyof Operations>(
       case 'TIMEOUT':
         throw new CqrsError(
           'CQRS_ENGINE_UNREACHABLE',
-          `The operator worker did not answer ${function_id}: ${text}. Try again; if it stays so, look at its log.`,
+          `The operator worker did not answer ${function_id}: ${text}. Try again; if that does not help, look at its log.`,
           { cause: error },
         )
       default:
@@ -213,7 +214,7 @@ function credentials({ process, config }: CliContext): object {
 function unreachable({ engine }: Config, why: string, cause?: unknown): CqrsError {
   return new CqrsError(
     'CQRS_ENGINE_UNREACHABLE',
-    `No engine answers at ${engine.url} (${why}). Start the system with "cqrs up", or set III_URL to where it runs.`,
+    `No engine answers at ${engine.url} (${why}). Start the system with "cqrs up", or set III_URL to the engine's address.`,
     { cause },
   )
 }
@@ -221,8 +222,8 @@ function unreachable({ engine }: Config, why: string, cause?: unknown): CqrsErro
 function linkLost({ engine }: Config, operation: string): CqrsError {
   return new CqrsError(
     'CQRS_ENGINE_UNREACHABLE',
-    `The link to the engine at ${engine.url} broke before ${operation} was answered. What it was asked to do may be done, or be ` +
-      'done later. Look, and try again.',
+    `The connection to the engine at ${engine.url} broke before ${operation} was answered. It may have been carried out, or may ` +
+      'still be. Check that, then try again.',
   )
 }
 

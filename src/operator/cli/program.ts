@@ -49,7 +49,10 @@ export function createProgram(context: CliContext): Command {
   const program = new Command('cqrs')
     .description('CQRS and event sourcing with guaranteed delivery on the iii engine.')
     .version(ownVersion())
-    .option('-c, --config <file>', 'the configuration; ./iii.config.yaml by default (CQRS_CONFIG)')
+    .option(
+      '-c, --config <file>',
+      'the configuration file; by default CQRS_CONFIG, otherwise ./iii.config.yaml',
+    )
     .hook('preAction', (_program, command) => {
       refuseBlank(command)
       const { config } = program.opts<{ config?: string }>()
@@ -79,7 +82,7 @@ export function createProgram(context: CliContext): Command {
   ]
   for (const make of commands) program.addCommand(make(context))
   for (const command of allCommands(program)) {
-    command.showHelpAfterError(`Run "${fullName(command)} --help" to see what there is.`)
+    command.showHelpAfterError(`Run "${fullName(command)} --help" for help.`)
     command.exitOverride().configureOutput({
       writeOut: (text) => void context.process.stdout.write(fitText(text, context.width)),
       writeErr: (text) => void context.process.stderr.write(fitText(text, context.width)),

@@ -41,7 +41,7 @@ export function projectionsCommand(context: CliContext): Command {
   ) =>
     new Command(name)
       .description(description)
-      .argument('<projection>', 'its name')
+      .argument('<projection>', 'the name of the projection')
       .option('--json', 'print the answer as JSON')
       .action((projection: string, _options: object, command: Command) =>
         withOperations(context, async (call) => {
@@ -51,7 +51,7 @@ export function projectionsCommand(context: CliContext): Command {
       )
   return new Command('projections')
     .description(
-      'Show the generations of every view: which serves, which is built, what they take on the disk.',
+      'Show the generations of every view: which one serves, which are being built, and their size on disk.',
     )
     .option('--json', 'print the answer as JSON')
     .allowExcessArguments()
@@ -64,8 +64,10 @@ export function projectionsCommand(context: CliContext): Command {
     )
     .addCommand(
       new Command('show')
-        .description('Show the generations of one view, with progress and what the last comparison found.')
-        .argument('<projection>', 'its name')
+        .description(
+          'Show the generations of one view, with their progress and the result of the last comparison.',
+        )
+        .argument('<projection>', 'the name of the projection')
         .option('--json', 'print the answer as JSON')
         .action(async (projection: string, _options: object, command: Command) =>
           withOperations(context, async (call) => {
@@ -77,9 +79,21 @@ export function projectionsCommand(context: CliContext): Command {
           }),
         ),
     )
-    .addCommand(act('pause', 'Stop applying events to a view and sending its effects.', 'ops::pause'))
-    .addCommand(act('resume', 'Let a paused projection go on.', 'ops::resume'))
-    .addCommand(act('cancel', 'Give up what is being built of a view.', 'ops::rebuild-cancel'))
+    .addCommand(
+      act(
+        'pause',
+        'Stop applying events to a view and sending its effects, until it is resumed.',
+        'ops::pause',
+      ),
+    )
+    .addCommand(act('resume', 'Resume a paused projection.', 'ops::resume'))
+    .addCommand(
+      act(
+        'cancel',
+        'Cancel the builds of a view, and a rollback that is not done yet.',
+        'ops::rebuild-cancel',
+      ),
+    )
     .addHelpText(
       'after',
       `
@@ -93,9 +107,9 @@ Examples:
 }
 
 const DONE = {
-  'ops::pause': 'paused; "cqrs projections resume" lets it go on',
-  'ops::resume': 'goes on',
-  'ops::rebuild-cancel': 'what was being built is given up',
+  'ops::pause': 'paused; "cqrs projections resume" ends the pause',
+  'ops::resume': 'resumed',
+  'ops::rebuild-cancel': 'cancelled',
 }
 
 interface RollbackOptions {
@@ -107,15 +121,15 @@ interface RollbackOptions {
 /** `cqrs rollback`. */
 export function rollbackCommand(context: CliContext): Command {
   return new Command('rollback')
-    .description('Let the generation serve again that served before the last rebuild.')
-    .argument('<projection>', 'its name')
-    .option('--force', 'return to another version of the fold, though it is behind')
-    .option('--detach', 'do not wait for it')
-    .option('--json', 'print one object per line')
+    .description('Return to the generation that served before the last rebuild.')
+    .argument('<projection>', 'the name of the projection')
+    .option('--force', 'return to a generation of another version, even if it is behind')
+    .option('--detach', 'do not wait until it is done')
+    .option('--json', 'print the progress as JSON, one object per line')
     .addHelpText(
       'after',
       `
-Ctrl-C ends the watching, not the rollback.
+Ctrl-C ends only the watching; the rollback goes on.
 
 Examples:
   cqrs rollback inventory-list
@@ -126,19 +140,19 @@ Examples:
         const answer = await call('ops::rollback', { projection, ...(force && { force }) })
         const [returning] = answer.generations
         if (detach || !returning) {
-          const text = `${projection}: returns to generation ${returning?.generation}`
+          const text = `${projection}: returning to generation ${returning?.generation}`
           return context.print(json ? JSON.stringify(answer) : text)
         }
         const watched = await watchGeneration(call, context, returning, { json })
         if (watched.kind === 'interrupted') {
-          context.warn(`The rollback goes on without you: cqrs projections show ${projection}`)
+          context.warn(`The rollback goes on; to see it: cqrs projections show ${projection}`)
           return
         }
         const serves = watched.generation?.state === 'active'
         if (!serves) context.exit(EXIT.failed.code)
         if (json) return
-        const why = watched.generation?.error ?? 'Somebody has called it off.'
-        const how = serves ? 'serves now.' : `does not return. ${why}`
+        const why = watched.generation?.error ?? 'Somebody cancelled the rollback.'
+        const how = serves ? 'serves now.' : `will not serve again. ${why}`
         context.print(`${projection}: generation ${returning.generation} ${how}`)
       }),
     )
@@ -147,10 +161,16 @@ Examples:
 /** `cqrs prune`. */
 export function pruneCommand(context: CliContext): Command {
   return new Command('prune')
-    .description('Remove generations that do not serve: earlier ones, failed ones, those for inspection.')
-    .argument('[projection]', 'all if left out')
-    .option('--generation <number>', 'only this one', wholeNumber(1, Number.MAX_SAFE_INTEGER))
-    .option('--keep-previous', 'leave the one that "cqrs rollback" returns to')
+    .description(
+      'Remove generations that do not serve: earlier ones, failed ones, and those built for inspection.',
+    )
+    .argument('[projection]', 'only this projection; all if left out')
+    .option(
+      '--generation <number>',
+      'only the generation with this number',
+      wholeNumber(1, Number.MAX_SAFE_INTEGER),
+    )
+    .option('--keep-previous', 'keep the one that "cqrs rollback" returns to')
     .option('--json', 'print the answer as JSON')
     .addHelpText(
       'after',

@@ -7,13 +7,18 @@ import { type Column, count, layOut, oneLine } from './table.ts'
 /** `cqrs queues`. */
 export function queuesCommand(context: CliContext): Command {
   return new Command('queues')
-    .description('Look at the queues, pause and resume them, delete what waits in one.')
+    .description('Show queues, pause and resume them, or delete the messages that wait in one.')
     .addCommand(listCommand(context))
     .addCommand(oneCommand(context, 'show', 'Show one queue with its settings.', 'ops::queue'))
     .addCommand(
-      oneCommand(context, 'pause', 'Stop deliveries; messages are still taken.', 'ops::queue-pause'),
+      oneCommand(
+        context,
+        'pause',
+        'Stop the deliveries of a queue; it still accepts messages.',
+        'ops::queue-pause',
+      ),
     )
-    .addCommand(oneCommand(context, 'resume', 'Resume deliveries.', 'ops::queue-resume'))
+    .addCommand(oneCommand(context, 'resume', 'Resume the deliveries of a queue.', 'ops::queue-resume'))
     .addCommand(purgeCommand(context))
 }
 
@@ -37,7 +42,7 @@ function oneCommand(
 ): Command {
   return new Command(name)
     .description(description)
-    .argument('<queue>', 'its name')
+    .argument('<queue>', 'the name of the queue')
     .option('--json', 'print the queue as JSON')
     .addHelpText('after', `\nExample:\n  cqrs queues ${name} inventory-list`)
     .action(async (queue: string, { json }: { json?: boolean }) => {
@@ -47,20 +52,20 @@ function oneCommand(
       if (name !== 'show') return
       context.print(`\nSettings: ${JSON.stringify(found.settings)}`)
       if (found.missing.length > 0)
-        context.print(`Waits for functions that nobody has: ${found.missing.join(', ')}`)
+        context.print(`Waits for functions that no worker has: ${found.missing.join(', ')}`)
     })
 }
 
 function purgeCommand(context: CliContext): Command {
   return new Command('purge')
-    .description('Delete every message that waits in a queue; dead letters stay.')
-    .argument('<queue>', 'its name')
-    .requiredOption('--confirm <queue>', 'its name once more')
+    .description('Delete all messages that wait in a queue; its dead letters stay.')
+    .argument('<queue>', 'the name of the queue')
+    .requiredOption('--confirm <queue>', 'the name of the queue again')
     .option('--json', 'print the answer as JSON')
     .addHelpText(
       'after',
       `
-Projections lose nothing by it: they go on from the log. What other workers have put into a queue is lost.
+Projections lose nothing: they go on from the log. What other workers have put into the queue is lost.
 
 Example:
   cqrs queues purge default --confirm default`,

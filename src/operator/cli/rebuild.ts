@@ -19,23 +19,25 @@ interface RebuildOptions {
 /** `cqrs rebuild`. */
 export function rebuildCommand(context: CliContext): Command {
   return new Command('rebuild')
-    .description('Build a view anew from the log beside the one that serves, then swap it in.')
-    .argument('<projection>', 'its name')
-    .option('--force', 'give up a rebuild that is under way, and begin anew')
+    .description(
+      'Build a new generation of a view from the log while the present one serves, then swap it in.',
+    )
+    .argument('<projection>', 'the name of the projection')
+    .option('--force', 'cancel a rebuild that is under way, and start a new one')
     .option('--require-parity', 'swap only if every document is the same as before')
     .option(
       '--until <position|time>',
-      'build it for inspection only, up to a position or a time (ISO 8601)',
+      'build a generation for inspection only, up to a position or a time (ISO 8601)',
       positionOrTime,
     )
-    .option('--detach', 'do not wait for it')
-    .option('--json', 'print one object per line')
+    .option('--detach', 'do not wait until it is done')
+    .option('--json', 'print the progress as JSON, one object per line')
     .addHelpText(
       'after',
       `
-The view that is there serves meanwhile and stays up to date. What was parked is tried again; effects are not sent again.
-Ctrl-C ends the watching, not the rebuild: "cqrs projections cancel" does that. The generation before is kept for
-"cqrs rollback" until "cqrs prune".
+The present generation serves in the meantime and stays up to date. Parked events are tried again; effects are not sent
+again. Ctrl-C ends only the watching; "cqrs projections cancel" ends the rebuild. The previous generation is kept for
+"cqrs rollback" until "cqrs prune" removes it.
 
 Examples:
   cqrs rebuild inventory-list
@@ -53,7 +55,8 @@ Examples:
       }
       await withOperations(context, async (call) => {
         const started = await call('ops::rebuild', request)
-        if (started.joined) context.warn(`A rebuild of ${projection} is under way already; this is that one.`)
+        if (started.joined)
+          context.warn(`A rebuild of ${projection} is already under way; this request joins it.`)
         if (detach) {
           context.print(
             json ? JSON.stringify(started) : `${projection}: generation ${started.generation} is being built`,
@@ -62,7 +65,7 @@ Examples:
         }
         const watched = await watchGeneration(call, context, started, { json })
         if (watched.kind === 'interrupted') {
-          context.warn(`The rebuild goes on without you: cqrs projections show ${projection}`)
+          context.warn(`The rebuild goes on; to see it: cqrs projections show ${projection}`)
           return
         }
         conclude(context, projection, watched.generation, json)
@@ -81,16 +84,18 @@ function positionOrTime(text: string): number | string {
 /** `cqrs verify`. */
 export function verifyCommand(context: CliContext): Command {
   return new Command('verify')
-    .description('Fold a view afresh from the log and compare every document with the one that serves.')
-    .argument('[projection]', 'all if left out')
-    .option('--json', 'print one object per line')
+    .description('Fold a view again from the log and compare every document with the view that serves.')
+    .argument('[projection]', 'the projection to verify; all if left out')
+    .option('--json', 'print the progress as JSON, one object per line')
     .addHelpText(
       'after',
       `
-It finds what "cqrs audit" cannot: a document that somebody edited, and a fold that gives something else than it did when
-its version was built. No view is changed. What was built for it is removed; what was found stays in "cqrs projections", as a
-generation that is "verified", until the next verify of that view or "cqrs prune". It exits with 1 unless every document is as
-the log says, also if both never stood at one position, because many events arrive: then it says that, and you try again.
+Finds what "cqrs audit" cannot: a document that somebody edited, or a fold that gives something else than when its version was
+built. No view is changed. The files built for the comparison are removed; its result stays in "cqrs projections", as a
+generation in the state "verified", until the next verify of that view or "cqrs prune".
+
+Exit code 0: every document is as the log says; 1: documents differ, the comparison failed, or the two could not be compared at
+one position because many events arrived. In the last case, try again.
 
 Examples:
   cqrs verify
@@ -139,7 +144,7 @@ export function conclusion(projection: string, generation: GenerationDetails | u
   if (state === 'active') lines.push(`${projection}: ${number} serves now.`)
   else if (state === 'side') {
     lines.push(
-      `${projection}: ${number} stands at ${count(generation.position)}; look at it with "cqrs view".`,
+      `${projection}: ${number} is at position ${count(generation.position)}; read it with "cqrs view".`,
     )
   } else if (state === 'failed') lines.push(`${projection}: ${number} was not swapped in. ${error ?? ''}`)
   else if (state === 'verified') lines.push(`${projection}: ${verified(projection, generation)}`)
@@ -157,7 +162,7 @@ function verified(projection: string, { report, verdict }: GenerationDetails): s
   }
   if (verdict !== 'inconclusive') return 'NOT as the log says.'
   return (
-    `could not be compared at one position (${count(before.position)} and ${count(after.position)}: it moved on all the while), ` +
-    `so nothing is said of its documents. Try again when fewer events arrive: "cqrs verify ${projection}".`
+    `could not be compared at one position (${count(before.position)} and ${count(after.position)}: it kept moving), ` +
+    `so nothing is known about its documents. Try again when fewer events arrive: "cqrs verify ${projection}".`
   )
 }

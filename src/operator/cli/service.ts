@@ -37,7 +37,10 @@ export async function runService(
 /** Warns about each environment variable that looks like a setting but is not: it has no effect. */
 export function warnOfUnknownVariables({ process }: CliContext, log: Logger): void {
   for (const { name, nearest } of unknownVariables({ env: process.env, cwd: process.cwd() })) {
-    const advice = nearest ? `Did you mean ${nearest}?` : 'iii.config.yaml shows the settings there are.'
-    log.warn({ variable: name }, `The environment variable ${name} is no setting and does nothing. ${advice}`)
+    const advice = nearest ? `Did you mean ${nearest}?` : 'iii.config.yaml lists the settings.'
+    log.warn(
+      { variable: name },
+      `The environment variable ${name} is not a setting and has no effect. ${advice}`,
+    )
   }
 }

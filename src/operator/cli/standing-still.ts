@@ -12,16 +12,16 @@ export function standingStill(views: readonly Standing[]): string[] {
   const lines = views.flatMap(({ name, paused, frozen, rebuilding }) => [
     ...(paused
       ? [
-          `${name} is paused: no event is applied and no effect sent. "cqrs projections resume ${name}" lets it go on; ` +
-            '"cqrs actions --operation ops::pause" tells who paused it.',
+          `${name} is paused: no event is applied and no effect sent. "cqrs projections resume ${name}" ends the pause; ` +
+            '"cqrs actions --operation ops::pause" shows who paused it.',
         ]
       : []),
     ...(frozen
       ? [
-          `${name} is frozen: what serves is of other code than what runs (version or partitions), and stands still. ` +
+          `${name} is frozen: the generation that serves belongs to other code (version or partitions) than the app, and stands still. ` +
             (rebuilding
-              ? 'The rebuild that is under way takes its place.'
-              : `Start the code that it is of, or put one of this code in its place: "cqrs rebuild ${name}".`),
+              ? 'The rebuild that is under way will replace it.'
+              : `Start the code that it belongs to, or replace it: "cqrs rebuild ${name}".`),
         ]
       : []),
   ])

@@ -18,26 +18,27 @@ export function statusCommand(context: CliContext): Command {
     .option('--json', 'print the answer as JSON')
     .option(
       '-w, --watch [seconds]',
-      'show it again every so many seconds until Ctrl-C',
+      'repeat every so many seconds (1 by default) until Ctrl-C',
       wholeNumber(1, 3_600),
     )
     .addHelpText(
       'after',
       `
-PARKED are events that failed, with those that wait behind them; DEAD of them failed too often and wait for you. EFFECTS are
-recorded and not sent yet. Lag is counted in events behind the head of the log. With --watch, --json prints one object per line.
+PARKED counts events that failed and events that wait behind them; DEAD counts those that failed too often and need your
+decision. EFFECTS counts effects that are recorded and not sent yet. LAG is the number of events behind the head of the log.
+With --watch, --json prints one object per line.
 
 State of a projection:
-  live      it has everything
+  live      it has applied every event
   behind    it is catching up
-  paused    an operator stopped it: "cqrs projections resume" lets it go on
-  frozen    what serves is of another version of the code; a rebuild takes its place (after a rollback, when you say
-            "cqrs rebuild")
-  damaged   the file of what serves is damaged: "cqrs rebuild" puts a whole one in its place, and the rest goes on
+  paused    an operator paused it: "cqrs projections resume" ends the pause
+  frozen    the generation that serves belongs to another version of the code; a rebuild replaces it (after a rollback, only
+            when you run "cqrs rebuild")
+  damaged   the file of the generation that serves is damaged: "cqrs rebuild" replaces it; the other views go on
   parked    events failed: "cqrs dlq list" shows them
-  waits     a worker whose code splits it otherwise works on it, until it is stopped; its process id is shown
-  no owner  no worker has its function, so nothing moves it
-Behind it stands what is built beside the one that serves: its phase, how far it is, and how long it takes yet.
+  waits     a worker whose code splits it into other partitions holds it: stop that process, whose id is shown
+  no owner  no worker has its function, so it does not advance
+After the state come the generations that are being built: phase, progress and time left.
 
 Examples:
   cqrs status
@@ -88,7 +89,7 @@ export function renderStatus(
   for (const trouble of troubles(projections)) lines.push('', trouble)
   for (const line of standingStill(projections.map(standing))) lines.push('', line)
   const letters = undecided({ projections })
-  if (letters > 0) lines.push('', `${count(letters)} to decide on: cqrs dlq list`)
+  if (letters > 0) lines.push('', `${count(letters)} failed for good and need a decision: cqrs dlq list`)
   return lines
 }
 

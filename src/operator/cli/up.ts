@@ -5,12 +5,12 @@ import { runService, warnOfUnknownVariables } from './service.ts'
 /** `cqrs up`. */
 export function upCommand(context: CliContext): Command {
   return new Command('up')
-    .description('Start the whole system: the engine and all workers, each as a process of its own.')
+    .description('Start the whole system: the engine and all workers, each in its own process.')
     .addHelpText(
       'after',
       `
-Starts again whatever dies. Ctrl-C stops everything in order, a second one at once. With III_URL set it connects to that
-engine and starts the workers only.
+Restarts any process that dies. Ctrl-C stops everything in order; a second Ctrl-C stops everything at once. If III_URL is set,
+it connects to that engine and starts only the workers.
 
 Examples:
   cqrs up

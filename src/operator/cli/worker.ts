@@ -8,12 +8,12 @@ import { someOf } from './values.ts'
 export function workerCommand(context: CliContext): Command {
   return new Command('worker')
     .description('Run one or several roles in this process, connected to an engine.')
-    .argument('<role...>', `what the process does: ${ROLES.join(', ')}`, someOf(ROLES))
+    .argument('<role...>', `the roles of the process: ${ROLES.join(', ')}`, someOf(ROLES))
     .addHelpText(
       'after',
       `
-Connects to III_URL, or to the engine of the configuration, and waits for it if it is not there. SIGTERM finishes what
-is under way, then ends.
+Connects to III_URL, or to the engine of the configuration, and waits until it can be reached. On SIGTERM it finishes what is
+under way, then ends.
 
 Examples:
   cqrs worker commands queries

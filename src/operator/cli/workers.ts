@@ -9,7 +9,9 @@ type Row = WorkersAnswer['workers'][number] & RoleStanding
 /** `cqrs workers`. */
 export function workersCommand(context: CliContext): Command {
   return new Command('workers')
-    .description('Show the worker processes: roles, at work or standing by, and what they own.')
+    .description(
+      'Show the worker processes: their roles, whether they are at work or standing by, and what they own.',
+    )
     .option('--json', 'print the answer as JSON')
     .addHelpText('after', '\nExamples:\n  cqrs workers\n  cqrs workers --json')
     .action(async ({ json }: { json?: boolean }) => {
