@@ -78,8 +78,8 @@ onEachEngine((newSite) => {
       if (PICTURES) await page.screenshot({ path: join(PICTURES, 'letter.png') })
 
       await dialog.getByRole('button', { name: 'Give up' }).click()
-      await dialog.getByText('Say why').waitFor()
-      await dialog.getByLabel('Reason, to give it up').fill('a test <b>of markup</b>')
+      await dialog.getByText('Give a reason').waitFor()
+      await dialog.getByLabel('Reason for giving it up').fill('a test <b>of markup</b>')
       await dialog.getByRole('button', { name: 'Give up' }).click()
       await dialog.waitFor({ state: 'hidden' })
       await page.getByRole('row', { name: /ops::dlq-discard .*a test <b>of markup<\/b>/ }).waitFor()

@@ -12,7 +12,7 @@ test.each([
   [{ purpose: 'verify' }, 'being verified: folding, 4,000 of 12,000, 2,000 events/s, 4 s left'],
   [
     { purpose: 'inspect', secondsLeft: null },
-    'being built to look at: folding, 4,000 of 12,000, 2,000 events/s',
+    'being built for inspection: folding, 4,000 of 12,000, 2,000 events/s',
   ],
   [
     { phase: 'waiting', position: 0, target: 0, eventsPerSecond: 0, secondsLeft: null },

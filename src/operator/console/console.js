@@ -22,7 +22,8 @@ async function ask(path, body) {
   })
   const answer = await response.json().catch(() => ({}))
   if (response.status === 401 || response.status === 429) throw new SignedOut(answer.error?.message)
-  if (!response.ok) throw new Error(answer.error?.message ?? `The system answers ${response.status}.`)
+  if (!response.ok)
+    throw new Error(answer.error?.message ?? `The system answered with status ${response.status}.`)
   return answer
 }
 
@@ -32,7 +33,7 @@ const stateOf = (projection) => {
   if (!owned) return { text: 'no owner', className: 'bad' }
   const rebuilt = builds.find(({ purpose }) => purpose === 'serve')
   if (damaged !== null) {
-    const text = rebuilt ? `damaged, ${progressOf(rebuilt)}` : 'damaged: cqrs rebuild mends it'
+    const text = rebuilt ? `damaged, ${progressOf(rebuilt)}` : 'damaged: run cqrs rebuild'
     return { text, title: damaged, className: 'bad' }
   }
   if (projection.frozen) {
@@ -113,14 +114,14 @@ function showGenerations({ projections }) {
         { text: bytes(each.bytes), className: 'number' },
       ]),
     ),
-    'No worker has made a view yet.',
+    'No worker has created a view yet.',
   )
 }
 
 function showQueues({ queues }) {
   fill(
     find('queues'),
-    ['Queue', 'State', 'Depth', 'Depth, two minutes', 'In flight', 'Retrying', 'Dead letters', ''],
+    ['Queue', 'State', 'Depth', 'Depth, last two minutes', 'In flight', 'Retrying', 'Dead letters', ''],
     queues.map((each) => {
       const points = [...(depths.get(each.queue) ?? []), each.depth].slice(-POINTS)
       depths.set(each.queue, points)
@@ -165,7 +166,7 @@ async function loadLetters({ more = false } = {}) {
   find('more').hidden = next === null
   fill(
     find('letters'),
-    ['Letter', 'Status', 'What', 'Attempts', 'Behind it', 'Failed', 'Error', ''],
+    ['Letter', 'Status', 'What', 'Attempts', 'Waiting behind it', 'Failed at', 'Error', ''],
     letters.map((each) => [
       { text: each.id, className: 'long', title: each.id },
       { text: each.status, className: each.status === 'dead' ? 'bad' : 'warn' },
@@ -176,7 +177,7 @@ async function loadLetters({ more = false } = {}) {
       { text: each.error, className: 'long', title: each.error },
       button('Open', () => openLetter(each.id), `Open ${each.id}`),
     ]),
-    page.incomplete.length > 0 ? 'Nothing among those that could be asked.' : 'Nothing failed.',
+    page.incomplete.length > 0 ? 'None among the letters that could be read.' : 'Nothing has failed.',
   )
 }
 
@@ -196,7 +197,7 @@ function showLeftOut(incomplete, more) {
 function showWorkers({ workers }) {
   fill(
     find('workers'),
-    ['Role', 'State', 'Process', 'Host', 'Up', 'Memory', 'Owns'],
+    ['Role', 'State', 'Process', 'Host', 'Uptime', 'Memory', 'Owns'],
     workers.flatMap((worker) =>
       worker.roles.map((role) => [
         role.role,
@@ -204,7 +205,7 @@ function showWorkers({ workers }) {
         String(worker.pid),
         worker.host,
         `${number(worker.uptimeSeconds)} s`,
-        `${number(Math.round(worker.memoryBytes / 1_048_576))} MB`,
+        `${number(Math.round(worker.memoryBytes / 1_048_576))} MiB`,
         { text: role.owns.join(', '), className: 'long', title: role.owns.join(', ') },
       ]),
     ),
@@ -226,7 +227,7 @@ function showActions({ actions }) {
       text(each.input),
       text(each.result),
     ]),
-    'Nothing was changed yet.',
+    'No operator has changed anything yet.',
   )
 }
 
@@ -249,7 +250,7 @@ async function openLetter(id) {
       ['Letter', letter.id],
       ['Status', letter.status],
       ['Attempts', letter.attempts],
-      ['Waits behind it', letter.behind.length > 0 ? letter.behind.join(', ') : String(letter.waiting)],
+      ['Waiting behind it', letter.behind.length > 0 ? letter.behind.join(', ') : String(letter.waiting)],
     ]
     find('letter-facts').replaceChildren(
       ...facts.flatMap(([term, text]) => [element('dt', { text: term }), element('dd', { text })]),
@@ -376,7 +377,7 @@ find('redrive').addEventListener('click', () => settle('redrive', { id: shownLet
 find('discard').addEventListener('click', () => {
   const reason = find('reason').value.trim()
   if (reason) return settle('discard', { id: shownLetter, reason }, 'Given up.')
-  find('letter-trouble').textContent = 'Say why: the reason is recorded.'
+  find('letter-trouble').textContent = 'Give a reason; it is recorded.'
   find('reason').focus()
 })
 

@@ -7,7 +7,7 @@ export const POINTS = 60
 export const find = (id) => document.getElementById(id)
 export const number = (value) => value.toLocaleString('en')
 
-const PURPOSES = { serve: 'being rebuilt', verify: 'being verified', inspect: 'being built to look at' }
+const PURPOSES = { serve: 'being rebuilt', verify: 'being verified', inspect: 'being built for inspection' }
 
 /** The progress of a build, e.g. `being rebuilt: folding, 4,000 of 12,000, 2,000 events/s, 4 s left`. */
 export function progressOf({ purpose, phase, position, target, eventsPerSecond, secondsLeft, error }) {
