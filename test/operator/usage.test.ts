@@ -26,6 +26,7 @@ test('there are the commands that the documentation names', () => {
     'prune',
     'view',
     'doctor',
+    'migrate',
   ])
 })
 
