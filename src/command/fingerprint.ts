@@ -1,6 +1,9 @@
 import { hash } from 'node:crypto'
 import { canonicalJson } from './canonical-json.ts'
 
+/** Stands for what there is no digest of. */
+const NONE = '-'
+
 /**
  * A text that identifies what a command asks for, made of up to two hashes: one of the input as parsed by the schema,
  * and one of the input as sent, if that differs. Either hash is enough to recognize the command. The input as sent
@@ -11,12 +14,24 @@ import { canonicalJson } from './canonical-json.ts'
  * @param read the input as parsed by the schema; left out if it did not parse
  */
 export function fingerprintOf(name: string, sent: unknown, ...read: [value?: unknown]): string {
-  const texts = new Set([...read, sent].map((value) => canonicalJson([name, value])))
-  return [...texts].flatMap((text) => (text === undefined ? [] : [hash('sha256', text)])).join(' ')
+  const digest = (value: unknown) => {
+    const text = canonicalJson([name, value])
+    return text === undefined ? NONE : hash('sha256', text)
+  }
+  const made = read.length === 0 ? NONE : digest(read[0])
+  return [...new Set([made, digest(sent)])].join(' ')
 }
 
-/** Whether two fingerprints belong to the same command with the same input: one hash in common is enough. */
+/**
+ * Whether two fingerprints belong to the same command with the same input. The input as sent is compared only with the
+ * input as sent, and the parsed one with the parsed one: a schema may turn one input into what another one was before
+ * parsing.
+ */
 export function isSameCommand(one: string, other: string): boolean {
-  const hashes = one.split(' ')
-  return other.split(' ').some((each) => each !== '' && hashes.includes(each))
+  const [hashes, others] = [one.split(' '), other.split(' ')]
+  return [0, -1].some((at) => isKnown(hashes.at(at)) && hashes.at(at) === others.at(at))
+}
+
+function isKnown(digest: string | undefined): boolean {
+  return digest !== undefined && digest !== '' && digest !== NONE
 }

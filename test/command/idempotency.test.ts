@@ -86,3 +86,15 @@ test('a key that was stored with what its schema had made of the input alone is 
   expect(await note({ text: 'milk' })).toEqual(again)
   expect(await note({ text: 'eggs' })).toEqual(reused)
 })
+
+test('a command is no repetition because what it sends is what the schema made of the one before, or the other way round', async () => {
+  const inCents = z.object({ amount: z.int().transform((units) => units * 100) })
+  const note = desk().start(inCents)
+  expect(await note({ amount: 100 })).toEqual(first)
+  expect(await note({ amount: 1 })).toEqual(reused)
+  expect(await note({ amount: 10_000 })).toEqual(reused)
+  expect(await note({ amount: 100 })).toEqual(again)
+  const { start } = desk()
+  expect(await start(inCents)({ amount: 1 })).toEqual(first)
+  expect(await start(z.object({ amount: z.literal(1) }))({ amount: 100 })).toMatchObject({ kind: 'invalid' })
+})
