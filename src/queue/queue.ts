@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { CqrsError } from '../kernel/errors.ts'
+import { CqrsError, isCqrsError } from '../kernel/errors.ts'
 import { systemClock } from './clock.ts'
 import type { NewMessage, QueueDefinition, StoredMessage, StoredQueue, Subscription } from './contract.ts'
 import { type AfterLetter, type ListedLetter, listDeadLetters } from './dead-letters.ts'
@@ -307,7 +307,12 @@ export class DurableQueue {
   }
 
   async #store(messages: NewMessage[]): Promise<void> {
-    const outcomes = await this.#options.store.enqueue(messages)
+    const outcomes = await this.#options.store.enqueue(messages).catch((error: unknown) => {
+      // Whoever sends it again under its receipt is told that it is stored, so it must not lie there unseen.
+      if (!isCqrsError(error, 'CQRS_OVERLOADED'))
+        for (const { queue } of messages) this.#queues.get(queue)?.runner?.perhapsAccepted()
+      throw error
+    })
     messages.forEach(({ queue, ...message }, index) => {
       const result = outcomes[index]
       if (result?.outcome !== 'accepted') return

@@ -130,6 +130,12 @@ export class QueueRunner {
     this.#pump()
   }
 
+  /** It is not known whether a message was stored in this queue. */
+  perhapsAccepted(): void {
+    this.#window.lookAgain()
+    this.#pump()
+  }
+
   /** New settings apply from the next delivery on. */
   configure(settings: QueueSettings): void {
     this.#settings = settings

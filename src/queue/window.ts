@@ -46,8 +46,10 @@ export class Window {
   /** Every message up to here is in a lane, or finished. */
   #cursor = 0
   #tail = 0
-  /** Nothing was read yet, so what the queue holds is not known. */
+  /** Nothing was read yet, so what the queue holds is not known; or not since there may be more. */
   #unread = true
+  /** Counts calls of {@link lookAgain}: what was read before one may lack what it was about. */
+  #looks = 0
   #lanes = new Set<Lane>()
   #groups = new Map<string, Lane>()
   #ready = new Fifo<Lane>()
@@ -84,6 +86,12 @@ export class Window {
     if (this.#reading || message.seq !== this.#cursor + 1 || !this.#hasRoom()) return
     this.#cursor = message.seq
     this.#track(message)
+  }
+
+  /** There may be messages behind the cursor of which nobody tells. */
+  lookAgain(): void {
+    this.#looks += 1
+    this.#unread = true
   }
 
   /** Takes the next lane whose head can be delivered. */
@@ -195,7 +203,7 @@ export class Window {
 
   async #read(): Promise<void> {
     const { store, queue } = this.#options
-    const epoch = this.#epoch
+    const [epoch, looks] = [this.#epoch, this.#looks]
     const room = Math.min(this.#room('messages'), Math.max(1, this.#room('tracked')))
     const bytes = this.#room('bytes')
     const release = this.#share.reserve({ messages: room, bytes, tracked: room })
@@ -206,7 +214,7 @@ export class Window {
     }
     this.#cursor = Math.max(this.#cursor, page.end)
     this.#tail = Math.max(this.#tail, page.tail)
-    this.#unread = false
+    if (looks === this.#looks) this.#unread = false
   }
 
   async #load(): Promise<void> {

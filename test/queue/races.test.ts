@@ -9,8 +9,9 @@ import { tempFolder } from '../support/temp-folder.ts'
 
 /*
  * Everything at once, and nothing waits for anything: enqueues, answers, redrives, discards, purges, pauses, new
- * settings, on a store that refuses now and then and answers late. The model test beside this one takes such steps one
- * after the other and knows what has to come of each; here it is only known what must never happen.
+ * settings, on a store that refuses now and then, answers late, or does what it is asked without an answer. The model
+ * test beside this one takes such steps one after the other and knows what has to come of each; here it is only known
+ * what must never happen.
  */
 
 const GROUPS = 3
@@ -21,7 +22,7 @@ const seed = testSeed()
 interface Sent {
   id: string
   group: number
-  state: 'open' | 'refused' | 'accepted' | 'done' | 'discarded'
+  state: 'open' | 'refused' | 'unknown' | 'accepted' | 'done' | 'discarded'
   deliveries: number
 }
 
@@ -30,19 +31,25 @@ interface Open {
   answer(outcome: typeof DONE | typeof FAILED): void
 }
 
-/** Refuses some calls before anything is done; the answers of the others come late, in their order. */
-function unreliable(store: QueueStore, refuses: () => boolean, turns: () => number): QueueStore {
+/** What may be done twice, or is known again, so that nobody need know whether it was done. */
+const MAY_BE_LOST = ['enqueue', 'acknowledge', 'recordFailure', 'deadLetter', 'read', 'load']
+
+const LOST = new Error('whether it was done is not known')
+
+/** Refuses some calls before anything is done, and loses the answers of some; the others come late, in their order. */
+function unreliable(store: QueueStore, fails: () => boolean, turns: () => number): QueueStore {
   let last: Promise<unknown> = Promise.resolve()
   return new Proxy(store, {
     get: (target, name) => {
       const method = Reflect.get(target, name) as (...input: unknown[]) => Promise<unknown>
       return async (...input: unknown[]): Promise<unknown> => {
-        if (refuses()) throw new Error('not now')
+        if (fails()) throw new Error('not now')
         const [answer, before] = [method.apply(target, input), last]
         last = Promise.allSettled([before, answer]).then(async () => {
           for (let turn = turns(); turn > 0; turn -= 1) await new Promise(setImmediate)
         })
         await last
+        if (MAY_BE_LOST.includes(String(name)) && fails()) throw LOST
         return answer
       }
     },
@@ -114,8 +121,9 @@ async function play(seed: number, { ordered }: { ordered: boolean }): Promise<vo
         () => {
           if (message.state === 'open') message.state = 'accepted'
         },
-        () => {
-          message.state = 'refused'
+        (error) => {
+          if (error !== LOST) message.state = 'refused'
+          else if (message.state === 'open') message.state = 'unknown'
         },
       ),
     )

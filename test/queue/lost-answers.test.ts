@@ -1,0 +1,52 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { CqrsError } from '../../src/kernel/errors.ts'
+import type { QueueStore } from '../../src/queue/contract.ts'
+import { DurableQueue } from '../../src/queue/queue.ts'
+import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
+import { DONE, silent } from '../support/queue-harness.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { eventually } from '../support/until.ts'
+
+/** A store whose writer ends after it has stored the next messages, before it answers. */
+function losingAnswers(store: QueueStore): { store: QueueStore; loseNext(): void } {
+  let isLost = false
+  const enqueue: QueueStore['enqueue'] = async (messages) => {
+    const outcomes = await store.enqueue(messages)
+    if (!isLost) return outcomes
+    isLost = false
+    throw new CqrsError('CQRS_STORE_UNAVAILABLE', 'The writer thread ended.')
+  }
+  const proxy = new Proxy(store, {
+    get: (target, name) =>
+      name === 'enqueue' ? enqueue : (Reflect.get(target, name) as () => unknown).bind(target),
+  })
+  return {
+    store: proxy,
+    loseNext() {
+      isLost = true
+    },
+  }
+}
+
+test.each(['is sent again under its receipt', 'is never sent again'])(
+  'a message that was stored though its answer was lost is delivered when it %s',
+  async (how) => {
+    const { store, loseNext } = losingAnswers(await openSqliteQueueStore({ folder: tempFolder() }))
+    const queue = await DurableQueue.open({ store, log: silent, queues: { jobs: {} } })
+    onTestFinished(() => queue.stop(0).then(() => undefined))
+    const delivered: string[] = []
+    queue.start(async ({ message }) => {
+      delivered.push(message.id)
+      return DONE
+    })
+    const enqueue = (id: string) => queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: {}, id })
+    await enqueue('first')
+    await eventually(() => delivered.length === 1)
+
+    loseNext()
+    await expect(enqueue('lost')).rejects.toMatchObject({ code: 'CQRS_STORE_UNAVAILABLE' })
+    if (how === 'is sent again under its receipt') await enqueue('lost')
+    await eventually(() => delivered.length === 2)
+    expect(delivered).toEqual(['first', 'lost'])
+  },
+)
