@@ -31,3 +31,8 @@ export function groupOf(queue: string, definition: QueueDefinition, data: unknow
   if (group.length > MAX_GROUP) return refuse(`of at most ${MAX_GROUP} characters; here it is longer`)
   return group
 }
+
+/** What decides in which order messages of a queue may be delivered. */
+export function orderOf({ settings }: QueueDefinition): string {
+  return settings.type === 'standard' ? 'standard' : `fifo ${settings.message_group_field}`
+}

@@ -4,7 +4,7 @@ import { systemClock } from './clock.ts'
 import type { NewMessage, QueueDefinition, StoredMessage, StoredQueue, Subscription } from './contract.ts'
 import { type AfterLetter, type ListedLetter, listDeadLetters } from './dead-letters.ts'
 import { encodeData } from './encode-data.ts'
-import { groupOf } from './group.ts'
+import { groupOf, orderOf } from './group.ts'
 import { MemoryPool } from './memory-pool.ts'
 import type { DurableQueueOptions } from './options.ts'
 import { type ManagedQueue, QueueRegistry, subscriptionQueue } from './registry.ts'
@@ -156,6 +156,7 @@ export class DurableQueue {
    *   fit it, or a store error; nothing was stored
    */
   async enqueue(request: EnqueueRequest): Promise<void> {
+    await this.#queues.whenOrdered([request.queue])
     const queue = this.#queues.get(request.queue)
     if (!queue) throw this.#queues.unknown(request.queue)
     const data = encodeData(request.data, this.#options.maxDataLength)
@@ -166,6 +167,7 @@ export class DurableQueue {
 
   /** Stores a message for every subscriber of a topic, all or none. Returns the number of subscribers. */
   async publish(topic: string, data: unknown, traceparent?: string): Promise<number> {
+    await this.#queues.whenOrdered(this.#queues.subscribers(topic).map(({ name }) => name))
     const subscribers = this.#queues.subscribers(topic)
     if (subscribers.length === 0) return 0
     const encoded = encodeData(data, this.#options.maxDataLength)
@@ -336,10 +338,13 @@ export class DurableQueue {
   }
 
   async #define(name: string, definition: QueueDefinition): Promise<void> {
-    const conflict = await this.#conflict(name, definition)
-    if (conflict) throw conflict
-    await this.#options.store.define(name, definition)
-    this.#apply(name, definition)
+    const define = async () => {
+      const conflict = await this.#conflict(name, definition)
+      if (conflict) throw conflict
+      await this.#options.store.define(name, definition)
+      this.#apply(name, definition)
+    }
+    await this.#queues.reorder(name, define)
   }
 
   /** Why a queue cannot have this definition for now; undefined if it can. */
@@ -395,9 +400,4 @@ export class DurableQueue {
   #change<Result>(queue: ManagedQueue, change: () => Promise<Result>): Promise<Result> {
     return this.#queues.inTurn(queue.name, () => (queue.runner ? queue.runner.whileHeld(change) : change()))
   }
-}
-
-/** What decides in which order messages of a queue may be delivered. */
-function orderOf({ settings }: QueueDefinition): string {
-  return settings.type === 'standard' ? 'standard' : `fifo ${settings.message_group_field}`
 }

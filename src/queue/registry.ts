@@ -20,6 +20,8 @@ export class QueueRegistry {
   readonly #topics = new Map<string, ManagedQueue[]>()
   /** The last change that was asked for of each queue, by queue name, until it has ended. */
   readonly #turns = new Map<string, Promise<unknown>>()
+  /** Changes of the order of queues that are under way, by their names. */
+  readonly #reordering = new Map<string, Promise<unknown>>()
 
   get(name: string): ManagedQueue | undefined {
     return this.#queues.get(name)
@@ -59,6 +61,29 @@ export class QueueRegistry {
       if (this.#turns.get(name) === ended) this.#turns.delete(name)
     })
     return turn
+  }
+
+  /** Carries out a change of the order of a queue; see {@link whenOrdered}. */
+  async reorder<Result>(name: string, change: () => Promise<Result>): Promise<Result> {
+    const changing = change()
+    this.#reordering.set(
+      name,
+      changing.catch(() => undefined),
+    )
+    try {
+      return await changing
+    } finally {
+      this.#reordering.delete(name)
+    }
+  }
+
+  /**
+   * Waits while the order of some queues may be about to change: what is stored meanwhile would have the group of the
+   * order before.
+   */
+  async whenOrdered(names: readonly string[]): Promise<void> {
+    const changing = () => names.find((name) => this.#reordering.has(name))
+    for (let name = changing(); name !== undefined; name = changing()) await this.#reordering.get(name)
   }
 
   /** The queues of a topic's subscriptions. */

@@ -29,6 +29,43 @@ test('a queue that was redefined while it holds messages does not keep the worke
   expect((await third.status())?.settings).toMatchObject({ type: 'standard' })
 })
 
+test('what is sent while a queue becomes fifo is in its group, before what is sent afterwards', async () => {
+  const { queue, store, start, enqueue, untilOpen, answer, settled, openIds } = await queueHarness({
+    queues: { jobs: {} },
+  })
+  start()
+  const counts = store.counts.bind(store)
+  let first: Promise<void> | undefined
+  // The queue was found empty, and is not fifo yet.
+  store.counts = async (name) => {
+    const counted = await counts(name)
+    first ??= enqueue('first', { group: 1 })
+    return counted
+  }
+  await queue.define('jobs', FIFO)
+  await first
+  await enqueue('second', { group: 1 })
+  await settled()
+  expect(openIds()).toEqual(['first'])
+  await answer('first')
+  await untilOpen('second')
+})
+
+test('what is sent while a queue cannot become fifo is taken as before', async () => {
+  const { queue, store, start, enqueue, untilOpen } = await queueHarness({ queues: { jobs: {} } })
+  start()
+  await enqueue('before')
+  const counts = store.counts.bind(store)
+  let during: Promise<void> | undefined
+  store.counts = async (name) => {
+    during ??= enqueue('during')
+    return counts(name)
+  }
+  await expect(queue.define('jobs', FIFO)).rejects.toMatchObject({ code: 'CQRS_QUEUE_INVALID' })
+  await during
+  await untilOpen('before', 'during')
+})
+
 test('who subscribes while the subscription is being ended gets what is published from then on', async () => {
   const { queue, store, start, open } = await queueHarness()
   start()
