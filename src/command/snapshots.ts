@@ -48,8 +48,8 @@ const CHECKED_FOLDS = 3
  * Snapshots of folded streams, so that the time to load a stream does not grow with its length. The log always wins
  * over a snapshot. A snapshot is used only if
  *
- * - it was made by the same fold: the decider's name and version, the text of its folds, and the types, versions and
- *   schemas of its events are the same;
+ * - it was made by the same fold: the decider's name and version, the text of its folds, and the types, versions,
+ *   schemas and upcasters (by their text) of its events are the same;
  * - the log has, at the snapshot's position, an event with the same stream, version and id. A log that was restored
  *   from a backup may not have it.
  *
@@ -125,7 +125,10 @@ export class StreamSnapshots {
   #fingerprint(decider: DeciderDefinition): string {
     const known = this.#fingerprints.get(decider)
     if (known) return known
-    const events = decider.events.map(({ type, version, schema }) => [type, version, describe(schema)])
+    const events = decider.events.map(({ type, version, schema, upcasters }) => {
+      const lifts = Object.values(upcasters).map(String)
+      return [type, version, describe(schema), ...(lifts.length > 0 ? [lifts] : [])]
+    })
     const made = hash('sha256', JSON.stringify([decider.name, decider.version, decider.foldText, events]))
     this.#fingerprints.set(decider, made)
     return made

@@ -146,6 +146,22 @@ test('a snapshot of another fold is not used: other version, other text, other n
   expect(process.warnings).toEqual([])
 })
 
+test('a snapshot is not used once older events come to their fold in another way', async () => {
+  const { start, log } = await stocked()
+  const process = start()
+  const lifting = (upcaster: (data: unknown) => unknown): DeciderDefinition => ({
+    ...counter(),
+    events: [defineEvent({ type: 'added', schema: added.schema, version: 2, upcasters: { 1: upcaster } })],
+  })
+  const before = await believed(
+    process,
+    lifting((data) => data),
+  )
+  expect(await process.snapshots.find('s', before, log)).toMatchObject({ version: 25 })
+  const mended = lifting((data) => ({ amount: 1, ...(data as object) }))
+  expect(await process.snapshots.find('s', mended, log)).toBeUndefined()
+})
+
 test('a fold that changed where its text does not show it is found out, and its snapshots are given up', async () => {
   const { start } = await stocked()
   const first = start()
