@@ -33,6 +33,8 @@ interface Opened extends ReadableGeneration {
 export class ViewReaders {
   readonly #options: ViewReadersOptions
   readonly #opened = new Map<string, Map<number, Opened>>()
+  /** Those in whose place another view was begun, while somebody reads them. */
+  readonly #replaced = new Set<Opened>()
 
   constructor(options: ViewReadersOptions) {
     this.#options = options
@@ -59,7 +61,9 @@ export class ViewReaders {
 
   async close(): Promise<void> {
     const opened = [...this.#opened.values()].flatMap((generations) => [...generations.values()])
+    opened.push(...this.#replaced)
     this.#opened.clear()
+    this.#replaced.clear()
     for (const { parts } of opened) for (const part of parts) await part.close()
   }
 
@@ -101,7 +105,8 @@ export class ViewReaders {
     const ofProjection = this.#opened.get(definition.name) ?? new Map<number, Opened>()
     this.#opened.set(definition.name, ofProjection)
     const known = ofProjection.get(generation.generation)
-    if (known) return known
+    if (known && !known.parts.some((part) => part.isReplaced())) return known
+    if (known) this.#replaced.add(known)
     const parts = this.#openAll(placesOf(generation, definition))
     const opened = { generation, view: wholeView(parts), parts, readers: 0 }
     ofProjection.set(generation.generation, opened)
@@ -126,7 +131,11 @@ export class ViewReaders {
       ([generation, { readers }]) => generation !== active && readers === 0,
     )
     for (const [generation] of unused) ofProjection.delete(generation)
-    for (const [, { parts }] of unused) for (const part of parts) await part.close()
+    const replaced = [...this.#replaced].filter(({ readers }) => readers === 0)
+    for (const opened of replaced) this.#replaced.delete(opened)
+    for (const { parts } of [...unused.map(([, opened]) => opened), ...replaced]) {
+      for (const part of parts) await part.close()
+    }
   }
 }
 

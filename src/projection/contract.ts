@@ -196,6 +196,8 @@ export interface Freshness {
 export interface ReadableView extends ViewReader<unknown>, Searchable {
   /** Whether anybody has written the view; until then it is empty. */
   isWritten(): Promise<boolean>
+  /** Whether another view has taken the place of this one since it was opened; what is read here does not change any more. */
+  isReplaced(): boolean
   /** The position of the view; what is read afterwards is at least as new. */
   position(): Promise<Position>
   /** How new the view is. Cheap enough to be called for each query. */

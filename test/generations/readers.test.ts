@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { viewPath } from '../../src/config/paths.ts'
 import type { ControlStore, ProjectionControl } from '../../src/control/contract.ts'
@@ -5,8 +7,13 @@ import { ViewReaders } from '../../src/generations/view-readers.ts'
 import type { App } from '../../src/kernel/app.ts'
 import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { compareSqliteViews } from '../../src/projection/sqlite/view-snapshot.ts'
+import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
+import { storeFiles } from '../../src/sqlite/store-files.ts'
+import { at, put } from '../contract/view.ts'
 import { generations } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
 
 /** Readers of another process that know of a view what held before its first generation was swapped out and pruned. */
 async function overtakenReaders() {
@@ -88,4 +95,40 @@ test('a view that nobody has written yet is empty, and its readers see it come',
     1,
     expect.objectContaining({ balance: 1 }),
   ])
+})
+
+test('a view that was begun anew in the place of a file that is gone is read, by all that begin to read from then on', async () => {
+  const path = join(tempFolder(), 'view.db')
+  const begin = async (position: number) => {
+    const view = openSqliteView(path, balances())
+    await put(view, { advanceTo: at(position), documents: [['ada', { balance: position }]] })
+    return view
+  }
+  await (await begin(9)).close()
+  const active = {
+    generation: 1,
+    version: 1,
+    partitions: 1,
+    state: 'active',
+    parts: [{ phase: 'following' }],
+  }
+  const readers = new ViewReaders({
+    app: { projections: new Map([['balances', balances()]]) } as unknown as App,
+    control: { projection: async () => ({ generations: [active] }) } as unknown as ControlStore,
+    open: () => openSqliteViewReader(path, balances()),
+  })
+  onTestFinished(() => readers.close())
+  const position = () => readers.use('balances', ({ view }) => view.position())
+  await readers.use('balances', async ({ view }) => {
+    expect(await view.position()).toBe(9)
+    for (const file of storeFiles(path)) rmSync(file, { force: true })
+    // As long as nobody has begun it anew, what there was is better than nothing.
+    expect(await position()).toBe(9)
+    const anew = await begin(2)
+    onTestFinished(() => anew.close())
+    await until('the new file is read', async () => (await position()) === 2, 5_000)
+    expect(await view.position()).toBe(9)
+    expect(await view.get('ada')).toEqual({ balance: 9 })
+  })
+  expect(await position()).toBe(2)
 })

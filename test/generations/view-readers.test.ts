@@ -28,6 +28,7 @@ function readersOf(...states: Generation['state'][]) {
           await looks.get(generation)
           return true
         },
+        isReplaced: () => false,
         position: async () => generation,
         close: () => void happened.push(`close ${generation}`),
       } as unknown as ReadableView

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../../kernel/errors.ts'
 import type { Position } from '../../kernel/position.ts'
@@ -26,6 +26,9 @@ export function openSqliteViewReader(path: string, projection: ProjectionDefinit
 /** The position and revision of the checkpoint, with the number of events that were parked then. */
 type Counted = Freshness & { readonly revision: number }
 
+/** How long to rely on the file still being the one that was opened before looking again, in milliseconds. */
+const LOOK_MS = 100
+
 /**
  * How many parked events are counted at most for each query: a failing fold can park millions, and queries must go on.
  */
@@ -40,6 +43,10 @@ class SqliteViewReader implements ReadableView {
   readonly #projection: ProjectionDefinition
   #file: ViewFile | undefined
   #isClosed = false
+  /** The number of the file that was opened; undefined if none was. */
+  #opened: bigint | undefined
+  #lookedAt = performance.now()
+  #isReplaced = false
   /** The last count. It is valid for its revision: parking or settling an event makes another one. */
   #counted: Counted | undefined
 
@@ -52,6 +59,15 @@ class SqliteViewReader implements ReadableView {
 
   async isWritten(): Promise<boolean> {
     return this.#read(false, () => true)
+  }
+
+  isReplaced(): boolean {
+    const now = performance.now()
+    if (this.#isReplaced || now - this.#lookedAt < LOOK_MS) return this.#isReplaced
+    this.#lookedAt = now
+    const found = this.#fileNumber()
+    this.#isReplaced = this.#file !== undefined && found !== undefined && found !== this.#opened
+    return this.#isReplaced
   }
 
   async position(): Promise<Position> {
@@ -147,7 +163,9 @@ class SqliteViewReader implements ReadableView {
 
   #open(): ViewFile | undefined {
     if (this.#isClosed) throw new CqrsError('CQRS_CLOSED', `The view ${this.#path} is closed; open it again.`)
-    if (!existsSync(this.#path)) return undefined
+    // In this order: a file that takes its place meanwhile is another one.
+    this.#opened = this.#fileNumber()
+    if (this.#opened === undefined) return undefined
     let db: DatabaseSync | undefined
     try {
       db = openView(this.#path, this.#projection.name, { readOnly: true })
@@ -158,6 +176,11 @@ class SqliteViewReader implements ReadableView {
       if (!existsSync(this.#path)) return undefined
       throw error
     }
+  }
+
+  /** As long as somebody has a file open, no other one has its number. */
+  #fileNumber(): bigint | undefined {
+    return statSync(this.#path, { bigint: true, throwIfNoEntry: false })?.ino
   }
 }
 
