@@ -1,8 +1,12 @@
 import { CqrsError } from '../kernel/errors.ts'
+import { parseJson } from '../kernel/json.ts'
 import { isPlain } from '../kernel/plain.ts'
 
 /** Deepest nesting of a document or effect; a frame of the engine takes 127 levels, its own included. */
 const MAX_DEPTH = 100
+
+/** The value is JSON, but comes back from it as something that a handler can tell apart. */
+const CHANGES = Symbol()
 
 /**
  * Objects that were found to be JSON and were frozen here. That an object is frozen says nothing by itself, since an
@@ -13,14 +17,16 @@ const known = new WeakSet<object>()
 /**
  * Freezes a value deeply; parts that were frozen here before are skipped.
  *
- * The value must come back from JSON unchanged. A store cannot write anything else, and a fold over documents in memory
- * would differ from one over stored documents. Fields that are undefined count as left out.
+ * A store can hold only JSON, and a fold over documents in memory must not differ from one over stored documents. So
+ * what JSON writes differently is returned as it will be read: fields that are undefined are left out, holes in arrays
+ * are null, fields that an array has besides its items are gone, and -0 is 0. Anything else that is not JSON is refused.
  *
  * @throws CqrsError CQRS_APP_INVALID that names the field and what it holds instead
  */
 export function freezeJson<Value>(value: Value): Value {
   const wrong = freezePart(value, 0)
   if (!wrong) return value
+  if (wrong === CHANGES) return freezeJson(parseJson(JSON.stringify(value)) as Value)
   const field = wrong.path.reverse().slice(0, 10).join('.') || 'it'
   throw new CqrsError('CQRS_APP_INVALID', `A document or effect must be plain JSON; ${field} ${wrong.how}.`)
 }
@@ -32,22 +38,30 @@ interface Wrong {
 }
 
 /** This runs for every document of every event, so it builds no path as long as nothing is wrong. */
-function freezePart(value: unknown, depth: number): Wrong | undefined {
+function freezePart(value: unknown, depth: number): Wrong | typeof CHANGES | undefined {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return undefined
   const how = whatIsWrong(value, depth)
   if (how) return { how, path: [] }
-  if (typeof value !== 'object' || known.has(value)) return undefined
+  if (typeof value !== 'object') return Object.is(value, -0) ? CHANGES : undefined
+  if (known.has(value)) return undefined
   const parts = value as Record<string, unknown>
-  for (const key of Object.keys(parts)) {
+  const keys = Object.keys(parts)
+  let changes = Array.isArray(value) && keys.length !== value.length
+  for (const key of keys) {
     const part = parts[key]
-    if (part === undefined && !Array.isArray(value)) continue
+    if (part === undefined && !Array.isArray(value)) {
+      changes = true
+      continue
+    }
     const wrong = freezePart(part, depth + 1)
-    if (wrong) {
+    if (wrong === CHANGES) changes = true
+    else if (wrong) {
       wrong.path.push(key)
       return wrong
     }
   }
   Object.freeze(value)
+  if (changes) return CHANGES
   // The outermost object is new with every event; the parts it holds are often not.
   if (depth > 0) known.add(value)
   return undefined
