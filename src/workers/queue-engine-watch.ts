@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { IIIClient } from 'iii-sdk'
 import type { Logger } from 'pino'
 import { z } from 'zod'
@@ -10,6 +11,9 @@ const called = z.object({ _caller_worker_id: z.string() })
 /** How long to wait for an answer, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 5_000
 
+/** How long to wait before the engine is asked again while it has not answered yet, in milliseconds. */
+const ASK_AGAIN_MS = 1_000
+
 interface WatchOptions {
   iii: IIIClient
   queue: DurableQueue
@@ -18,6 +22,8 @@ interface WatchOptions {
   functionId: string
   /** Called when the engine does not have the provider's functions (any more). */
   onLost: () => void
+  /** Called once, when the engine has answered for the first time: from now on a broken link is noticed. */
+  onLink: () => void
 }
 
 /**
@@ -28,25 +34,42 @@ interface WatchOptions {
  * announces every worker that connects, including this one, and gives it a new id with each link. So after an
  * announcement this worker learns its own id by calling itself.
  *
+ * A new link can be recognized only if the one before is known, so nothing must be delivered before
+ * {@link WatchOptions.onLink}.
+ *
  * An engine may drop functions when the link of an earlier provider ends, or refuse them while that link lingers. So at
  * each change this worker checks whether its functions are there.
  */
-export function watchEngine({ iii, queue, log, functionId, onLost }: WatchOptions): { stop(): void } {
+export function watchEngine(options: WatchOptions): { stop(): void } {
+  const { iii, queue, log, functionId, onLost, onLink } = options
   // The ids are unique to this process, so that they do not depend on what another provider has registered.
   const own = (name: string): string => `iii::queue::${name}::${randomUUID()}`
   const [whoAmI, functionsCame, workersCame] = [own('whoami'), own('functions'), own('workers')]
   let workerId: string | undefined
+  let linked = false
   let stopped = false
   const ask = (function_id: string, payload: object): Promise<unknown> =>
     iii.trigger({ function_id, payload, timeoutMs: ANSWER_TIMEOUT_MS })
+  /** Any answer will do: the link is there. */
+  const linkIsUp = (): void => {
+    if (linked || stopped) return
+    linked = true
+    onLink()
+  }
   const checkLink = async (): Promise<void> => {
-    const id = z.string().safeParse(await ask(whoAmI, {})).data
-    if (id === undefined || id === workerId) return
-    if (workerId !== undefined) {
-      log.info('the engine link is a new one; what was in flight is delivered again')
-      queue.reconnected()
+    const answer = await ask(whoAmI, {}).catch((error: { code?: unknown }) => {
+      if (typeof error.code === 'string' && error.code !== 'TIMEOUT') linkIsUp()
+      throw error
+    })
+    const id = z.string().safeParse(answer).data
+    if (id !== undefined && id !== workerId) {
+      if (workerId !== undefined) {
+        log.info('the engine link is a new one; what was in flight is delivered again')
+        queue.reconnected()
+      }
+      workerId = id
     }
-    workerId = id
+    linkIsUp()
   }
   const checkFunctions = async (): Promise<void> => {
     try {
@@ -58,9 +81,17 @@ export function watchEngine({ iii, queue, log, functionId, onLost }: WatchOption
       onLost()
     }
   }
+  const orSay = (checking: Promise<void>): Promise<void> =>
+    checking.catch((error) => log.debug({ err: error }, 'the engine could not be checked'))
   const check = (): void => {
-    for (const checking of [checkLink(), checkFunctions()]) {
-      checking.catch((error) => log.debug({ err: error }, 'the engine could not be checked'))
+    void orSay(checkLink())
+    void orSay(checkFunctions())
+  }
+  /** An engine that is away announces nothing, and a link that breaks may take the question along. */
+  const checkUntilLinked = async (): Promise<void> => {
+    while (!linked && !stopped) {
+      await orSay(checkLink())
+      if (!linked) await delay(ASK_AGAIN_MS, undefined, { ref: false })
     }
   }
   const internal = { metadata: { internal: true } }
@@ -91,7 +122,8 @@ export function watchEngine({ iii, queue, log, functionId, onLost }: WatchOption
     iii.registerTrigger({ type: 'engine::functions-available', function_id: functionsCame, config: {} }),
     iii.registerTrigger({ type: 'engine::workers-available', function_id: workersCame, config: {} }),
   ]
-  check()
+  void checkUntilLinked()
+  void orSay(checkFunctions())
   return {
     stop: () => {
       stopped = true

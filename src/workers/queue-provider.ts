@@ -219,9 +219,15 @@ export function registerQueueProvider({
     references = [...registered.values()].map((registerIt) => registerIt())
     offerTopics()
   }
-  queue.start(counted(deliverBy(iii, tracing), metrics))
   offer()
-  const watch = watchEngine({ iii, queue, log, functionId: ENQUEUE, onLost: offer })
+  const watch = watchEngine({
+    iii,
+    queue,
+    log,
+    functionId: ENQUEUE,
+    onLost: offer,
+    onLink: () => queue.start(counted(deliverBy(iii, tracing), metrics)),
+  })
 
   return {
     stop: async () => {
