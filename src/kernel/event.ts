@@ -112,6 +112,11 @@ export class EventCatalog {
     throw new CqrsError('CQRS_APP_INVALID', `The app defines no event ${type}; add it with defineEvent.`)
   }
 
+  /** Whether the app defines a type of event. */
+  defines(type: string): boolean {
+    return this.#definitions.has(type)
+  }
+
   /** Upcasts and validates a stored event. Never throws: if the event cannot be read, the outcome says why. */
   decode(event: RecordedEvent): DecodeOutcome {
     const definition = this.#definitions.get(event.type)

@@ -12,7 +12,12 @@ const STRETCH = 10_000
 const mark = z.object({ position: z.int().min(0), processed: z.int().min(0), digest: z.string() })
 const request = z.strictObject({
   projection: z.string(),
-  progress: mark.extend({ agreed: z.int().min(0) }).default(AUDIT_START),
+  progress: mark
+    .extend({
+      agreed: z.int().min(0),
+      undefinedTypes: z.record(z.string(), z.int().min(1)).optional(),
+    })
+    .default(AUDIT_START),
   target: mark.optional(),
 })
 
@@ -35,6 +40,7 @@ export async function auditProjection(system: System, input: unknown): Promise<A
   const step = await auditStep({
     log: system.log,
     types: handledTypes(projection),
+    isDefined: (type) => system.app.events.defines(type),
     partition,
     progress,
     marks,

@@ -17,6 +17,8 @@ export interface DigestMark {
 export interface AuditProgress extends DigestMark {
   /** The position of the last mark of the view that agreed with what was recomputed. */
   readonly agreed: Position
+  /** Events so far of types that the app does not define, which no view is made of; not there if there are none. */
+  readonly undefinedTypes?: Readonly<Record<string, number>> | undefined
 }
 
 /** Where an audit begins. */
@@ -41,6 +43,8 @@ export interface AuditRequest {
   readonly log: EventLog
   /** The types that the projection has handlers for. */
   readonly types: ReadonlySet<string>
+  /** Whether the app defines a type of event. Default: it defines all of them. */
+  readonly isDefined?: (type: string) => boolean
   /** The partition of the view; all streams if left out. */
   readonly partition?: Partition
   /** What was recomputed so far. */
@@ -54,6 +58,9 @@ export interface AuditRequest {
 /** How many positions are read at once. */
 const PAGE = 1_000
 
+/** Types that the app does not define which are told of, at the most. */
+const UNDEFINED_TYPES = 20
+
 /**
  * Recomputes a stretch of a view's digest from the log and compares it with the view's marks. It finds a position that
  * the log lacks, an event whose bytes changed, and any event that the view has left out, processed twice or taken from
@@ -61,6 +68,8 @@ const PAGE = 1_000
  */
 export async function auditStep(request: AuditRequest): Promise<AuditStep> {
   const { log, types, partition = { index: 0, count: 1 }, progress, marks, limit } = request
+  const { isDefined = () => true } = request
+  const others = new Map(Object.entries(progress.undefinedTypes ?? {}))
   const target = marks.at(-1)
   if (!target) return { kind: 'agrees', progress }
   const last = Math.min(progress.position + limit, target.position)
@@ -74,6 +83,9 @@ export async function auditStep(request: AuditRequest): Promise<AuditStep> {
         if (types.has(event.type) && isIn(event.stream, partition)) {
           digest = extendDigest(digest, [event])
           processed += 1
+        } else if (!isDefined(event.type) && isIn(event.stream, partition)) {
+          const count = others.get(event.type) ?? 0
+          if (count > 0 || others.size < UNDEFINED_TYPES) others.set(event.type, count + 1)
         }
         const [mark] = pending
         if (mark?.position !== position) continue
@@ -102,7 +114,11 @@ export async function auditStep(request: AuditRequest): Promise<AuditStep> {
       `The log has no event at position ${position + 1}.`,
     )
   }
-  return { kind: 'agrees', progress: { position, processed, digest, agreed } }
+  const undefinedTypes = others.size > 0 ? Object.fromEntries(others) : undefined
+  return {
+    kind: 'agrees',
+    progress: { position, processed, digest, agreed, ...(undefinedTypes && { undefinedTypes }) },
+  }
 }
 
 /** The events after `after` up to `last`, in pages; ends early where one is missing. */

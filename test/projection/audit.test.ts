@@ -34,7 +34,9 @@ async function audited() {
         for (;;) {
           const marks = await reader.marks(progress.position)
           if (marks.length === 0) return { progress }
-          const step = await auditStep({ log: world.log, types: new Set(['moved']), progress, marks, limit })
+          const types = new Set(['moved'])
+          const isDefined = (type: string) => types.has(type)
+          const step = await auditStep({ log: world.log, types, isDefined, progress, marks, limit })
           if (step.kind === 'found') return { progress, finding: step.finding }
           progress = step.progress
         }
@@ -49,6 +51,13 @@ test('a view that processed each event once is certified, in stretches of any le
   const { audit } = await audited()
   for (const limit of [7, 600, 10_000]) {
     expect(await audit(limit)).toMatchObject({ progress: { position: 2_505, processed: 2_500 } })
+  }
+})
+
+test('events of types that the app does not define are told of, in stretches of any length', async () => {
+  const { audit } = await audited()
+  for (const limit of [7, 600, 10_000]) {
+    expect((await audit(limit)).progress.undefinedTypes).toEqual({ noted: 5 })
   }
 })
 

@@ -75,6 +75,12 @@ function verdict({ projection, progress, target, parked, finding }: AuditAnswer)
   const waiting = parked.dead + parked.retrying + parked.waiting
   return (
     `${projection}: certified through position ${count(target.position)}: ${count(progress.processed)} events, ` +
-    `0 missing, 0 doubled, ${count(waiting)} parked`
+    `0 missing, 0 doubled, ${count(waiting)} parked${passedOver(progress)}`
   )
+}
+
+/** No view is made of them: that is meant where a type was given up, and a loss where it was only renamed. */
+function passedOver({ undefinedTypes = {} }: AuditAnswer['progress']): string {
+  const found = Object.entries(undefinedTypes).map(([type, events]) => `${type} (${count(events)} events)`)
+  return found.length === 0 ? '' : `. The log has types that this app does not define: ${found.join(', ')}`
 }
