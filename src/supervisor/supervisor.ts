@@ -9,7 +9,7 @@ const ENGINE_RESERVE_MS = 1_000
 export interface SupervisorOptions extends ChildSurroundings {
   /** The engine; undefined if one runs elsewhere. */
   readonly engine: ChildSpec | undefined
-  /** The workers in groups; the groups stop one after the other, the last one first. */
+  /** The workers in groups; the groups are asked to stop one after the other, the last one first. */
   readonly workers: readonly (readonly ChildSpec[])[]
   /** Called with the engine's addresses once it listens, before workers are started. */
   onEngine?(addresses: EngineAddresses): void
@@ -64,8 +64,9 @@ export class Supervisor {
   }
 
   /**
-   * Stops everything, workers before the engine, so that work in progress can be finished. What does not stop within
-   * `withinMs` is killed.
+   * Stops everything, workers before the engine, so that work in progress can be finished. Each group is asked once the
+   * one before it has stopped, or has used up its share of the time; if so, both go on stopping together. What does not
+   * stop within `withinMs` is killed.
    */
   stop(withinMs: number): Promise<void> {
     this.#stopping ??= this.#stop(withinMs)
@@ -86,9 +87,23 @@ export class Supervisor {
     const deadline = clock.now() + withinMs
     const left = (reserve: number) => Math.max(0, deadline - reserve - clock.now())
     const reserve = this.#engine ? Math.min(ENGINE_RESERVE_MS, withinMs / 2) : 0
-    for (const group of this.#workers.toReversed()) {
-      await Promise.all(group.map((child) => child.stop(left(reserve))))
+    const groups = this.#workers.toReversed()
+    const stopping: Promise<unknown>[] = []
+    for (const [index, group] of groups.entries()) {
+      const stopped = Promise.all(group.map((child) => child.stop(left(reserve))))
+      stopping.push(stopped)
+      // A process that does not answer must not use up the time of the groups after it: they would be killed unasked.
+      await this.#within(left(reserve) / (groups.length - index), stopped)
     }
+    await Promise.all(stopping)
     await this.#engine?.stop(left(0))
+  }
+
+  /** Waits for `done`, but at most `ms`. */
+  async #within(ms: number, done: Promise<unknown>): Promise<void> {
+    const isOver = Promise.withResolvers<void>()
+    const cancel = this.#options.clock.after(ms, isOver.resolve)
+    await Promise.race([done, isOver.promise])
+    cancel()
   }
 }

@@ -80,6 +80,33 @@ test('workers stop before the engine, group by group, and what hangs is killed i
   await stopped
 })
 
+test('a process that does not answer leaves the groups after it time to stop', async () => {
+  const { clock, processes, supervisor } = supervise()
+  void supervisor.start()
+  processes.latest('engine').ready({ engine: ADDRESSES })
+  await settle()
+  processes.latest('commands').obedient = false
+  const stopped = supervisor.stop(15_000)
+  clock.advance(6_999)
+  await settle()
+  expect(processes.latest('queue').signals).toEqual([])
+  clock.advance(1)
+  await settle()
+  expect(processes.latest('queue').signals).toEqual(['SIGTERM'])
+  expect(processes.latest('projections').signals).toEqual(['SIGTERM'])
+  expect(processes.latest('commands').signals).toEqual(['SIGTERM'])
+  expect(processes.latest('engine').signals).toEqual([])
+  clock.advance(7_000)
+  await settle()
+  expect(processes.latest('commands').signals).toEqual(['SIGTERM', 'SIGKILL'])
+  await stopped
+  expect(['queue', 'projections', 'engine'].map((name) => processes.latest(name).signals)).toEqual([
+    ['SIGTERM'],
+    ['SIGTERM'],
+    ['SIGTERM'],
+  ])
+})
+
 test('being told to stop while the engine starts starts no workers', async () => {
   const { processes, supervisor } = supervise()
   void supervisor.start()
