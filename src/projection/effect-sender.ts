@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { reached } from '../boundaries.ts'
 import { PAGE_BYTES } from '../log/contract.ts'
 import type { RecordedEffect, TracedEffect, ViewStore } from './contract.ts'
+import { unlessDamaged } from './damage.ts'
 
 /**
  * How sending an effect ended:
@@ -119,20 +120,26 @@ export class EffectSender {
     if (outcome === 'stopped') return this.#stop(recorded)
     if (outcome === 'sent') {
       reached('effect-sent', idempotencyKey)
-      await this.#forget(recorded)
-      reached('effect-forgotten', idempotencyKey)
+      if (await this.#forget(recorded)) reached('effect-forgotten', idempotencyKey)
       return true
     }
     return this.#giveUp(recorded, outcome)
   }
 
   /**
-   * Forgets an effect that was sent. A damaged file may list it again all the same; then it must not be sent with every
-   * sweep.
+   * Forgets an effect that was sent. A damaged file may list it again all the same, or not let it be forgotten; then it
+   * must neither be sent with every sweep nor hold up those behind it.
+   *
+   * @returns false if the view is too damaged for that
    */
-  async #forget({ idempotencyKey }: RecordedEffect): Promise<void> {
+  async #forget({ idempotencyKey, effect }: RecordedEffect): Promise<boolean> {
+    const { view, log } = this.#options
+    const isKnown = this.#taken.has(idempotencyKey)
     this.#taken.add(idempotencyKey)
-    await this.#options.view.effectsSent([idempotencyKey])
+    const { damage, error } = await unlessDamaged(() => view.effectsSent([idempotencyKey]))
+    if (!damage) return true
+    if (!isKnown) log.error({ err: error, idempotencyKey, effect }, 'A sent effect cannot be forgotten')
+    return false
   }
 
   #wait({ idempotencyKey, effect }: RecordedEffect): false {

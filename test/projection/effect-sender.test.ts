@@ -2,6 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { EffectSender, type SendEffect } from '../../src/projection/effect-sender.ts'
+import { damagedView, OtherRow } from '../../src/projection/sqlite/view-error.ts'
 import { ledger, toHead } from '../support/ledger.ts'
 
 /** A view with three recorded effects, and a sender whose `send` the test gives. */
@@ -242,6 +243,22 @@ test('an effect that was taken, and cannot be forgotten, is not sent again and a
   view.effectsSent = effectsSent
   await sender.flush()
   expect({ sent, pending: await pending() }).toEqual({ sent: KEYS, pending: [] })
+})
+
+test('an effect that was taken does not hold up those behind it because the damaged view refuses to forget it', async () => {
+  const sent: string[] = []
+  const { view, viewPath, sender, pending } = await threeEffects(async (_, key) => {
+    sent.push(key)
+    return 'sent'
+  })
+  const { effectsSent } = view
+  view.effectsSent = async (keys) => {
+    if (keys[0] === KEYS[0])
+      throw damagedView(new OtherRow('effects', KEYS[0] as string), viewPath, 'balances')
+    return effectsSent.call(view, keys)
+  }
+  for (let sweeps = 0; sweeps < 3; sweeps += 1) await sender.flush()
+  expect({ sent, pending: await pending() }).toEqual({ sent: KEYS, pending: KEYS.slice(0, 1) })
 })
 
 test('an effect that was taken, and cannot be forgotten, does not keep those behind it once nobody took one', async () => {
