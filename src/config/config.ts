@@ -279,6 +279,10 @@ export const configSchema = z.object({
         default: 3_000,
       },
     ),
+    readyAnswerMs: milliseconds(
+      'How long a worker may take to answer `/health/ready`; then it counts as one that does not answer.',
+      { env: 'CQRS_OPS_READY_ANSWER_MS', default: 700 },
+    ),
     failuresPerMinute: wholeNumber('Wrong tokens that are answered with 401; more get 429 for a while.', {
       env: 'CQRS_OPS_FAILURES_PER_MINUTE',
       default: 10,

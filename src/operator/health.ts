@@ -26,6 +26,8 @@ export interface Readiness {
 export interface HealthLimits {
   readonly maxLagMs: number
   readonly minFreeBytes: number
+  /** How long the system waits for the answer of a worker, in milliseconds; for the reasons. */
+  readonly readyAnswerMs: number
 }
 
 const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
@@ -34,7 +36,9 @@ const functionList = z.object({ functions: z.array(z.object({ function_id: z.str
 const ENQUEUE = 'engine::queue::enqueue'
 
 /** For a worker that owns functions but does not answer. */
-const STANDS_STILL = 'its worker does not answer: it hangs or is busy; see "cqrs workers" and its log'
+function standsStill({ readyAnswerMs }: HealthLimits): string {
+  return `its worker did not answer within ${readyAnswerMs} ms: it hangs or is busy; see "cqrs workers" and its log`
+}
 
 /**
  * Whether the system does its job: take commands, answer queries, keep views up to date. This is measured at the
@@ -113,10 +117,11 @@ class Workers {
 
 async function functionParts(
   system: System,
-  { maxLagMs }: HealthLimits,
+  limits: HealthLimits,
   workers: Workers,
   isQueueSilent: boolean,
 ): Promise<Promise<PartHealth>[]> {
+  const { maxLagMs, readyAnswerMs } = limits
   let present: ReadonlySet<string>
   try {
     const list = functionList.parse(await system.ask('engine::functions::list', {}))
@@ -129,7 +134,7 @@ async function functionParts(
   const served = async (name: string, ids: string[]): Promise<PartHealth> => {
     const away = missing(ids)
     if (away.length > 0) return down(name, `no worker has ${away.slice(0, 5).join(', ')}`)
-    if (workers.standsStill(name)) return down(name, STANDS_STILL)
+    if (workers.standsStill(name)) return down(name, standsStill(limits))
     const damage = workers.damageOf(name)
     if (damage === undefined) return { part: name, state: 'ok' }
     // Counts as down for at most maxLagMs: clients may stop sending to a system that is down, and then no success
@@ -152,7 +157,9 @@ async function functionParts(
       async () => {
         const without = 'projections go on from the log by their sweep'
         if (missing([ENQUEUE]).length > 0) return `no queue worker is connected; ${without}`
-        return isQueueSilent ? `the queue worker does not answer; ${without}` : undefined
+        return isQueueSilent
+          ? `the queue worker did not answer within ${readyAnswerMs} ms; ${without}`
+          : undefined
       },
       'degraded',
     ),
@@ -179,7 +186,7 @@ function judge(projection: ProjectionStatus, limits: HealthLimits, isSilent: boo
   const down = whatIsDown(projection, limits)
   if (down !== undefined) return { part, state: 'down', reason: down }
   // A silent worker may be busy with a long fold while readers are served: only the lag makes a projection `down`.
-  const silent = isSilent ? STANDS_STILL : undefined
+  const silent = isSilent ? standsStill(limits) : undefined
   const letters = undecided({ projections: [projection] })
   const waits = [
     silent,

@@ -57,12 +57,18 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     marks: async (unit, after, through) => marksOf(views, findUnit(app, unit), after, through),
     call: caller(iii, credentials, { timeoutMs: CALL_TIMEOUT_MS, changes: true }),
     ask: caller(iii, credentials, { timeoutMs: config.ops.answerMs, changes: false }),
-    processes,
+    processes: () => processes(),
     disk: () => roomIn(config.data),
     actions,
     now: () => new Date(),
   }
-  const functions = operatorFunctions({ system, access, metrics, limits: config.ops, log })
+  const { readyAnswerMs } = config.ops
+  const probed: System = {
+    ...system,
+    ask: caller(iii, credentials, { timeoutMs: readyAnswerMs, changes: false }),
+    processes: () => processes(readyAnswerMs),
+  }
+  const functions = operatorFunctions({ system, probed, access, metrics, limits: config.ops, log })
   const offered = await offer(iii, functions, log)
   return {
     async stop() {

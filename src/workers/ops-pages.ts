@@ -9,6 +9,8 @@ import { type ProcessMetrics, renderMetrics } from './ops-metrics.ts'
 /** What {@link pages} needs. */
 export interface PagesOptions {
   readonly system: System
+  /** The same system for `/health/ready`, which waits for a silent worker for only `limits.readyAnswerMs`. */
+  readonly probed: System
   readonly access: OpsAccess
   readonly limits: HealthLimits
   /** What each worker process has counted. */
@@ -19,7 +21,7 @@ export interface PagesOptions {
  * Pages for machines: `/metrics`, for which the read-only token is enough, and `/health/live` and `/health/ready` for
  * load balancers, which need no token.
  */
-export function pages({ system, access, limits, metrics }: PagesOptions): OfferedFunction[] {
+export function pages({ system, probed, access, limits, metrics }: PagesOptions): OfferedFunction[] {
   return [
     {
       id: 'cqrs::metrics',
@@ -44,7 +46,7 @@ export function pages({ system, access, limits, metrics }: PagesOptions): Offere
       http: { method: 'GET', path: '/health/ready' },
       handle: () =>
         secured(async () => {
-          const answer = await readiness(system, limits)
+          const answer = await readiness(probed, limits)
           return success(answer, answer.status === 'not ready' ? 503 : 200)
         }),
     },

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { ProcessMetrics } from './ops-metrics.ts'
 import { PROCESS_FUNCTIONS } from './process-report.ts'
 
-/** How long a process may take to report on itself, in milliseconds. */
+/** How long a process may take to report on itself unless the caller has less patience, in milliseconds. */
 const TIMEOUT_MS = 2_000
 
 /**
@@ -44,28 +44,26 @@ const functionList = z.object({ functions: z.array(z.object({ function_id: z.str
 
 /** Asks every worker process of this system, over the engine, to report on itself. */
 export function processesOf(iii: IIIClient, credentials: { token: string }) {
-  const askAll = async <Answer>(payload: object, answer: z.ZodType<Answer>) => {
+  const askAll = async <Answer>(payload: object, answer: z.ZodType<Answer>, timeoutMs = TIMEOUT_MS) => {
     const { functions } = functionList.parse(
       await iii.trigger({
         function_id: 'engine::functions::list',
         payload: { prefix: PROCESS_FUNCTIONS, include_internal: true },
-        timeoutMs: TIMEOUT_MS,
+        timeoutMs,
       }),
     )
     const asked = functions.filter(({ function_id }) => function_id.startsWith(PROCESS_FUNCTIONS))
     const answers = await Promise.allSettled(
       asked.map(async ({ function_id }) =>
-        answer.parse(
-          await iii.trigger({ function_id, payload, metadata: credentials, timeoutMs: TIMEOUT_MS }),
-        ),
+        answer.parse(await iii.trigger({ function_id, payload, metadata: credentials, timeoutMs })),
       ),
     )
     const given = answers.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
     return { answers: given, silent: answers.length - given.length }
   }
   return {
-    async processes() {
-      const { answers, silent } = await askAll({}, ANSWERS.processes)
+    async processes(timeoutMs?: number) {
+      const { answers, silent } = await askAll({}, ANSWERS.processes, timeoutMs)
       return { answers: answers.map(({ self }) => self), silent }
     },
     async metrics(): Promise<readonly ProcessMetrics[]> {

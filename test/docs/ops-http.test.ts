@@ -18,7 +18,8 @@ function routes() {
       throw new CqrsError('CQRS_UNAUTHORIZED', 'It only looks what is asked for.')
     },
   } as unknown as OpsAccess
-  const options = { system: {} as System, access, limits: { maxLagMs: 0, minFreeBytes: 0 } }
+  const limits = { maxLagMs: 0, minFreeBytes: 0, readyAnswerMs: 1 }
+  const options = { system: {} as System, probed: {} as System, access, limits }
   const functions = operatorFunctions({ ...options, metrics: async () => [], log: pino({ level: 'silent' }) })
   /** The token that a request without one is told to show. */
   const tokenOf = async ({ handle }: OfferedFunction) => {

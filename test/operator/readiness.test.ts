@@ -6,7 +6,7 @@ import type { System } from '../../src/operator/system.ts'
 import { balances } from '../support/ledger-app.ts'
 
 const ENQUEUE = 'engine::queue::enqueue'
-const limits = { maxLagMs: 30_000, minFreeBytes: 2_097_152 }
+const limits = { maxLagMs: 30_000, minFreeBytes: 2_097_152, readyAnswerMs: 700 }
 
 /** What is not as it should be in a system of one view whose log ends at 9. */
 interface Trouble {
@@ -115,7 +115,7 @@ test('a system without trouble is ready, and has no reasons', async () => {
 })
 
 const view = 'projection balances'
-const SILENT = 'its worker does not answer: it hangs or is busy; see "cqrs workers" and its log'
+const SILENT = 'its worker did not answer within 700 ms: it hangs or is busy; see "cqrs workers" and its log'
 const RESUME = 'an operator paused it: "cqrs projections resume balances" ends the pause'
 const REBUILD =
   'the generation that serves belongs to other code and stands still until "cqrs rebuild balances" replaces it'
@@ -161,7 +161,7 @@ test.each<[string, Trouble, string]>([
   [
     'queue',
     { queue: 'silent' },
-    'the queue worker does not answer; projections go on from the log by their sweep',
+    'the queue worker did not answer within 700 ms; projections go on from the log by their sweep',
   ],
 ])('degraded: %s, %o', async (part, trouble, reason) => {
   expect(await judged(trouble)).toEqual({ status: 'degraded', bad: [{ part, state: 'degraded', reason }] })

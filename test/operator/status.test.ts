@@ -35,7 +35,7 @@ test('a damaged log does not hide the status, and makes the system not ready', a
     [4, null],
     [4, null],
   ])
-  const { status, parts } = await readiness(damaged, { maxLagMs: 1_000, minFreeBytes: 0 })
+  const { status, parts } = await readiness(damaged, { maxLagMs: 1_000, minFreeBytes: 0, readyAnswerMs: 700 })
   expect(status).toBe('not ready')
   expect(parts).toContainEqual({
     part: 'projection inventory-list',

@@ -36,3 +36,17 @@ test.each<[string, unknown]>([
   answers.set(`${PROCESS_FUNCTIONS}1`, { self: told })
   expect(await processes()).toEqual({ answers: [self], silent: 1 })
 })
+
+test('nobody is waited for longer than the caller has patience', async () => {
+  const waits: unknown[] = []
+  const iii = {
+    trigger: async ({ function_id: id, timeoutMs }: { function_id: string; timeoutMs: number }) => {
+      waits.push(timeoutMs)
+      if (id.startsWith(PROCESS_FUNCTIONS)) throw new Error('not in time')
+      return { functions: [{ function_id: `${PROCESS_FUNCTIONS}1` }] }
+    },
+  }
+  const { processes } = processesOf(iii as unknown as IIIClient, { token: 't' })
+  expect(await processes(700)).toEqual({ answers: [], silent: 1 })
+  expect(waits).toEqual([700, 700])
+})
