@@ -283,6 +283,12 @@ export const configSchema = z.object({
       'How long a worker may take to answer `/health/ready`; then it counts as one that does not answer.',
       { env: 'CQRS_OPS_READY_ANSWER_MS', default: 700 },
     ),
+    actionDays: wholeNumber('Days for which the record of what operators did is kept; 0: for ever.', {
+      env: 'CQRS_OPS_ACTION_DAYS',
+      default: 365,
+      min: 0,
+      max: 36_500,
+    }),
     failuresPerMinute: wholeNumber('Wrong tokens that are answered with 401; more get 429 for a while.', {
       env: 'CQRS_OPS_FAILURES_PER_MINUTE',
       default: 10,

@@ -34,6 +34,8 @@ const callerMetadata = z
   .object({ by: z.string().max(100), from: z.string().max(200), answer: z.literal('text') })
   .partial()
 
+const DAY_MS = 86_400_000
+
 /**
  * The operator's worker: a function and an HTTP route for every row of {@link OPERATIONS}. Each of them requires the
  * token of operators.
@@ -41,7 +43,11 @@ const callerMetadata = z
 export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   const access = openOpsAccess(config, log)
   const events = openSqliteEventLog({ path: dataPaths(config.data).events })
-  const actions = openSqliteActionStore(dataPaths(config.data).actions)
+  const { actionDays } = config.ops
+  const actions = openSqliteActionStore(
+    dataPaths(config.data).actions,
+    actionDays === 0 ? {} : { keepMs: actionDays * DAY_MS },
+  )
   const { readers: views, control } = await openReaders(app, config.data)
   const credentials = ownCredentials(config, log)
   const { processes, metrics } = processesOf(iii, credentials)

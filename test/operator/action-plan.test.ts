@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { actionSchema, LIST, LIST_OF_OPERATION } from '../../src/operator/sqlite/action-store.ts'
+import { actionSchema, LIST, LIST_OF_OPERATION, REMOVE } from '../../src/operator/sqlite/action-store.ts'
 import { openDatabase } from '../../src/sqlite/open.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
@@ -12,4 +12,13 @@ test.each([
   onTestFinished(() => db.close())
   const plan = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all()
   expect(plan.map(({ detail }) => String(detail))).toEqual([`SEARCH actions USING ${seek}`])
+})
+
+test('old actions are removed by their ids, without looking at the others', () => {
+  const db = openDatabase({ path: join(tempFolder(), 'actions.db'), schema: actionSchema })
+  onTestFinished(() => db.close())
+  const plan = db.prepare(`EXPLAIN QUERY PLAN ${REMOVE}`).all()
+  expect(plan.map(({ detail }) => String(detail))).toContain(
+    'SEARCH actions USING INTEGER PRIMARY KEY (rowid=?)',
+  )
 })

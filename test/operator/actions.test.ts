@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
 import { CqrsError } from '../../src/kernel/errors.ts'
-import { listActions, perform } from '../../src/operator/actions.ts'
+import { type ActionStore, listActions, perform } from '../../src/operator/actions.ts'
 import { OPERATIONS, type Operation } from '../../src/operator/operations.ts'
 import { RECORDED } from '../../src/operator/recorded.ts'
 import { openSqliteActionStore } from '../../src/operator/sqlite/action-store.ts'
@@ -159,4 +160,38 @@ test('only operations that are recorded can be asked for', async () => {
       message: expect.stringContaining('give one of ops::dlq-redrive, ops::dlq-discard,'),
     })
   }
+})
+
+test('old actions are removed a few at a time while others begin, and no id is given twice', async () => {
+  const path = join(tempFolder(), 'operator.db')
+  const begun = (begunAt: string) => ({ operation: 'ops::pause', input: null, ...ada, begunAt })
+  const ids = async (store: ActionStore) =>
+    (await store.list({ before: 1_000, limit: 500 })).map(({ id }) => id)
+  const forEver = openSqliteActionStore(path)
+  for (let n = 0; n < 30; n += 1) await forEver.begin(begun('2025-01-01T00:00:00.000Z'))
+  await forEver.begin(begun('2026-01-01T00:00:00.000Z'))
+  expect(await ids(forEver)).toHaveLength(31)
+  await forEver.close()
+  const store = openSqliteActionStore(path, { keepMs: 365 * 86_400_000 })
+  onTestFinished(() => store.close())
+  expect(await store.begin(begun('2026-01-01T00:00:00.000Z'))).toBe(32)
+  expect(await ids(store)).toHaveLength(32)
+  expect(await store.begin(begun('2026-01-01T00:00:00.001Z'))).toBe(33)
+  expect(await ids(store)).toEqual(Array.from({ length: 13 }, (_, n) => 33 - n))
+  await store.begin(begun('2026-12-31T00:00:00.000Z'))
+  expect(await ids(store)).toEqual([34, 33, 32, 31])
+  await store.begin(begun('2030-01-01T00:00:00.000Z'))
+  expect(await ids(store)).toEqual([35])
+})
+
+test('an action begins although old ones cannot be removed', async () => {
+  const path = join(tempFolder(), 'operator.db')
+  const store = openSqliteActionStore(path, { keepMs: 1 })
+  onTestFinished(() => store.close())
+  const db = new DatabaseSync(path)
+  db.exec(`CREATE TRIGGER refuse BEFORE DELETE ON actions BEGIN SELECT raise(ABORT, 'it is damaged'); END`)
+  db.close()
+  const begun = { operation: 'ops::pause', input: null, ...ada }
+  expect(await store.begin({ ...begun, begunAt: '2025-01-01T00:00:00.000Z' })).toBe(1)
+  expect(await store.begin({ ...begun, begunAt: '2026-01-01T00:00:00.000Z' })).toBe(2)
 })

@@ -30,7 +30,13 @@ export const LIST = 'SELECT * FROM actions WHERE id < ? ORDER BY id DESC LIMIT ?
 export const LIST_OF_OPERATION =
   'SELECT * FROM actions WHERE operation = ? AND id < ? ORDER BY id DESC LIMIT ?'
 
+/** Removes the first actions if they began before a time, a few at once. The oldest ones have the lowest ids. */
+export const REMOVE =
+  'DELETE FROM actions WHERE id IN (SELECT id FROM actions ORDER BY id LIMIT 20) AND begun_at < ?'
+
 export interface ActionStoreOptions {
+  /** How long an action is kept, in milliseconds; older ones are removed while others begin. Default for ever. */
+  keepMs?: number
   /** Pages that the write-ahead log may have before it is copied into the file. Default 500 (2 MB). */
   checkpointPages?: number
 }
@@ -43,7 +49,7 @@ export interface ActionStoreOptions {
  */
 export function openSqliteActionStore(
   path: string,
-  { checkpointPages = 500 }: ActionStoreOptions = {},
+  { keepMs, checkpointPages = 500 }: ActionStoreOptions = {},
 ): ActionStore {
   const db = openDatabase({ path, schema: actionSchema, cacheKiB: 512, checkpointPages })
   const begin = db.prepare(
@@ -51,6 +57,7 @@ export function openSqliteActionStore(
      VALUES (?, ?, ?, ?, ?, 'begun', 'null')`,
   )
   const end = db.prepare('UPDATE actions SET outcome = ?, result = ?, ended_at = ? WHERE id = ?')
+  const remove = db.prepare(REMOVE)
   const list = db.prepare(LIST)
   const listOf = db.prepare(LIST_OF_OPERATION)
   const checkpointed = withWholeCheckpoints(db, path)
@@ -62,11 +69,22 @@ export function openSqliteActionStore(
     }
   }
   const write = <Result>(act: () => Result): Result => attempt(() => checkpointed(act))
+  const removeOld = (now: string): void => {
+    if (keepMs === undefined) return
+    try {
+      write(() => remove.run(new Date(Date.parse(now) - keepMs).toISOString()))
+    } catch {
+      // A later action tries again; this one has been recorded and can go on.
+    }
+  }
   return {
-    begin: async ({ operation, input, by, from, begunAt }) =>
-      write(() =>
+    begin: async ({ operation, input, by, from, begunAt }) => {
+      const id = write(() =>
         Number(begin.run(operation, JSON.stringify(input ?? null), by, from, begunAt).lastInsertRowid),
-      ),
+      )
+      removeOld(begunAt)
+      return id
+    },
     end: async (id, { outcome, result, endedAt }) =>
       void write(() => end.run(outcome, JSON.stringify(result ?? null), endedAt, id)),
     list: async ({ before, limit, operation }) =>
