@@ -251,6 +251,24 @@ export const configSchema = z.object({
       env: 'CQRS_QUEUE_TIMEOUT_MS',
       default: 30_000,
     }),
+    memoryMessages: wholeNumber('Messages that all queues together hold whole in memory.', {
+      env: 'CQRS_QUEUE_MEMORY_MESSAGES',
+      default: 50_000,
+      min: 1,
+      max: 100_000_000,
+    }),
+    memoryCharacters: wholeNumber('Characters of data that all queues together hold in memory.', {
+      env: 'CQRS_QUEUE_MEMORY_CHARACTERS',
+      default: 134_217_728,
+      min: 1,
+      max: 1_000_000_000_000,
+    }),
+    memoryNumbers: wholeNumber('Messages that all queues together know at least by their number.', {
+      env: 'CQRS_QUEUE_MEMORY_NUMBERS',
+      default: 500_000,
+      min: 1,
+      max: 1_000_000_000,
+    }),
     drainMs: milliseconds('How long a stopping queue worker waits for messages under way.', {
       env: 'CQRS_QUEUE_DRAIN_MS',
       default: 10_000,

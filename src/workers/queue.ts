@@ -51,11 +51,13 @@ async function provide(
     },
   })
   const { concurrency, maxRetries, backoffMs, timeoutMs } = config.queue
+  const { memoryMessages, memoryCharacters, memoryNumbers } = config.queue
   const queues = {
     default: { concurrency, max_retries: maxRetries, backoff_ms: backoffMs, timeout_ms: timeoutMs },
     ...Object.fromEntries(allUnits(app).map(({ name }) => [name, PROJECTION_QUEUE])),
   }
-  const queue = await DurableQueue.open({ store, log, queues })
+  const memory = { messages: memoryMessages, bytes: memoryCharacters, tracked: memoryNumbers }
+  const queue = await DurableQueue.open({ store, log, queues, memory })
   log.info({ store: dataPaths(config.data).queue }, 'the queue is open')
   const provider = registerQueueProvider({
     iii,
