@@ -3,12 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
 import { isBusy } from './errors.ts'
 import { offerRowChecksum } from './row-checksum.ts'
-
-/**
- * How often to try to get an older store exclusively, and the average pause between two tries, in milliseconds; about
- * five seconds in all.
- */
-const TRIES = { most: 200, pauseMs: 25 }
+import { waitForLock } from './wait-for-lock.ts'
 
 /** A kind of store file: its mark and the migration steps to its newest schema. */
 export interface StoreSchema {
@@ -61,39 +56,41 @@ export function isOlderStore(path: string, schema: StoreSchema): boolean {
  * @throws CqrsError CQRS_STORE_LOCKED if another process keeps it open; as {@link migrate}
  */
 export function migrateAlone(location: string | URL, schema: StoreSchema, path: string): void {
-  const pause = new Int32Array(new SharedArrayBuffer(4))
-  for (let tries = 1; !triedAlone(location, schema, path); tries += 1) {
-    if (tries >= TRIES.most) {
-      throw new CqrsError(
-        'CQRS_STORE_LOCKED',
-        `The ${schema.name} ${path} is of an older version of iii-durable-cqrs and has to be brought up to date, but another process ` +
-          'has it open. Stop every process of the older version that works on this data folder, then start again.',
-      )
-    }
-    // Random, because two processes that try at the same time block each other.
-    Atomics.wait(pause, 0, 0, TRIES.pauseMs * (0.5 + Math.random()))
+  try {
+    waitForLock(() => tryAlone(location, schema, path))
+  } catch (error) {
+    if (!isBusy(error)) throw error
+    throw new CqrsError(
+      'CQRS_STORE_LOCKED',
+      `The ${schema.name} ${path} is of an older version of iii-durable-cqrs and has to be brought up to date, but another process ` +
+        'has it open. Stop every process of the older version that works on this data folder, then start again.',
+      { cause: error },
+    )
   }
 }
 
-/** Whether the store is up to date now, brought there by this process or by another one. */
-function triedAlone(location: string | URL, schema: StoreSchema, path: string): boolean {
-  const withStore = (use: (db: DatabaseSync) => boolean): boolean => {
+/**
+ * Returns once the store is up to date, brought there by this process or by another one.
+ *
+ * @throws the "busy" error of SQLite if it is still older
+ */
+function tryAlone(location: string | URL, schema: StoreSchema, path: string): void {
+  const withStore = <Result>(use: (db: DatabaseSync) => Result): Result => {
     const db = new DatabaseSync(location, { timeout: 0 })
     try {
       return use(db)
-    } catch (error) {
-      if (isBusy(error)) return false
-      throw error
     } finally {
       db.close()
     }
   }
-  const isDone = withStore((db) => {
-    db.exec('PRAGMA locking_mode = EXCLUSIVE')
-    migrate(db, schema, path)
-    return true
-  })
-  return isDone || withStore((db) => !isOlder(db, schema, path))
+  try {
+    withStore((db) => {
+      db.exec('PRAGMA locking_mode = EXCLUSIVE')
+      migrate(db, schema, path)
+    })
+  } catch (error) {
+    if (!isBusy(error) || withStore((db) => isOlder(db, schema, path))) throw error
+  }
 }
 
 /**

@@ -3,10 +3,11 @@ import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
 import { assertSchema } from './assert-schema.ts'
-import { isBusy, isSqliteError, toStoreError } from './errors.ts'
+import { isSqliteError, toStoreError } from './errors.ts'
 import { isOlder, migrate, migrateAlone, type StoreSchema } from './migrate.ts'
 import { rewriteWal } from './rewrite-wal.ts'
 import { existingStore } from './store-files.ts'
+import { waitForLock } from './wait-for-lock.ts'
 
 /** The first SQLite without the WAL-reset bug (https://www.sqlite.org/wal.html, "the WAL-reset bug"). */
 export const OLDEST_SQLITE = '3.51.3'
@@ -115,14 +116,5 @@ export function assertSqliteVersion(version: string): void {
  */
 function switchToWal(db: DatabaseSync): void {
   db.exec('PRAGMA busy_timeout = 0')
-  const pause = new Int32Array(new SharedArrayBuffer(4))
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      db.exec('PRAGMA journal_mode = WAL')
-      return
-    } catch (error) {
-      if (!isBusy(error) || attempt >= 200) throw error
-      Atomics.wait(pause, 0, 0, 25)
-    }
-  }
+  waitForLock(() => db.exec('PRAGMA journal_mode = WAL'))
 }
