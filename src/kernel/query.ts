@@ -22,7 +22,10 @@ export interface FindOptions<Index extends string = string> {
   /** Only documents whose indexed field is at most this. */
   readonly to?: string | number
   readonly order?: 'ascending' | 'descending'
-  /** The most documents on the page. */
+  /**
+   * Documents on the page at the most. It has fewer where they would have more than 8,388,608 characters of JSON together;
+   * `next` goes on behind them.
+   */
   readonly limit: number
   /** `next` of the previous page. */
   readonly cursor?: string

@@ -6,7 +6,6 @@ import { findProjection } from '../generations/view-readers.ts'
 import { PAGE_CHARACTERS } from '../kernel/json-size.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
-import type { Page, ViewReader } from '../kernel/query.ts'
 import { unlessDamaged } from '../projection/damage.ts'
 import { parityVerdict } from '../projection/parity.ts'
 import { progressOf } from './build-progress.ts'
@@ -59,23 +58,14 @@ export async function readView(system: System, input: unknown): Promise<ViewAnsw
     projection,
     async ({ view, generation: { generation } }) => {
       const position = await view.position()
-      if (key === undefined) return { ...(await findFitting(view, find)), generation, position }
+      if (key === undefined) {
+        return { ...(await view.find(withoutUndefined(find), PAGE_CHARACTERS)), generation, position }
+      }
       const document = await view.get(key)
       return { items: document === undefined ? [] : [document], next: undefined, generation, position }
     },
     generation,
   )
-}
-
-/** A page with as many of the documents as fit into one answer, but at least one. */
-async function findFitting(
-  view: Pick<ViewReader<unknown>, 'find'>,
-  find: Omit<z.output<typeof inputs.view>, 'projection' | 'generation' | 'key'>,
-): Promise<Page<unknown>> {
-  for (let { limit } = find; ; limit = Math.floor(limit / 2)) {
-    const page = await view.find(withoutUndefined({ ...find, limit }))
-    if (limit === 1 || JSON.stringify(page.items).length <= PAGE_CHARACTERS) return page
-  }
 }
 
 async function describe(

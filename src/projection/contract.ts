@@ -1,6 +1,6 @@
 import type { Position } from '../kernel/position.ts'
 import type { Effect } from '../kernel/projection.ts'
-import type { ViewReader } from '../kernel/query.ts'
+import type { FindOptions, Page, ViewReader } from '../kernel/query.ts'
 import type { DigestMark } from './audit.ts'
 import type { Duty } from './duty.ts'
 import type { Searchable } from './find.ts'
@@ -194,7 +194,9 @@ export interface Freshness {
 
 /** A view, or a partition of it, as its readers see it, in the writer's process or in another one. */
 export interface ReadableView extends ViewReader<unknown>, Searchable {
-  /** Whether anybody has written the view; until then it is empty. */
+  /** @param characters of JSON that the documents of the page have at the most */
+  find(options: FindOptions, characters?: number): Promise<Page<unknown>>
+  /** Whether anybody has written it; until then it is empty. */
   isWritten(): Promise<boolean>
   /** Whether another view has taken the place of this one since it was opened; what is read here does not change any more. */
   isReplaced(): boolean

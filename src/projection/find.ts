@@ -1,4 +1,5 @@
 import { CqrsError } from '../kernel/errors.ts'
+import { QUERY_CHARACTERS } from '../kernel/json-size.ts'
 import type { FindOptions, Page } from '../kernel/query.ts'
 
 /** What an index holds. */
@@ -10,12 +11,16 @@ export interface FoundDocument {
   /** The value of the field that is searched by; the key if the search is by key. */
   readonly value: IndexValue
   readonly document: unknown
+  /** Characters of its JSON. */
+  readonly characters: number
 }
 
 /** What a part of a view is asked for: the next documents in the order of (value, key). */
 export interface Search extends Omit<FindOptions, 'cursor'> {
   /** The last document of the page before. */
-  readonly after: Omit<FoundDocument, 'document'> | undefined
+  readonly after: Pick<FoundDocument, 'key' | 'value'> | undefined
+  /** Characters of JSON after which no more documents are read; two are read in any case. */
+  readonly characters: number
 }
 
 /** A view, or a partition of one. */
@@ -27,29 +32,45 @@ export interface Searchable {
  * Finds a page of documents in all parts of a view: each part gives its next documents, and these are merged. The
  * cursor names the last document of the page, so it means the same in every part.
  *
- * @throws CqrsError CQRS_VALIDATION if the cursor is not one of this query; CQRS_APP_INVALID if two parts have a
- *   document of the same key
+ * The page ends early where its documents would have more characters of JSON than `characters`; it has one at least.
+ *
+ * @throws CqrsError CQRS_VALIDATION if the cursor is not one of this query; CQRS_APP_INVALID if two parts have
+ *   a document of the same key
  */
 export async function findPage(
   parts: readonly Searchable[],
   { cursor, ...options }: FindOptions,
+  characters: number = QUERY_CHARACTERS,
 ): Promise<Page<unknown>> {
   const { by, limit, order = 'ascending' } = options
   const after = cursor === undefined ? undefined : decodeCursor(cursor, by)
-  const search = { ...options, limit: limit + 1, after }
+  const search = { ...options, limit: limit + 1, after, characters }
   const found = (await Promise.all(parts.map((part) => part.search(search)))).flat()
   const sign = order === 'ascending' ? 1 : -1
   if (parts.length > 1) found.sort((left, right) => sign * compare(left, right))
-  const page = found.slice(0, limit)
+  const page = found.slice(0, Math.min(limit, fitting(found, characters)))
   page.reduce<FoundDocument | undefined>((before, one) => {
     if (before?.key === one.key) throw keyInTwoPartitions(one.key)
     return one
   }, undefined)
-  const last = found.length > limit ? page.at(-1) : undefined
+  const last = found.length > page.length ? page.at(-1) : undefined
   return { items: page.map(({ document }) => document), next: last && encodeCursor(by, last.value, last.key) }
 }
 
-/** The error for a document that is made from events of several streams: a partitioned projection cannot have one. */
+/**
+ * How many of the first documents have no more characters than a page; one at least. A part that was not read to its end has
+ * given more than a page by itself, so that none of those counted comes behind what was not read.
+ */
+function fitting(found: readonly FoundDocument[], characters: number): number {
+  let sum = 0
+  const beyond = found.findIndex((one, index) => {
+    sum += one.characters
+    return index > 0 && sum > characters
+  })
+  return beyond === -1 ? found.length : beyond
+}
+
+/** Events of several streams made one document, which a partitioned projection cannot hold. */
 export function keyInTwoPartitions(key: string): CqrsError {
   return new CqrsError(
     'CQRS_APP_INVALID',

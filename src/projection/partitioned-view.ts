@@ -1,11 +1,13 @@
 import type { Position } from '../kernel/position.ts'
-import type { ViewReader } from '../kernel/query.ts'
+import type { FindOptions, Page, ViewReader } from '../kernel/query.ts'
 import type { Freshness, ReadableView } from './contract.ts'
 import { findPage, keyInTwoPartitions } from './find.ts'
 
 /** What queries see of a view. */
 export interface QueriedView extends ViewReader<unknown> {
-  /** The position of the view; what is read afterwards is at least as new. */
+  /** @param characters of JSON that the documents of the page have at the most; see {@link findPage} */
+  find(options: FindOptions, characters?: number): Promise<Page<unknown>>
+  /** Where the view is; what is read afterwards is at least as new. */
   position(): Promise<Position>
   /** How new the view is, and how many events it lacks. */
   freshness(): Promise<Freshness>
@@ -31,6 +33,6 @@ export function wholeView(parts: readonly ReadableView[]): QueriedView {
       if (found.length > 1) throw keyInTwoPartitions(key)
       return found[0]
     },
-    find: (options) => findPage(parts, options),
+    find: (options, characters) => findPage(parts, options, characters),
   }
 }

@@ -185,6 +185,39 @@ export function viewReaderContract(newView: NewView): void {
     }
   })
 
+  test('a page ends where its documents would have more characters than it may have, and the next one goes on there', async () => {
+    const sizes = [4_000, 10, 900, 90, 5_000, 6_000, 100, 100, 1_900, 10]
+    const documents = Object.fromEntries(
+      sizes.map((size, index) => [
+        `key-${index}`,
+        { account: `key-${index}`, balance: index % 4, text: 'x'.repeat(size) },
+      ]),
+    )
+    const { whole, split } = await bothWays(documents)
+    const read = await whole.search({ limit: 50, characters: 2_000, after: undefined })
+    expect(read, 'what does not belong to the page is not read').toHaveLength(2)
+    for (const search of SEARCHES) {
+      const wanted = found(documents, search)
+      for (const limit of [2, 50]) {
+        const items: unknown[] = []
+        let cursor: string | undefined
+        do {
+          const options = { ...search, limit, ...(cursor && { cursor }) }
+          const page = await whole.find(options, 2_000)
+          expect(await split.find(options, 2_000), JSON.stringify(options)).toEqual(page)
+          const characters = (some: readonly unknown[]) =>
+            some.reduce<number>((sum, one) => sum + JSON.stringify(one).length, 0)
+          const most = wanted.slice(items.length, items.length + limit)
+          while (most.length > 1 && characters(most) > 2_000) most.pop()
+          expect(page.items).toEqual(most)
+          items.push(...page.items)
+          cursor = page.next
+        } while (cursor)
+        expect(items, JSON.stringify({ ...search, limit })).toEqual(wanted)
+      }
+    }
+  })
+
   test('documents are found by true and by false', async () => {
     const { write, read } = viewOf(newView)
     const documents = Object.entries({ ada: true, bob: false, cy: true, dan: null })

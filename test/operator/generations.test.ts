@@ -5,7 +5,10 @@ import type { PartPhase } from '../../src/control/contract.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import type { App } from '../../src/kernel/app.ts'
 import { listProjections, readView } from '../../src/operator/generations.ts'
+import type { ViewAnswer } from '../../src/operator/generations-contract.ts'
 import type { System } from '../../src/operator/system.ts'
+import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
+import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
 import { generations } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -131,19 +134,25 @@ test.each<{ what: string; parts: [phase: PartPhase, position: number, rate: numb
 
 test('a page of large documents holds as many as fit into an answer, and says where to go on', async () => {
   const documents = Array.from({ length: 40 }, (_, n) => ({ n, text: 'x'.repeat(300_000) }))
-  const view = {
-    position: async () => 40,
-    get: async () => undefined,
-    find: async ({ limit, cursor = '0' }: { limit: number; cursor?: string }) => {
-      const end = Number(cursor) + limit
-      return { items: documents.slice(Number(cursor), end), next: end < 40 ? String(end) : undefined }
-    },
-  }
+  const path = join(tempFolder(), 'large.db')
+  const store = openSqliteView(path, balances())
+  await store.commit({
+    expectedRevision: 0,
+    documents: documents.map((document) => [`key-${String(document.n).padStart(2, '0')}`, document]),
+    parked: [],
+    settled: [],
+    effects: [],
+  })
+  const view = openSqliteViewReader(path, balances())
+  onTestFinished(async () => {
+    await view.close()
+    await store.close()
+  })
   const views = { use: async (_: string, read: (one: object) => unknown) => read({ view, generation: {} }) }
   const found: unknown[] = []
-  for (let cursor: string | undefined = '0'; cursor !== undefined; ) {
-    const input = { projection: 'large', limit: 1_000, cursor }
-    const page = await readView({ views } as unknown as System, input)
+  for (let cursor: string | undefined, isFirst = true; isFirst || cursor !== undefined; isFirst = false) {
+    const input = { projection: 'large', limit: 1_000, ...(cursor !== undefined && { cursor }) }
+    const page: ViewAnswer = await readView({ views } as unknown as System, input)
     expect(JSON.stringify(page).length).toBeLessThan(4_500_000)
     found.push(...page.items)
     cursor = page.next

@@ -10,8 +10,9 @@ export interface SearchQuery {
 const LEAST = '-9e999'
 
 /**
- * The query for a page by keyset: documents after the last one of the page before, in (value, key) order. Documents
- * that lack the indexed field are not found by it.
+ * A page by keyset: documents beyond the last one of the page before, in (value, key) order. Documents that
+ * lack the indexed field are not found by it. If there are two queries, what the second one finds comes behind what the
+ * first one finds.
  *
  * Each part is written so that SQLite seeks its start in the index and reads on from there. With row values, with IS
  * NOT NULL on an expression, or if it sorted by a field that is the same in all rows, SQLite would read over everything
@@ -19,9 +20,8 @@ const LEAST = '-9e999'
  *
  * @param field the indexed expression; undefined to search by the key
  */
-export function searchQuery(search: Search, field: string | undefined): SearchQuery {
-  const { sql, values } = queryOf(search, field)
-  return { sql, values: values.map(asIndexed) }
+export function searchQueries(search: Search, field: string | undefined): SearchQuery[] {
+  return queriesOf(search, field).map(({ sql, values }) => ({ sql, values: values.map(asIndexed) }))
 }
 
 /**
@@ -33,17 +33,17 @@ function asIndexed(value: IndexValue | bigint): IndexValue | bigint {
   return Math.abs(value) < 2 ** 63 ? BigInt(String(value)) : value
 }
 
-function queryOf(search: Search, field: string | undefined): SearchQuery {
-  const { equals, after, limit } = search
+function queriesOf(search: Search, field: string | undefined): SearchQuery[] {
+  const { equals, after } = search
   if (field === undefined) {
     const beyondKey = after ? [[`key ${beyond(search)} ?`, after.key] as const] : []
-    return select('key', [...conditions('key', search), ...beyondKey], search, 'key')
+    return [select('key', [...conditions('key', search), ...beyondKey], search, 'key')]
   }
   if (equals !== undefined) {
     const beyondKey = after ? [[`key ${beyond(search)} ?`, after.key] as const] : []
-    return select(field, [...conditions(field, search), ...beyondKey], search, 'key')
+    return [select(field, [...conditions(field, search), ...beyondKey], search, 'key')]
   }
-  if (!after) return select(field, [...notNull(field, search), ...conditions(field, search)], search, field)
+  if (!after) return [select(field, [...notNull(field, search), ...conditions(field, search)], search, field)]
   const range = conditions(field, search)
   const sameValue = [[`${field} = ?`, after.value], [`key ${beyond(search)} ?`, after.key], ...range] as const
   const further = [
@@ -51,10 +51,7 @@ function queryOf(search: Search, field: string | undefined): SearchQuery {
     ...notNull(field, search),
     ...range,
   ] as const
-  const parts = [select(field, sameValue, search, 'key'), select(field, further, search, field)]
-  // The sort is over two pages at the most.
-  const sql = `${parts.map((part) => `SELECT * FROM (${part.sql})`).join(' UNION ALL ')} ORDER BY ${order('value', search)} LIMIT ?`
-  return { sql, values: [...parts.flatMap(({ values }) => values), limit] }
+  return [select(field, sameValue, search, 'key'), select(field, further, search, field)]
 }
 
 type Condition = readonly [sql: string, value?: IndexValue]

@@ -4,13 +4,14 @@ import { CqrsError } from '../../kernel/errors.ts'
 import type { Position } from '../../kernel/position.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
 import type { FindOptions, Page } from '../../kernel/query.ts'
+import { inTransaction } from '../../sqlite/transaction.ts'
 import type { DigestMark } from '../audit.ts'
 import { type Freshness, MOST_PARKED, type ReadableView, type ViewStanding } from '../contract.ts'
 import { type FoundDocument, findPage, type IndexValue, type Search } from '../find.ts'
 import { fieldExpression } from './indexes.ts'
 import { openView } from './open-view.ts'
 import { type DocumentRow, toDocument } from './rows.ts'
-import { searchQuery } from './search-query.ts'
+import { type SearchQuery, searchQueries } from './search-query.ts'
 import { toViewError } from './view-error.ts'
 
 /**
@@ -115,25 +116,36 @@ class SqliteViewReader implements ReadableView {
     })
   }
 
-  find(options: FindOptions): Promise<Page<unknown>> {
-    return findPage([this], options)
+  find(options: FindOptions, characters?: number): Promise<Page<unknown>> {
+    return findPage([this], options, characters)
   }
 
   async search(search: Search): Promise<FoundDocument[]> {
-    const { sql, values } = searchQuery(search, this.#field(search.by))
-    return this.#read([], (file) => {
+    const queries = searchQueries(search, this.#field(search.by))
+    const read = (file: ViewFile) => this.#found(file, search, queries)
+    return this.#read([], (file) => (queries.length === 1 ? read(file) : file.atOneMoment(() => read(file))))
+  }
+
+  #found(file: ViewFile, { limit, characters }: Search, queries: readonly SearchQuery[]): FoundDocument[] {
+    const found: FoundDocument[] = []
+    let left = characters
+    for (const { sql, values } of queries) {
       const statement = file.prepare(sql)
       // node:sqlite refuses to read a whole number beyond 2^53 as a number.
       statement.setReadBigInts(true)
-      return statement.all(...values).map(({ key, value, document, checksum }) => ({
-        key: String(key),
-        value: typeof value === 'bigint' ? Number(value) : (value as IndexValue),
-        document: toDocument(
-          { key, document, checksum: Number(checksum) } as unknown as DocumentRow,
-          this.#path,
-        ),
-      }))
-    })
+      for (const { key, value, document, checksum } of statement.iterate(...values)) {
+        const row = { key, document, checksum: Number(checksum) } as unknown as DocumentRow
+        found.push({
+          key: String(key),
+          value: typeof value === 'bigint' ? Number(value) : (value as IndexValue),
+          document: toDocument(row, this.#path),
+          characters: row.document.length,
+        })
+        left -= row.document.length
+        if (found.length === limit || (left < 0 && found.length > 1)) return found
+      }
+    }
+    return found
   }
 
   async close(): Promise<void> {
@@ -210,6 +222,11 @@ class ViewFile {
   counts(table: 'parked' | 'effects'): Record<string, number> {
     const rows = this.prepare(`SELECT status, count(*) AS rows FROM ${table} GROUP BY status`).all()
     return Object.fromEntries(rows.map((row) => [String(row.status), Number(row.rows)]))
+  }
+
+  /** Reads several things of one state of the view. */
+  atOneMoment<Result>(read: () => Result): Result {
+    return inTransaction(this.#db, read, 'BEGIN')
   }
 
   /** A statement, prepared once. */
