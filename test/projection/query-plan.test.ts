@@ -7,7 +7,7 @@ import { DISCARDED_AFTER, DISCARDED_AMONG } from '../../src/projection/sqlite/ha
 import { fieldExpression } from '../../src/projection/sqlite/indexes.ts'
 import { EFFECT_POSITION, viewSchema } from '../../src/projection/sqlite/schema.ts'
 import { searchQueries } from '../../src/projection/sqlite/search-query.ts'
-import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
+import { DUE, NEXT_DUE, NOT_DUE_AFTER, openSqliteView } from '../../src/projection/sqlite/view-store.ts'
 import { openDatabase } from '../../src/sqlite/open.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
@@ -88,6 +88,12 @@ test.each([
   expect(planIn(`${select} AND ${place} > 7 ORDER BY ${place} LIMIT 10`)).toEqual([
     expect.stringContaining(`USING INDEX ${index} (`),
   ])
+})
+
+test('parked events that are due are sought by their time, and none that is not is read or sorted', () => {
+  for (const sql of [DUE, NEXT_DUE, NOT_DUE_AFTER]) {
+    expect(planIn(sql), sql).toEqual([expect.stringContaining('INDEX parked_due')])
+  }
 })
 
 test("a dead effect of a key that is nobody's is sought at its place, not among all of them", () => {

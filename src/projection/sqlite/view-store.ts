@@ -347,6 +347,15 @@ class SqliteViewStore implements ViewStore {
   }
 }
 
+/*
+ * In the index of due times, which SQLite would pass over for that of the status: with each batch and each sweep it would read
+ * and sort all that are retrying.
+ */
+const RETRYING = `parked INDEXED BY parked_due`
+export const DUE = `SELECT * FROM ${RETRYING} WHERE status = 'retrying' AND due_at <= ? ORDER BY due_at LIMIT ?`
+export const NOT_DUE_AFTER = `UPDATE ${RETRYING} SET due_at = ? WHERE status = 'retrying' AND due_at > ?`
+export const NEXT_DUE = `SELECT min(due_at) AS due_at FROM ${RETRYING} WHERE status = 'retrying'`
+
 function statements(db: DatabaseSync) {
   return {
     checkpoint: db.prepare('SELECT position, processed, digest, revision FROM checkpoint'),
@@ -369,9 +378,9 @@ function statements(db: DatabaseSync) {
     anyParked: db.prepare('SELECT 1 FROM parked LIMIT 1'),
     inSequence: db.prepare('SELECT sequence FROM parked WHERE sequence = ? LIMIT 1'),
     sequence: db.prepare('SELECT * FROM parked WHERE sequence = ? ORDER BY position LIMIT ?'),
-    due: db.prepare(`SELECT * FROM parked WHERE status = 'retrying' AND due_at <= ? ORDER BY due_at LIMIT ?`),
-    notDueAfter: db.prepare(`UPDATE parked SET due_at = ? WHERE status = 'retrying' AND due_at > ?`),
-    nextDue: db.prepare(`SELECT min(due_at) AS due_at FROM parked WHERE status = 'retrying'`),
+    due: db.prepare(DUE),
+    notDueAfter: db.prepare(NOT_DUE_AFTER),
+    nextDue: db.prepare(NEXT_DUE),
     letters: db.prepare(`SELECT parked.*, (
         SELECT count(*) FROM parked AS behind
         WHERE behind.sequence = parked.sequence AND behind.position > parked.position
