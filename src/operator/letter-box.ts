@@ -10,7 +10,15 @@ export interface ListedLetter {
   readonly cursor: string
 }
 
-/** One kind of place that holds letters: the queues, the parked events, or the effects. */
+/** A part of a redrive of everything, no longer than somebody waits for an answer. */
+export interface Stretch {
+  /** The cursor to begin behind; from the first letter on if left out. */
+  readonly after?: string | undefined
+  /** Whether it is time to answer. Asked when some are done. */
+  isOver(): boolean
+}
+
+/** One kind of place where letters lie: the queues, the parked events, the effects. */
 export interface LetterBox {
   readonly source: LetterSource
   /**
@@ -31,8 +39,19 @@ export interface LetterBox {
   show(system: System, id: LetterId): Promise<LetterDetails>
   /** @throws CqrsError CQRS_NOT_FOUND */
   redrive(system: System, id: LetterId): Promise<RedriveResult>
-  /** Redrives everything under one name, in order. @param tell is called after each step with what that step did */
-  redriveAll(system: System, name: string, tell: (done: RedriveResult) => void): Promise<void>
+  /**
+   * Redrives everything under one name, in order.
+   *
+   * @param tell is told what was done, each time that something was
+   * @param stretch where to begin, and when to stop
+   * @returns the cursor to go on behind, if it was stopped; undefined at the end
+   */
+  redriveAll(
+    system: System,
+    name: string,
+    tell: (done: RedriveResult) => void,
+    stretch: Stretch,
+  ): Promise<string | undefined>
   /** @throws CqrsError CQRS_NOT_FOUND */
   discard(system: System, id: LetterId, by: string, reason: string): Promise<DiscardResult>
 }

@@ -226,7 +226,8 @@ function has(text: string, part: string | undefined): boolean {
 
 const place = z.tuple([z.enum(['queue', 'parked', 'effect']), z.string(), z.string().nullable()])
 
-function writePlace({ source, name, after }: Place): string {
+/** The `next` of a walk that stands at a place. */
+export function writePlace({ source, name, after }: Place): string {
   return Buffer.from(JSON.stringify([source, name, after ?? null])).toString('base64url')
 }
 

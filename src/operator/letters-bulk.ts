@@ -3,9 +3,17 @@ import { CqrsError } from '../kernel/errors.ts'
 import { isMeant } from '../kernel/unit.ts'
 import type { DiscardResult, FailedAgain, Letter, RedriveResult } from './contract.ts'
 import { LeftOut } from './left-out.ts'
-import { type LetterBox, settleEach } from './letter-box.ts'
+import { type LetterBox, type ListedLetter, settleEach } from './letter-box.ts'
 import type { LetterId } from './letter-id.ts'
-import { assertKnown, BOXES, type LetterFilter, letterAt, letterFilter, walkLetters } from './letter-walk.ts'
+import {
+  assertKnown,
+  BOXES,
+  type LetterFilter,
+  letterAt,
+  letterFilter,
+  walkLetters,
+  writePlace,
+} from './letter-walk.ts'
 import type { Operator } from './operations.ts'
 import { parseRequest } from './request.ts'
 import type { System } from './system.ts'
@@ -13,7 +21,13 @@ import type { System } from './system.ts'
 /** Letters handled in one call; the caller goes on with `next`. */
 const STEP = 500
 
-/** How many letters a dry run shows, and how many repeated failures a redrive reports. */
+/**
+ * How long one call goes on with letters, in milliseconds; what is left is for the next one. Over HTTP an answer is waited for 30 s
+ * (`default_timeout`), and another worker may take 10 s for the last letter.
+ */
+const STEP_MS = 10_000
+
+/** Letters that a dry run shows, and those of which a redrive says that they failed again. */
 const EXAMPLES = 20
 
 const one = z.strictObject({ id: z.string() })
@@ -36,9 +50,8 @@ const discardMany = many.safeExtend({ reason })
 type Many = z.output<typeof many>
 
 /**
- * Tries letters again, each sequence in its original order: one letter, those that match a filter, or all. A dry run
- * only counts and shows them. One call handles at most 500 letters, unless it means all letters, or all of a source
- * or name.
+ * Tries letters again, each sequence in its original order: one, those that a filter fits, or all. A dry run
+ * counts and shows them. One call deals with at most 500, unless all of a source or name are meant, and goes on for about 10 s.
  *
  * @throws CqrsError CQRS_NOT_FOUND if the letter, the group or the name that is asked for does not exist
  */
@@ -48,7 +61,10 @@ export async function redriveLetters(system: System, input: unknown): Promise<Re
     return BOXES[id.source].redrive(system, id)
   }
   const request = parseRequest(many, input)
-  if (isWholesale(request)) return redriveAll(system, request)
+  const places = readPlaces(request.after)
+  if (isWholesale({ ...request, after: places ? undefined : request.after })) {
+    return redriveAll(system, request, places)
+  }
   const done = new Redriven()
   const step = await takeStep(system, request, async (box, id) => done.add(await box.redrive(system, id)))
   return { ...done.told(), ...step }
@@ -110,49 +126,103 @@ function isWholesale({ dryRun, after, status, what, error, fingerprint }: Many):
 }
 
 /**
- * Lets each source redrive everything it has. The queues or projections of a source do so in parallel, because
- * letters of different ones have no common order.
+ * Each source puts back all it has in one go; its queues or units do that at once, since their letters have no order in common.
+ * Parked events are tried one by one, which may take longer than anybody waits.
+ *
+ * @param places where to go on, as {@link writePlaces} has given it; from the beginning if left out
  */
-async function redriveAll(system: System, { source, name }: LetterFilter): Promise<RedriveResult> {
+async function redriveAll(
+  system: System,
+  { source, name }: LetterFilter,
+  places: ReadonlyMap<string, string> | undefined,
+): Promise<RedriveResult> {
   const leftOut = new LeftOut()
   const done = new Redriven()
+  const isOver = deadline(system)
+  const open = new Map<string, string>()
   let found = 0
   const tell = (some: RedriveResult) => done.add(some)
   for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
     const names = (await leftOut.unless(box.source, null, () => box.names(system, name))) ?? []
     const meant = names.filter((each) => !name || isMeant(name, each))
     found += meant.length
+    const left = meant.filter((each) => !places || (box.source === 'parked' && places.has(each)))
     await Promise.all(
-      meant.map((each) => leftOut.unless(box.source, each, () => box.redriveAll(system, each, tell))),
+      left.map(async (each) => {
+        const stretch = { after: places?.get(each), isOver }
+        const next = await leftOut.unless(box.source, each, () => box.redriveAll(system, each, tell, stretch))
+        if (next !== undefined) open.set(each, next)
+      }),
     )
   }
   if (found === 0 && !leftOut.some) await assertKnown(system, { source, name })
-  return { ...done.told(), ...leftOut.told() }
+  return { ...done.told(), ...(open.size > 0 && { next: writePlaces(open) }), ...leftOut.told() }
 }
 
-/**
- * Gathers the letters first and handles them afterwards, so that a letter that arises in the meantime is not among
- * them.
- */
+function deadline({ now }: Pick<System, 'now'>): () => boolean {
+  const end = now().getTime() + STEP_MS
+  return () => now().getTime() >= end
+}
+
+/** Before the places of the units that a redrive of all is not done with: the `next` of a walk begins otherwise. */
+const ALL = 'all.'
+
+function writePlaces(open: ReadonlyMap<string, string>): string {
+  return ALL + Buffer.from(JSON.stringify([...open])).toString('base64url')
+}
+
+/** Undefined if it is not the `next` of a redrive of all. */
+function readPlaces(after: string | undefined): ReadonlyMap<string, string> | undefined {
+  if (!after?.startsWith(ALL)) return undefined
+  try {
+    return new Map(places.parse(JSON.parse(Buffer.from(after.slice(ALL.length), 'base64url').toString())))
+  } catch (cause) {
+    throw new CqrsError('CQRS_VALIDATION', 'after: give the "next" of the call before.', { cause })
+  }
+}
+
+const places = z.array(z.tuple([z.string(), z.string().regex(/^\d+$/)]))
+
+/** Gathers the letters first and deals with them then, so that none that arises meanwhile is among them. */
 async function takeStep(
   system: System,
   { dryRun, after, asOf = system.now().toISOString(), all: _, ...filter }: Many,
   act: (box: LetterBox, id: LetterId) => Promise<void>,
 ) {
-  const { letters: found, next, leftOut } = await walkLetters(system, filter, { after, limit: STEP })
-  const letters = found.map(({ letter }) => letter).filter((letter) => hadFailed(letter, asOf))
-  if (filter.fingerprint && letters.length === 0 && !after && next === null && !leftOut.some) {
+  const { letters: walked, next: end, leftOut } = await walkLetters(system, filter, { after, limit: STEP })
+  const found = walked.filter(({ letter }) => hadFailed(letter, asOf))
+  const letters = found.map(({ letter }) => letter)
+  if (filter.fingerprint && letters.length === 0 && !after && end === null && !leftOut.some) {
     const message = `No letter belongs to the group ${filter.fingerprint} (any more); list the groups again.`
     throw new CqrsError('CQRS_NOT_FOUND', message)
   }
-  const answer = { matched: letters.length, next, asOf }
-  if (dryRun) return { examples: letters.slice(0, EXAMPLES), ...answer, ...leftOut.told() }
-  for (const run of Map.groupBy(letters, ({ source, name }) => `${source}:${name}`).values()) {
-    const { source, name } = run[0] as Letter
-    const box = BOXES[source]
-    await leftOut.unless(source, name, () => settleEach({ box, system }, run, (id) => act(box, id)))
+  if (dryRun) {
+    return {
+      examples: letters.slice(0, EXAMPLES),
+      matched: letters.length,
+      next: end,
+      asOf,
+      ...leftOut.told(),
+    }
   }
-  return { ...answer, ...leftOut.told() }
+  const isOver = deadline(system)
+  let matched = 0
+  let next = end
+  for (const run of Map.groupBy(found, ({ letter: { source, name } }) => `${source}:${name}`).values()) {
+    const { source, name } = (run[0] as ListedLetter).letter
+    const box = BOXES[source]
+    await leftOut.unless(source, name, async () => {
+      for (const { letter, cursor } of run) {
+        await settleEach({ box, system }, [letter], (id) => act(box, id))
+        matched += 1
+        if (matched === found.length || !isOver()) continue
+        next = writePlace({ source, name, after: cursor })
+        return
+      }
+    })
+    if (next !== end) break
+  }
+  return { matched: next === end ? letters.length : matched, next, asOf, ...leftOut.told() }
 }
 
 /**

@@ -65,15 +65,17 @@ export const parkedLetters: LetterBox = {
     return { redriven: applied, failed: 1, failures: [{ id, error: failed.error }] }
   },
 
-  async redriveAll(system, projection, tell) {
+  async redriveAll(system, projection, tell, { after = '0', isOver }) {
     const redrive = (id: LetterId) => this.redrive(system, id)
-    // An event that fails again keeps its position, which is before the next page; so none is tried twice.
-    for (let after = 0; ; ) {
-      const page = await heads(system, projection, { after, limit: REDRIVE_PAGE })
-      await settleEach({ box: this, system }, page, redrive, tell)
-      const last = page.at(-1)
-      if (!last || page.length < REDRIVE_PAGE) return
-      after = Number(parseLetterId(last.id).key)
+    // Page by page: what fails again stays at its position, before the beginning of the next page.
+    for (let from = after; ; ) {
+      const page = await heads(system, projection, { after: Number(from), limit: REDRIVE_PAGE })
+      for (const letter of page) {
+        await settleEach({ box: this, system }, [letter], redrive, tell)
+        from = parseLetterId(letter.id).key
+        if (isOver()) return from
+      }
+      if (page.length < REDRIVE_PAGE) return undefined
     }
   },
 

@@ -97,6 +97,7 @@ export const queueLetters: LetterBox = {
       tell({ redriven: step.redriven })
       more = step.more ?? false
     }
+    return undefined
   },
 
   async discard({ call }, { name, key }) {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import app from '../../src/inventory/app.ts'
+import type { RedriveResult } from '../../src/operator/contract.ts'
 import { redriveLetters } from '../../src/operator/letters-bulk.ts'
 import type { System } from '../../src/operator/system.ts'
 
@@ -17,7 +18,8 @@ const parked = (position: number) => ({
 })
 
 /** A system in which the list view has `heads` parked events, of which those at even positions fail again. */
-function systemWith(heads: number) {
+function systemWith(heads: number, { redriveMs = 0 } = {}) {
+  let now = 0
   const positions = new Set(Array.from({ length: heads }, (_, index) => index + 1))
   const tried: number[] = []
   const functions: Record<string, (input: never) => unknown> = {
@@ -32,15 +34,53 @@ function systemWith(heads: number) {
         .slice(0, limit),
     'ops::parked::redrive::inventory-list': ({ position }: { position: number }) => {
       tried.push(position)
+      now += redriveMs
       return { redriven: position % 2 === 1 && positions.delete(position) ? 1 : 0 }
     },
   }
-  const call: System['call'] = async (id, input) => functions[id]?.(input as never)
-  return { system: { app, call, ask: call } as System, tried }
+  const asked: string[] = []
+  const call: System['call'] = async (id, input) => {
+    asked.push(id)
+    return functions[id]?.(input as never)
+  }
+  return { system: { app, call, ask: call, now: () => new Date(now) } as System, tried, asked }
 }
 
 test('redriving everything tries every parked sequence once, also those that fail again', async () => {
   const { system, tried } = systemWith(1_200)
   expect(await redriveLetters(system, { all: true })).toMatchObject({ redriven: 600 })
   expect(tried).toEqual(Array.from({ length: 1_200 }, (_, index) => index + 1))
+})
+
+test.each([
+  ['everything', { all: true }],
+  ['what a filter fits', { status: 'dead' }],
+] as const)('a redrive of %s answers in time, and the next call goes on behind it', async (_, which) => {
+  const { system, tried, asked } = systemWith(30, { redriveMs: 2_500 })
+  const answers: RedriveResult[] = []
+  // What failed last counts as failed before this began.
+  const asOf = '2026-01-02T00:00:00.000Z'
+  for (let after: string | undefined, calls = 0; calls === 0 || after !== undefined; calls += 1) {
+    answers.push(await redriveLetters(system, { ...which, asOf, ...(after !== undefined && { after }) }))
+    after = answers.at(-1)?.next ?? undefined
+    expect(tried.length, 'of four, each takes 2.5 s').toBeLessThanOrEqual(4 * answers.length)
+  }
+  expect(answers).toHaveLength(8)
+  expect(answers.reduce((sum, { redriven }) => sum + redriven, 0)).toBe(15)
+  expect(tried).toEqual(Array.from({ length: 30 }, (_, index) => index + 1))
+  if ('all' in which) expect(asked.filter((id) => id.includes('effects'))).toHaveLength(1)
+})
+
+test('where a redrive of everything is to go on is nothing that a filter or a dry run takes', async () => {
+  const { system, tried } = systemWith(30, { redriveMs: 2_500 })
+  const { next } = await redriveLetters(system, { all: true })
+  const refused = { code: 'CQRS_VALIDATION' }
+  for (const input of [
+    { all: true, after: next, dryRun: true },
+    { status: 'dead', after: next },
+    { all: true, after: 'all.nonsense' },
+  ]) {
+    await expect(redriveLetters(system, input), JSON.stringify(input)).rejects.toMatchObject(refused)
+  }
+  expect(tried).toHaveLength(4)
 })
