@@ -206,11 +206,21 @@ export const configSchema = z.object({
       env: 'CQRS_PROJECTIONS_RETRY_CAP_MS',
       default: 60_000,
     }),
+    cachedBytes: wholeNumber(
+      'Memory, in bytes, for the documents that a projection keeps between batches, and for those of one batch. Estimated.',
+      { env: 'CQRS_PROJECTIONS_CACHED_BYTES', default: 67_108_864, min: 1, max: 1_099_511_627_776 },
+    ),
     buildDocuments: wholeNumber('Documents that a rebuild keeps in memory, for each partition.', {
       env: 'CQRS_PROJECTIONS_BUILD_DOCUMENTS',
       default: 250_000,
       min: 0,
       max: 100_000_000,
+    }),
+    buildBytes: wholeNumber('Memory, in bytes, that they take at the most. Estimated.', {
+      env: 'CQRS_PROJECTIONS_BUILD_BYTES',
+      default: 268_435_456,
+      min: 1,
+      max: 1_099_511_627_776,
     }),
     buildHeldBackMs: milliseconds(
       'How long a rebuild lets documents wait for more changes before it writes them; it does so much again if its process dies.',

@@ -1,11 +1,14 @@
 import type { DigestMark } from './audit.ts'
 import type { Checkpoint, CommitOutcome, NamedEffect, Trial, ViewChange, ViewStore } from './contract.ts'
 import { passesMark } from './digest.ts'
+import { KeptSize } from './kept-size.ts'
 import { ViewDecorator } from './view-decorator.ts'
 
 export interface BufferOptions {
   /** How many documents (changed or not) and effects are kept in memory at most; one batch may go beyond. */
   maxDocuments: number
+  /** Memory that those documents take at the most, in bytes, which is estimated; one batch may go beyond. */
+  maxBytes: number
   /**
    * How long changes are held back, in milliseconds. Writing many documents takes a while, so they are held back for at
    * least {@link WORK_PER_WRITING} times the duration of the last write.
@@ -65,6 +68,7 @@ interface Entry {
 export class BufferedView extends ViewDecorator {
   readonly #options: BufferOptions
   readonly #entries = new Map<string, Entry>()
+  readonly #size = new KeptSize()
   #changed: Entry[] = []
   readonly #effects: NamedEffect[] = []
   readonly #withheld: NamedEffect[] = []
@@ -112,6 +116,7 @@ export class BufferedView extends ViewDecorator {
     const loaded = await this.view.load(missing)
     for (const key of missing) {
       const document = loaded.get(key)
+      this.#size.note(document)
       this.#entries.set(key, { key, document, changed: false })
       if (document !== undefined) documents.set(key, document)
     }
@@ -167,6 +172,7 @@ export class BufferedView extends ViewDecorator {
       this.#entries.set(key, entry)
     }
     entry.document = document
+    this.#size.note(document)
     if (entry.changed) return
     entry.changed = true
     this.#changed.push(entry)
@@ -174,7 +180,11 @@ export class BufferedView extends ViewDecorator {
 
   #isFull(): boolean {
     const kept = this.#entries.size + this.#effects.length + this.#withheld.length
-    return kept >= this.#options.maxDocuments || this.#isTime()
+    return kept >= this.#options.maxDocuments || this.#isLarge() || this.#isTime()
+  }
+
+  #isLarge(): boolean {
+    return this.#size.of(this.#entries.size) >= this.#options.maxBytes
   }
 
   #isTime(): boolean {
@@ -218,7 +228,7 @@ export class BufferedView extends ViewDecorator {
   #keep(): void {
     for (const entry of this.#changed) entry.changed = false
     this.#forgetChanges()
-    if (this.#entries.size < this.#options.maxDocuments) return
+    if (this.#entries.size < this.#options.maxDocuments && !this.#isLarge()) return
     this.#entries.clear()
     this.#isWhole = false
   }

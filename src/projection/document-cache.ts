@@ -1,5 +1,28 @@
 import type { ViewStore } from './contract.ts'
 import type { Documents, PreparedEvent } from './fold.ts'
+import { KeptSize } from './kept-size.ts'
+
+/** How much a {@link DocumentCache} may keep. */
+export interface DocumentCacheLimits {
+  /** Documents that are kept; when there are more, all are dropped. 0: the view keeps them by itself. */
+  readonly documents: number
+  /** Memory that they take, in bytes, which is estimated; what is read for one batch has the same limit. */
+  readonly bytes: number
+}
+
+/** The documents of the first events of a batch. */
+export interface BatchDocuments {
+  /** To be changed as the events are folded; without those that the view does not have. */
+  readonly documents: Documents
+  /** How many events they are for: of large documents no more are read at once than fit into memory. At least one. */
+  readonly events: number
+}
+
+/** Documents that are read at once, while it is not known how large they are. */
+const FIRST_READ = 64
+
+/** The most documents that are read at once. */
+const MOST_READ = 1_000
 
 /**
  * Committed documents of a view, so that a batch need not read again what an earlier one has read or written. With many
@@ -8,20 +31,21 @@ import type { Documents, PreparedEvent } from './fold.ts'
  */
 export class DocumentCache {
   readonly #view: Pick<ViewStore, 'load'>
-  readonly #size: number
+  readonly #limits: DocumentCacheLimits
   readonly #documents: Documents = new Map()
+  readonly #size = new KeptSize()
 
-  /** @param size how many documents are kept; when there are more, all are dropped. 0 if the view itself keeps them */
-  constructor(view: Pick<ViewStore, 'load'>, size: number) {
+  constructor(view: Pick<ViewStore, 'load'>, limits: DocumentCacheLimits) {
     this.#view = view
-    this.#size = size
+    this.#limits = limits
   }
 
-  /** The documents of a batch, as a map that the fold may change. A key that has no document has no value in it. */
-  async of(batch: Iterable<readonly string[]>): Promise<Documents> {
-    if (this.#size === 0) return this.#view.load(new Set(flat(batch)))
+  /** @param batch the keys that each event touches */
+  async of(batch: Iterable<readonly string[]>): Promise<BatchDocuments> {
     const documents: Documents = new Map()
-    const missing: string[] = []
+    let missing: string[] = []
+    let events = 0
+    let read = 0
     for (const keys of batch) {
       for (const key of keys) {
         if (documents.has(key)) continue
@@ -29,34 +53,52 @@ export class DocumentCache {
         documents.set(key, document)
         if (document === undefined && !this.#documents.has(key)) missing.push(key)
       }
+      events += 1
+      if (missing.length < this.#readAtOnce()) continue
+      read += await this.#load(missing, documents)
+      missing = []
+      if (this.#size.of(read) > this.#limits.bytes) return { documents, events }
     }
-    if (missing.length === 0) return documents
-    const loaded = await this.#view.load(missing)
-    for (const key of missing) {
-      const document = loaded.get(key)
-      documents.set(key, document)
-      this.#documents.set(key, document)
-    }
-    return documents
+    if (missing.length > 0) await this.#load(missing, documents)
+    return { documents, events }
   }
 
   /** Keeps what a batch has committed. */
   keep(changed: Iterable<readonly [key: string, document: unknown]>): void {
-    if (this.#size === 0) return
-    for (const [key, document] of changed) this.#documents.set(key, document)
-    if (this.#documents.size > this.#size) this.#documents.clear()
+    const { documents, bytes } = this.#limits
+    if (documents === 0) return
+    for (const [key, document] of changed) {
+      this.#size.note(document)
+      this.#documents.set(key, document)
+    }
+    const kept = this.#documents.size
+    if (kept > documents || this.#size.of(kept) > bytes) this.#documents.clear()
   }
 
   clear(): void {
     this.#documents.clear()
   }
-}
 
-function* flat(batch: Iterable<readonly string[]>): Generator<string> {
-  for (const keys of batch) yield* keys
+  /** @returns how many there are */
+  async #load(keys: readonly string[], documents: Documents): Promise<number> {
+    const loaded = await this.#view.load(keys)
+    for (const key of keys) {
+      const document = loaded.get(key)
+      this.#size.note(document)
+      documents.set(key, document)
+      if (this.#limits.documents > 0) this.#documents.set(key, document)
+    }
+    return loaded.size
+  }
+
+  #readAtOnce(): number {
+    const one = this.#size.of(1)
+    if (one === 0) return FIRST_READ
+    return Math.min(MOST_READ, Math.max(1, Math.floor(this.#limits.bytes / one / 4)))
+  }
 }
 
 /** The keys of the documents that each event touches. */
 export function* keysOf(prepared: readonly PreparedEvent[]): Generator<readonly string[]> {
-  for (const event of prepared) if (event.ok) yield event.keys
+  for (const event of prepared) yield event.ok ? event.keys : []
 }

@@ -3,11 +3,11 @@ import type { EventCatalog, RecordedEvent } from '../kernel/event.ts'
 import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import { handledTypes, type ProjectionDefinition } from '../kernel/projection.ts'
-import type { EventLog, LogPage } from '../log/contract.ts'
+import { type EventLog, firstOf, type LogPage } from '../log/contract.ts'
 import { BlockedSequences } from './blocked-sequences.ts'
 import type { Checkpoint, Discarded, NamedEffect, ParkedEvent, ViewChange, ViewStore } from './contract.ts'
 import { extendDigest } from './digest.ts'
-import { DocumentCache, keysOf } from './document-cache.ts'
+import { DocumentCache, type DocumentCacheLimits, keysOf } from './document-cache.ts'
 import { type Documents, type FoldOutcome, fold, type PreparedEvent, prepare, sequenceOf } from './fold.ts'
 import type { GivenUp } from './given-up.ts'
 import { nameEffects } from './named-effects.ts'
@@ -28,8 +28,8 @@ export interface ProjectorOptions {
   batchSize: number
   /** Data of the events read at once, in bytes; see {@link ReadOptions.bytes}. Default that of the log. */
   batchBytes?: number
-  /** Documents kept in memory between batches; 0 keeps none. */
-  documentCacheSize: number
+  /** What is kept in memory between batches. */
+  documentCache: DocumentCacheLimits
   /** The wall clock, in milliseconds. */
   now: () => number
   /** How many parked events are applied in a row before the log has its turn again. Default 1,000. */
@@ -91,7 +91,7 @@ export class Projector {
     this.#options = options
     this.#atOnce = options.retriesAtOnce ?? 1_000
     this.#types = handledTypes(options.projection)
-    this.#documents = new DocumentCache(options.view, options.documentCacheSize)
+    this.#documents = new DocumentCache(options.view, options.documentCache)
     this.#blocked = new BlockedSequences(options.view)
   }
 
@@ -108,19 +108,19 @@ export class Projector {
     const checkpoint = await this.#state()
     const limit = Math.min(batchSize, upTo - checkpoint.position, this.#unsuspected(checkpoint.position + 1))
     if (limit <= 0) return 'at-head'
-    const page = await log.readFrom(checkpoint.position, {
+    const read = await log.readFrom(checkpoint.position, {
       limit,
       ...(batchBytes !== undefined && { bytes: batchBytes }),
       types: this.#types,
       ...(partition && { partition }),
     })
-    if (page.through === checkpoint.position) return 'at-head'
+    if (read.through === checkpoint.position) return 'at-head'
     reached('batch-read', this.#options.projection.name)
     return turns.run(async () => {
-      if (page.events.length > 0) {
-        await this.#beginTrial(checkpoint.position + 1, page.through, checkpoint.revision)
-      }
-      const change = await this.#foldPage(page.events)
+      if (read.events.length > 0)
+        await this.#beginTrial(checkpoint.position + 1, read.through, checkpoint.revision)
+      const { folded, ...change } = await this.#foldPage(read.events)
+      const page = folded === read.events.length ? read : firstOf(read, folded)
       reached('batch-folded', this.#options.projection.name)
       const advanceTo = {
         position: page.through,
@@ -208,12 +208,12 @@ export class Projector {
     )
     const blocked = await this.#blocked.among(sequences)
     const givenUp = await this.#options.givenUp?.(events.map(({ position }) => position))
-    const documents = await this.#documents.of(keysOf(prepared))
+    const { documents, events: folded } = await this.#documents.of(keysOf(prepared))
     const changed = new Set<string>()
     const parked: ParkedEvent[] = []
     const effects: NamedEffect[] = []
     const discarded: Discarded[] = []
-    for (let index = 0; index < events.length; index += 1) {
+    for (let index = 0; index < folded; index += 1) {
       const event = events[index] as RecordedEvent
       const ready = prepared[index] as PreparedEvent
       const discard = givenUp?.get(event.position)
@@ -241,7 +241,7 @@ export class Projector {
       if (outcome.effects.length > 0) effects.push(...nameEffects(projection.name, event, outcome.effects))
     }
     for (const key of documents.keys()) if (!changed.has(key)) documents.delete(key)
-    return { documents, parked, effects, settled: [], discarded }
+    return { documents, parked, effects, settled: [], discarded, folded }
   }
 
   /** How many events from a position on may be tried together; what is suspected is tried one by one. */
@@ -291,7 +291,7 @@ export class Projector {
     const recorded = events[0] as RecordedEvent
     const prepared = prepare(projection, catalog, recorded)
     const applied = this.#options.applying?.()
-    const documents = await this.#documents.of(keysOf([prepared]))
+    const { documents } = await this.#documents.of(keysOf([prepared]))
     await this.#beginTrial(parked.position, parked.position, revision)
     const outcome = this.#tryOn(parked.position, prepared, documents, 1)
     if (!outcome.ok) {

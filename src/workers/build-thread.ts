@@ -108,6 +108,7 @@ async function build(): Promise<void> {
     const store = openSqliteView(order.view, projection, { indexes })
     const buffered = new BufferedView(store, {
       maxDocuments: order.cachedDocuments,
+      maxBytes: order.cachedBytes,
       heldBackMs: { first: FIRST_MS, least: LEAST_MS, most: order.heldBackMs },
       now: () => performance.now(),
     })
@@ -141,8 +142,8 @@ async function build(): Promise<void> {
       turns: new Turns(),
       batchSize: order.batchSize,
       batchBytes: order.batchBytes,
-      // The buffer already keeps documents in memory.
-      documentCacheSize: 0,
+      // The buffer keeps them.
+      documentCache: { documents: 0, bytes: order.cachedBytes },
       now: () => Date.now(),
       random: Math.random,
       givenUp,

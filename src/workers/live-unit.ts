@@ -53,6 +53,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
   const {
     batchSize,
     batchBytes,
+    cachedBytes,
     maxAttempts,
     maxStops,
     retryBaseMs: baseMs,
@@ -82,7 +83,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
         turns,
         batchSize,
         batchBytes,
-        documentCacheSize: DOCUMENT_CACHE,
+        documentCache: { documents: DOCUMENT_CACHE, bytes: cachedBytes },
         now,
         steady,
         random: Math.random,
@@ -182,6 +183,7 @@ function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean
     retryBaseMs: baseMs,
     retryCapMs: capMs,
     buildDocuments,
+    buildBytes,
     buildHeldBackMs,
   } = config.projections
   return ({ place, until, owing, takesOver }: BuildOrder, events) =>
@@ -199,6 +201,7 @@ function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean
         batchSize,
         batchBytes,
         cachedDocuments: buildDocuments,
+        cachedBytes: buildBytes,
         heldBackMs: buildHeldBackMs,
       },
       events,

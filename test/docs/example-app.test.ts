@@ -50,7 +50,7 @@ function run(app: App) {
         policy: { maxAttempts: 5, baseMs: 200, capMs: 60_000 },
         turns: new Turns(),
         batchSize: 1_000,
-        documentCacheSize: 0,
+        documentCache: { documents: 0, bytes: 64_000_000 },
         now: () => Date.parse(NOW),
         random: () => 0.5,
       })

@@ -19,7 +19,12 @@ class FullNowAndThen extends ViewDecorator {
 
 function buffered(view: ViewStore, ms = 1e9) {
   const heldBackMs = { first: ms, least: ms, most: ms }
-  const buffer = new BufferedView(view, { maxDocuments: 1_000, heldBackMs, now: () => 0 })
+  const buffer = new BufferedView(view, {
+    maxDocuments: 1_000,
+    maxBytes: 64_000_000,
+    heldBackMs,
+    now: () => 0,
+  })
   onTestFinished(() => buffer.close())
   return buffer
 }
@@ -97,7 +102,7 @@ test('a build that another writer overtakes goes on from what that one has store
 
 describe('how long changes are held back', () => {
   /** A view with a buffer whose clock stands; `commits` tells how many documents each commit has written. */
-  function heldBack(world = ledger(balances()), maxDocuments = 1_000) {
+  function heldBack(world = ledger(balances()), maxDocuments = 1_000, maxBytes = 64_000_000) {
     const commits: number[] = []
     class Counting extends ViewDecorator {
       override async commit(change: Parameters<ViewStore['commit']>[0]) {
@@ -109,11 +114,12 @@ describe('how long changes are held back', () => {
     const heldBackMs = { first: 100, least: 500, most: 2_000 }
     const view = new BufferedView(new Counting(world.openView()), {
       maxDocuments,
+      maxBytes,
       heldBackMs,
       now: () => clock.now,
     })
     onTestFinished(() => view.close())
-    const building = world.projector({ view, documentCacheSize: 0 })
+    const building = world.projector({ view, documentCache: { documents: 0, bytes: 64_000_000 } })
     /** Applies a movement of each account after so many milliseconds; a batch of a single one would be stored at once. */
     const after = async (ms: number, ...accounts: string[]) => {
       clock.now += ms
@@ -165,6 +171,14 @@ describe('how long changes are held back', () => {
     await again.after(1, 'eve', 'kim')
     expect(again.commits).toEqual([4])
     expect(await world.document('ada')).toMatchObject({ balance: 3, moves: 3 })
+  })
+
+  test('with larger documents than memory was given, they are stored and dropped', async () => {
+    const { commits, after } = heldBack(undefined, 1_000, 500)
+    await after(0, 'ada', 'bob')
+    expect(commits).toEqual([])
+    await after(0, 'kim', 'eve', 'ann', 'joe', 'sue')
+    expect(commits).toEqual([7])
   })
 
   test('with more documents than are kept, they are stored, dropped and read again', async () => {

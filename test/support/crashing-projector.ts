@@ -26,7 +26,7 @@ const projector = new Projector({
   policy: { maxAttempts: 3, baseMs: 100, capMs: 100 },
   turns: new Turns(),
   batchSize: 100,
-  documentCacheSize: 100,
+  documentCache: { documents: 100, bytes: 64_000_000 },
   now: () => Number(now),
   random: () => 0,
 })

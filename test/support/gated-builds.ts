@@ -142,6 +142,7 @@ export class GatedBuilds {
       const { heldBackMs: held } = site
       const buffered = new BufferedView(open(place, { indexes }), {
         maxDocuments: 1_000,
+        maxBytes: 64_000_000,
         heldBackMs: { first: held, least: held, most: held },
         now: site.now,
       })
@@ -157,7 +158,7 @@ export class GatedBuilds {
         policy: { maxAttempts: 2, baseMs: 100, capMs: 1_000 },
         turns: new Turns(),
         batchSize: site.batchSize,
-        documentCacheSize: 0,
+        documentCache: { documents: 0, bytes: 64_000_000 },
         now: site.now,
         random: () => 0.5,
         givenUp,

@@ -45,7 +45,7 @@ export class GatedProjector {
       policy: { maxAttempts: 3, baseMs: 10, capMs: 10 },
       turns: new Turns(),
       batchSize,
-      documentCacheSize: 2,
+      documentCache: { documents: 2, bytes: 64_000_000 },
       now,
       random: () => 0,
     })

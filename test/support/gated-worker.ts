@@ -216,7 +216,7 @@ export class GatedWorker {
           policy: { maxAttempts: 2, baseMs: 100, capMs: 1_000 },
           turns: this.#trials,
           batchSize,
-          documentCacheSize: 100,
+          documentCache: { documents: 100, bytes: 64_000_000 },
           now,
           random: () => 0.5,
           givenUp,

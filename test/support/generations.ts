@@ -86,7 +86,7 @@ export function generations() {
         policy: { maxAttempts: 2, baseMs: 100, capMs: 1_000 },
         turns: new Turns(),
         batchSize: 10,
-        documentCacheSize: 100,
+        documentCache: { documents: 100, bytes: 64_000_000 },
         now: () => clock.now,
         random: () => 0.5,
         ...(givenUp && { givenUp }),
@@ -120,6 +120,7 @@ export function generations() {
       const owing = opened.filter((one) => one !== undefined)
       const store = new BufferedView(house.open(place), {
         maxDocuments: 1_000,
+        maxBytes: 64_000_000,
         heldBackMs: { first: 1e9, least: 1e9, most: 1e9 },
         now: () => clock.now,
       })

@@ -48,7 +48,7 @@ export function ledger(
         policy: { maxAttempts: 3, baseMs: 100, capMs: 1_000 },
         turns: new Turns(),
         batchSize: 100,
-        documentCacheSize: 100,
+        documentCache: { documents: 100, bytes: 64_000_000 },
         now: () => clock.now,
         random: () => 0.5,
         ...overrides,

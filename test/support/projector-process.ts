@@ -31,7 +31,7 @@ const runner = new ProjectionRunner({
     policy: { maxAttempts: 1_000_000, baseMs: 10, capMs: 20 },
     turns: new Turns(),
     batchSize: 3,
-    documentCacheSize: 100,
+    documentCache: { documents: 100, bytes: 64_000_000 },
     now: Date.now,
     random: Math.random,
   }),

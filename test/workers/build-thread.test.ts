@@ -58,6 +58,7 @@ async function site(
         batchSize,
         batchBytes: 1_000_000,
         cachedDocuments,
+        cachedBytes: 64_000_000,
         heldBackMs: 10_000,
       }),
       events: {

@@ -32,7 +32,7 @@ async function folder(events: number) {
       policy: { maxAttempts: 3, baseMs: 100, capMs: 1_000 },
       turns: new Turns(),
       batchSize: 100,
-      documentCacheSize: 100,
+      documentCache: { documents: 100, bytes: 64_000_000 },
       now: Date.now,
       random: Math.random,
     })

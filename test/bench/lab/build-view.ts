@@ -35,6 +35,7 @@ export async function buildView({
       batchSize: 1_000,
       batchBytes: 8_388_608,
       cachedDocuments,
+      cachedBytes: 268_435_456,
       heldBackMs: 10_000,
     },
     events: {

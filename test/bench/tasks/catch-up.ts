@@ -42,7 +42,7 @@ serveTask(async ({ events, folder, projections, batchSize }: CatchUpInput): Prom
         policy: { maxAttempts: 5, baseMs: 200, capMs: 60_000 },
         turns,
         batchSize,
-        documentCacheSize: 10_000,
+        documentCache: { documents: 10_000, bytes: 64_000_000 },
         now: Date.now,
         random: Math.random,
       })
