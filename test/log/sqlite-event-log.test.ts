@@ -142,3 +142,64 @@ test('a key whose time is over can be used anew', async () => {
   expect(await append('key', 'second')).toMatchObject({ kind: 'appended' })
   await log.close()
 })
+
+/** A log with one stream of so many events, which leads from event to event among others. */
+async function longStream(events: number) {
+  const path = join(tempFolder(), 'events.db')
+  const log = openSqliteEventLog({ path })
+  onTestFinished(() => log.close())
+  for (let version = 0; version < events; version += 500) {
+    const of = append('long', version)
+    await log.append({ ...of, events: Array.from({ length: 500 }, () => of.events).flat() })
+    await log.append(append(`other-${version}`, 0))
+  }
+  return { path, log }
+}
+
+/** What `read` gives, and how often others had their turn meanwhile. */
+async function turnsDuring<Result>(read: () => Promise<Result>): Promise<{ result: Result; turns: number }> {
+  let turns = 0
+  let next: NodeJS.Immediate
+  const turn = () => {
+    turns += 1
+    next = setImmediate(turn)
+  }
+  turn()
+  const result = await read().finally(() => clearImmediate(next))
+  return { result, turns }
+}
+
+test('whoever reads far into a long stream lets others have their turn', async () => {
+  const { log } = await longStream(10_000)
+  const all: number[] = []
+  const whole = await turnsDuring(async () => {
+    for await (const events of log.readStream('long')) all.push(...events.map(({ version }) => version))
+  })
+  expect(all).toEqual(Array.from({ length: 10_000 }, (_, index) => index + 1))
+  expect(whole.turns).toBeGreaterThan(20)
+  for (const before of [9_999, 9_001, 5_000, 1_001, 3, 2]) {
+    const { result, turns } = await turnsDuring(() => log.history('long', { limit: 2, before }))
+    expect(result.map(({ version }) => version)).toEqual(
+      [before - 1, before - 2].filter((version) => version > 0),
+    )
+    expect(turns).toBeGreaterThanOrEqual(Math.floor((10_000 - before) / 1_000))
+  }
+  expect(await log.history('long', { limit: 2, before: 1 })).toEqual([])
+  expect(await log.history('nobody', { limit: 2, before: 7 })).toEqual([])
+})
+
+test('a link of a long stream that leads elsewhere is no way around the events between', async () => {
+  const { path, log } = await longStream(3_000)
+  // Where streams end is read from the events, which are checked: that is done by now.
+  await log.history('long', { limit: 1 })
+  const vandal = new DatabaseSync(path)
+  const link = vandal.prepare("UPDATE events SET previous = ? WHERE stream = 'long' AND version = 1500")
+  for (const previous of [1, 502, 1_400, 2_900, 99_999]) {
+    link.run(previous)
+    await expect(log.history('long', { limit: 1, before: 100 }), String(previous)).rejects.toMatchObject({
+      code: 'CQRS_STORE_CORRUPT',
+    })
+    expect(await log.history('long', { limit: 1, before: 2_000 })).toMatchObject([{ version: 1_999 }])
+  }
+  vandal.close()
+})

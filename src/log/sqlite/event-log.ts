@@ -39,6 +39,9 @@ import type { StoredAppend, StoredEvent, StoredOutcome, WriterOptions } from './
 /** The most events in one batch of {@link EventLog.readStream}. */
 const STREAM_BATCH = 500
 
+/** Events of a stream that are stepped over before others have their turn. */
+const STRETCH = 1_000
+
 export interface SqliteEventLogOptions {
   /** The file, e.g. `data/events.db`; created if it is missing. */
   path: string
@@ -135,12 +138,9 @@ class SqliteEventLog implements OpenedEventLog {
   }
 
   async *readStream(stream: string, { after = 0 } = {}): AsyncGenerator<readonly RecordedEvent[]> {
-    const end = await this.#end(stream)
-    const positions = this.#read(() =>
-      this.#statements.chain.all(end, after + 1, after + 1).map((row) => Number(row.position)),
-    )
-    positions.reverse()
+    const positions = await this.#positions(await this.#end(stream), after + 1)
     for (let start = 0; start < positions.length; ) {
+      if (start > 0) await nextTurn()
       const batch = this.#read(() => this.#streamBatch(stream, positions, start, after))
       start += batch.length
       yield batch
@@ -152,14 +152,15 @@ class SqliteEventLog implements OpenedEventLog {
     { limit, before = Number.MAX_SAFE_INTEGER }: { limit: number; before?: number },
   ): Promise<readonly RecordedEvent[]> {
     const end = await this.#end(stream)
+    const from = before === Number.MAX_SAFE_INTEGER ? end : await this.#below(stream, end, before)
     return this.#read(() => {
       const events: RecordedEvent[] = []
-      let position = end
+      let position = from
       while (position > 0 && events.length < limit) {
         const row = this.#row(position)
         const event = toRecordedEvent(row)
         if (event.stream !== stream) throw brokenStream(stream, event)
-        if (event.version < before) events.push(event)
+        events.push(event)
         position = row.previous
       }
       return events
@@ -217,6 +218,41 @@ class SqliteEventLog implements OpenedEventLog {
     while (!this.#read(() => steps.next()).done) await nextTurn()
   }
 
+  /** Where a stream's events from a version on are, oldest first. */
+  async #positions(end: Position, version: number): Promise<Position[]> {
+    const positions: Position[] = []
+    for (let from = end; from > 0; await nextTurn()) {
+      const found = this.#read(() => this.#statements.chain.all(from, version, version, STRETCH))
+      const rows = found as unknown as Pick<Link, 'position' | 'previous'>[]
+      for (const { position } of rows) positions.push(position)
+      const last = rows.at(-1)
+      from = last && rows.length === STRETCH && last.previous < last.position ? last.previous : 0
+    }
+    return positions.reverse()
+  }
+
+  /** Where a stream's newest event below a version is; 0 if there is none. */
+  async #below(stream: string, end: Position, version: number): Promise<Position> {
+    for (let from = end; from > 0; await nextTurn()) {
+      const { link, isBelow } = this.#read(() => this.#stepDown(stream, from, version))
+      if (isBelow) return link.position
+      from = link.version > 1 ? link.position : 0
+    }
+    return 0
+  }
+
+  /** Goes from an event of a stream towards its beginning, until below a version or for a stretch. */
+  #stepDown(stream: string, from: Position, version: number) {
+    const row = this.#statements.down.get(from, version, STRETCH)
+    const link = row as unknown as Pick<Link, 'position' | 'version'> | undefined
+    if (!link) throw missingEvent(from)
+    const isBelow = link.version < version
+    if (isBelow || link.version === 1 || link.position !== from) return { link, isBelow }
+    // No way on: what is wrong with it, or with what it leads to?
+    const { previous } = this.#row(from)
+    throw brokenStream(stream, toRecordedEvent(this.#row(previous)))
+  }
+
   #row(position: Position): EventRow {
     const row = this.#statements.event.get(position) as unknown as EventRow | undefined
     if (!row) throw missingEvent(position)
@@ -266,6 +302,13 @@ function toOutcome(stored: StoredOutcome): AppendOutcome {
     : { kind: 'appended', position: first, version }
 }
 
+/** An event as its stream's chain has it. */
+interface Link {
+  readonly position: Position
+  readonly version: number
+  readonly previous: Position
+}
+
 function statements(db: DatabaseSync) {
   return {
     head: db.prepare('SELECT max(position) AS position FROM events'),
@@ -282,7 +325,19 @@ function statements(db: DatabaseSync) {
         SELECT events.position, events.version, events.previous
           FROM chain JOIN events ON events.position = chain.previous
           WHERE events.version >= ? AND chain.previous < chain.position
+        LIMIT ?
       )
-      SELECT position FROM chain`),
+      SELECT position, previous FROM chain`),
+    /** From an event of a stream down: the last of so many, or the first below a version. */
+    down: db.prepare(`
+      WITH RECURSIVE chain (position, version, previous) AS (
+        SELECT position, version, previous FROM events WHERE position = ?1
+        UNION ALL
+        SELECT events.position, events.version, events.previous
+          FROM chain JOIN events ON events.position = chain.previous
+          WHERE chain.version >= ?2 AND events.version = chain.version - 1
+        LIMIT ?3
+      )
+      SELECT position, version FROM chain ORDER BY version LIMIT 1`),
   }
 }
