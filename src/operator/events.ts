@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
@@ -42,6 +43,7 @@ export async function readEvents({ log }: System, input: unknown): Promise<Event
     next = page.through
     const isFull = events.length === limit || left <= 0 || (isCut && events.length > 0)
     if (page.through >= page.head || isFull) return { events, head: page.head, next }
+    await nextTurn()
   }
   return { events, head: await log.head(), next }
 }
@@ -98,6 +100,8 @@ export async function* exportEvents(
     const page = await log.readFrom(after, { limit: Math.min(EXPORT_PAGE, to - after) })
     yield file.events(page.events)
     after = page.through
+    // Whoever takes it may take it at once: others of this process have their turn between pages.
+    await nextTurn()
   }
   yield file.end()
 }

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import type { App } from '../../src/kernel/app.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
-import { readEvents, showEvent } from '../../src/operator/events.ts'
+import { exportEvents, readEvents, showEvent } from '../../src/operator/events.ts'
 import type { System } from '../../src/operator/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
@@ -87,4 +88,29 @@ test('an event that is too large or too deep for an answer is listed cut or as a
   expect(second.events).toMatchObject([{ data: deep }, { data: { n: 3 } }])
   expect(await showEvent(system, { position: 2 })).toMatchObject({ data: deep })
   expect(await showEvent(system, { position: 1 })).toMatchObject({ data: events[0]?.data })
+})
+
+test('an export lets others have their turn, however fast it is taken', async () => {
+  const log = openSqliteEventLog({ path: join(tempFolder(), 'events.db') })
+  onTestFinished(() => log.close())
+  for (let version = 0; version < 3_000; version += 500) {
+    await log.append({
+      stream: 's',
+      expectedVersion: version,
+      events: Array.from({ length: 500 }, () => ({ type: 'happened', schemaVersion: 1, data: {} })),
+      metadata: { commandId: 'c', correlationId: 'c' },
+    })
+  }
+  let turns = 0
+  let next: NodeJS.Immediate | undefined
+  const turn = () => {
+    turns += 1
+    next = setImmediate(turn)
+  }
+  turn()
+  let pieces = 0
+  for await (const _ of exportEvents({ app: { name: 'shop' } as App, log }, {})) pieces += 1
+  clearImmediate(next)
+  expect(pieces).toBe(8)
+  expect(turns).toBeGreaterThanOrEqual(6)
 })
