@@ -13,11 +13,11 @@ export function assertAppShape(options: unknown): void {
   if (parsed.ok) return
   throw new CqrsError(
     'CQRS_APP_INVALID',
-    `What defineApp is given does not fit: ${describeIssues(parsed.issues)}.`,
+    `The argument of defineApp is not valid: ${describeIssues(parsed.issues)}.`,
   )
 }
 
-const text = z.string({ error: 'must be a text' })
+const text = z.string({ error: 'must be a string' })
 
 const callable = z.custom((value) => typeof value === 'function', 'must be a function')
 
@@ -67,7 +67,7 @@ const app = z.strictObject(
 )
 
 function list<Item extends z.ZodType>(item: Item, what: string) {
-  return z.array(item, { error: `must be a list of ${what}, [] for none` })
+  return z.array(item, { error: `must be an array of ${what} ([] for none)` })
 }
 
 /** A definition that is built in steps; the last step adds its `name` and the field `last`. */

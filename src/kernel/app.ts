@@ -70,7 +70,7 @@ function assertOwnPath(path: string): void {
   if (!RESERVED.includes(first)) return
   throw new CqrsError(
     'CQRS_APP_INVALID',
-    `The route ${path} begins with /${first}, which belongs to operators; choose another path.`,
+    `The route ${path} begins with /${first}, which is reserved for operators; choose another path.`,
   )
 }
 
@@ -92,7 +92,7 @@ function byName<Item extends { name: string }>(
     if (map.has(item.name)) {
       throw new CqrsError(
         'CQRS_APP_INVALID',
-        `Two of the app's ${kind} names are "${item.name}"; rename one.`,
+        `The app uses the ${kind} name "${item.name}" twice; rename one.`,
       )
     }
     map.set(item.name, item)

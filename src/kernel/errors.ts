@@ -10,12 +10,12 @@ export const ERRORS = {
   CQRS_UNAUTHORIZED: {
     httpStatus: 401,
     retry: false,
-    meaning: 'The token of operators is missing or wrong.',
+    meaning: 'The operator token is missing or wrong.',
   },
   CQRS_FORBIDDEN: {
     httpStatus: 403,
     retry: false,
-    meaning: 'The read-only token of operators does not allow changes.',
+    meaning: 'The read-only operator token does not allow changes.',
   },
   CQRS_TOO_MANY_FAILURES: {
     httpStatus: 429,
@@ -71,12 +71,12 @@ export const ERRORS = {
   CQRS_LOG_TOO_SHORT: {
     httpStatus: 500,
     retry: false,
-    meaning: 'The event log ends before what it acknowledged or a view has applied.',
+    meaning: 'The event log ends before an event that it acknowledged or that a view has applied.',
   },
   CQRS_SQLITE_TOO_OLD: {
     httpStatus: 500,
     retry: false,
-    meaning: 'This Node carries an SQLite with known bugs.',
+    meaning: 'This Node contains an SQLite version with known bugs.',
   },
   CQRS_OVERLOADED: {
     httpStatus: 503,
@@ -123,7 +123,7 @@ export const ERRORS = {
   CQRS_TOO_LARGE: {
     httpStatus: 500,
     retry: false,
-    meaning: 'An event, an effect or an answer is larger than what is allowed.',
+    meaning: 'An event, an effect or an answer is larger than allowed.',
   },
   CQRS_QUEUE_INVALID: {
     httpStatus: 400,
@@ -133,7 +133,7 @@ export const ERRORS = {
   CQRS_IMPORT_INVALID: {
     httpStatus: 400,
     retry: false,
-    meaning: 'A file of events is not whole, or does not continue the log.',
+    meaning: 'A file of events is incomplete or changed, or does not continue the log.',
   },
   CQRS_CLOSED: { httpStatus: 503, retry: true, meaning: 'The component is shutting down.' },
 } as const satisfies Record<string, { httpStatus: number; retry: boolean; meaning: string }>

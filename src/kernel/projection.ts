@@ -161,8 +161,8 @@ function checkPartitions(name: string, partitions: number, hasSequence: boolean)
   if (partitions > 1 && hasSequence) {
     throw new CqrsError(
       'CQRS_APP_INVALID',
-      `The projection ${name} has both "partitions" and "sequence": partitions go by stream, so that the order of ` +
-        'a sequence of several streams could not be kept. Leave one of them out.',
+      `The projection ${name} has both "partitions" and "sequence": events are partitioned by stream, so a sequence ` +
+        'that spans several streams could not be kept in order. Leave one of them out.',
     )
   }
 }

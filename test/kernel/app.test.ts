@@ -20,7 +20,7 @@ const appWith = (path: string) =>
   })
 
 test.each(['/metrics', '/ops', '/ops/mine', '/health/live', '/console/x', 'console'])(
-  'an app does not take the path %s from operators',
+  'an app may not use the path %s, which is reserved for operators',
   (path) => {
     expect(() => appWith(path)).toThrow(expect.objectContaining({ code: 'CQRS_APP_INVALID' }))
   },
@@ -36,13 +36,13 @@ const decider = builder.evolve({}).commands({})
 
 test.each([
   { options: undefined, says: '(input): must be an object {name, deciders' },
-  { options: { name: 'shop' }, says: 'deciders: must be a list of deciders, [] for none' },
-  { options: { deciders: [] }, says: 'name: must be a text' },
+  { options: { name: 'shop' }, says: 'deciders: must be an array of deciders ([] for none)' },
+  { options: { deciders: [] }, says: 'name: must be a string' },
   {
     options: { name: 'shop', decider: [decider], deciders: [] },
     says: 'decider: is not known; leave it out',
   },
-  { options: { name: 'shop', deciders: decider }, says: 'deciders: must be a list' },
+  { options: { name: 'shop', deciders: decider }, says: 'deciders: must be an array' },
   { options: { name: 'shop', deciders: [undefined] }, says: 'deciders.0: must be made by defineDecider' },
   {
     options: { name: 'shop', deciders: [builder] },
@@ -67,13 +67,13 @@ test.each([
     options: { name: 'shop', deciders: [], queries: [{ name: 'all' }] },
     says: 'queries.0.run: must be a function',
   },
-])('an app that is not whole is answered with what is missing: $says', ({ options, says }) => {
+])('an incomplete app is refused with what is missing: $says', ({ options, says }) => {
   expect(() => defineApp(options as never)).toThrow(
     expect.objectContaining({ code: 'CQRS_APP_INVALID', message: expect.stringContaining(says) }),
   )
 })
 
-test('a query that reads no projection is answered with that', () => {
+test('a query without "reads" is refused with a message that says so', () => {
   const query = { name: 'all', reads: undefined, input: z.strictObject({}), run: () => [] }
   expect(() => defineQuery(query as never)).toThrow(
     expect.objectContaining({ code: 'CQRS_APP_INVALID', message: expect.stringContaining('reads') }),

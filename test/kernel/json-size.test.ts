@@ -4,7 +4,7 @@ import { between, seededRandom, testSeed } from '../support/random.ts'
 
 const seed = testSeed()
 
-test(`what has more bytes of JSON than a limit is told by its size, the rest is not (seed ${seed})`, () => {
+test(`the size of a value is returned only if its JSON has more bytes than the limit (seed ${seed})`, () => {
   const random = seededRandom(seed)
   const texts = ['', 'a', 'é', '\u{1f600}', '\u0001', '"\\', '\ud800', 'x'.repeat(50)]
   const text = () => (texts[between(random, 0, texts.length - 1)] as string).repeat(between(random, 0, 20))
@@ -24,7 +24,7 @@ test(`what has more bytes of JSON than a limit is told by its size, the rest is 
   }
 })
 
-test('levels are counted as those of arrays and objects that hold each other', () => {
+test('nesting levels count arrays and objects within each other', () => {
   expect(nestsDeeper([[{ a: 1 }]], 3)).toBe(false)
   expect(nestsDeeper([[{ a: [] }]], 3)).toBe(true)
   expect(nestsDeeper('text', 0)).toBe(false)

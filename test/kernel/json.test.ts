@@ -41,7 +41,7 @@ const met: unknown[] = []
 const meet = (text: string) => void met.push(JSON.parse(text))
 
 describe('parseJson', () => {
-  test('takes no key for one with a backslash that was met before', () => {
+  test('does not confuse a key with a key with a backslash that was parsed before', () => {
     meet('{"a":1,"\\\\":2}')
     meet('{"a":1,"C:\\\\":2}')
     for (const key of ['"', '\n', '\\', 'C:"', 'C:\t']) {
@@ -51,7 +51,7 @@ describe('parseJson', () => {
     }
   })
 
-  test('reads what JSON.stringify wrote, however it is spaced', () => {
+  test('reads what JSON.stringify wrote, with any indentation', () => {
     fc.assert(
       fc.property(values, fc.constantFrom(undefined, 1, '\t'), (value, indent) => {
         const text = JSON.stringify(value, undefined, indent)
@@ -63,7 +63,7 @@ describe('parseJson', () => {
     )
   })
 
-  test('of a repeated key the last value counts, and __proto__ is a key as any other', () => {
+  test('the last value of a repeated key counts, and __proto__ is an ordinary key', () => {
     const read = parseJson('{"a":1,"\\u0061":[2,{}],"__proto__":{"x":1},"b\\u0062":[]}') as object
     expect(JSON.stringify(read)).toBe('{"a":[2,{}],"__proto__":{"x":1},"bb":[]}')
     expect(Object.getPrototypeOf(read)).toBe(Object.prototype)

@@ -45,7 +45,7 @@ test('a split projection has a unit per partition; one that is not keeps its own
   expect(isMeant('orders', 'orders.paid')).toBe(false)
 })
 
-test('partitions that cannot be are refused by name', () => {
+test('impossible partitions are refused, and the message names the projection', () => {
   for (const partitions of [0, 1.5, 65]) {
     expect(() => projection({ partitions })).toThrow(/balances has .* partitions; give a whole number/)
   }

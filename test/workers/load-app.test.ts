@@ -34,6 +34,6 @@ test('what an app says of itself is not taken for a module that is not there', a
   writeFileSync(path, `import { defineApp } from '${index}'\nexport default defineApp({ name: 'shop' })`)
   await expect(loadApp(path)).rejects.toMatchObject({
     code: 'CQRS_APP_INVALID',
-    message: `The app ${path}: What defineApp is given does not fit: deciders: must be a list of deciders, [] for none.`,
+    message: `The app ${path}: The argument of defineApp is not valid: deciders: must be an array of deciders ([] for none).`,
   })
 })
