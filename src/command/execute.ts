@@ -137,7 +137,7 @@ export class CommandExecutor {
     if (typeof stream !== 'string') {
       throw new CqrsError(
         'CQRS_APP_INVALID',
-        `The stream of the command ${name} is ${String(stream)}; its function stream has to return a text.`,
+        `The stream of the command ${name} is ${String(stream)}; its function "stream" has to return a string.`,
       )
     }
     // A file of events cannot hold an empty stream name.
@@ -171,8 +171,8 @@ export class CommandExecutor {
       if (isEvent(event)) return this.#check(event)
       throw new CqrsError(
         'CQRS_APP_INVALID',
-        `The decider ${decider.name} answered the command ${name} with a list that holds ${String(event)}; ` +
-          'an event is { type, data }.',
+        `The decider ${decider.name} answered the command ${name} with an array that contains ${String(event)}; ` +
+          'each event has to be an object { type, data }.',
       )
     })
     const submitted = cached.append(
@@ -230,12 +230,12 @@ export class CommandExecutor {
       }
     }
     const problem = made.ok
-      ? 'would not fit its schema when it is read again as JSON'
+      ? 'does not fit its schema after it was written as JSON and read back'
       : 'does not fit its schema'
     throw new CqrsError(
       'CQRS_APP_INVALID',
       `A decider made an event ${type} that ${problem}: ${describeIssues(read.issues)}. ` +
-        'An event holds plain JSON, and its schema accepts what it gave out.',
+        'An event has to be plain JSON, and its schema has to accept its own output.',
     )
   }
 
@@ -245,7 +245,7 @@ export class CommandExecutor {
    */
   #write(type: string, data: unknown): string {
     if (nestsDeeper(data, MAX_DEPTH)) {
-      const message = `A decider made an event ${type} that nests deeper than ${MAX_DEPTH} levels; limit it in the schema.`
+      const message = `A decider made an event ${type} that nests deeper than ${MAX_DEPTH} levels; limit its depth in the schema.`
       throw new CqrsError('CQRS_APP_INVALID', message)
     }
     const { maxEventBytes = MAX_EVENT_BYTES } = this.#options
@@ -264,11 +264,11 @@ function isEvent(made: unknown): made is DomainEvent {
   return typeof made === 'object' && made !== null && typeof (made as { type?: unknown }).type === 'string'
 }
 
-const NO_STREAM: InputIssue = { field: '(input)', problem: 'must name its stream: the name is empty' }
+const NO_STREAM: InputIssue = { field: '(input)', problem: 'must name its stream, but the name is empty' }
 
 const HALF_A_CHARACTER: InputIssue = {
   field: '(input)',
-  problem: 'must name its stream in whole characters: half of a surrogate pair stands alone',
+  problem: 'must not name a stream with half a character (an unpaired surrogate)',
 }
 
 function answerAgain(original: RecordedCommand, idempotency: Idempotency | undefined): CommandOutcome {

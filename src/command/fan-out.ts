@@ -129,7 +129,7 @@ export class FanOut {
     const { queue } = lane.target
     if (error === undefined) {
       if (lane.failures > 0)
-        this.#log.info({ queue, failures: lane.failures }, 'the queue takes messages again')
+        this.#log.info({ queue, failures: lane.failures }, 'the queue accepts messages again')
       lane.failures = 0
       return
     }
@@ -137,7 +137,7 @@ export class FanOut {
       const reason = error instanceof Error ? error.message : String(error)
       this.#log.warn(
         { queue, reason },
-        'the queue does not take messages; its projection goes by the sweep meanwhile',
+        'the queue does not accept messages; until it does, its projection finds new events with its sweep',
       )
     }
     lane.failures += 1

@@ -95,8 +95,8 @@ export class StreamSnapshots {
     }
     this.#refuse(
       decider,
-      `the snapshot of ${stream} differs from a fold of its events: the decider folds otherwise than when it was ` +
-        'made. Raise the version in defineDecider, so that older snapshots are not used',
+      `the snapshot of ${stream} differs from a fold of its events: the decider no longer folds them as it did ` +
+        'when the snapshot was made. Raise the version in defineDecider, so that older snapshots are not used',
     )
   }
 
@@ -109,7 +109,10 @@ export class StreamSnapshots {
     if (snapshot.version - last < this.#options.every || this.#refused.has(decider)) return false
     const state = asJson(snapshot.state)
     if (state === undefined) {
-      this.#refuse(decider, 'its state is not the same after a way through JSON, so that it cannot be kept')
+      this.#refuse(
+        decider,
+        'its state is not the same after it was written as JSON and read back, so it cannot be stored',
+      )
       return false
     }
     this.#options.store.save({ ...snapshot, stream, fingerprint: this.#fingerprint(decider), state })

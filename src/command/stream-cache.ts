@@ -57,8 +57,8 @@ export class StreamCache {
     const { stream, position, type, schemaVersion } = event
     throw new CqrsError(
       'CQRS_EVENT_UNREADABLE',
-      `Nothing can be decided about ${stream}, because this app cannot read its event at position ${position}. ` +
-        `${decoded.error} Nothing is damaged: deploy the version of the app that knows the event, or mend its upcaster or schema.`,
+      `No command on the stream ${stream} can be decided, because this app cannot read its event at position ${position}. ` +
+        `${decoded.error} Nothing is damaged: deploy the version of the app that knows the event, or fix its upcaster or schema.`,
       { details: { stream, position, type, schemaVersion } },
     )
   }

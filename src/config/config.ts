@@ -20,17 +20,17 @@ export const configSchema = z.object({
     default: DEFAULT_APP,
   }),
   engine: z.object({
-    url: text('The engine to connect to. If set, no embedded engine is started.', {
+    url: text('The engine to connect to. If it is an address, no embedded engine is started.', {
       env: 'III_URL',
       default: 'embedded',
       allowed: 'an address like ws://host:49134, or "embedded"',
     }),
-    host: text('The interface on which the engine waits for workers.', {
+    host: text('The network interface on which the engine listens for workers.', {
       env: 'III_HOST',
       at: 'iii-worker-manager.host',
       default: '127.0.0.1',
     }),
-    port: port('The port on which the engine waits for workers.', {
+    port: port('The port on which the engine listens for workers.', {
       env: 'III_PORT',
       at: 'iii-worker-manager.port',
       default: 49_134,
@@ -42,19 +42,22 @@ export const configSchema = z.object({
     }),
   }),
   http: z.object({
-    host: text('The interface of the HTTP server.', {
+    host: text('The network interface of the HTTP server.', {
       env: 'III_HTTP_HOST',
       at: 'http.host',
       default: '127.0.0.1',
     }),
     port: port('The port of the HTTP server.', { env: 'III_HTTP_PORT', at: 'http.port', default: 3111 }),
-    defaultTimeoutMs: milliseconds('How long a request may take to be answered; then 504.', {
-      env: 'III_HTTP_DEFAULT_TIMEOUT',
-      at: 'http.default_timeout',
-      default: 30_000,
-    }),
+    defaultTimeoutMs: milliseconds(
+      'How long a request may wait for its answer; after that the client gets 504.',
+      {
+        env: 'III_HTTP_DEFAULT_TIMEOUT',
+        at: 'http.default_timeout',
+        default: 30_000,
+      },
+    ),
     concurrencyRequestLimit: wholeNumber(
-      'Requests under way at the same time, and bodies of others on their way; more get 503.',
+      'Most requests in progress at the same time, and most requests whose body is still arriving; more get 503.',
       {
         env: 'III_HTTP_CONCURRENCY_REQUEST_LIMIT',
         at: 'http.concurrency_request_limit',
@@ -63,7 +66,7 @@ export const configSchema = z.object({
         max: 100_000,
       },
     ),
-    maxBodyBytes: wholeNumber('Largest body of a request; a larger one gets 413.', {
+    maxBodyBytes: wholeNumber('Largest body of a request, in bytes; a larger one gets 413.', {
       env: 'CQRS_HTTP_MAX_BODY_BYTES',
       default: 1_048_576,
       min: 1,
@@ -78,16 +81,16 @@ export const configSchema = z.object({
       default: 30_000,
     }),
     awayRouteMs: milliseconds(
-      'How long a route whose worker went answers 503 with Retry-After; then 404. 0: 404 at once.',
+      'How long a route answers 503 with Retry-After after its worker has left; then 404. 0: 404 at once.',
       { env: 'CQRS_HTTP_AWAY_ROUTE_MS', default: 30_000, min: 0 },
     ),
     startingMs: milliseconds(
-      'How long after its start the embedded engine answers 503 for a route nobody has registered yet; then 404.',
+      'How long after its start the embedded engine answers 503 for a route that it does not know; then 404.',
       { env: 'CQRS_HTTP_STARTING_MS', default: 5_000, min: 0 },
     ),
   }),
   log: z.object({
-    level: choice('What is logged, from this level up.', {
+    level: choice('The lowest level that is logged.', {
       env: 'CQRS_LOG_LEVEL',
       values: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
       default: 'info',
@@ -103,28 +106,34 @@ export const configSchema = z.object({
     default: false,
   }),
   otlpEndpoint: httpAddress(
-    'The collector (OTLP over HTTP, JSON) to which the embedded engine passes telemetry on; `none` drops it.',
+    'The collector (OTLP over HTTP, JSON) that receives telemetry from the embedded engine; `none` drops it.',
     { env: 'OTEL_EXPORTER_OTLP_ENDPOINT', default: 'none' },
   ),
   commands: z.object({
-    conflictRetries: wholeNumber('Tries again after another command changed the same stream first.', {
-      env: 'CQRS_COMMANDS_CONFLICT_RETRIES',
-      default: 10,
-      min: 0,
-      max: 1_000,
-    }),
-    streamCacheSize: wholeNumber('Streams whose folded state is kept in memory.', {
+    conflictRetries: wholeNumber(
+      'How often a command is decided again because another one changed the same stream first.',
+      {
+        env: 'CQRS_COMMANDS_CONFLICT_RETRIES',
+        default: 10,
+        min: 0,
+        max: 1_000,
+      },
+    ),
+    streamCacheSize: wholeNumber('Number of streams whose folded state is kept in memory.', {
       env: 'CQRS_COMMANDS_STREAM_CACHE_SIZE',
       default: 10_000,
       min: 0,
       max: 10_000_000,
     }),
-    snapshotEvery: wholeNumber('Events of a stream between two snapshots of its state; 0: no snapshots.', {
-      env: 'CQRS_COMMANDS_SNAPSHOT_EVERY',
-      default: 100,
-      min: 0,
-      max: 1_000_000,
-    }),
+    snapshotEvery: wholeNumber(
+      'Number of events of a stream between two snapshots of its state; 0: no snapshots.',
+      {
+        env: 'CQRS_COMMANDS_SNAPSHOT_EVERY',
+        default: 100,
+        min: 0,
+        max: 1_000_000,
+      },
+    ),
     maxWaiting: wholeNumber('Appends that may wait for the disk; more are refused with 503.', {
       env: 'CQRS_COMMANDS_MAX_WAITING',
       default: 20_000,
@@ -153,7 +162,7 @@ export const configSchema = z.object({
       default: 5_000,
     }),
     intervalMs: milliseconds(
-      'Shortest time between two messages for one projection; 0 sends as fast as it goes.',
+      'Shortest time between two messages for one projection; 0 sends as fast as possible.',
       {
         env: 'CQRS_FAN_OUT_INTERVAL_MS',
         default: 10,
@@ -175,7 +184,7 @@ export const configSchema = z.object({
       max: 100_000,
     }),
     batchBytes: wholeNumber(
-      'Data of the events that are folded in one transaction, in bytes; one more event may go beyond.',
+      'Bytes of event data that are folded in one transaction; the last event may go beyond this.',
       { env: 'CQRS_PROJECTIONS_BATCH_BYTES', default: 8_388_608, min: 1_024, max: 1_073_741_824 },
     ),
     sweepIntervalMs: milliseconds('How often a projection looks at the log itself.', {
@@ -183,14 +192,17 @@ export const configSchema = z.object({
       default: 1_000,
       min: 10,
     }),
-    maxAttempts: wholeNumber('Attempts at an event before it is dead and waits for an operator.', {
-      env: 'CQRS_PROJECTIONS_MAX_ATTEMPTS',
-      default: 5,
-      min: 1,
-      max: 1_000,
-    }),
+    maxAttempts: wholeNumber(
+      'Attempts to apply an event, or to send an effect, before it is dead and waits for an operator.',
+      {
+        env: 'CQRS_PROJECTIONS_MAX_ATTEMPTS',
+        default: 5,
+        min: 1,
+        max: 1_000,
+      },
+    ),
     maxStops: wholeNumber(
-      'Workers that may end over an effect, before an answer, until it is dead and waits for an operator.',
+      'How often the receiver of an effect may end before it answers, until the effect is dead and waits for an operator.',
       {
         env: 'CQRS_PROJECTIONS_MAX_STOPS',
         default: 10,
@@ -198,7 +210,7 @@ export const configSchema = z.object({
         max: 1_000,
       },
     ),
-    retryBaseMs: milliseconds('Wait before the second attempt; doubles from there.', {
+    retryBaseMs: milliseconds('Wait before the second attempt; doubles with each further one.', {
       env: 'CQRS_PROJECTIONS_RETRY_BASE_MS',
       default: 200,
     }),
@@ -210,35 +222,41 @@ export const configSchema = z.object({
       'Memory, in bytes, for the documents that a projection keeps between batches, and for those of one batch. Estimated.',
       { env: 'CQRS_PROJECTIONS_CACHED_BYTES', default: 67_108_864, min: 1, max: 1_099_511_627_776 },
     ),
-    buildDocuments: wholeNumber('Documents that a rebuild keeps in memory, for each partition.', {
+    buildDocuments: wholeNumber('Number of documents that a rebuild keeps in memory, for each partition.', {
       env: 'CQRS_PROJECTIONS_BUILD_DOCUMENTS',
       default: 250_000,
       min: 0,
       max: 100_000_000,
     }),
-    buildBytes: wholeNumber('Memory, in bytes, that they take at the most. Estimated.', {
+    buildBytes: wholeNumber('Memory, in bytes, that the documents kept by a rebuild may take. Estimated.', {
       env: 'CQRS_PROJECTIONS_BUILD_BYTES',
       default: 268_435_456,
       min: 1,
       max: 1_099_511_627_776,
     }),
     buildHeldBackMs: milliseconds(
-      'How long a rebuild lets documents wait for more changes before it writes them; it does so much again if its process dies.',
+      'How long a rebuild collects changes of a document before it writes them. If its process dies, up to so much work is repeated.',
       { env: 'CQRS_PROJECTIONS_BUILD_HELD_BACK_MS', default: 10_000, min: 0 },
     ),
   }),
   queries: z.object({
-    waitForPositionMs: milliseconds('How long a query with `after` waits for the view; then 503.', {
-      env: 'CQRS_QUERIES_WAIT_FOR_POSITION_MS',
-      default: 5_000,
-      min: 0,
-    }),
-    maxWaiting: wholeNumber('Queries that may wait for a view at the same time; more are refused with 503.', {
-      env: 'CQRS_QUERIES_MAX_WAITING',
-      default: 512,
-      min: 1,
-      max: 1_000_000,
-    }),
+    waitForPositionMs: milliseconds(
+      'How long a query with `after` waits for the view; after that it gets 503.',
+      {
+        env: 'CQRS_QUERIES_WAIT_FOR_POSITION_MS',
+        default: 5_000,
+        min: 0,
+      },
+    ),
+    maxWaiting: wholeNumber(
+      'Queries with `after` that may wait for a view at the same time; more are refused with 503.',
+      {
+        env: 'CQRS_QUERIES_MAX_WAITING',
+        default: 512,
+        min: 1,
+        max: 1_000_000,
+      },
+    ),
   }),
   queue: z.object({
     concurrency: wholeNumber('Messages of one queue that are delivered at the same time.', {
@@ -247,21 +265,21 @@ export const configSchema = z.object({
       min: 1,
       max: 10_000,
     }),
-    maxRetries: wholeNumber('Deliveries of a message before it is a dead letter.', {
+    maxRetries: wholeNumber('Failed deliveries after which a message is a dead letter.', {
       env: 'CQRS_QUEUE_MAX_RETRIES',
       default: 3,
       min: 1,
       max: 1_000,
     }),
-    backoffMs: milliseconds('Wait before the second delivery; doubles from there.', {
+    backoffMs: milliseconds('Wait before the second delivery; doubles with each further one.', {
       env: 'CQRS_QUEUE_BACKOFF_MS',
       default: 1_000,
     }),
-    timeoutMs: milliseconds('How long a function may take for one message.', {
+    timeoutMs: milliseconds('How long a function may take to handle one message.', {
       env: 'CQRS_QUEUE_TIMEOUT_MS',
       default: 30_000,
     }),
-    memoryMessages: wholeNumber('Messages that all queues together hold whole in memory.', {
+    memoryMessages: wholeNumber('Messages that all queues together hold completely in memory.', {
       env: 'CQRS_QUEUE_MEMORY_MESSAGES',
       default: 50_000,
       min: 1,
@@ -273,35 +291,41 @@ export const configSchema = z.object({
       min: 1,
       max: 1_000_000_000_000,
     }),
-    memoryNumbers: wholeNumber('Messages that all queues together know at least by their number.', {
+    memoryNumbers: wholeNumber('Messages of which all queues together have at least the number in memory.', {
       env: 'CQRS_QUEUE_MEMORY_NUMBERS',
       default: 500_000,
       min: 1,
       max: 1_000_000_000,
     }),
-    drainMs: milliseconds('How long a stopping queue worker waits for messages under way.', {
+    drainMs: milliseconds('How long a stopping queue worker waits for deliveries in progress.', {
       env: 'CQRS_QUEUE_DRAIN_MS',
       default: 10_000,
       min: 0,
     }),
   }),
   standbyIntervalMs: milliseconds(
-    'How often a worker that stands by, or shares projections, looks whether there is more for it to do.',
+    'How often a worker that stands by, or that shares projections, checks for work to take over.',
     { env: 'CQRS_STANDBY_INTERVAL_MS', default: 100, min: 10 },
   ),
   ops: z.object({
-    maxLagMs: milliseconds('How far behind a projection may be, in time, before the system is not ready.', {
-      env: 'CQRS_OPS_MAX_LAG_MS',
-      default: 60_000,
-    }),
-    minFreeBytes: wholeNumber('Room on the disk of the data folder; with less the system is not ready.', {
-      env: 'CQRS_OPS_MIN_FREE_BYTES',
-      default: 104_857_600,
-      min: 0,
-      max: Number.MAX_SAFE_INTEGER,
-    }),
+    maxLagMs: milliseconds(
+      'How far a projection may lag behind, in time, before /health/ready reports the system as not ready.',
+      {
+        env: 'CQRS_OPS_MAX_LAG_MS',
+        default: 60_000,
+      },
+    ),
+    minFreeBytes: wholeNumber(
+      'Least free bytes on the disk of the data folder; with less, /health/ready reports the system as not ready.',
+      {
+        env: 'CQRS_OPS_MIN_FREE_BYTES',
+        default: 104_857_600,
+        min: 0,
+        max: Number.MAX_SAFE_INTEGER,
+      },
+    ),
     answerMs: milliseconds(
-      'How long a worker may take to answer what an operator asks; then the answer does without it.',
+      'How long a worker may take to answer a request of an operator; after that its part is left out.',
       {
         env: 'CQRS_OPS_ANSWER_MS',
         default: 3_000,
@@ -317,45 +341,57 @@ export const configSchema = z.object({
       min: 0,
       max: 36_500,
     }),
-    failuresPerMinute: wholeNumber('Wrong tokens that are answered with 401; more get 429 for a while.', {
-      env: 'CQRS_OPS_FAILURES_PER_MINUTE',
-      default: 10,
-      min: 1,
-      max: 10_000,
-    }),
+    failuresPerMinute: wholeNumber(
+      'Wrong tokens in a minute that are answered with 401; more get 429 for a while.',
+      {
+        env: 'CQRS_OPS_FAILURES_PER_MINUTE',
+        default: 10,
+        min: 1,
+        max: 10_000,
+      },
+    ),
   }),
-  hangMs: milliseconds('How long a process may stand still before it is killed and started again.', {
+  hangMs: milliseconds('How long a process may hang before it is killed and started again.', {
     env: 'CQRS_HANG_MS',
     default: 20_000,
     min: 1_000,
   }),
   linkMs: milliseconds(
-    'How long a link to an engine that answers others may pass nothing before its process is started again.',
+    'How long the link to the engine may transmit nothing, while the engine answers others, before its process is restarted.',
     { env: 'CQRS_LINK_MS', default: 10_000, min: 300 },
   ),
-  shutdownMs: milliseconds('How long everything may take to stop; then it is killed.', {
+  shutdownMs: milliseconds('How long the processes may take to stop; after that they are killed.', {
     env: 'CQRS_SHUTDOWN_MS',
     default: 15_000,
     min: 100,
   }),
   supervisor: z.object({
-    backoffBaseMs: milliseconds('Wait before a process that died is started again; doubles from there.', {
-      env: 'CQRS_SUPERVISOR_BACKOFF_BASE_MS',
-      default: 100,
-    }),
-    backoffCapMs: milliseconds('Longest wait before a process is started again.', {
+    backoffBaseMs: milliseconds(
+      'Wait before a process that died is started again; doubles with each death in a row.',
+      {
+        env: 'CQRS_SUPERVISOR_BACKOFF_BASE_MS',
+        default: 100,
+      },
+    ),
+    backoffCapMs: milliseconds('Longest wait before a process that died is started again.', {
       env: 'CQRS_SUPERVISOR_BACKOFF_CAP_MS',
       default: 5_000,
     }),
-    stableMs: milliseconds('A process that ran this long is started again without a longer wait.', {
-      env: 'CQRS_SUPERVISOR_STABLE_MS',
-      default: 10_000,
-    }),
-    readyTimeoutMs: milliseconds('How long a process may take to get ready; then it is started anew.', {
-      env: 'CQRS_SUPERVISOR_READY_TIMEOUT_MS',
-      default: 30_000,
-      min: 100,
-    }),
+    stableMs: milliseconds(
+      'After a process was ready this long, its next restart has the shortest wait again.',
+      {
+        env: 'CQRS_SUPERVISOR_STABLE_MS',
+        default: 10_000,
+      },
+    ),
+    readyTimeoutMs: milliseconds(
+      'How long a process may take to get ready; after that it is killed and started again.',
+      {
+        env: 'CQRS_SUPERVISOR_READY_TIMEOUT_MS',
+        default: 30_000,
+        min: 100,
+      },
+    ),
   }),
 })
 

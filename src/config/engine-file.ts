@@ -123,7 +123,8 @@ function parseYaml(text: string, file: string): unknown {
 
 /** The matching name in {@link OURS}, without the prefix of older versions and the suffix of a further instance. */
 function workerName(value: unknown, file: string): string | undefined {
-  if (typeof value !== 'string') throw invalid(file, 'has a worker without a name.')
+  if (typeof value !== 'string')
+    throw invalid(file, 'has a worker without a name; add its name, or remove the entry.')
   const name = value.split('#')[0] ?? value
   return [name, name.replace(/^iii-/, '')].find((candidate) => OURS.includes(candidate))
 }
@@ -170,7 +171,10 @@ function middleware(value: unknown, file: string): EngineFeatures['httpMiddlewar
   return list(value, file, 'http.config.middleware').map((entry) => {
     const { function_id: functionId, priority = 0 } = table(entry, file, 'http.config.middleware[]') ?? {}
     if (typeof functionId === 'string' && typeof priority === 'number') return { functionId, priority }
-    throw invalid(file, 'has an http.config.middleware without a function_id and a numeric priority.')
+    throw invalid(
+      file,
+      'has an entry in http.config.middleware without a function_id, or with a priority that is not a number.',
+    )
   })
 }
 
@@ -179,7 +183,7 @@ function maxValueBytes(value: unknown, file: string): number | undefined {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value
   throw invalid(
     file,
-    `has state.config.max_value_bytes: ${JSON.stringify(value)}. Allowed: a whole number from 1.`,
+    `has state.config.max_value_bytes: ${JSON.stringify(value)}. Allowed: a whole number of 1 or more.`,
   )
 }
 
@@ -192,14 +196,14 @@ function table(value: unknown, file: string, path: string): Table | undefined {
   if (isTable(value)) return value
   throw invalid(
     file,
-    `${path ? `has ${path}: ` : 'is '}${JSON.stringify(value)}, but keys with values belong there.`,
+    `${path ? `has ${path}: ` : 'is '}${JSON.stringify(value)}, but it has to be a mapping of keys to values.`,
   )
 }
 
 function list(value: unknown, file: string, path: string): readonly unknown[] {
   if (value === undefined || value === null) return []
   if (Array.isArray(value)) return value
-  throw invalid(file, `has ${path}: ${JSON.stringify(value)}, but a list belongs there.`)
+  throw invalid(file, `has ${path}: ${JSON.stringify(value)}, but it has to be a list.`)
 }
 
 function invalid(file: string, what: string, cause?: unknown): CqrsError {

@@ -15,7 +15,7 @@ export function expandVariables(text: string, env: Readonly<NodeJS.ProcessEnv>):
     if (value !== undefined) return value
     throw new CqrsError(
       'CQRS_CONFIG_INVALID',
-      `The configuration uses \${${name}}, but the environment has no ${name}: set it, or write \${${name}:default}.`,
+      `The configuration uses \${${name}}, but this environment variable is not set: set it, or write \${${name}:default}.`,
     )
   })
 }

@@ -18,7 +18,7 @@ export function createLogger(config: Pick<Config, 'log'>, name: string): Logger 
   const { level, format } = config.log
   const isPretty = format === 'pretty' || (format === 'auto' && isatty(STDERR))
   const output = openOutput((lines) => {
-    const msg = `${lines} lines are missing here, or before: nobody read the log in time`
+    const msg = `${lines} lines of the log were dropped here or shortly before, because nobody read it in time`
     return isPretty
       ? `${msg}\n`
       : `${JSON.stringify({ level: 40, time: Date.now(), pid: process.pid, name, msg })}\n`

@@ -50,7 +50,7 @@ export function readSecretFile(path: string): SecretFile | undefined {
   }
   throw new CqrsError(
     'CQRS_CONFIG_INVALID',
-    `${path} holds no secret: one line of 32 to 512 visible ASCII characters. Remove it, and a new one is made at the next start.`,
+    `${path} does not contain a secret, which is one line of 32 to 512 visible ASCII characters. Remove the file; the next start creates a new one.`,
   )
 }
 
@@ -89,6 +89,6 @@ function remove(path: string): void {
 }
 
 function unreadable(path: string, cause: unknown): CqrsError {
-  const message = `The secret ${path} cannot be read or made: ${(cause as Error).message}. Check who owns it and the data folder.`
+  const message = `The secret ${path} cannot be read or created: ${(cause as Error).message}. Check the owner and the permissions of the file and of the data folder.`
   return new CqrsError('CQRS_CONFIG_INVALID', message, { cause })
 }

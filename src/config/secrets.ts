@@ -27,7 +27,7 @@ export function readSecrets(env: Readonly<NodeJS.ProcessEnv>): Secrets {
     if (SECRET.test(given)) return given
     throw new CqrsError(
       'CQRS_CONFIG_INVALID',
-      `The environment variable ${name} is no secret: give 32 to 512 visible ASCII characters, e.g. from "openssl rand -base64 32".`,
+      `The environment variable ${name} is not a valid secret: set it to 32 to 512 visible ASCII characters, e.g. from "openssl rand -base64 32".`,
     )
   })
   return { opsToken, opsReadToken, workerSecret }

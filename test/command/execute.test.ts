@@ -330,7 +330,11 @@ test.each([
 })
 
 test.each([
-  ['would not fit its schema when it is read again', z.object({ word: z.date() }), new Date(0)],
+  [
+    'does not fit its schema after it was written as JSON and read back',
+    z.object({ word: z.date() }),
+    new Date(0),
+  ],
   ['does not fit its schema', z.object({ word: z.number() }), 'seven'],
 ])('an event that %s is refused before it is stored', async (problem, schema, made) => {
   const { log } = shop()

@@ -95,7 +95,7 @@ test.each<[string, unknown]>([
   const { log, deploy } = deployments()
   const note = deploy({ decide: () => decided as never })
   await expect(note({})).rejects.toMatchObject({ code: 'CQRS_APP_INVALID' })
-  await expect(note({}, 'k')).rejects.toThrow('an event is { type, data }')
+  await expect(note({}, 'k')).rejects.toThrow('each event has to be an object { type, data }')
   expect(await log.head()).toBe(0)
 })
 

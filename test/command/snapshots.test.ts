@@ -180,7 +180,9 @@ test('a state that JSON does not give back is not kept, which is said once', asy
   const process = start()
   const decider = counter({ dated: true })
   for (let load = 0; load < 3; load += 1) expect(await process.load(decider)).toMatchObject({ read: 25 })
-  expect(process.warnings).toEqual([expect.stringContaining('not the same after a way through JSON')])
+  expect(process.warnings).toEqual([
+    expect.stringContaining('not the same after it was written as JSON and read back'),
+  ])
   expect(await process.store.find('s')).toBeUndefined()
 })
 

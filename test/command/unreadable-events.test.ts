@@ -55,7 +55,7 @@ test.each([
     code: 'CQRS_EVENT_UNREADABLE',
     message: expect.stringMatching(
       new RegExp(
-        `about old, .* position 1\\. .*${type}.*Nothing is damaged: deploy the version of the app`,
+        `stream old can be decided, .* position 1\\. .*${type}.*Nothing is damaged: deploy the version of the app`,
         's',
       ),
     ),

@@ -80,8 +80,10 @@ test('an unknown key is answered with the nearest one, at every depth', () => {
 
 test('what is no YAML, or has a text where keys belong, says where', () => {
   expect(() => load('workers:\n  - name: [')).toThrow(/is not YAML at line 2/)
-  expect(() => load(ours('commands: 3'))).toThrow('cqrs.commands: 3, but keys with values belong there')
-  expect(() => load('workers: http')).toThrow('workers: "http", but a list belongs there')
+  expect(() => load(ours('commands: 3'))).toThrow(
+    'cqrs.commands: 3, but it has to be a mapping of keys to values',
+  )
+  expect(() => load('workers: http')).toThrow('workers: "http", but it has to be a list')
 })
 
 test('keys of the object prototype are unknown keys, not settings', () => {

@@ -50,9 +50,9 @@ test.each(['json', 'pretty'])(
     const read: string[] = []
     for await (const line of lines()) {
       read.push(line)
-      if (line.includes('missing')) stdin.end()
+      if (line.includes('were dropped')) stdin.end()
     }
-    const [, missing] = /(\d+) lines are missing/.exec(read.at(-1) ?? '') ?? []
+    const [, missing] = /(\d+) lines of the log were dropped/.exec(read.at(-1) ?? '') ?? []
     expect(Number(missing)).toBeGreaterThan(0)
     expect(read).toHaveLength(LINES - Number(missing) + 1)
     const numbers = read.slice(0, -1).map((line) => Number(/line (\d+) x/.exec(line)?.[1]))

@@ -49,12 +49,12 @@ test('a secret that others could read is closed to them, and said', () => {
   expect(statSync(path).mode & 0o777).toBe(0o600)
 })
 
-test('a file that holds no secret is refused, and so is a short one of the environment, unseen', () => {
+test('a file without a valid secret is refused, and so is a secret in the environment that is too short; neither is shown', () => {
   const path = join(tempFolder(), 'ops.token')
   writeFileSync(path, '', { mode: 0o600 })
-  expect(() => readOrCreateSecretFile(path)).toThrow('holds no secret')
+  expect(() => readOrCreateSecretFile(path)).toThrow('does not contain a secret')
   expect(() => readSecrets({ CQRS_OPS_TOKEN: 'hunter2' })).toThrow(
-    /CQRS_OPS_TOKEN is no secret: (?!.*hunter2)/,
+    /CQRS_OPS_TOKEN is not a valid secret: (?!.*hunter2)/,
   )
   expect(readSecrets({ CQRS_OPS_TOKEN: '' }).opsToken).toBeUndefined()
 })

@@ -56,7 +56,7 @@ class SqliteSnapshots implements SnapshotStore {
     if (!this.#find) return
     this.#writer
       .submit([stream, fingerprint, version, position, eventId, state])
-      .catch((error) => this.#log.debug({ err: error }, 'a snapshot was not kept'))
+      .catch((error) => this.#log.debug({ err: error }, 'a snapshot could not be stored'))
   }
 
   async close(): Promise<void> {
@@ -73,7 +73,7 @@ class SqliteSnapshots implements SnapshotStore {
       this.#log.warn(
         { err: error },
         `the snapshots in ${this.#path} cannot be used; streams are folded from their first event. ` +
-          'They are only a cache: stop the system and remove the file, and it is made anew',
+          'The file is only a cache: stop the system and remove it; it is created again at the next start',
       )
       return undefined
     }
