@@ -75,7 +75,7 @@ export async function settle(
     if (answeredAt > deadline) {
       const last =
         answer instanceof Error ? String(answer) : `${answer.status} ${JSON.stringify(answer.body)}`
-      throw new Error(`${command.path} was not settled within ${withinMs} ms; the last answer was: ${last}`)
+      throw new Error(`${command.path} got no final answer within ${withinMs} ms; the last one was: ${last}`)
     }
     await delay(PAUSE_MS)
   }

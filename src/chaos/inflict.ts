@@ -84,12 +84,12 @@ const INFLICT: Readonly<Record<FaultKind, Inflict>> = {
 /** A process of the victim; if none is alive, waits until one is. */
 function victimOf(system: StormSystem, { victim, which }: Fault): Promise<number> {
   const alive = () => pick(system.pidsOf(victim as Victim), which)
-  return until(`there is a ${victim} process`, alive, VICTIM_MS, system.ended)
+  return until(`a ${victim} process runs`, alive, VICTIM_MS, system.ended)
 }
 
 function linkOf(system: StormSystem, { victim, which }: Fault) {
   const link = pick(system.linksOf(victim as Victim), which)
-  if (!link) throw new Error(`There is nothing between the ${victim} process and the engine.`)
+  if (!link) throw new Error(`There is no proxy between the ${victim} process and the engine.`)
   return link
 }
 
@@ -98,7 +98,7 @@ function pick<Item>(items: readonly Item[], which: number): Item | undefined {
 }
 
 function gone(pid: number): Promise<unknown> {
-  return until(`process ${pid} is gone`, () => !signal(pid, 0), VICTIM_MS)
+  return until(`process ${pid} has ended`, () => !signal(pid, 0), VICTIM_MS)
 }
 
 function lasting(ms: number, ending: AbortSignal): Promise<unknown> {

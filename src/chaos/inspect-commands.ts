@@ -42,7 +42,7 @@ export async function inspectCommands(options: {
     const { idempotencyKey: key } = command
     const recorded = await log.findCommand(key)
     if (answer.status >= 300) {
-      if (recorded) doubled.push(`${key} was refused with ${answer.status} and is in the log all the same.`)
+      if (recorded) doubled.push(`${key} was refused with ${answer.status}, but it is in the log.`)
       continue
     }
     const kept = recorded && {
@@ -52,25 +52,25 @@ export async function inspectCommands(options: {
     }
     if (!kept || !isDeepStrictEqual(answer.body, kept)) {
       lost.push(
-        `${key} was answered with ${JSON.stringify(answer.body)}; the log has ${JSON.stringify(kept)}.`,
+        `The answer to ${key} was ${JSON.stringify(answer.body)}, but the log has ${JSON.stringify(kept)}.`,
       )
       continue
     }
     for (let position = kept.position; position > kept.position - kept.events; position -= 1) {
       const other = owners.get(position)
-      if (other) doubled.push(`Position ${position} was answered to ${other} and to ${key}.`)
+      if (other) doubled.push(`Both ${other} and ${key} got position ${position} in their answer.`)
       owners.set(position, key)
       const data = (events[position - 1]?.data ?? {}) as EventData
       if (!fits(data, command)) {
-        lost.push(`Position ${position} was answered to ${key} and holds ${JSON.stringify(data)}.`)
+        lost.push(
+          `The answer to ${key} was position ${position}, but that event holds ${JSON.stringify(data)}.`,
+        )
       }
     }
   }
   if (alone) {
     const strays = events.filter(({ position }) => !owners.has(position))
-    doubled.push(
-      ...strays.map(({ position, type }) => `Nobody was answered with position ${position}, ${type}.`),
-    )
+    doubled.push(...strays.map(({ position, type }) => `No answer mentioned position ${position} (${type}).`))
   }
   return {
     lost: lost.length,

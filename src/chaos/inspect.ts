@@ -110,7 +110,7 @@ export async function inspect({ data, app, settled, alone, ended }: Inspected): 
     const caughtUpMs = performance.now() - started
     const expected = known ? foldInventory(events) : undefined
     for (const position of expected?.oversold ?? []) {
-      findings.push({ what: 'oversold', message: `Position ${position} sells more than there was.` })
+      findings.push({ what: 'oversold', message: `Position ${position} sells more than was in stock.` })
     }
     const different = new Set<string>()
     if (expected) {
@@ -161,20 +161,26 @@ function inspectOrder(events: readonly RecordedEvent[]): Finding[] {
   const versions = new Map<string, number>()
   for (const [index, { position, stream, version }] of events.entries()) {
     if (position !== index + 1) {
-      findings.push({ what: 'order', message: `Position ${index + 1} of the log holds ${position}.` })
+      findings.push({
+        what: 'order',
+        message: `Position ${index + 1} is expected in the log, but ${position} was found.`,
+      })
     }
     const expected = (versions.get(stream) ?? 0) + 1
     if (version !== expected) {
-      const message = `Version ${expected} of ${stream} is missing; position ${position} has ${version}.`
+      const message = `Version ${expected} of ${stream} is missing; the event at position ${position} has version ${version}.`
       findings.push({ what: 'order', message })
     }
     versions.set(stream, version)
   }
   const strange = events.find(({ id }) => !/^[0-9a-f-]{36}$/.test(id))
   if (strange)
-    findings.push({ what: 'order', message: `The id of position ${strange.position} is ${strange.id}.` })
+    findings.push({
+      what: 'order',
+      message: `The event at position ${strange.position} has the invalid id ${strange.id}.`,
+    })
   if (new Set(events.map(({ id }) => id)).size !== events.length) {
-    findings.push({ what: 'doubled', message: 'Two events of the log have the same id.' })
+    findings.push({ what: 'doubled', message: 'Two events in the log have the same id.' })
   }
   return findings
 }
@@ -185,7 +191,7 @@ async function reachesHead({ name, view }: OpenUnit, head: number, ended?: Abort
     return []
   } catch (error) {
     const position = await view.position()
-    const message = `${name} is at ${position} and did not reach the head, ${head}, within ${HEAD_MS} ms: ${error}`
+    const message = `${name} is at position ${position} and did not reach the head of the log, ${head}, within ${HEAD_MS} ms: ${error}`
     return [{ what: 'behind', message }]
   }
 }
@@ -199,7 +205,7 @@ function compare(
     .filter((key) => !isDeepStrictEqual(found.get(key), wanted.get(key)))
     .map((key) => ({
       what: 'view',
-      message: `${name} ${key} is ${JSON.stringify(found.get(key))}; the log makes it ${JSON.stringify(wanted.get(key))}.`,
+      message: `${name} ${key} is ${JSON.stringify(found.get(key))}; according to the log it should be ${JSON.stringify(wanted.get(key))}.`,
     }))
 }
 
@@ -225,14 +231,14 @@ async function inspectUnit(
   if (Object.values(parked).some((count) => count > 0)) {
     findings.push({ what: 'parked', message: `Events of ${name} are parked: ${JSON.stringify(parked)}.` })
   }
-  const unsent = `effects of ${name} are not sent`
+  const unsent = `effects of ${name} were not sent`
   const allSent = async () => (await view.standing()).effects.pending === 0
   await until(unsent, allSent, HEAD_MS, ended).catch(() => {})
   const { effects } = await view.standing()
   if (effects.pending + effects.dead > 0) {
     findings.push({
       what: 'effects',
-      message: `${unsent}: ${effects.pending} wait, ${effects.dead} are dead.`,
+      message: `${unsent}: ${effects.pending} are pending, ${effects.dead} are dead.`,
     })
   }
   return { view: { name, position, processed: marks.at(-1)?.processed ?? 0, audit }, findings }

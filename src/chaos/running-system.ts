@@ -12,7 +12,7 @@ import type { StormSystem } from './system.ts'
 /** How often to check whether the system still runs, in milliseconds. */
 const LOOK_MS = 250
 
-const OUTSIDE = 'only a system that is started for the storm has a proxy between its workers and the engine'
+const OUTSIDE = 'only a temporary system has a proxy between its workers and the engine'
 
 /**
  * The system that `cqrs up` runs on the configured data folder. Faults can only hit its processes and its queue.
@@ -26,8 +26,8 @@ export async function findRunningSystem(app: App, config: Config): Promise<Storm
   if (outcome.held || outcome.pid === undefined) {
     throw new CqrsError(
       'CQRS_ENGINE_UNREACHABLE',
-      `No "cqrs up" runs on ${config.data}. Start it, or set CQRS_DATA to the folder of the one that runs; ` +
-        'without --running a temporary system is started.',
+      `No "cqrs up" runs on ${config.data}. Start it, or set CQRS_DATA to the data folder of the running one; ` +
+        'or leave out --running to use a temporary system.',
     )
   }
   const { pid } = outcome
@@ -37,7 +37,7 @@ export async function findRunningSystem(app: App, config: Config): Promise<Storm
   const look = () => {
     if (signal(pid, 0)) return true
     clearInterval(timer)
-    ended.abort(new Error(`there is no process ${pid} any more, which was cqrs up`))
+    ended.abort(new Error(`cqrs up, process ${pid}, does not exist any more`))
     return false
   }
   const timer = setInterval(look, LOOK_MS)
@@ -52,7 +52,7 @@ export async function findRunningSystem(app: App, config: Config): Promise<Storm
       ['cut', OUTSIDE],
       ['stall', OUTSIDE],
       ['half-open', OUTSIDE],
-      ['disk-full', 'only a system that is started for the storm has a disk of its own'],
+      ['disk-full', 'only a temporary system has its own disk'],
     ]),
     pidsOf: (victim) => (look() ? processesOf(victim, pid) : []),
     linksOf: () => [],
@@ -60,7 +60,7 @@ export async function findRunningSystem(app: App, config: Config): Promise<Storm
     ended: ended.signal,
     expectEnd() {},
     async restart() {
-      throw new Error('a supervisor that was started elsewhere is not started again')
+      throw new Error('a storm does not restart a supervisor that it did not start')
     },
   }
 }
@@ -73,7 +73,7 @@ async function assertRuns(app: App, data: string): Promise<void> {
   throw new CqrsError(
     'CQRS_APP_INVALID',
     `The system on ${data} has no view ${missing.join(', ')} of the app ${app.name}: it runs another app. Set CQRS_APP to the ` +
-      'module that it was started with. Nothing was hit.',
+      'module that it was started with. No fault was inflicted.',
   )
 }
 

@@ -98,7 +98,7 @@ export async function runStorm(options: StormOptions): Promise<StormOutcome> {
       const begun = await unlessEnded(Promise.all(inflicted))
       const since = Math.max(...begun.map((one) => one.over))
       for (const { problem } of begun) if (problem) findings.push({ what: 'process', message: problem })
-      onProgress?.('waits for the system to recover')
+      onProgress?.('waiting for the system to recover')
       const recovery = await unlessEnded(orError(watch.recovered(since, RECOVERY_MS)))
       for (const { fault, beganMs } of begun) {
         const record: FaultRecord = {
@@ -125,10 +125,10 @@ export async function runStorm(options: StormOptions): Promise<StormOutcome> {
       }
     }
     const tookMs = performance.now() - began
-    onProgress?.('waits for the last commands')
+    onProgress?.('waiting for the last commands')
     const unsettled = load && (await unlessEnded(orError(load.finish())))
     if (unsettled) findings.push({ what: 'unsettled', message: unsettled.message })
-    onProgress?.('looks at the log and the views')
+    onProgress?.('checking the log and the views')
     const settled = load?.settled ?? []
     const alone = options.alone && !unsettled
     const { data, app } = system
@@ -164,8 +164,8 @@ function orError<Result>(work: Promise<Result>): Promise<Result | Error> {
 
 function whatToDo({ ended, data }: StormSystem): string {
   return (
-    `The system ended, and the storm did not end it (${(ended.reason as Error).message}): nothing is known of its promises. ` +
-    `Start it on that data folder, "CQRS_DATA=${data} cqrs up", then run "cqrs audit" and "cqrs verify".`
+    `The system ended, but not because of the storm (${(ended.reason as Error).message}), so its promises could not be checked. ` +
+    `Start it on the same data folder, "CQRS_DATA=${data} cqrs up", then run "cqrs audit" and "cqrs verify".`
   )
 }
 

@@ -181,7 +181,7 @@ export async function startTemporarySystem(options: TemporaryOptions): Promise<T
   } catch (error) {
     const lines = readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-10).join('\n')
     await system.dispose({ keep: false })
-    const message = `The temporary system did not start: ${(error as Error).message}. Its last lines:\n${lines}`
+    const message = `The temporary system did not start: ${(error as Error).message}. The last lines of its log:\n${lines}`
     throw new CqrsError('CQRS_ENGINE_UNREACHABLE', message, { cause: error })
   }
 }

@@ -24,5 +24,5 @@ export async function until<T>(
     }
     await pause(5)
   }
-  throw new Error(`Waited ${timeoutMs} ms in vain: ${what}`, { cause: lastError })
+  throw new Error(`Waited ${timeoutMs} ms in vain until ${what}`, { cause: lastError })
 }

@@ -79,7 +79,7 @@ test.each<[string, (end: () => void) => Case & { pidsOf?: StormSystem['pidsOf'] 
     ...options,
   })
   const message = expect.stringMatching(
-    /^The system ended, and the storm did not end it \(cqrs up ended with exit code 0\): .*"cqrs audit" and "cqrs verify"\.$/,
+    /^The system ended, but not because of the storm \(cqrs up ended with exit code 0\), .*"cqrs audit" and "cqrs verify"\.$/,
   )
   expect(outcome).toMatchObject({
     ended: 'system ended',
