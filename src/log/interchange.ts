@@ -25,8 +25,8 @@ const CARRIAGE_RETURN = 0x0d
 /** The first bytes of a file that some program has converted, and what that program did. */
 const CHANGED_ON_THE_WAY: readonly (readonly [first: Buffer, what: string])[] = [
   [Buffer.from([0x1f, 0x8b]), 'is compressed: "gunzip -c <file> | cqrs events import -"'],
-  [Buffer.from([0xef, 0xbb, 0xbf]), 'begins with a byte order mark, which some program has put there'],
-  [Buffer.from([0xff, 0xfe]), 'is UTF-16, which some program has made of UTF-8'],
+  [Buffer.from([0xef, 0xbb, 0xbf]), 'begins with a byte order mark, which another program has added'],
+  [Buffer.from([0xff, 0xfe]), 'is UTF-16; another program has converted it from UTF-8'],
 ]
 
 /** The first line. */
@@ -52,7 +52,7 @@ const footer = z.strictObject({ count: z.int().min(0), sha256: z.string().regex(
 /** The log cannot tell apart texts that differ only in half a surrogate pair, so it would take two streams for one. */
 const whole = z
   .string()
-  .refine((text) => text.isWellFormed(), 'holds half a character: half of a surrogate pair stands alone')
+  .refine((text) => text.isWellFormed(), 'contains half a character (an unpaired surrogate)')
 
 const event = z.strictObject({
   position: z.int().min(1),
@@ -113,7 +113,7 @@ export async function* readEventFile(
   let number = 0
   for await (const line of linesOf(bytes)) {
     number += 1
-    if (ended) throw invalid(number, 'stands behind the end of the file')
+    if (ended) throw invalid(number, 'comes after the closing line of the file')
     if (number === 1) assertUnchanged(line)
     const value = parseLine(line, number)
     if (!head) {
@@ -122,20 +122,24 @@ export async function* readEventFile(
       yield { header: head }
     } else if (expected <= head.to) {
       const parsed = event.safeParse(value)
-      if (!parsed.success) throw invalid(number, `is no event: ${z.prettifyError(parsed.error)}`)
+      if (!parsed.success) throw invalid(number, `is not an event: ${z.prettifyError(parsed.error)}`)
       // Yields the JSON as it was parsed: zod's result has the fields of the metadata in another order.
       const found = value as RecordedEvent
       if (found.position !== expected) {
-        throw invalid(number, `has position ${found.position} where ${expected} is due`)
+        throw invalid(number, `has position ${found.position} instead of ${expected}`)
       }
       expected += 1
       yield { event: found }
     } else {
       const parsed = footer.safeParse(value)
       const count = head.to - head.from + 1
-      if (!parsed.success) throw invalid(number, 'is not the last line that the header speaks of')
+      if (!parsed.success)
+        throw invalid(
+          number,
+          'should be the closing line {count, sha256}, because the header announces no further event',
+        )
       if (parsed.data.count !== count || parsed.data.sha256 !== hash.digest('hex')) {
-        throw invalid(number, 'does not agree with the lines before it: some byte of the file has changed')
+        throw invalid(number, 'does not match the lines before it: the file was changed')
       }
       ended = true
     }
@@ -147,11 +151,11 @@ export async function* readEventFile(
 function parseHeader(value: unknown): FileHeader {
   const parsed = header.safeParse(value)
   if (!parsed.success || parsed.data.to < parsed.data.from - 1) {
-    throw invalid(1, `does not begin a file of events (format ${FORMAT})`)
+    throw invalid(1, `is not the header of a file of events (format ${FORMAT})`)
   }
   const { app, from, to, version } = parsed.data
   if (version === VERSION) return { app, from, to }
-  throw invalid(1, `says version ${version}; this program reads ${VERSION}`)
+  throw invalid(1, `has format version ${version}; this program reads version ${VERSION}`)
 }
 
 /** Says what some program did to the file, if the first line shows it. */
@@ -159,7 +163,7 @@ function assertUnchanged(line: Buffer): void {
   const [, what] = CHANGED_ON_THE_WAY.find(([first]) => line.subarray(0, first.length).equals(first)) ?? []
   if (what !== undefined) throw invalid(1, what)
   if (line.at(-2) === CARRIAGE_RETURN)
-    throw invalid(1, 'ends with a carriage return: some program has changed the ends of the lines')
+    throw invalid(1, 'ends with a carriage return: another program has changed the line endings')
 }
 
 function parseLine(line: Buffer, number: number): unknown {
@@ -184,7 +188,7 @@ function exactNumber(source: string, line: number): number {
   if (isExact) return value
   throw invalid(
     line,
-    `has the number ${source.slice(0, 40)}, which would be stored as another one: make it a text`,
+    `has the number ${source.slice(0, 40)}, which cannot be stored exactly: make it a string`,
   )
 }
 

@@ -54,7 +54,7 @@ export function serveCommits<Options, Request, Result>(
   const checkpoint = ownCheckpoint(handler.db)
   const checkpoints = takeCheckpointsAside(handler.path, {
     onFailed() {
-      throw new Error('A checkpoint failed with an error of the disk.')
+      throw new Error('A checkpoint failed with a disk error.')
     },
   })
   send({ kind: 'ready' })

@@ -101,7 +101,7 @@ export class GroupCommit<Request, Result> {
       )
     }
     if (this.#waiting.length >= this.#options.maxWaiting) {
-      const message = `${this.#waiting.length} requests wait for the ${this.#options.name}; try again shortly.`
+      const message = `${this.#waiting.length} requests are waiting for the ${this.#options.name}; try again shortly.`
       return Promise.reject(new CqrsError('CQRS_OVERLOADED', message))
     }
     return new Promise((resolve, reject) => {
@@ -231,7 +231,7 @@ export class GroupCommit<Request, Result> {
     try {
       return new Worker(module, { workerData })
     } catch (cause) {
-      const message = `The writer thread of the ${name} cannot be started: ${(cause as Error).message}. Nothing was stored; raise the limit of threads, or try again.`
+      const message = `The writer thread of the ${name} cannot be started: ${(cause as Error).message}. Nothing was stored; raise the limit on threads, or try again.`
       throw new CqrsError('CQRS_STORE_UNAVAILABLE', message, { cause })
     }
   }

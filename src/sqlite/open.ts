@@ -103,8 +103,8 @@ export function assertSqliteVersion(version: string): void {
   if (found >= oldest) return
   throw new CqrsError(
     'CQRS_SQLITE_TOO_OLD',
-    `This Node carries SQLite ${version}, which can damage a database in WAL mode. Use a Node with SQLite ` +
-      `${OLDEST_SQLITE} or newer (the npm package "node" of this project brings one: start through npm scripts).`,
+    `This Node contains SQLite ${version}, which can damage a database in WAL mode. Use a Node with SQLite ` +
+      `${OLDEST_SQLITE} or newer (npm installs one with this project: start through npm, e.g. "npm start").`,
   )
 }
 

@@ -90,7 +90,7 @@ test('a file of another app is refused unless that is meant', async () => {
   const file = await exported((await filled(4)).log)
   const { path } = open()
   await expect(importFile(path, file, 'inventory')).rejects.toThrow(
-    'events of the app counter, and this is inventory. Set CQRS_APP to the module of counter',
+    'events of the app counter, but the app here is inventory. Set CQRS_APP to the module of counter',
   )
   expect(await importEvents({ path, bytes: createReadStream(file), app: undefined })).toMatchObject({
     imported: 4,
@@ -108,7 +108,7 @@ test('a file with a wrong version of a stream leaves nothing', async () => {
   writeFileSync(file, writer.begin({ app: 'counter', from: 1, to: 10 }) + writer.events(wrong) + writer.end())
   const { path } = open()
   await expect(importFile(path, file)).rejects.toThrow(
-    /position 9 has version \d+ of the stream s-\d, where \d+ is due/,
+    /position 9 has version \d+ of the stream s-\d instead of \d+/,
   )
   expect([rows(path, 'events'), rows(path, 'streams')]).toEqual([[], []])
 })
@@ -131,7 +131,9 @@ test.each(['id', 'stream', 'type'])(
     const { path } = open()
     await expect(importFile(path, file)).rejects.toMatchObject({
       code: 'CQRS_IMPORT_INVALID',
-      message: expect.stringMatching(new RegExp(`Line 4 is no event: .*half a character.*at ${field}`, 's')),
+      message: expect.stringMatching(
+        new RegExp(`Line 4 is not an event: .*half a character.*at ${field}`, 's'),
+      ),
     })
     expect([rows(path, 'events'), rows(path, 'streams')]).toEqual([[], []])
   },

@@ -315,8 +315,8 @@ test.each([
   ['byte order mark', 'begins with a byte order mark'],
   ['carriage returns', 'ends with a carriage return'],
   ['UTF-16', 'is UTF-16'],
-  ['huge number, checked', 'has the number 1e999, which would be stored as another one'],
-  ['long number, checked', 'has the number 12345678901234567890, which would be stored as another one'],
+  ['huge number, checked', 'has the number 1e999, which cannot be stored exactly'],
+  ['long number, checked', 'has the number 12345678901234567890, which cannot be stored exactly'],
 ])('what was done to a file is said: %s', async (kind, says) => {
   const random = seededRandom(1)
   const { log } = open(random)

@@ -71,26 +71,26 @@ test('a file that is cut short anywhere is refused', async () => {
 })
 
 test.each([
-  ['a gap', (lines: string[]) => lines.toSpliced(2, 1), 'where 2 is due'],
+  ['a gap', (lines: string[]) => lines.toSpliced(2, 1), 'instead of 2'],
   [
     'a wrong order',
     ([head, one, two, ...rest]: string[]) => [head, two, one, ...rest] as string[],
-    'where 1 is due',
+    'instead of 1',
   ],
-  ['a repetition', (lines: string[]) => lines.toSpliced(2, 0, lines[1] ?? ''), 'where 2 is due'],
-  ['something behind its end', (lines: string[]) => [...lines, '{}'], 'behind the end'],
+  ['a repetition', (lines: string[]) => lines.toSpliced(2, 0, lines[1] ?? ''), 'instead of 2'],
+  ['something after its closing line', (lines: string[]) => [...lines, '{}'], 'after the closing line'],
   [
     'another version',
     ([head = '', ...rest]: string[]) => [head.replace('"version":1', '"version":2'), ...rest],
-    'says version 2',
+    'has format version 2',
   ],
-  ['no header', (lines: string[]) => lines.slice(1), 'does not begin a file of events'],
+  ['no header', (lines: string[]) => lines.slice(1), 'is not the header of a file of events'],
 ])('a file with %s is refused, although its checksum is right', async (_, change, says) => {
   const lines = change(fileOf(events).toString().trimEnd().split('\n').slice(0, -1))
   const body = `${lines.join('\n')}\n`
   const sha256 = createHash('sha256').update(body).digest('hex')
   const ending =
-    says === 'behind the end'
+    says === 'after the closing line'
       ? [fileOf(events).toString(), '{}\n']
       : [body, `${JSON.stringify({ count: events.length, sha256 })}\n`]
   await expect(read(Buffer.from(ending.join('')))).rejects.toThrow(says)

@@ -74,8 +74,8 @@ function assertContinues(
 ): void {
   if (app !== undefined && file.app !== app) {
     throw refused(
-      `The file holds events of the app ${file.app}, and this is ${app}. Set CQRS_APP to the module of ${file.app}; ` +
-        `if its events really belong into this one, say --other-app.`,
+      `The file holds events of the app ${file.app}, but the app here is ${app}. Set CQRS_APP to the module of ${file.app}; ` +
+        `if its events really belong to this app, add --other-app.`,
     )
   }
   if (file.from === head + 1) return
@@ -107,7 +107,7 @@ class Appender {
     const last = this.#ends.of(stream)
     if (version !== last.version + 1) {
       throw refused(
-        `Line ${line}: the event at position ${position} has version ${version} of the stream ${stream}, where ${last.version + 1} is due.`,
+        `Line ${line}: the event at position ${position} has version ${version} of the stream ${stream} instead of ${last.version + 1}.`,
       )
     }
     const stored = {

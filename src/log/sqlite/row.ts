@@ -183,7 +183,7 @@ export function missingEvent(position: Position): CqrsError {
 export function brokenStream(stream: string, { position }: RecordedEvent): CqrsError {
   return new CqrsError(
     'CQRS_STORE_CORRUPT',
-    `The stream ${stream} does not hang together at position ${position}: an event of it is missing. ${RESTORE}`,
+    `The stream ${stream} has a gap before position ${position}: one of its events is missing. ${RESTORE}`,
     { details: { position } },
   )
 }
@@ -218,7 +218,12 @@ export function throughChecksum(position: Position): number {
 /** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written, or is missing */
 export function checkedThrough(row: ThroughRow | undefined): Position {
   const { position, checksum } = row ?? { position: 0, checksum: undefined }
-  assertChecksum(checksum, throughChecksum(position), 'How far the ends of streams are stored', RESTORE)
+  assertChecksum(
+    checksum,
+    throughChecksum(position),
+    'The record of how far the ends of streams are stored',
+    RESTORE,
+  )
   return position
 }
 
