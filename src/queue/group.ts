@@ -18,17 +18,18 @@ export function groupOf(queue: string, definition: QueueDefinition, data: unknow
   const refuse = (why: string): never => {
     throw new CqrsError(
       'CQRS_QUEUE_INVALID',
-      `Queue "${queue}" is fifo: its messages need the field "${field}" to name their group, ${why}.`,
+      `The queue "${queue}" is fifo, so the field "${field}" of each message has to name its group. ${why}.`,
       { details: { queue, field } },
     )
   }
   if (field === undefined || typeof data !== 'object' || data === null || !Object.hasOwn(data, field)) {
-    return refuse('but this one has no such field')
+    return refuse('This message has no such field')
   }
   const value: unknown = Reflect.get(data, field)
-  if (value === null || value === undefined) return refuse('but here it is null')
+  if (value === null || value === undefined) return refuse('In this message it is null')
   const group = JSON.stringify(value)
-  if (group.length > MAX_GROUP) return refuse(`of at most ${MAX_GROUP} characters; here it is longer`)
+  if (group.length > MAX_GROUP)
+    return refuse(`In this message it has more than ${MAX_GROUP} characters of JSON`)
   return group
 }
 

@@ -97,12 +97,15 @@ export class DurableQueue {
    */
   async define(name: string, given: unknown): Promise<QueueSettings> {
     if (name.length === 0 || name.length > 256) {
-      throw new CqrsError('CQRS_QUEUE_INVALID', 'The name of a queue has 1 to 256 characters.')
+      throw new CqrsError('CQRS_QUEUE_INVALID', 'The name of a queue must have 1 to 256 characters.')
     }
     const settings = parseQueueSettings(name, given)
     await this.#queues.inTurn(name, async () => {
       if (this.#queues.get(name)?.definition.subscription) {
-        throw new CqrsError('CQRS_QUEUE_INVALID', `"${name}" is the queue of a topic's subscription.`)
+        throw new CqrsError(
+          'CQRS_QUEUE_INVALID',
+          `"${name}" is the queue of a topic's subscription; choose another name.`,
+        )
       }
       await this.#define(name, { settings, subscription: undefined })
     })
@@ -333,7 +336,10 @@ export class DurableQueue {
     const settings = parseQueueSettings(name, given)
     const kept = await this.#conflict(name, { settings, subscription: undefined })
     if (kept)
-      this.#options.log.warn({ queue: name }, `${kept.message} It stays as it is until a start after that.`)
+      this.#options.log.warn(
+        { queue: name },
+        `${kept.message} It keeps its definition until a start that finds it empty.`,
+      )
     else await this.define(name, given)
   }
 

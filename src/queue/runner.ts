@@ -301,7 +301,7 @@ export class QueueRunner {
         () => store.deadLetter(queue, record),
         (isThere) => {
           // Somebody may have purged the queue meanwhile.
-          if (isThere !== false) log.error(bindings, 'message is a dead letter now')
+          if (isThere !== false) log.error(bindings, 'message has become a dead letter')
           this.#window.finish(lane)
         },
       )

@@ -32,7 +32,7 @@ export const queueSettings = z
   })
   .refine((settings) => settings.type === 'standard' || settings.message_group_field !== undefined, {
     path: ['message_group_field'],
-    error: 'a fifo queue needs the field that names the group',
+    error: 'is required for a fifo queue; it is the field whose value names the group of a message',
   })
 
 /** The settings of one queue, complete with defaults. */

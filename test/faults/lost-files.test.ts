@@ -50,7 +50,7 @@ test('a log that lost what it acknowledged is refused, whatever it was; put back
   const refused = new CqrsProcess(['worker', 'queue'], { ...site.env, III_URL: site.engine })
   refused.ready.catch(() => {})
   expect((await refused.exited).code).not.toBe(0)
-  expect(refused.output).toMatch(/CQRS_STORE_CORRUPT.*has lost what it acknowledged last/)
+  expect(refused.output).toMatch(/CQRS_STORE_CORRUPT.*has lost commits that it acknowledged/)
   rmSync(site.data, { recursive: true })
   cpSync(backup, site.data, { recursive: true })
 

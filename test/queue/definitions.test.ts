@@ -66,7 +66,7 @@ test('what is sent while a queue cannot become fifo is taken as before', async (
   await untilOpen('before', 'during')
 })
 
-test('who subscribes while the subscription is being ended gets what is published from then on', async () => {
+test('a function that subscribes while its subscription is being ended gets what is published from then on', async () => {
   const { queue, store, start, open } = await queueHarness()
   start()
   const settings = await queue.define('settings', { concurrency: 1 })

@@ -128,7 +128,7 @@ test('a message whose function is missing burns no attempt and is delivered when
   expect(harness.open.map(({ attempts }) => attempts)).toEqual([0, 0, 0])
 })
 
-test('without any news, one message is tried now and then, not all of them', async () => {
+test('while nothing is known of a missing function, only one message is tried from time to time', async () => {
   const harness = await queueHarness({ probeMs: 5_000, queues: { jobs: {} } })
   harness.automatic.answer = () => MISSING
   harness.start()
@@ -229,7 +229,7 @@ test('stopping takes nothing new, waits for what is in flight, and stores how it
   await next.untilOpen('b')
 })
 
-test('what does not finish within the deadline is delivered again by the next process, at no cost', async () => {
+test('what does not finish within the deadline is delivered again by the next process, without counting as an attempt', async () => {
   const harness = await queueHarness({ queues: { jobs: { max_retries: 1 } } })
   harness.start()
   await harness.enqueue('a')

@@ -17,7 +17,7 @@ async function held({ queue }: Awaited<ReturnType<typeof queueHarness>>) {
   return { held: sum('held'), tracked: sum('tracked') }
 }
 
-test('many full queues together hold no more than twice the limit, each one gets on, and all is delivered', async () => {
+test('many full queues together hold no more than twice the limit, each one progresses, and all is delivered', async () => {
   const harness = await queueHarness({
     queues: named({ concurrency: 2, timeout_ms: 60_000 }),
     memory: { messages: 100 },
@@ -72,7 +72,7 @@ test('what waits behind stuck groups of many queues is bounded for all of them t
   await eventually(() => harness.delivered.length === 100 * QUEUES.length + QUEUES.length)
 })
 
-test('what waited for a function that is back is held as far as there is room, and all of it is delivered', async () => {
+test('messages of a function that is back are loaded as far as there is room, and all are delivered', async () => {
   const harness = await queueHarness({
     queues: { jobs: { concurrency: 2 } },
     limits: { messages: 20, bytes: 1_000, tracked: 1_000 },
@@ -92,7 +92,7 @@ test('what waited for a function that is back is held as far as there is room, a
   await until('all are delivered', async () => (await harness.status())?.depth === 0)
 })
 
-test('a queue that others left no room reads on as soon as they do, though its own deliveries go on', async () => {
+test('a queue to which others left no room reads on as soon as there is some, even during its own deliveries', async () => {
   const harness = await queueHarness({
     queues: { jobs: { concurrency: 4 }, full: {} },
     memory: { messages: 6 },
@@ -107,7 +107,7 @@ test('a queue that others left no room reads on as soon as they do, though its o
   await harness.untilOpen(...numbered('jobs', 4))
 })
 
-test('a queue that is gone leaves its part to the others', () => {
+test('a queue that leaves gives its share to the others', () => {
   const pool = new MemoryPool({ messages: 10 })
   const limits = { messages: 8, bytes: 1, tracked: 1 }
   const [one, other] = [pool.join(limits), pool.join(limits)]

@@ -238,7 +238,7 @@ function provider(kind: EngineKind): void {
     })
   })
 
-  test('the data of a fifo queue settles its type while it holds messages', async () => {
+  test('a fifo queue keeps its type while it holds messages', async () => {
     const { enqueue, call } = await world()
     await enqueue('orders', 'missing::run', { order: 1 })
     await expect(call('queue::define', { queue: 'orders', config: {} })).rejects.toThrow(
@@ -322,7 +322,7 @@ function provider(kind: EngineKind): void {
     expect(calls).toEqual([{ n: 1 }])
   })
 
-  test('a provider whose functions another worker took along registers them again', async () => {
+  test('a provider whose functions another worker replaced and then removed registers them again', async () => {
     const { engine, worker, enqueue } = await world()
     const { calls } = recorder(worker, 'job::run')
     const thief = connect(engine.url)

@@ -28,7 +28,7 @@ test('a purge empties a queue of what waits; what comes afterwards is delivered'
   expect((await queue.status('default'))[0]).toMatchObject({ depth: 0, dead: 0, inFlight: 0, retrying: 0 })
 })
 
-test('what was purged while it was under way is not sent again over a new link', async () => {
+test('a message that was purged during its delivery is not sent again over a new link', async () => {
   const { queue, start, open, delivered, settled } = await queueHarness()
   await queue.define('default', { concurrency: 2 })
   start()

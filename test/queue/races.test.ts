@@ -191,10 +191,10 @@ async function play(seed: number, { ordered }: { ordered: boolean }): Promise<vo
   await queue.stop(0)
 }
 
-test(`what is not redriven comes in order, one of a group at a time, and none is lost (CQRS_TEST_SEED=${seed})`, async () => {
+test(`messages that are not redriven come in order, one of a group at a time, and none is lost (CQRS_TEST_SEED=${seed})`, async () => {
   for (let run = 0; run < 5; run += 1) await play(seed + run, { ordered: true })
 })
 
-test(`whatever operators do meanwhile, none is lost, stuck, or delivered once it is done (CQRS_TEST_SEED=${seed})`, async () => {
+test(`whatever operators do meanwhile, no message is lost, stuck, or delivered again after it is done (CQRS_TEST_SEED=${seed})`, async () => {
   for (let run = 0; run < 5; run += 1) await play(seed + run, { ordered: false })
 })

@@ -146,7 +146,7 @@ test('a retry does not go ahead of an older message that was redriven meanwhile'
   expect(harness.delivered).toEqual(['a1', 'a1', 'a2', 'a1', 'a2'])
 })
 
-test('nor when the queue is paused, so that the older message is not read before the retry', async () => {
+test('a retry does not go ahead of it either if the queue is paused, so that the older message is not read first', async () => {
   const harness = await queueHarness({ queues: { jobs: { ...fifo, max_retries: 2, backoff_ms: 100 } } })
   harness.start()
   await harness.enqueue('a1', { group: 'a' })
@@ -189,7 +189,7 @@ test('racing redrives deliver each dead letter once', async () => {
   expect(await harness.status()).toMatchObject({ depth: 0, dead: 0 })
 })
 
-test('what is in memory is counted right though a head could not be loaded while the window began anew', async () => {
+test('messages in memory are counted correctly even if a head could not be loaded while the window started over', async () => {
   const { queue, store, clock, start, enqueue, answer, untilOpen, openIds, settled, status } =
     await queueHarness({
       limits: { perGroup: 1 },

@@ -16,7 +16,7 @@ import { SEQ_BITS, SEQ_MASK } from './schema.ts'
 const KEY = `((? << ${SEQ_BITS}) | ?)`
 const SEQ = `key & ${SEQ_MASK} AS seq`
 
-const UNREADABLE = 'What failed before cannot be read any more: its bytes changed on the disk.'
+const UNREADABLE = 'The earlier failures cannot be read any more: their bytes changed on the disk.'
 
 type Row = Record<string, unknown>
 

@@ -109,6 +109,6 @@ export class Receipts {
 function damaged(batch: unknown): CqrsError {
   return new CqrsError(
     'CQRS_STORE_CORRUPT',
-    `The receipts ${batch} of the queue store are not what was written. Restore it from a backup.`,
+    `Batch ${batch} of the receipts in the queue store is damaged. Restore the store from a backup.`,
   )
 }

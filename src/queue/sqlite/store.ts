@@ -105,7 +105,7 @@ class SqliteQueueStore implements QueueStore {
 
   async enqueue(messages: NewMessage[]): Promise<EnqueueOutcome[]> {
     if (this.#commits.pending >= this.#maxWaiting) {
-      const message = `${this.#commits.pending} requests wait for the queue store; try again shortly.`
+      const message = `${this.#commits.pending} requests are waiting for the queue store; try again shortly.`
       throw new CqrsError('CQRS_OVERLOADED', message)
     }
     const outcomes = await this.#ask<PackedOutcome | PackedOutcome[]>(packMessages(messages))

@@ -211,8 +211,8 @@ function isPacked(request: QueueRequest): request is PackedMessages {
 }
 
 const DAMAGED =
-  'The bytes of this message are not those that were stored: they changed on the disk. It is not delivered; ' +
-  'send it anew from where it came, and discard this one.'
+  'The bytes of this message changed on the disk. It is not delivered; ' +
+  'send it again from where it came, and discard this one.'
 
 /**
  * Refuses a store that lacks commits which it had acknowledged, for example because its write-ahead log was cut short.
@@ -222,8 +222,8 @@ function assertComplete(path: string, commits: number): void {
   if (commits >= acknowledged) return
   throw new CqrsError(
     'CQRS_STORE_CORRUPT',
-    `The store ${path} has lost what it acknowledged last: it holds ${commits} of ${acknowledged} commits, ` +
-      `according to ${markPath(path)}. Restore a backup; or, to go on with what is there, remove the mark.`,
+    `The store ${path} has lost commits that it acknowledged: it holds ${commits} of ${acknowledged}, ` +
+      `according to ${markPath(path)}. Restore a backup; or, to continue with what is there, remove that file.`,
   )
 }
 
