@@ -28,7 +28,7 @@ export class ActiveView extends ViewDecorator {
     if (this.#damage) throw this.#damage
     throw new CqrsError(
       'CQRS_VIEW_BEHIND',
-      `The view ${this.#projection} of this version of the app is not active yet; wait for its rebuild (cqrs projections).`,
+      `The version of the view ${this.#projection} that this app defines is not active yet; wait for its rebuild ("cqrs projections" shows it).`,
     )
   }
 

@@ -83,7 +83,7 @@ export class Coordinator {
     await control.request({ projection: name, version, partitions, purpose: 'serve', by: 'cqrs' })
     log.info(
       { version, partitions, servedVersion: active.version },
-      'the code has another version of this view than the one that serves; building it anew',
+      'the code defines another version of this view than the active one; rebuilding the view',
     )
   }
 
@@ -109,7 +109,7 @@ export class Coordinator {
       const { kind } = await control.swap(projection.name, generation.generation)
       if (kind !== 'swapped') return kind === 'not-yet' ? 'waits' : 'done'
       reached('generation-swapped', projection.name)
-      log.info({ generation: generation.generation, was: state }, 'swapped a generation in')
+      log.info({ generation: generation.generation, was: state }, 'a generation was swapped in')
       return 'swapped'
     } else if (state === 'cancelling' || state === 'pruning' || state === 'verified') {
       await this.#removeStrange(generation)
@@ -141,7 +141,7 @@ export class Coordinator {
   #comparisonFailed(error: unknown): void {
     const reason = String(error)
     if (reason !== this.#failed.reason)
-      this.#options.log.error({ err: error }, 'The generations could not be compared; it is tried again')
+      this.#options.log.error({ err: error }, 'The generations could not be compared; trying again')
     const times = this.#failed.times + 1
     this.#failed = { times, reason, rest: Math.min(2 ** times, MOST_REST) }
   }
@@ -191,6 +191,6 @@ export function assertNotOlder(state: ProjectionControl, projection: ProjectionD
     'CQRS_VIEW_NEWER',
     `The view ${name} is served in version ${active.version}, but the app defines version ${version}. Run the app that ` +
       `has version ${active.version}; or, while that one runs, go back with "cqrs rollback ${name} --force"; or give ` +
-      `this fold version ${active.version + 1}, and it is built anew.`,
+      `this fold version ${active.version + 1}, so that the view is rebuilt.`,
   )
 }

@@ -125,7 +125,7 @@ export class Handover {
       if (!isLost) {
         log.warn(
           { generation: place.generation },
-          'The generation before cannot be read; what operators gave up there is tried again',
+          'The previous generation cannot be read; what operators discarded there is tried again',
         )
       }
       isLost = true

@@ -173,7 +173,7 @@ export class PartBuilds {
     } catch (error) {
       log.warn(
         { err: error, generation: generation.generation },
-        'The end of a build could not be noted; it is tried again',
+        'The end of a build could not be recorded; trying again',
       )
       this.#unnoted.set(generation.generation, () => this.#finish(generation, position, frozen))
     }
@@ -186,7 +186,7 @@ export class PartBuilds {
       await this.#damages.giveUp(generation, this.#place(generation), damage)
     } catch (error) {
       const about = { err: error, generation: generation.generation }
-      log.warn(about, 'The damage of a build could not be noted; it is tried again')
+      log.warn(about, 'The damage of a build could not be recorded; trying again')
       this.#unnoted.set(generation.generation, () => this.#giveUp(generation, damage))
     }
   }
@@ -200,7 +200,7 @@ export class PartBuilds {
     try {
       await control.progress(unit.projection.name, generation, unit.partition.index, { ...progress, phase })
     } catch (error) {
-      log.warn({ err: error, generation }, 'The progress of a build could not be noted')
+      log.warn({ err: error, generation }, 'The progress of a build could not be recorded')
     }
   }
 
@@ -209,7 +209,7 @@ export class PartBuilds {
     if (generation.parts[unit.partition.index]?.phase === 'gone' && generation.state === 'verified') return
     await house.remove(this.#place(generation))
     await control.gone(unit.projection.name, generation.generation, unit.partition.index)
-    log.info({ generation: generation.generation, was: generation.state }, 'a generation is removed')
+    log.info({ generation: generation.generation, was: generation.state }, 'a generation was removed')
   }
 
   #place({ generation, version }: Generation): Place {

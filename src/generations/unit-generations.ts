@@ -332,7 +332,8 @@ export class UnitGenerations implements Followed {
       return result
     } catch (error) {
       const damage = damageOf(error)
-      const message = 'A generation that does not serve could not be brought up to date; what serves goes on'
+      const message =
+        'A generation that is not active could not be brought up to date; the active one is not affected'
       if (damage) await this.#giveUp(generation, damage)
       else if (againAt === undefined) log.error({ err: error, generation }, message)
       this.#failing.set(generation, now() + REST_MS)

@@ -27,8 +27,8 @@ export function verdictOn(
       return { kind: 'failed', error: lostEstate(name, report) }
     if (!requireParity) return { kind: 'swap' }
     const error =
-      `The generation that serves is damaged in ${report.file} (${report.reason}), so that nothing can be compared. ` +
-      `"cqrs rebuild ${name}", without --require-parity, puts a whole one in its place.`
+      `The active generation is damaged in ${report.file} (${report.reason}), so the two cannot be compared. ` +
+      `"cqrs rebuild ${name}", without --require-parity, replaces it with a sound one.`
     return { kind: 'failed', error }
   }
   const parity = parityVerdict(report)
@@ -38,21 +38,21 @@ export function verdictOn(
     report.damaged === 0
       ? ''
       : ` ${report.damaged} documents of the active one are damaged: "cqrs rebuild ${name}", without --require-parity, ` +
-        'puts a whole one in its place.'
+        'replaces it with a sound one.'
   return { kind: 'failed', error: `It differs from the active generation, and parity was required.${advice}` }
 }
 
 function notAtOnePosition(name: string, { before, after }: Comparison): string {
   return (
-    `It could not be compared with the active generation at one position (they stood at ${before.position} and ` +
-    `${after.position}, and moved on all the while), and parity was required. Try again when fewer events arrive: ` +
+    `It could not be compared with the active generation at one position (they were at ${before.position} and ` +
+    `${after.position}, and kept moving), and parity was required. Try again when fewer events arrive: ` +
     `"cqrs rebuild ${name} --require-parity".`
   )
 }
 
 /** Why a generation fails whose own files are damaged. */
 export function ownDamage({ file, reason }: ViewDamage): string {
-  return `Its own file ${file} is damaged (${reason}). Have it built again; if that happens again, check the disk.`
+  return `Its own file ${file} is damaged (${reason}). Start the build again; if the new file is damaged too, check the disk.`
 }
 
 /**
@@ -62,9 +62,9 @@ export function ownDamage({ file, reason }: ViewDamage): string {
  */
 export function lostTakeOver(name: string, { file, reason }: ViewDamage, own: readonly string[]): string {
   return (
-    `What ${name} has not sent yet cannot be taken over: ${file} is damaged (${reason}), so nothing is applied or sent. Put it ` +
-    `back, or let go of it: stop the system, move ${own.join(', ')} away with those beside it (-wal, -shm), and start ` +
-    'again: the view is then built anew from the log, and ALL its effects are sent again, under the same keys.'
+    `The effects that ${name} has not sent yet cannot be taken over: ${file} is damaged (${reason}), so nothing is applied or ` +
+    `sent. Put back a sound copy of it. Or give it up: stop the system, move ${own.join(', ')} away with its -wal and -shm ` +
+    'files, and start again. The view is then rebuilt from the log, and ALL its effects are sent again, under the same keys.'
   )
 }
 
@@ -72,7 +72,7 @@ export function lostTakeOver(name: string, { file, reason }: ViewDamage, own: re
 export function lostEstate(name: string, { file, reason }: ViewDamage): string {
   return (
     `The effects that ${name} has not sent yet cannot be read: ${file} is damaged (${reason}). Stop the system, move the file ` +
-    'away with those beside it (-wal, -shm), and start again: the view is then built anew from the log, and ALL its ' +
+    'away with its -wal and -shm files, and start again. The view is then rebuilt from the log, and ALL its ' +
     'effects are sent again, under the same keys.'
   )
 }

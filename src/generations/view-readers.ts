@@ -160,6 +160,6 @@ function isReadable({ state, parts }: Generation): boolean {
 function notThere(projection: string, generation: number | undefined): CqrsError {
   return new CqrsError(
     'CQRS_NOT_FOUND',
-    `${projection} has no generation ${generation ?? ''} that can be read; "cqrs projections show ${projection}" lists them.`,
+    `${projection} has no readable generation ${generation ?? ''}; "cqrs projections show ${projection}" lists its generations.`,
   )
 }

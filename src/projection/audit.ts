@@ -144,11 +144,11 @@ function compare(own: DigestMark, mark: DigestMark, agreed: Position): AuditFind
     difference < 0
       ? `it left out ${-difference}`
       : difference > 0
-        ? `it took ${difference} too many`
-        : 'it took others than the log has'
+        ? `it processed ${difference} too many`
+        : 'it processed other events than the log has'
   const message =
-    `Up to position ${mark.position} the log has ${own.processed} events for the view, which says that it ` +
-    `processed ${mark.processed}: ${how}.`
+    `Up to position ${mark.position} the log has ${own.processed} events for the view, but the view has recorded ` +
+    `${mark.processed} as processed: ${how}.`
   return { kind: 'differs', after: agreed, upTo: mark.position, message }
 }
 

@@ -40,8 +40,8 @@ export interface EffectSenderOptions {
 
 /** The error of an effect that is dead because it was damaged, so that nobody knows any more what it was. */
 const DAMAGED =
-  'What is stored of it is not what was recorded: its checksum differs. It was not sent, and a redrive does not send it either. ' +
-  'See what the event at the position in its key calls for, do that by hand if it was not done, then discard this letter.'
+  'The stored effect is not what was recorded: its checksum differs. It was not sent, and a redrive does not send it either. ' +
+  'Look up the event at the position in its key, do by hand what the effect should have done, then discard this letter.'
 
 /** How many characters of the last error are kept with a dead effect: many of them have to fit into one answer. */
 const KEPT_ERROR = 4_000
@@ -144,7 +144,10 @@ export class EffectSender {
 
   #wait({ idempotencyKey, effect }: RecordedEffect): false {
     if (!this.#unreachable)
-      this.#options.log.warn({ idempotencyKey, effect }, 'Nobody takes an effect; it waits')
+      this.#options.log.warn(
+        { idempotencyKey, effect },
+        'An effect cannot be delivered, because nobody accepts it; it waits',
+      )
     this.#unreachable = true
     return false
   }
@@ -159,16 +162,19 @@ export class EffectSender {
     const times = recorded.attempts + 1
     if (times < maxStops) {
       await view.effectStopped(idempotencyKey, times)
-      log.warn({ idempotencyKey, effect, times }, 'Who took an effect ended before an answer; it waits')
+      log.warn(
+        { idempotencyKey, effect, times },
+        'The receiver of an effect ended before it answered; the effect waits',
+      )
       return false
     }
-    const message = `Its taker ended before an answer ${times} times, the effect perhaps being why.`
+    const message = `Its receiver ended ${times} times before it answered; the effect may be the cause.`
     return this.#giveUp(recorded, { error: new Error(message), attempts: times })
   }
 
   async #giveUp({ idempotencyKey, effect }: RecordedEffect, { error, attempts }: Failed): Promise<true> {
     const { view, log, now } = this.#options
-    log.error({ err: error, idempotencyKey, effect }, 'An effect is dead')
+    log.error({ err: error, idempotencyKey, effect }, 'An effect is dead and waits for an operator')
     const at = new Date(now()).toISOString()
     await view.effectFailed(idempotencyKey, { attempts, error: error.message.slice(0, KEPT_ERROR), at })
     reached('effect-dead', idempotencyKey)

@@ -14,7 +14,7 @@ export function assertFitsFrame(effect: Effect, room: number = FRAME_ROOM): void
   if (bytes === undefined) return
   throw new CqrsError(
     'CQRS_TOO_LARGE',
-    `An effect has ${bytes} bytes of JSON; the engine takes ${room}. Send what its taker can ask for more with.`,
+    `An effect has ${bytes} bytes of JSON; the engine accepts at most ${room}. Send a reference with which the receiver can ask for the rest.`,
     { details: { bytes, limit: room } },
   )
 }

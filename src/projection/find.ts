@@ -74,8 +74,8 @@ function fitting(found: readonly FoundDocument[], characters: number): number {
 export function keyInTwoPartitions(key: string): CqrsError {
   return new CqrsError(
     'CQRS_APP_INVALID',
-    `Two partitions have a document "${key}": its events are of more than one stream. Give the projection one ` +
-      'partition, or each document events of one stream only.',
+    `Two partitions have a document "${key}": its events come from more than one stream. Give the projection one ` +
+      'partition, or make each document from the events of one stream only.',
   )
 }
 
@@ -105,6 +105,6 @@ function decodeCursor(cursor: string, by: string | undefined): { value: IndexVal
   }
   throw new CqrsError(
     'CQRS_VALIDATION',
-    'The cursor is not one of this query: take "next" of the page before.',
+    'The cursor does not belong to this query: use "next" of the page before.',
   )
 }

@@ -60,11 +60,13 @@ export function prepare(
 /** @throws TypeError if it cannot be the key of a document */
 function checkKey(key: unknown): void {
   if (typeof key !== 'string') {
-    throw new TypeError(`key() gave ${typeof key}; give a string or an array of strings`)
+    throw new TypeError(`key() returned ${typeof key}; return a string or an array of strings`)
   }
   // A store would return it as another key, which may be that of another document.
   if (!key.isWellFormed()) {
-    throw new TypeError(`key() gave ${JSON.stringify(key)}, which holds half a character`)
+    throw new TypeError(
+      `key() returned ${JSON.stringify(key)}, which contains half a character (an unpaired surrogate)`,
+    )
   }
 }
 

@@ -75,10 +75,10 @@ function whatIsWrong(value: unknown, depth: number): string | undefined {
     case 'number':
       return Number.isFinite(value) ? undefined : `is ${value}`
     case 'object':
-      if (depth > MAX_DEPTH) return `nests deeper than ${MAX_DEPTH} levels or holds itself`
+      if (depth > MAX_DEPTH) return `nests deeper than ${MAX_DEPTH} levels or contains itself`
       return value === null || isPlain(value)
         ? undefined
-        : `is a ${value?.constructor?.name ?? 'object of its own kind'}`
+        : `is a ${value?.constructor?.name ?? 'custom object'}`
     default:
       return `is a ${typeof value}`
   }

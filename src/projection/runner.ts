@@ -108,7 +108,10 @@ export class ProjectionRunner {
       await this.catchUp()
       if ((await projector.position()) > before) onAdvance?.('sweep')
     } catch (error) {
-      this.#options.log.error({ err: error }, 'The view could not catch up; the next sweep tries again')
+      this.#options.log.error(
+        { err: error },
+        'The view could not catch up with the log; the next sweep tries again',
+      )
     }
     const wait = this.#behind ? 0 : await this.#untilNextSweep()
     if (this.#stopped) return

@@ -63,8 +63,8 @@ export async function takeOver(view: ViewStore, request: TakeOverRequest): Promi
 function overtaken(projection: string): CqrsError {
   return new CqrsError(
     'CQRS_STORE_LOCKED',
-    `Another process changes the view ${projection} while this one lets it take effects over. See that only one system uses the ` +
-      'data folder ("cqrs workers"); the next sweep begins the takeover again.',
+    `Another process changed the view ${projection} while this one took effects over into it. Make sure that only one system ` +
+      'uses the data folder ("cqrs workers"); the next sweep starts the takeover again.',
   )
 }
 

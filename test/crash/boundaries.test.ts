@@ -161,7 +161,11 @@ test('an alert that was recorded while the engine was away is sent when it is ba
   await settle(site.http, { path: '/inventory/mug-1/sell', body: { quantity: 8 }, idempotencyKey: 'sell' })
   await engine.end('SIGKILL')
   projections.signal('SIGCONT')
-  await until('the alert found nobody', () => projections.output.includes('Nobody takes an effect'), 30_000)
+  await until(
+    'the alert found nobody',
+    () => projections.output.includes('An effect cannot be delivered'),
+    30_000,
+  )
 
   await startPart(site, 'engine')
   const view = openSqliteViewReader(viewPath(site.data, inventoryAlert.name), inventoryAlert)

@@ -58,13 +58,13 @@ const VANDALISM: Readonly<Record<string, Vandalism>> = {
       forge(db, 8, { position: 7 })
       forge(db, -1, { position: 8 })
     },
-    found: /Up to position \d+ the log has .*: it took others than the log has/,
+    found: /Up to position \d+ the log has .*: it processed other events than the log has/,
   },
   'another event in the place of one': {
     store: 'log',
     table: 'events',
     sql: (db) => forge(db, 7, { id: '01890000-0000-7000-8000-000000000000' }),
-    found: /Up to position \d+ the log has .*: it took others than the log has/,
+    found: /Up to position \d+ the log has .*: it processed other events than the log has/,
   },
   'a log without its end': {
     store: 'log',
@@ -76,13 +76,13 @@ const VANDALISM: Readonly<Record<string, Vandalism>> = {
     store: 'view',
     table: 'digest_marks',
     sql: `INSERT INTO digest_marks VALUES (9, 9, '${'0'.repeat(64)}')`,
-    found: /Up to position 9 the log has 9 events .*: it took others than the log has/,
+    found: /Up to position 9 the log has 9 events .*: it processed other events than the log has/,
   },
   'a checkpoint that was set back': {
     store: 'view',
     table: 'checkpoint',
     sql: 'UPDATE checkpoint SET position = position - 1',
-    found: /Up to position \d+ the log has \d+ events .*: it took 1 too many/,
+    found: /Up to position \d+ the log has \d+ events .*: it processed 1 too many/,
   },
   'a checkpoint that was set ahead': {
     store: 'view',
@@ -94,7 +94,7 @@ const VANDALISM: Readonly<Record<string, Vandalism>> = {
     store: 'view',
     table: 'checkpoint',
     sql: `UPDATE checkpoint SET processed = processed + 1, digest = '${'a'.repeat(64)}'`,
-    found: /it took 1 too many/,
+    found: /it processed 1 too many/,
   },
   'an event that was left out': {
     store: 'view',
@@ -106,7 +106,7 @@ const VANDALISM: Readonly<Record<string, Vandalism>> = {
     store: 'view',
     table: 'checkpoint',
     sql: `UPDATE checkpoint SET digest = replace(digest, substr(digest, 1, 1), 'x')`,
-    found: /it took others than the log has/,
+    found: /it processed other events than the log has/,
   },
 }
 

@@ -55,7 +55,7 @@ test('a view that cannot be opened stops nobody else, and a rebuild puts a whole
     body: {
       error: {
         code: 'CQRS_STORE_CORRUPT',
-        message: expect.stringContaining('"cqrs rebuild inventory-list" builds it anew'),
+        message: expect.stringContaining('"cqrs rebuild inventory-list" rebuilds it'),
       },
     },
   })
@@ -117,7 +117,7 @@ test('a view with a garbage page goes on as far as it can, and a rebuild says wh
   const refused = await cqrs('rebuild', 'inventory-list', '--require-parity')
   expect(refused.exitCode).toBe(1)
   expect(refused.stdout).toMatch(
-    /generation 2 was not swapped in\. The generation that serves is damaged in .*without --require-parity/,
+    /generation 2 was not swapped in\. The active generation is damaged in .*without --require-parity/,
   )
   const verified = await cqrs('verify', 'inventory-list')
   expect(verified.exitCode).toBe(1)

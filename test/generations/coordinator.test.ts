@@ -42,7 +42,7 @@ test('a comparison that fails is begun again after longer and longer rests, and 
     if (comparisons > before) begun.push(looks)
   }
   expect(begun).toEqual([1, 4, 9, 18, 35])
-  expect(lines).toEqual(['The generations could not be compared; it is tried again'])
+  expect(lines).toEqual(['The generations could not be compared; trying again'])
 
   disk = 'works'
   for (let looks = 1; looks <= 40; looks += 1) await look()

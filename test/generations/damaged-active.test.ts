@@ -186,7 +186,9 @@ test.each(LOSSES)(
     const [unit] = worker.units
     expect(await unit?.generations.isStale()).toBe(false)
     expect((await generationOf(worker, 2))?.parts[0]?.error).toMatch(
-      new RegExp(`not sent yet cannot be taken over: ${file(1)} .*Put it back, or .* move ${file(2)} away`),
+      new RegExp(
+        `not sent yet cannot be taken over: ${file(1)} .*Put back a sound copy of it\\. .* move ${file(2)} away`,
+      ),
     )
     await worker.stop()
 

@@ -26,7 +26,7 @@ test.each<[string, Partial<Comparison>, RegExp | undefined]>([
   [
     'they never stood at one position',
     moved,
-    /^It could not be compared with the active generation at one position \(they stood at 120 and 125.*Try again.*"cqrs rebuild balances --require-parity"\.$/,
+    /^It could not be compared with the active generation at one position \(they were at 120 and 125.*Try again.*"cqrs rebuild balances --require-parity"\.$/,
   ],
   [
     'they never stood at one position, and what differs may be of the events between',

@@ -71,7 +71,7 @@ test('a view whose checkpoint differs is not certified by the mark of the same p
   }
 })
 
-test('others have their turn while a stretch is audited', async () => {
+test('other work gets its turn while a stretch is audited', async () => {
   const { audit } = await audited()
   let turns = 0
   const count = () => {
@@ -112,7 +112,7 @@ test.each([
   expect((await audit()).finding).toMatchObject({ kind: 'changed-in-log', after: 1_233, upTo: 1_234 })
 })
 
-test('an event that stands elsewhere is missing from where it was', async () => {
+test('an event that was moved to another position is reported missing at its own', async () => {
   const { audit, damage, logPath } = await audited()
   damage(logPath, 'UPDATE events SET position = 100000 WHERE position = 1234')
   expect((await audit()).finding).toMatchObject({ kind: 'missing-from-log', after: 1_233, upTo: 1_234 })
@@ -131,7 +131,7 @@ test('an event that was replaced by another is found, up to the next mark', asyn
   const { finding } = await audit()
   expect(finding).toMatchObject({
     kind: 'differs',
-    message: expect.stringContaining('others than the log has'),
+    message: expect.stringContaining('other events than the log has'),
   })
   expect(finding?.after).toBeLessThan(1_234)
   expect(finding?.upTo).toBeGreaterThanOrEqual(1_234)
@@ -173,7 +173,7 @@ test('of two differences in one stretch the first is named', async () => {
   expect((await audit(10_000)).finding).toMatchObject({ kind: 'differs', after: 0, upTo: 900 })
 })
 
-test('a mark that is gone makes a difference no harder to find, only its place less exact', async () => {
+test('if a mark is missing, a difference is still found, but its place is less exact', async () => {
   const { audit, damage, viewPath } = await audited()
   damage(viewPath, 'DELETE FROM digest_marks')
   expect(await audit()).toMatchObject({ progress: { position: 2_505, processed: 2_500 } })

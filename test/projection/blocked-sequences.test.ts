@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { ledger, toHead } from '../support/ledger.ts'
 import { balances } from '../support/ledger-app.ts'
 
-test('whether a sequence is parked is asked for the events of a batch only, and not at all while nothing is', async () => {
+test('parked sequences are looked up only for the events of a batch, and not at all while none is parked', async () => {
   const failing = new Set<string>()
   const { view, move, projector } = ledger(balances({ fails: (account) => failing.has(account) }))
   const { parkedSequences } = view

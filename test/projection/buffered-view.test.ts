@@ -80,7 +80,7 @@ test('after a commit that failed, documents that were held back are made again',
   expect(await world.document('ada')).toMatchObject({ balance: 3, moves: 2 })
 })
 
-test('a build that another writer overtakes goes on from what that one has stored', async () => {
+test('a build that another writer overtakes continues from what the other one has stored', async () => {
   const world = ledger(balances())
   for (const amount of [1, 2]) await world.move('ada', amount)
   const view = buffered(world.openView())
@@ -129,7 +129,7 @@ describe('how long changes are held back', () => {
     return { world, view, commits, after }
   }
 
-  test('those of an empty view are stored first of all, so that its build is known for begun', async () => {
+  test('the first changes of an empty view are stored at once, so that its build is known to have begun', async () => {
     const { commits, after } = heldBack()
     await after(0, 'ada', 'bob')
     await after(99, 'bob', 'eve')
@@ -149,7 +149,7 @@ describe('how long changes are held back', () => {
     expect(commits).toEqual([2, 3])
   })
 
-  test('what has changed so often that waiting saves little is stored', async () => {
+  test('documents that have changed so often that more waiting saves little are stored', async () => {
     const { commits, after } = heldBack()
     await after(0, 'ada', 'ada')
     await after(100, 'ada', 'ada')

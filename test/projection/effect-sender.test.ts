@@ -40,7 +40,7 @@ test('effects are sent in order and forgotten once they are sent', async () => {
   expect(await pending()).toEqual([])
 })
 
-test('pages of effects that are large hold few of them, and all are sent all the same', async () => {
+test('a page holds few effects if they are large, and all of them are sent', async () => {
   const { view, sender, pending } = await threeEffects(async () => 'sent')
   const { pendingEffects } = view
   const pages: [number, number | undefined][] = []
@@ -55,7 +55,7 @@ test('pages of effects that are large hold few of them, and all are sent all the
   expect(pages).toEqual(Array.from({ length: 4 }, () => [100, 8 * 1024 * 1024]))
 })
 
-test('while nobody takes the first effect only that one is read, however many wait', async () => {
+test('while nobody accepts the first effect, only that one is read, however many wait', async () => {
   let away = true
   const { view, sender, pending } = await threeEffects(async () => (away ? 'unreachable' : 'sent'))
   const { pendingEffects } = view
@@ -73,7 +73,7 @@ test('while nobody takes the first effect only that one is read, however many wa
   expect(limits).toEqual([100, 1, 1, 1, 100, 100])
 })
 
-test('an effect that nobody takes waits as long as it has to, and those behind it with it', async () => {
+test('an effect that nobody accepts waits without limit, and so do those behind it', async () => {
   let away = true
   const sent: string[] = []
   const { sender, pending } = await threeEffects(async (_, key) => {
@@ -118,7 +118,7 @@ test('an effect that fails every time is dead after its attempts, and the others
   expect(await pending()).toEqual([])
 })
 
-test('an effect over which its takers end waits for the next one, and is dead when too many have ended', async () => {
+test('an effect whose receiver ends waits for the next receiver, and is dead after too many ends', async () => {
   const stops: string[] = []
   const { view, sender, pending } = await threeEffects(async (_, key) => {
     const isPoison = key === KEYS[1]
@@ -141,12 +141,12 @@ test('an effect over which its takers end waits for the next one, and is dead wh
     {
       idempotencyKey: KEYS[1],
       attempts: 4,
-      error: expect.stringContaining('ended before an answer 4 times'),
+      error: expect.stringContaining('ended 4 times before it answered'),
     },
   ])
 })
 
-test('the ends over an effect are counted over restarts of whoever sends it', async () => {
+test('how often receivers of an effect ended is counted across restarts of the sender', async () => {
   let sent = 0
   const { view, options, pending } = await threeEffects(async (_, key) => {
     if (key === KEYS[1]) return 'stopped'
@@ -188,7 +188,7 @@ test('an effect that is under way when everything stops is forgotten once it is 
   expect(await pending()).toEqual(KEYS.slice(1))
 })
 
-test('an effect whose bytes changed on the disk is not sent, whoever asks for it, and the others are', async () => {
+test('an effect whose bytes changed on the disk is not sent, not even by a redrive, and the others are', async () => {
   const sent: string[] = []
   const { view, viewPath, sender, pending } = await threeEffects(async (_, key) => {
     sent.push(key)
@@ -209,7 +209,7 @@ test('an effect whose bytes changed on the disk is not sent, whoever asks for it
   expect(sent).toHaveLength(2)
 })
 
-test('an effect that is damaged while nobody takes it, and cannot even be set aside, does not keep the others', async () => {
+test('an effect that is damaged while nobody accepts it, and cannot even be set aside, does not hold up the others', async () => {
   let away = true
   const sent: string[] = []
   const { view, viewPath, sender } = await threeEffects(async (_, key) => {
@@ -229,7 +229,7 @@ test('an effect that is damaged while nobody takes it, and cannot even be set as
   expect(sent).toEqual(KEYS.slice(1))
 })
 
-test('an effect that was taken, and cannot be forgotten, is not sent again and again', async () => {
+test('an effect that was accepted but cannot be removed is not sent again and again', async () => {
   const sent: string[] = []
   const { view, sender, pending } = await threeEffects(async (_, key) => {
     sent.push(key)
@@ -261,7 +261,7 @@ test('an effect that was taken does not hold up those behind it because the dama
   expect({ sent, pending: await pending() }).toEqual({ sent: KEYS, pending: KEYS.slice(0, 1) })
 })
 
-test('an effect that was taken, and cannot be forgotten, does not keep those behind it once nobody took one', async () => {
+test('an effect that was accepted but cannot be removed does not hold up those behind it, even after an outage', async () => {
   let away = true
   const sent: string[] = []
   const { view, sender } = await threeEffects(async (_, key) => {
@@ -278,7 +278,7 @@ test('an effect that was taken, and cannot be forgotten, does not keep those beh
   expect(sent).toEqual(KEYS)
 })
 
-test('of an error as long as a document a dead effect keeps the beginning', async () => {
+test('a dead effect keeps only the beginning of a very long error', async () => {
   const { sender, view } = await threeEffects(async () => {
     throw new Error(`refused: ${'x'.repeat(100_000)}`)
   })

@@ -33,7 +33,7 @@ test('readers are told how many events their view lacks, until each is applied o
   expect(await reader.freshness()).toEqual({ position: 4, parked: 0 })
 })
 
-test('an event that another process has parked is told with the very position that it belongs to', async () => {
+test('readers are told of an event that another process parks together with its position', async () => {
   const { move, projector, reader } = readLedger(balances({ fails: (account) => account === 'ada' }))
   const live = projector({ batchSize: 1 })
   const seen: unknown[] = []

@@ -32,12 +32,15 @@ test('a document that is named twice is folded once', () => {
 })
 
 test('a key that is no string is refused with what it is and what to give instead', () => {
-  const give = 'give a string or an array of strings'
+  const give = 'return a string or an array of strings'
   for (const [accounts, found] of [
     [['ann', undefined], 'undefined'],
     [[null], 'object'],
     [['ann', 7], 'number'],
   ] as const) {
-    expect(prepared(accounts)).toEqual({ ok: false, error: new TypeError(`key() gave ${found}; ${give}`) })
+    expect(prepared(accounts)).toEqual({
+      ok: false,
+      error: new TypeError(`key() returned ${found}; ${give}`),
+    })
   }
 })

@@ -64,13 +64,13 @@ test('a retry that is overtaken by another one applies nothing twice', async () 
   expect(await document('ada')).toEqual(ONCE)
 })
 
-test('a discard that is overtaken by a retry gives nothing up that is applied', async () => {
+test('a discard that is overtaken by a retry does not discard the applied event', async () => {
   const { overtaken, document } = await twoProcesses('retries')
   expect(await overtaken('parkedEvent').discard(1, 'bob', 'too late')).toBe(false)
   expect(await document('ada')).toEqual(ONCE)
 })
 
-test('a discard that is overtaken by a discard leaves the order of what waits', async () => {
+test('a discard that is overtaken by a discard keeps the order of the waiting events', async () => {
   const { overtaken, view } = await twoProcesses('discards')
   expect(await overtaken('parkedEvent').discard(1, 'bob', 'too late')).toBe(false)
   expect((await view.sequence('ada', 9)).map(({ position, status }) => [position, status])).toEqual([

@@ -40,7 +40,7 @@ test.each([
   },
 )
 
-test('the 20 are the first ones by key, of whatever kind; what comes later is counted', () => {
+test('the 20 examples are the first differences by key, of any kind; later ones are only counted', () => {
   const report = compareViews(
     view({ ...numbered(15, 'b', 1), ...numbered(10, 'c', 1) }),
     view({ ...numbered(15, 'a', 1), ...numbered(10, 'c', 2) }),
@@ -52,7 +52,7 @@ test('the 20 are the first ones by key, of whatever kind; what comes later is co
   ])
 })
 
-test('of documents that are too large an example shows where they differ first, so that a report stays small', () => {
+test('an example of large documents shows only where they first differ, so that a report stays small', () => {
   const large = (n: number) => ({ text: 'x'.repeat(100_000), n, tail: 'y'.repeat(900_000) })
   const report = compareViews(view(numbered(25, 'k', large(1))), view(numbered(25, 'k', large(2))))
   expect(report).toMatchObject({ changed: 25 })
@@ -85,7 +85,7 @@ test('views that are the same have no examples, whatever the order of their fiel
   expect(report.before.hash).toBe(report.after.hash)
 })
 
-test('of views that stand apart the report says so, with where the part stood that is least far', () => {
+test('views at different positions are reported so, with the position of the part that is furthest behind', () => {
   expect(compareViews(view({}, [9, 12]), view({}, [9, 11]))).toMatchObject({
     samePosition: false,
     before: { position: 9 },

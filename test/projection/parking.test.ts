@@ -108,7 +108,7 @@ test('when the cause is gone the whole sequence is applied, in order, and live a
   expect(await document('ada')).toMatchObject({ balance: 4_321 })
 })
 
-test('a long sequence that is cured is applied part by part, and holds up no other one meanwhile', async () => {
+test('a long sequence whose cause is gone is applied in parts, and holds up no other one meanwhile', async () => {
   const { projection, state } = poisoned('ada')
   const { move, projector, document, view, clock } = ledger(projection)
   for (let n = 0; n < 9; n += 1) await move('ada', 1)
@@ -201,7 +201,7 @@ test.each([
   expect(await view.parkedCounts()).toEqual({ retrying: 1, dead: 0, waiting: 1 })
 })
 
-test('a key that no store gives back as it was parks its event, instead of meeting the document of another one', async () => {
+test('a key that a store would not return unchanged parks its event, instead of finding the document of another key', async () => {
   const { appendRaw, projector, document, view } = ledger()
   for (const half of ['\ud800', '\ud801']) {
     await appendRaw(`stream ${half.charCodeAt(0)}`, 0, 'moved', { account: half, amount: 1 })
@@ -210,7 +210,7 @@ test('a key that no store gives back as it was parks its event, instead of meeti
   expect(await document('\ufffd')).toBeUndefined()
   expect(await view.parkedCounts()).toEqual({ retrying: 2, dead: 0, waiting: 0 })
   expect((await view.parkedEvent(1))?.failures[0]?.message).toBe(
-    'key() gave "\\ud800", which holds half a character',
+    'key() returned "\\ud800", which contains half a character (an unpaired surrogate)',
   )
 })
 

@@ -8,8 +8,8 @@ const circular: { self?: unknown } = {}
 circular.self = circular
 
 const notJson: [string, unknown][] = [
-  ['a document that holds itself', circular],
-  ['a frozen document that holds itself', Object.freeze(circular)],
+  ['a document that contains itself', circular],
+  ['a frozen document that contains itself', Object.freeze(circular)],
   ['a bigint', { n: 5n }],
   ['a number that JSON does not have', { n: Number.NaN }],
   ['a date', { n: new Date(0) }],
@@ -41,7 +41,7 @@ async function parkedBy(made: (emit: Emit) => unknown) {
 }
 
 test.for(notJson)(
-  'an event of which a handler makes %s is parked, and holds up nobody else',
+  'an event for which a handler returns %s is parked, and holds up no other stream',
   async ([, made]) => {
     expect(await parkedBy(() => made)).toMatch(/must be plain JSON/)
   },

@@ -96,11 +96,11 @@ test('parked events that are due are sought by their time, and none that is not 
   }
 })
 
-test("a dead effect of a key that is nobody's is sought at its place, not among all of them", () => {
+test('a dead effect whose key does not exist is looked up at its place, not among all of them', () => {
   expect(planIn(DEAD_BY_PLACE)).toEqual([expect.stringContaining('USING INDEX effects_dead (<expr>=?)')])
 })
 
-test('what was given up among some events is sought in its index, once for a page of them', () => {
+test('discards among some events are looked up in their index, once for a page of events', () => {
   expect(planIn(DISCARDED_AMONG)).toEqual([
     expect.stringContaining('SEARCH discarded USING INDEX discarded_by_position (position>? AND position<?)'),
   ])

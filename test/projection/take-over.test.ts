@@ -90,7 +90,7 @@ async function contentOf(store: ViewStore) {
   }
 }
 
-test('killed after any of its steps and begun again, a takeover comes to the same, in steps of bounded size', async () => {
+test('a takeover that is killed after any step and begun again has the same result, in steps of bounded size', async () => {
   const scenario = async ({ outgoing, incoming, withheld }: World) => {
     const folder = tempFolder()
     const count = outgoing.length
@@ -159,7 +159,7 @@ test('killed after any of its steps and begun again, a takeover comes to the sam
   await fc.assert(fc.asyncProperty(world, scenario), { numRuns: 30 })
 }, 120_000)
 
-test('of two that take over the same view at once none leaves a part out', async () => {
+test('when two processes take over the same view at once, neither leaves a part out', async () => {
   const folder = tempFolder()
   const fates = Array.from({ length: EVENTS }, () => 'recorded' as const)
   const { store: outgoing } = await fill(join(folder, 'out.db'), { position: EVENTS, fates })

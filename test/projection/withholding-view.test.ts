@@ -6,7 +6,7 @@ import { at, effect, put } from '../contract/view.ts'
 import { balances } from '../support/ledger-app.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
-test('what is kept back is looked through part by part, however much it is, and what is settled elsewhere is dropped', async () => {
+test('withheld effects are checked in parts, however many they are, and those settled elsewhere are dropped', async () => {
   const store = openSqliteView(join(tempFolder(), 'view.db'), balances())
   onTestFinished(() => store.close())
   let settled = 0

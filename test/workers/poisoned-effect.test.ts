@@ -54,7 +54,7 @@ test('an effect over which every taker ends is dead after so many, and those beh
     {
       idempotencyKey: 'sale-receipts:3:1',
       attempts: 3,
-      error: expect.stringContaining('ended before an answer 3 times'),
+      error: expect.stringContaining('ended 3 times before it answered'),
     },
   ])
 })

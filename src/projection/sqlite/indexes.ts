@@ -9,7 +9,7 @@ export function fieldExpression(field: string): string {
   if (!FIELD.test(field)) {
     throw new CqrsError(
       'CQRS_APP_INVALID',
-      `"${field}" cannot be indexed: the name of an indexed field has letters, digits and _ only.`,
+      `"${field}" cannot be indexed: the name of an indexed field may contain only letters, digits and _.`,
     )
   }
   return `json_extract(document, '$.${field}')`

@@ -102,7 +102,7 @@ export function documentChecksum(key: string, document: string): number {
 /** @throws CqrsError CQRS_STORE_CORRUPT if the row is not what was written */
 export function toDocument({ key, document, checksum }: DocumentRow, path: string): unknown {
   const advice =
-    `Build the view anew from the log with "cqrs rebuild", which needs no stop and sends no effect again; then remove ${path} ` +
+    `Rebuild the view from the log with "cqrs rebuild", which needs no stop and sends no effect again; then remove ${path} ` +
     'with "cqrs prune".'
   const what = `The document ${JSON.stringify(key)}`
   assertChecksum(checksum, documentChecksum(key, document), what, advice, {

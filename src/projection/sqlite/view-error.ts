@@ -21,7 +21,7 @@ export function toViewError(error: unknown, path: string, projection: string): u
 export class OtherRow extends Error {
   /** @param table the table that was searched */
   constructor(table: string, key: string) {
-    super(`what is found in ${table} for ${JSON.stringify(key)} is not that`)
+    super(`a search in ${table} for ${JSON.stringify(key)} found another row, or none`)
   }
 }
 
@@ -70,8 +70,8 @@ function isBrokenJson(error: unknown): boolean {
 export function damagedView(cause: Error, path: string, projection: string): CqrsError {
   return new CqrsError(
     'CQRS_STORE_CORRUPT',
-    `The view ${projection} is damaged in ${path}: ${cause.message}. "cqrs rebuild ${projection}" builds it anew from the ` +
-      'log, while the system runs.',
+    `The view ${projection} is damaged in ${path}: ${cause.message}. "cqrs rebuild ${projection}" rebuilds it from the ` +
+      'log while the system runs.',
     { cause, details: { file: path, reason: cause.message } },
   )
 }

@@ -69,8 +69,8 @@ function claim(db: DatabaseSync, path: string, name: string, version: number): v
   if (found?.projection === name && found.version === version) return
   throw foreignView(
     `${path} should hold version ${version} of the view ${name}, but holds version ${found?.version} of ` +
-      `${found?.projection}. Put back the file, or the control store, of the same moment; or have the view built anew with ` +
-      `"cqrs rebuild ${name}".`,
+      `${found?.projection}. Put back a copy of the file and of the control store (control.db) from the same moment; or ` +
+      `rebuild the view with "cqrs rebuild ${name}".`,
     path,
   )
 }
