@@ -49,8 +49,8 @@ export function offerEngineFunctions(
     })
   }
   for (const [id, description] of [
-    [FUNCTIONS_AVAILABLE, 'Runs a function when functions came or went.'],
-    [WORKERS_AVAILABLE, 'Runs a function when workers came, introduced themselves or went.'],
+    [FUNCTIONS_AVAILABLE, 'Runs a function when functions were registered or unregistered.'],
+    [WORKERS_AVAILABLE, 'Runs a function when workers connected, introduced themselves or disconnected.'],
   ] as const) {
     // The hub fires these from the list of triggers, so nothing has to be kept here.
     hub.triggers.registerType({
@@ -173,7 +173,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   'engine::functions::info': 'Describes one function, or up to 32.',
   'engine::workers::list': 'Lists the workers.',
   'engine::workers::info': 'Describes one worker and what it offers.',
-  'engine::workers::register': 'Takes what a worker says of itself.',
+  'engine::workers::register': 'Receives what a worker reports about itself.',
   'engine::triggers::list': 'Lists the trigger types.',
   'engine::triggers::info': 'Describes one trigger type.',
   'engine::registered-triggers::list': 'Lists the triggers that are bound.',

@@ -117,13 +117,13 @@ function builtinWorkers(options: ResolvedOptions): BuiltinWorker[] {
   const workers: BuiltinWorker[] = [
     {
       name: ENGINE_WORKER,
-      description: 'Tells about functions, triggers and workers.',
+      description: 'Gives information on functions, triggers and workers.',
       functionPrefixes: ['engine::'],
       triggerTypes: [],
     },
     {
       name: 'iii-worker-manager',
-      description: 'Takes the connections of workers.',
+      description: 'Accepts the connections of workers.',
       functionPrefixes: [],
       triggerTypes: [],
     },

@@ -143,7 +143,10 @@ export class FrameRouter {
     if (result.length * 3 <= limit) return outcome
     const bytes = Buffer.byteLength(result)
     if (bytes <= limit) return outcome
-    return failure('RESULT_TOO_LARGE', `The answer has ${bytes} bytes; a worker is sent ${limit} at most.`)
+    return failure(
+      'RESULT_TOO_LARGE',
+      `The answer has ${bytes} bytes; the engine sends a worker at most ${limit}.`,
+    )
   }
 
   #registerFunction(session: Session, frame: RegisterFunctionFrame): void {

@@ -27,7 +27,7 @@ export interface HttpFunctionOptions {
 
 const NOT_ALLOWED = failure(
   'url_validation_failed',
-  'The embedded engine calls HTTP functions only while it takes workers of this machine alone. Bind it to 127.0.0.1, or use a real iii engine.',
+  'The embedded engine calls HTTP functions only while it accepts workers from this machine only. Bind it to 127.0.0.1, or use a real iii engine.',
 )
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
@@ -43,7 +43,7 @@ export function readHttpEndpoint(invocation: Fields): HttpEndpoint | string {
     return `its method must be one of ${METHODS.join(', ')}`
   }
   if (auth !== undefined && auth !== null) {
-    return 'the embedded engine adds no credentials of its own; put them into its headers'
+    return 'the embedded engine adds no credentials; put them into its headers'
   }
   const timeoutMs = timeout_ms ?? DEFAULT_TIMEOUT_MS
   if (typeof timeoutMs !== 'number' || !(timeoutMs > 0)) return 'its timeout_ms must be a number above 0'

@@ -43,7 +43,7 @@ export function readInput<S extends Record<string, FieldKind>>(
 
 /** The outcome for an input that does not fit. */
 export function wrong(functionId: string, what: string): Outcome {
-  return failure('deserialization_error', `The input of ${functionId} does not fit: ${what}.`)
+  return failure('deserialization_error', `The input of ${functionId} is not valid: ${what}.`)
 }
 
 function problemWith(field: unknown, kind: FieldKind): string | undefined {
@@ -54,7 +54,7 @@ function problemWith(field: unknown, kind: FieldKind): string | undefined {
     case 'string?':
       if (typeof field !== 'string') return 'must be a string'
       // A lone surrogate: a store would return a different text.
-      return field.isWellFormed() ? undefined : 'holds half a character'
+      return field.isWellFormed() ? undefined : 'contains half a character (an unpaired surrogate)'
     case 'boolean?':
       return typeof field === 'boolean' ? undefined : 'must be true or false'
     case 'integer?':

@@ -135,7 +135,7 @@ function readEndpoint(reader: FieldReader, invocation: unknown): HttpEndpoint | 
   if (invocation == null) return undefined
   const endpoint = isObject(invocation) ? readHttpEndpoint(invocation) : 'it must be an object'
   if (typeof endpoint === 'object') return endpoint
-  reader.refuse(`The field invocation does not fit: ${endpoint}.`)
+  reader.refuse(`The field invocation is not valid: ${endpoint}.`)
   return undefined
 }
 

@@ -64,7 +64,7 @@ export class WorkerListener {
     this.server = createServer(timeouts, (_request, response) => {
       response
         .writeHead(400, { 'content-type': 'text/plain' })
-        .end('This port takes WebSockets of iii workers.\n')
+        .end('This port accepts only WebSocket connections of iii workers.\n')
     })
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
   }
@@ -112,7 +112,7 @@ export class WorkerListener {
       }
       this.#hub.logger.warn(
         { silentMs: this.#limits.silentMs },
-        'a connection gives no sign of life and is cut',
+        'a connection gives no sign of life and is closed',
       )
       ws.terminate()
     }

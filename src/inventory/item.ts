@@ -71,7 +71,10 @@ export const inventoryItem = defineDecider({
         }
         const totalCents = command.totalCents ?? state.priceCents * command.quantity
         if (!cents.safeParse(totalCents).success) {
-          return conflict('total_too_high', `A sale of ${totalCents} cents is more than one sale may bring.`)
+          return conflict(
+            'total_too_high',
+            `A sale of ${totalCents} cents exceeds the limit of a single sale.`,
+          )
         }
         return [
           { type: 'inventory-item-sold', data: { sku: command.sku, quantity: command.quantity, totalCents } },

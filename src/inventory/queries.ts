@@ -23,7 +23,7 @@ export const listInventory = defineQuery({
     })
     .refine(({ category, status, sort }) => [category, status, sort].filter(Boolean).length <= 1, {
       path: ['sort'],
-      message: 'give one of category, status and sort, not several',
+      message: 'give only one of category, status and sort',
     }),
   run: (view, { category, status, sort, ...page }) => {
     if (category) return view.find({ by: 'category', equals: category, ...page })

@@ -9,7 +9,10 @@ export const sku = z
   .min(1)
   .max(100)
   .normalize('NFC')
-  .regex(/^[^\p{C}\s]([^\p{C}]*[^\p{C}\s])?$/u, 'must have no control characters and no blanks at its ends')
+  .regex(
+    /^[^\p{C}\s]([^\p{C}]*[^\p{C}\s])?$/u,
+    'must not contain control characters, or begin or end with a blank',
+  )
 
 /** Units in one command or event: 1 to 1,000,000. */
 export const quantity = z.int().min(1).max(1_000_000)

@@ -229,7 +229,9 @@ function readRoute(trigger: Trigger): Route | ErrorBody {
   const path = config.api_path
   const segments = (path.startsWith('/') ? path.slice(1) : path).split('/')
   if (segments.some((segment) => segment.includes('*') && !segment.startsWith(':'))) {
-    return refusal(`The route ${path} has a wildcard; routes take :name for one segment and no more.`)
+    return refusal(
+      `The route ${path} has a wildcard, which is not supported; use :name for one segment of the path.`,
+    )
   }
   const middleware = Array.isArray(config.middleware_function_ids) ? config.middleware_function_ids : []
   return {

@@ -302,12 +302,12 @@ const AWAY = errorAnswer(
 )
 const BAD_PATH = errorAnswer(400, {
   code: 'INVALID_PATH',
-  message: 'The path has a percent sign that no two hexadecimal digits of UTF-8 follow.',
+  message: 'The path is not percent-encoded UTF-8: two hexadecimal digits have to follow each percent sign.',
 })
 const CROSS_SITE = errorAnswer(403, {
   code: 'CROSS_SITE',
   message:
-    'A page of another site may not send this. Allow its origin in iii-http.cors, if it is one of yours.',
+    'A page of another site may not send this request. If that site is yours, allow its origin in iii-http.cors.',
 })
 const OVERLOADED = errorAnswer(
   503,
@@ -319,7 +319,7 @@ const CONGESTED = errorAnswer(
   {
     code: 'OVERLOADED',
     message:
-      'More waits for the worker of this route than it can take; it was not called. Try again in a moment.',
+      'Too much is waiting for the worker of this route; its function was not called. Try again in a moment.',
   },
   [['retry-after', '1']],
 )
