@@ -122,7 +122,7 @@ export class SupervisedChild {
     this.#cancelTimer = clock.after(policy.readyTimeoutMs, () => {
       log.error(
         { child: this.spec.name, childPid: handle.pid, readyTimeoutMs: policy.readyTimeoutMs },
-        'did not get ready in time and is started anew',
+        'did not get ready in time; it is killed and started again',
       )
       handle.kill('SIGKILL')
     })

@@ -28,7 +28,7 @@ export async function runEngine({ config, log, host }: EngineProcessOptions): Pr
         host: config.engine.host,
         file: config.secrets.workerSecret ? undefined : dataPaths(config.data).workerSecret,
       },
-      'the engine can be reached from elsewhere, so it asks workers for a secret: set CQRS_WORKER_SECRET where they run',
+      'the engine accepts connections from other machines, so it asks workers for a secret: set CQRS_WORKER_SECRET where they run',
     )
   }
   reportReady(host, addresses)

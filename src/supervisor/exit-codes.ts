@@ -7,7 +7,7 @@ export const EXIT = {
   usage: { code: 2, meaning: 'the command line, configuration, app or version of Node is wrong' },
   unreachable: {
     code: 3,
-    meaning: 'no engine answers, or not any more, or it does not have the functions: is `cqrs up` running?',
+    meaning: 'no engine answers, the link to it broke, or it lacks the functions: is `cqrs up` running?',
   },
   locked: { code: 4, meaning: 'another process owns the data folder' },
   portTaken: { code: 5, meaning: 'another program listens on a port that is needed' },

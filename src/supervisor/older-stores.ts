@@ -37,7 +37,7 @@ export async function migrateStores(data: string, say: (line: string) => void): 
 
 function migrated(store: DataStore, name: string, say: (line: string) => void): unknown[] {
   const mebibytes = Math.ceil(storeSize(store.path) / 1024 ** 2)
-  say(`${name} (${mebibytes} MiB) is of an older version: bringing it up to date.`)
+  say(`${name} (${mebibytes} MiB) was written by an older version: bringing it up to date.`)
   const begun = performance.now()
   try {
     openDatabase({ ...store, mustExist: true }).close()

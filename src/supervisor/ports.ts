@@ -43,7 +43,7 @@ export function portTakenError(needed: NeededPort, cause?: unknown): CqrsError {
   const { host, port, what, variable } = needed
   const byChance =
     port >= EPHEMERAL.first && port <= EPHEMERAL.last
-      ? ' It may be in use by chance for a moment: Linux picks ports of that range for outgoing connections.'
+      ? ' It may be in use only for a moment: Linux picks ports in that range for outgoing connections.'
       : ''
   return new CqrsError(
     'CQRS_PORT_TAKEN',

@@ -75,8 +75,8 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
     failure.reject(
       new CqrsError(
         'CQRS_ENGINE_UNREACHABLE',
-        `The link to the engine at ${config.engine.url} is open, but nothing passed on it for ${config.linkMs} ms ` +
-          'while the engine answered others; this process ends so that another one connects anew.',
+        `The link to the engine at ${config.engine.url} is open, but transmitted nothing for ${config.linkMs} ms ` +
+          'while the engine answered others. This process ends, so that its successor opens a new link.',
       ),
     )
   // Otherwise the supervisor would kill the process again and again while the engine is away.
@@ -130,7 +130,7 @@ async function stopRoles(roles: readonly Role[], withinMs: number, log: Logger):
     late.abort()
   })
   const deadline = delay(withinMs, undefined, { signal: late.signal }).then(
-    () => log.warn({ withinMs }, 'did not finish what was under way in time; it will be delivered again'),
+    () => log.warn({ withinMs }, 'work in progress did not finish in time; it will be delivered again'),
     () => {},
   )
   await Promise.race([stopped, deadline])

@@ -40,7 +40,9 @@ test('cqrs up brings stores up to date before it starts what has to be ready in 
   const { output, process: up, exited } = await startUp(cwd)
   const lines = output.stdout.split('\n').filter((line) => line.startsWith('events.db'))
   expect(lines).toEqual([
-    expect.stringMatching(/^events\.db \(\d+ MiB\) is of an older version: bringing it up to date\.$/),
+    expect.stringMatching(
+      /^events\.db \(\d+ MiB\) was written by an older version: bringing it up to date\.$/,
+    ),
     expect.stringMatching(/^events\.db is up to date after [\d.]+ s\.$/),
   ])
   const known = [...dataStores(data).map(({ path }) => path), dataPaths(data).state]
