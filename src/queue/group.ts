@@ -33,6 +33,15 @@ export function groupOf(queue: string, definition: QueueDefinition, data: unknow
   return group
 }
 
+/** Why the order of a queue cannot change while it holds messages. */
+export function orderRefused(queue: string, { depth, dead }: { depth: number; dead: number }): CqrsError {
+  return new CqrsError(
+    'CQRS_QUEUE_INVALID',
+    `Queue "${queue}" holds ${depth} messages and ${dead} dead letters: its type and message_group_field can change only ` +
+      'while it is empty. Drain it, or define another queue.',
+  )
+}
+
 /** What decides in which order messages of a queue may be delivered. */
 export function orderOf({ settings }: QueueDefinition): string {
   return settings.type === 'standard' ? 'standard' : `fifo ${settings.message_group_field}`

@@ -4,11 +4,11 @@ import { systemClock } from './clock.ts'
 import type { NewMessage, QueueDefinition, StoredMessage, StoredQueue, Subscription } from './contract.ts'
 import { type AfterLetter, type ListedLetter, listDeadLetters } from './dead-letters.ts'
 import { encodeData } from './encode-data.ts'
-import { groupOf, orderOf } from './group.ts'
+import { groupOf, orderOf, orderRefused } from './group.ts'
 import { MemoryPool } from './memory-pool.ts'
 import type { DurableQueueOptions } from './options.ts'
 import { type ManagedQueue, QueueRegistry, subscriptionQueue } from './registry.ts'
-import { type DeliveryOutcome, QueueRunner, type RunnerOptions } from './runner.ts'
+import { type DeliveryOutcome, QueueRunner } from './runner.ts'
 import { parseQueueSettings, type QueueSettings } from './settings.ts'
 import { WINDOW_LIMITS } from './window.ts'
 
@@ -159,7 +159,8 @@ export class DurableQueue {
    *   fit it, or a store error; nothing was stored
    */
   async enqueue(request: EnqueueRequest): Promise<void> {
-    await this.#queues.whenOrdered([request.queue])
+    const reordering = () => this.#queues.reordering([request.queue])
+    for (let change = reordering(); change; change = reordering()) await change
     const queue = this.#queues.get(request.queue)
     if (!queue) throw this.#queues.unknown(request.queue)
     const data = encodeData(request.data, this.#options.maxDataLength)
@@ -170,21 +171,19 @@ export class DurableQueue {
 
   /** Stores a message for every subscriber of a topic, all or none. Returns the number of subscribers. */
   async publish(topic: string, data: unknown, traceparent?: string): Promise<number> {
-    await this.#queues.whenOrdered(this.#queues.subscribers(topic).map(({ name }) => name))
+    const reordering = () => this.#queues.reordering(this.#queues.subscribers(topic).map(({ name }) => name))
+    for (let change = reordering(); change; change = reordering()) await change
     const subscribers = this.#queues.subscribers(topic)
     if (subscribers.length === 0) return 0
     const encoded = encodeData(data, this.#options.maxDataLength)
-    const messages = subscribers.map(({ name, definition }) => {
-      const functionId = definition.subscription?.functionId ?? ''
-      return {
-        queue: name,
-        id: randomUUID(),
-        functionId,
-        group: groupOf(name, definition, data),
-        data: encoded,
-        traceparent,
-      }
-    })
+    const messages = subscribers.map(({ name, definition }) => ({
+      queue: name,
+      id: randomUUID(),
+      functionId: definition.subscription?.functionId ?? '',
+      group: groupOf(name, definition, data),
+      data: encoded,
+      traceparent,
+    }))
     await this.#store(messages)
     return subscribers.length
   }
@@ -314,8 +313,8 @@ export class DurableQueue {
   async #store(messages: NewMessage[]): Promise<void> {
     const outcomes = await this.#options.store.enqueue(messages).catch((error: unknown) => {
       // Whoever sends it again under its receipt is told that it is stored, so it must not lie there unseen.
-      if (!isCqrsError(error, 'CQRS_OVERLOADED'))
-        for (const { queue } of messages) this.#queues.get(queue)?.runner?.perhapsAccepted()
+      const isUnknown = !isCqrsError(error, 'CQRS_OVERLOADED')
+      for (const { queue } of isUnknown ? messages : []) this.#queues.get(queue)?.runner?.perhapsAccepted()
       throw error
     })
     messages.forEach(({ queue, ...message }, index) => {
@@ -335,22 +334,18 @@ export class DurableQueue {
   async #defineAtStart(name: string, given: unknown): Promise<void> {
     const settings = parseQueueSettings(name, given)
     const kept = await this.#conflict(name, { settings, subscription: undefined })
-    if (kept)
-      this.#options.log.warn(
-        { queue: name },
-        `${kept.message} It keeps its definition until a start that finds it empty.`,
-      )
-    else await this.define(name, given)
+    if (!kept) return void (await this.define(name, given))
+    const message = `${kept.message} It keeps its definition until a start that finds it empty.`
+    this.#options.log.warn({ queue: name }, message)
   }
 
   async #define(name: string, definition: QueueDefinition): Promise<void> {
-    const define = async () => {
+    await this.#queues.reorder(name, async () => {
       const conflict = await this.#conflict(name, definition)
       if (conflict) throw conflict
       await this.#options.store.define(name, definition)
       this.#apply(name, definition)
-    }
-    await this.#queues.reorder(name, define)
+    })
   }
 
   /** Why a queue cannot have this definition for now; undefined if it can. */
@@ -359,11 +354,7 @@ export class DurableQueue {
     if (!known || orderOf(known.definition) === orderOf(definition)) return undefined
     const counts = await this.#options.store.counts(name)
     if (!counts || counts.depth + counts.dead === 0) return undefined
-    return new CqrsError(
-      'CQRS_QUEUE_INVALID',
-      `Queue "${name}" holds ${counts.depth} messages and ${counts.dead} dead letters: its type and ` +
-        'message_group_field can change only while it is empty. Drain it, or define another queue.',
-    )
+    return orderRefused(name, counts)
   }
 
   #apply(name: string, definition: QueueDefinition): void {
@@ -383,7 +374,7 @@ export class DurableQueue {
     if (!deliver) return undefined
     const { store, log, limits, probeMs = 1_000, storeRetryMs = 1_000 } = this.#options
     const { clock = systemClock, random = Math.random } = this.#options
-    const options: RunnerOptions = {
+    queue.runner = new QueueRunner({
       queue: queue.name,
       settings: queue.definition.settings,
       paused: queue.paused,
@@ -397,8 +388,7 @@ export class DurableQueue {
       pool: this.#pool,
       deliver: (message, settings) =>
         deliver({ queue: queue.name, message, settings, subscription: queue.definition.subscription }),
-    }
-    queue.runner = new QueueRunner(options)
+    })
     return queue.runner
   }
 

@@ -63,7 +63,7 @@ export class QueueRegistry {
     return turn
   }
 
-  /** Carries out a change of the order of a queue; see {@link whenOrdered}. */
+  /** Carries out a change of the order of a queue; see {@link reordering}. */
   async reorder<Result>(name: string, change: () => Promise<Result>): Promise<Result> {
     const changing = change()
     this.#reordering.set(
@@ -78,12 +78,13 @@ export class QueueRegistry {
   }
 
   /**
-   * Waits while the order of some queues may be about to change: what is stored meanwhile would have the group of the
-   * order before.
+   * A change of the order of one of these queues that is in progress. Whoever stores a message waits for it and asks
+   * again, because the message would get its group by the order before. When there is none, the message must be handed
+   * to the store without another `await`: a change could begin meanwhile and find the queue empty.
    */
-  async whenOrdered(names: readonly string[]): Promise<void> {
-    const changing = () => names.find((name) => this.#reordering.has(name))
-    for (let name = changing(); name !== undefined; name = changing()) await this.#reordering.get(name)
+  reordering(names: readonly string[]): Promise<unknown> | undefined {
+    const name = names.find((each) => this.#reordering.has(each))
+    return name === undefined ? undefined : this.#reordering.get(name)
   }
 
   /** The queues of a topic's subscriptions. */

@@ -101,3 +101,25 @@ test('a subscription that could not be ended goes on, and can be ended then', as
   expect(await queue.unsubscribe('orders', 'mail::send')).toBe(true)
   expect(await queue.publish('orders', { n: 3 })).toBe(0)
 })
+
+test('whichever moment it is sent at, a message of a queue that becomes fifo is in its group', async () => {
+  const names = Array.from({ length: 12 }, (_, ticks) => `jobs-${ticks}`)
+  const queues = Object.fromEntries(names.map((name) => [name, {}]))
+  const { queue, start, settled, openIds } = await queueHarness({ queues })
+  start()
+  const send = (name: string, id: string) =>
+    queue.enqueue({ queue: name, id, functionId: 'work', data: { group: 1 } })
+  const fifo: string[] = []
+  for (const [ticks, name] of names.entries()) {
+    const defined = queue.define(name, FIFO).then(
+      () => fifo.push(name),
+      () => undefined,
+    )
+    for (let tick = 0; tick < ticks; tick += 1) await undefined
+    await Promise.all([send(name, `${name} first`), defined])
+  }
+  for (const name of fifo) await send(name, `${name} second`)
+  await settled()
+  expect(fifo).not.toEqual([])
+  expect(openIds().filter((id) => id.endsWith('second'))).toEqual([])
+})
