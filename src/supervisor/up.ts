@@ -46,7 +46,7 @@ export async function up({ app, config, log, host, print, linkOf }: UpOptions): 
     if (config.engine.embedded) await assertPortsFree(neededPorts(config))
     else
       print(`III_URL is set: the workers use the engine at ${config.engine.url}, and none is started here.`)
-    await migrateFirst({ data: config.data, stop })
+    await migrateFirst({ data: config.data, app, stop })
     let engine: EngineAddresses | undefined
     const supervisor = new Supervisor({
       ...children(config, () => engine, linkOf),

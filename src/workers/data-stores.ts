@@ -1,38 +1,112 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { snapshotSchema } from '../command/sqlite/snapshot-schema.ts'
-import { dataPaths } from '../config/paths.ts'
+import { dataPaths, viewPath } from '../config/paths.ts'
 import { controlSchema } from '../control/sqlite/schema.ts'
+import type { App } from '../kernel/app.ts'
+import type { ProjectionDefinition } from '../kernel/projection.ts'
 import { eventLogSchema } from '../log/sqlite/schema.ts'
 import { actionSchema } from '../operator/sqlite/action-store.ts'
+import { lacksIndex } from '../projection/sqlite/indexes.ts'
 import { viewSchema } from '../projection/sqlite/schema.ts'
+import { openSqliteView } from '../projection/sqlite/view-store.ts'
 import { queueSchema } from '../queue/sqlite/schema.ts'
-import type { OpenOptions } from '../sqlite/open.ts'
+import { isOlderStore } from '../sqlite/migrate.ts'
+import { type OpenOptions, openDatabase } from '../sqlite/open.ts'
+import { storeSize } from '../sqlite/store-files.ts'
 
 /** How to open a store of the data folder. */
 export type DataStore = Pick<OpenOptions, 'path' | 'schema' | 'durability'>
 
+/** A store on which work has to be done before it can be used. */
+export interface OutdatedStore {
+  readonly path: string
+  /** What is the matter, for a sentence about the store. */
+  readonly why: string
+  /** Does the work, which can take minutes. @throws CqrsError CQRS_STORE_… */
+  bring(): Promise<void>
+}
+
+/** Views that are at least this large get their indexes before the system starts, in bytes; for others it takes a moment. */
+const LARGE_VIEW = 67_108_864
+
 /** The stores that workers keep in a data folder, whether each is there or not, and the views that are there. */
 export function dataStores(data: string): DataStore[] {
   const paths = dataPaths(data)
-  const views = viewsIn(paths.views)
   return [
     { path: paths.events, schema: eventLogSchema },
     { path: paths.queue, schema: queueSchema },
     { path: paths.control, schema: controlSchema },
     { path: paths.actions, schema: actionSchema },
     { path: paths.snapshots, schema: snapshotSchema, durability: 'normal' },
-    ...views.map((path): DataStore => ({ path, schema: viewSchema, durability: 'normal' })),
+    ...viewsIn(data).map((path): DataStore => ({ path, schema: viewSchema, durability: 'normal' })),
   ]
 }
 
+/** Those of the stores that an older version of this software wrote. */
+export function olderStores(stores: readonly DataStore[]): OutdatedStore[] {
+  const older = stores.filter(({ path, schema }) => isOlderStore(path, schema))
+  return older.map((store) => ({
+    path: store.path,
+    why: 'was written by an older version: bringing it up to date',
+    bring: async () => openDatabase({ ...store, mustExist: true }).close(),
+  }))
+}
+
+/**
+ * Large views without an index that the app declares. Who only adds an index to a projection keeps its version, so the
+ * view is not rebuilt.
+ *
+ * @param large see {@link LARGE_VIEW}
+ */
+export function viewsWithoutIndex(data: string, app: App, large = LARGE_VIEW): OutdatedStore[] {
+  return liveViews(data, app).flatMap(({ path, projection }) => {
+    if (storeSize(path) < large) return []
+    if (!readIn(path, (db) => lacksIndex(db, projection.indexes))) return []
+    const bring = () => openSqliteView(path, projection, { mustExist: true }).close()
+    return [{ path, why: 'lacks an index that the app declares: making it', bring }]
+  })
+}
+
+/** The files of the generations that are kept up to date and have the app's version. Those being built get indexes last. */
+function liveViews(data: string, app: App): { path: string; projection: ProjectionDefinition }[] {
+  const generations = readIn(dataPaths(data).control, (db) => db.prepare(LIVE).all()) ?? []
+  return generations.flatMap((row) => {
+    const projection = app.projections.get(String(row.projection))
+    if (!projection || projection.version !== row.version) return []
+    const [generation, count] = [Number(row.generation), Number(row.partitions)]
+    return Array.from({ length: count }, (_, index) => ({
+      path: viewPath(data, projection.name, { generation, partition: { index, count } }),
+      projection,
+    }))
+  })
+}
+
+const LIVE = `SELECT projection, generation, version, partitions FROM generations
+  WHERE state IN ('active', 'previous', 'returning')`
+
+/** Reads in a store without changing it. Undefined if that fails: the process that works with the store reports why. */
+function readIn<Result>(path: string, read: (db: DatabaseSync) => Result): Result | undefined {
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(path, { readOnly: true, timeout: 0 })
+    return read(db)
+  } catch {
+    return undefined
+  } finally {
+    db?.close()
+  }
+}
+
 /** Not those that were moved aside, which lie in a folder of their own. */
-function viewsIn(folder: string): string[] {
+function viewsIn(data: string): string[] {
+  const folder = dataPaths(data).views
   try {
     const files = readdirSync(folder).filter((file) => file.endsWith('.db'))
     return files.sort().map((file) => join(folder, file))
   } catch {
-    // Not there yet, or not to be read: the projections worker says so.
+    // It does not exist yet or cannot be read: the projections worker reports that.
     return []
   }
 }

@@ -4,7 +4,9 @@ import type { CliContext } from './context.ts'
 /** `cqrs migrate`. */
 export function migrateCommand(context: CliContext): Command {
   return new Command('migrate')
-    .description('Bring the stores of the data folder up to date after an upgrade of this software.')
+    .description(
+      'Bring the stores of the data folder up to date after an upgrade, and make new indexes of large views.',
+    )
     .addHelpText(
       'after',
       `
@@ -12,9 +14,11 @@ export function migrateCommand(context: CliContext): Command {
 version may run on the data folder. Take a backup first: there is no way back.`,
     )
     .action(async () => {
-      const { migrateStores, olderStores } = await import('../../supervisor/older-stores.ts')
-      const { data } = context.config()
-      if (olderStores(data).length === 0) context.print(`Every store in ${data} is up to date.`)
-      else await migrateStores(data, context.print)
+      const { migrateStores, outdatedStores } = await import('../../supervisor/older-stores.ts')
+      const { loadApp } = await import('../../workers/load-app.ts')
+      const config = context.config()
+      const folder = { data: config.data, app: await loadApp(config.app) }
+      if (outdatedStores(folder).length === 0) context.print(`Every store in ${folder.data} is up to date.`)
+      else await migrateStores(folder, context.print)
     })
 }

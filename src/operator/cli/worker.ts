@@ -26,7 +26,8 @@ Examples:
         const config = context.config()
         if (!context.process.send) {
           const { migrateFirst } = await import('../../supervisor/older-stores.ts')
-          await migrateFirst({ data: config.data })
+          const { loadApp } = await import('../../workers/load-app.ts')
+          await migrateFirst({ data: config.data, app: await loadApp(config.app) })
         }
         const { runWorker } = await import('../../supervisor/worker-process.ts')
         const { STARTERS } = await import('../../workers/roles.ts')

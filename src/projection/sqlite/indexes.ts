@@ -15,15 +15,24 @@ export function fieldExpression(field: string): string {
   return `json_extract(document, '$.${field}')`
 }
 
+/** Whether a view has no index yet for one of the fields. */
+export function lacksIndex(db: DatabaseSync, fields: readonly string[]): boolean {
+  const existing = existingIndexes(db)
+  return fields.some((field) => !existing.includes(PREFIX + field))
+}
+
 /** Brings the indexes of a view in step with its definition. */
 export function createIndexes(db: DatabaseSync, fields: readonly string[]): void {
   const wanted = new Set(fields.map((field) => PREFIX + field))
-  const existing = db
-    .prepare(`SELECT name FROM sqlite_schema WHERE type = 'index' AND name GLOB '${PREFIX}*'`)
-    .all()
-    .map((row) => String(row.name))
-  for (const name of existing) if (!wanted.has(name)) db.exec(`DROP INDEX ${name}`)
+  for (const name of existingIndexes(db)) if (!wanted.has(name)) db.exec(`DROP INDEX ${name}`)
   for (const field of fields) {
     db.exec(`CREATE INDEX IF NOT EXISTS ${PREFIX}${field} ON documents (${fieldExpression(field)}, key)`)
   }
+}
+
+function existingIndexes(db: DatabaseSync): string[] {
+  return db
+    .prepare(`SELECT name FROM sqlite_schema WHERE type = 'index' AND name GLOB '${PREFIX}*'`)
+    .all()
+    .map((row) => String(row.name))
 }
