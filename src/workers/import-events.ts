@@ -55,7 +55,7 @@ export async function importOffline(options: OfflineImport): Promise<OfflineImpo
     const who = outcome.pid === undefined ? '' : ` (process ${outcome.pid})`
     throw new CqrsError(
       'CQRS_STORE_LOCKED',
-      `The commands worker${who} of ${config.data} is at work, and only one process may write the log. Stop the system, import, and start it again.`,
+      `The commands worker${who} of ${config.data} is running, and only one process may write the log. Stop the system, import the file, then start it again.`,
       { details: { pid: outcome.pid } },
     )
   }

@@ -35,9 +35,9 @@ export async function forgetLaterSwaps(
       await unlessDamaged(() => forgetSwapsAfter(path, name, swaps))
       log.warn(
         { projection: name, generation: place.generation, file: path, last, swaps },
-        'control.db is older than this view, which has taken part in swaps that it knows nothing of; swaps are counted on ' +
-          'from where control.db stands. Effects that a generation had recorded which does not serve now are not sent: if ' +
-          'that matters, stop the system and put back control.db and the views of the same moment',
+        'control.db is older than this view, which has taken part in later swaps; the count of swaps continues from the one ' +
+          'in control.db. Unsent effects of a generation that is not active now will not be sent: if that matters, stop ' +
+          'the system and put back control.db and the views from the same moment',
       )
     }
   }

@@ -152,14 +152,13 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
       intervalMs: CONTROL_INTERVAL_MS,
       capMs: CONTROL_CAP_MS,
       signal: closing.signal,
-      onFailure: (error) =>
-        log.error({ err: error }, `The generations could not be ${what}; it is tried again`),
+      onFailure: (error) => log.error({ err: error }, `The generations could not be ${what}; trying again`),
       onRecovery: () => log.info(`The generations are ${what} again`),
     })
   // In separate loops: if nothing can be decided for the view as a whole, each unit still does its own work.
   const looking = [
-    keepDoing('brought in step', look),
-    ...(coordinator ? [keepDoing('decided on', () => coordinator.reconcile())] : []),
+    keepDoing('brought up to date', look),
+    ...(coordinator ? [keepDoing('coordinated', () => coordinator.reconcile())] : []),
   ]
   return {
     unit,

@@ -29,14 +29,15 @@ export async function assertLogReachesViews(app: App, data: string, events: Even
   // Read the mark first, then the head: a log that grows in between is never shorter than the mark.
   const acknowledged = readHighWater(dataPaths(data).events)
   const mark = markPath(dataPaths(data).events)
-  if (acknowledged > (await events.head())) ahead.push(`${mark} says that ${acknowledged} was stored`)
+  if (acknowledged > (await events.head()))
+    ahead.push(`${mark} says that position ${acknowledged} was stored`)
   for (const { path, position } of await viewsAhead(app, data, events))
-    ahead.push(`${path} has applied up to ${position}`)
+    ahead.push(`${path} has applied events up to position ${position}`)
   if (ahead.length === 0) return
   throw new CqrsError(
     'CQRS_LOG_TOO_SHORT',
-    `The event log ends at ${await events.head()}, but ${ahead.join(', ')}. Put back the newest copy of the ` +
-      'log; or, if what came after is really lost, move these files away: views are built anew.',
+    `The event log ends at position ${await events.head()}, but ${ahead.join(', ')}. Put back the newest copy of the ` +
+      'log. Or, if the later events are really lost, move these files away: the views are then rebuilt from the log.',
   )
 }
 

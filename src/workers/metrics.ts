@@ -25,22 +25,22 @@ export class Metrics {
   ])
   readonly #conflicts = this.#counter(
     'cqrs_append_conflicts_total',
-    'Appends that were decided anew because another command was faster on the stream.',
+    'Appends that were decided again because another command changed the stream first.',
     [],
   )
   readonly #fanOut = this.#counter(
     'cqrs_fan_out_total',
-    'Messages to the queues of projections, by whether the queue took them.',
+    'Messages to the queues of projections, by whether the queue accepted them.',
     ['projection', 'outcome'],
   )
   readonly #advances = this.#counter(
     'cqrs_projection_advances_total',
-    'Times that a projection went forward, by what told it to: a message of the queue, or its own sweep.',
+    'How often a projection advanced, by what caused it: a message of the queue, or its own sweep.',
     ['projection', 'path'],
   )
   readonly #batchEvents = this.#histogram(
     'cqrs_apply_batch_events',
-    'Events of one transaction of a projection.',
+    'Events in one transaction of a projection.',
     ['projection'],
     EVENTS,
   )
@@ -50,11 +50,13 @@ export class Metrics {
     ['projection'],
     SECONDS,
   )
-  readonly #effects = this.#counter('cqrs_effects_total', 'Tries to send an effect, by outcome.', [
+  readonly #effects = this.#counter('cqrs_effects_total', 'Attempts to send an effect, by outcome.', [
     'projection',
     'outcome',
   ])
-  readonly #enqueued = this.#counter('cqrs_queue_enqueued_total', 'Messages that a queue took.', ['queue'])
+  readonly #enqueued = this.#counter('cqrs_queue_enqueued_total', 'Messages that a queue accepted.', [
+    'queue',
+  ])
   readonly #deliveries = this.#counter('cqrs_queue_deliveries_total', 'Deliveries by outcome.', [
     'queue',
     'outcome',
@@ -66,7 +68,7 @@ export class Metrics {
   )
   readonly #deliverySeconds = this.#histogram(
     'cqrs_queue_delivery_duration_seconds',
-    'Time that functions took for a message.',
+    'Time that a function took to handle a message.',
     ['queue'],
     SECONDS,
   )

@@ -103,8 +103,8 @@ async function warnOfOthers(
   if (taken.length === 0) return
   log.warn(
     { functions: taken },
-    'another worker of this engine has these functions, and only one of the two is called; if it belongs to a ' +
-      'second system with a data folder of its own, give that one an engine of its own',
+    'another worker on this engine has registered the same functions, and only one of the two is called; if it belongs ' +
+      'to another system with its own data folder, give that system its own engine',
   )
 }
 

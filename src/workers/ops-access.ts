@@ -64,7 +64,7 @@ export class OpsAccess {
     if (mayRead) {
       throw new CqrsError(
         'CQRS_FORBIDDEN',
-        'This token is for looking only; the one in ops.token of the data folder allows changes.',
+        'This token is read-only; the one in ops.token in the data folder allows changes.',
       )
     }
     this.#failed(token !== undefined)
@@ -89,14 +89,14 @@ export class OpsAccess {
     this.#failures += 1
     if (this.#failures > failuresPerMinute) {
       const seconds = Math.ceil((this.#windowEndsAt - now()) / 1_000)
-      const message = `Too many wrong tokens; the next one is looked at in ${seconds} s. The right one is always taken.`
+      const message = `Too many wrong tokens; wait ${seconds} s before you try another one. The right token is accepted at any time.`
       throw new CqrsError('CQRS_TOO_MANY_FAILURES', message, { details: { retryAfterSeconds: seconds } })
     }
     log.warn({ failures: this.#failures }, 'an operation was refused: its token is missing or wrong')
     const message = wasGiven
-      ? 'This is not the token of operators: it stands in ops.token of the data folder, or is what CQRS_OPS_TOKEN says.'
-      : 'This needs the token of operators: over HTTP "Authorization: Bearer <content of ops.token in the data folder>"; ' +
-        'for the program set CQRS_DATA to the data folder of the system, or CQRS_OPS_TOKEN to the token.'
+      ? 'This is not the operator token, which is the content of ops.token in the data folder, or the value of CQRS_OPS_TOKEN.'
+      : 'This needs the operator token: over HTTP, send "Authorization: Bearer <content of ops.token in the data folder>"; ' +
+        'for the program, set CQRS_DATA to the data folder of the system, or CQRS_OPS_TOKEN to the token.'
     throw new CqrsError('CQRS_UNAUTHORIZED', message)
   }
 }
@@ -157,7 +157,7 @@ function tokenOf(path: string, log: Logger): string {
   if (wasExposed) {
     log.warn(
       { file: path },
-      'others could read this token; now they cannot. Remove the file and start again to get a new one',
+      'other users of this machine could read this token; this is corrected. To get a new one, remove the file and start again',
     )
   }
   return secret

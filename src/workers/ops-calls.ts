@@ -23,7 +23,7 @@ export function caller(
   credentials: { readonly token: string },
   { timeoutMs, changes }: CallerOptions,
 ): System['call'] {
-  const unknownEnd = changes ? ' What it was asked to do may be done, or be done later.' : ''
+  const unknownEnd = changes ? ' What you asked for may have been done, or may still be done later.' : ''
   return async (function_id, payload) => {
     const metadata = function_id.startsWith('ops::') ? { metadata: credentials } : {}
     try {
@@ -53,7 +53,7 @@ function endedMeanwhile(functionId: string): string {
 
 function notInTime(functionId: string, timeoutMs: number): string {
   return (
-    `${functionId} was not answered within ${timeoutMs} ms: its worker stands still, or is busy; "cqrs workers" and its log tell ` +
-    'more. Try again.'
+    `${functionId} did not answer within ${timeoutMs} ms: its worker hangs or is busy; see "cqrs workers" and its log. ` +
+    'Try again.'
   )
 }

@@ -29,7 +29,7 @@ const FILES = [
 export function consoleFunctions(): OfferedFunction[] {
   const slash: OfferedFunction = {
     id: 'cqrs::console-slash',
-    description: 'Leads to the web console.',
+    description: 'Redirects to the web console.',
     http: { method: 'GET', path: '/console/' },
     // Relative, so that it also works behind a proxy that puts a prefix before the path.
     handle: async () => success('', 308, { ...SECURITY_HEADERS, Location: '../console' }),

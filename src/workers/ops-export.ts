@@ -36,7 +36,7 @@ export function exportFunction(system: System, access: OpsAccess, log: Logger): 
         if (!response)
           return failure(501, {
             code: 'CQRS_NOT_FOUND',
-            message: 'This engine gives no channel for answers.',
+            message: 'This engine offers no channel on which to stream the answer.',
           })
         response.sendMessage(JSON.stringify({ type: 'set_status', status_code: 200 }))
         const headers = { ...SECURITY_HEADERS, 'content-type': 'application/x-ndjson' }
@@ -46,7 +46,7 @@ export function exportFunction(system: System, access: OpsAccess, log: Logger): 
           yield* generator
         }
         pipeline(Readable.from(all()), response.stream).catch((err) =>
-          log.warn({ err }, 'an export was broken off'),
+          log.warn({ err }, 'an export was interrupted'),
         )
         return undefined
       })
@@ -59,7 +59,7 @@ function refuse(access: OpsAccess, metadata: unknown): never {
     access.check(tokenIn(metadata), 'read')
     throw new CqrsError(
       'CQRS_VALIDATION',
-      'This answers HTTP requests only; read page by page with ops::events.',
+      'This function answers only HTTP requests; to read the log page by page, call ops::events.',
     )
   } catch (error) {
     throw toRemote(error)

@@ -52,7 +52,7 @@ async function systemGauges(system: System, told: Promise<readonly ProcessMetric
   ])
   const seconds = gauge(
     'cqrs_projection_lag_seconds',
-    'Age of the oldest event that a view has not got to.',
+    'Age of the oldest event that a view has not reached.',
     ['projection'],
   )
   const owned = gauge('cqrs_projection_owned', '1 if a worker owns the projection, 0 if nobody does.', [
@@ -91,7 +91,7 @@ async function systemGauges(system: System, told: Promise<readonly ProcessMetric
     }
   }
   const { free, total } = await system.disk()
-  gauge('cqrs_disk_free_bytes', 'Room on the disk of the data folder.').set(free)
+  gauge('cqrs_disk_free_bytes', 'Free space on the disk of the data folder.').set(free)
   gauge('cqrs_disk_size_bytes', 'Size of the disk of the data folder.').set(total)
   return registry
 }
@@ -102,10 +102,18 @@ async function generationGauges(
   gauge: (name: string, help: string, labelNames: GenerationLabel[]) => Gauge<GenerationLabel>,
 ): Promise<void> {
   const labelNames: GenerationLabel[] = ['projection', 'generation', 'state']
-  const position = gauge('cqrs_generation_position', 'How far each generation of a view is.', labelNames)
-  const target = gauge('cqrs_generation_target_position', 'Where it has to get to.', labelNames)
-  const speed = gauge('cqrs_generation_events_per_second', 'How fast it is being built.', labelNames)
-  const bytes = gauge('cqrs_generation_bytes', 'What it takes on the disk.', labelNames)
+  const position = gauge('cqrs_generation_position', 'Position of each generation of a view.', labelNames)
+  const target = gauge(
+    'cqrs_generation_target_position',
+    'Position that a generation has to reach.',
+    labelNames,
+  )
+  const speed = gauge(
+    'cqrs_generation_events_per_second',
+    'Events per second at which a generation is being built.',
+    labelNames,
+  )
+  const bytes = gauge('cqrs_generation_bytes', 'Size of a generation on the disk.', labelNames)
   for (const { name: projection, generations } of (await listProjections(system)).projections) {
     for (const each of generations) {
       const labels = { projection, generation: String(each.generation), state: each.state }
@@ -125,9 +133,7 @@ async function queueGauges(
 ): Promise<void> {
   const up = gauge('cqrs_queue_provider_up', '1 if a queue worker answers.', [])
   const depth = gauge('cqrs_queue_depth', 'Messages that are neither finished nor dead.', ['queue'])
-  const age = gauge('cqrs_queue_oldest_message_age_seconds', 'Age of the oldest message that waits.', [
-    'queue',
-  ])
+  const age = gauge('cqrs_queue_oldest_message_age_seconds', 'Age of the oldest waiting message.', ['queue'])
   const dead = gauge('cqrs_queue_dead_letters', 'Messages that were given up.', ['queue'])
   const inFlight = gauge('cqrs_queue_in_flight', 'Messages that are being delivered.', ['queue'])
   const paused = gauge('cqrs_queue_paused', '1 if an operator has paused the queue.', ['queue'])

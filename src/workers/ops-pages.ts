@@ -25,7 +25,7 @@ export function pages({ system, probed, access, limits, metrics }: PagesOptions)
   return [
     {
       id: 'cqrs::metrics',
-      description: 'Everything that is measured, in the format of Prometheus; over HTTP only.',
+      description: 'All metrics, in the format of Prometheus; over HTTP only.',
       http: { method: 'GET', path: '/metrics' },
       handle: (payload) =>
         secured(async () => {

@@ -53,14 +53,17 @@ export const startProjections: StartRole = async (context) => {
       const isSuperseded = async () => isOlder(projection, await control.projection(projection.name))
       // This code could not advance the version that serves, and would keep away the processes that can.
       if (await isSuperseded()) {
-        leave(projection.name, 'a later version of this view serves than this code defines; leaving it alone')
+        leave(
+          projection.name,
+          'the active version of this view is later than the one that this code defines; not working on it',
+        )
         return undefined
       }
       const outcome = tryOwnUnit(config.data, unit)
       if (outcome.kind === 'split otherwise')
         leave(
           projection.name,
-          `process ${outcome.pid ?? '?'} works on this view with code that splits it otherwise; waiting until it has ended`,
+          `process ${outcome.pid ?? '?'} works on this view with code that defines other partitions; waiting until it has ended`,
         )
       if (outcome.kind !== 'owned') return undefined
       waitingFor.delete(projection.name)
@@ -97,7 +100,7 @@ export const startProjections: StartRole = async (context) => {
     },
     onStandby() {
       context.stands('standing by')
-      log.info('other processes do all projections of this data folder; standing by')
+      log.info('other processes work on all projections of this data folder; standing by')
     },
     onChange(projections) {
       context.stands(projections.length > 0 ? 'at work' : 'standing by', projections)

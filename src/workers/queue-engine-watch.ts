@@ -64,7 +64,7 @@ export function watchEngine(options: WatchOptions): { stop(): void } {
     const id = z.string().safeParse(answer).data
     if (id !== undefined && id !== workerId) {
       if (workerId !== undefined) {
-        log.info('the engine link is a new one; what was in flight is delivered again')
+        log.info('the link to the engine is a new one; messages that were in flight are delivered again')
         queue.reconnected()
       }
       workerId = id

@@ -13,7 +13,7 @@ const name = z
   .string()
   .min(1, 'must not be empty')
   .max(512)
-  .refine((text) => text.isWellFormed(), 'holds half a character')
+  .refine((text) => text.isWellFormed(), 'contains half a character (an unpaired surrogate)')
 
 /** `engine::queue::enqueue`: what the engine sends for TriggerAction.Enqueue. */
 export const enqueuePayload = z.object({

@@ -32,7 +32,8 @@ export const startQueue: StartRole = async (context) => {
     async stop() {
       const started = await provider.catch(() => undefined)
       const unfinished = await started?.stop()
-      if (unfinished) context.log.warn({ unfinished }, 'deliveries did not finish in time; they come again')
+      if (unfinished)
+        context.log.warn({ unfinished }, 'deliveries did not finish in time; they will be repeated')
     },
   }
 }

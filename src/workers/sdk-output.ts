@@ -5,7 +5,7 @@ export type SdkConsole = Pick<Console, 'debug' | 'warn' | 'error'>
 
 /** What to do if the engine refuses a worker. */
 export const REFUSED =
-  'The engine refuses this worker, because it does not show the right secret. Set CQRS_WORKER_SECRET to the content of ' +
+  'The engine refuses this worker, because it does not send the right secret. Set CQRS_WORKER_SECRET to the content of ' +
   'worker.secret in the data folder of the engine.'
 
 /** The link is broken, or something could not be sent because it is. */

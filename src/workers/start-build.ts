@@ -39,7 +39,7 @@ export function startBuildThread({ order, events, hangMs, isLiveBehind, log }: B
   let target = 0
 
   const fail = (error: string) => {
-    log.warn({ error }, 'A build ended before it was done; it goes on from its checkpoint')
+    log.warn({ error }, 'A build ended before it was done; it will continue from its checkpoint')
     events.onProgress({ phase: 'folding', position, target, eventsPerSecond: 0, error })
     again = setTimeout(begin, Math.min(AGAIN.capMs, AGAIN.baseMs * 2 ** failures))
     failures += 1

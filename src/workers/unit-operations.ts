@@ -108,7 +108,7 @@ export function unitOperations({ unit, view, runner }: LiveUnit): OfferedFunctio
   }
   return Object.entries(operations).map(([id, handle]) => ({
     id: `${id}::${unit.name}`,
-    description: 'What operators do with what a projection could not apply or send.',
+    description: 'Lets operators handle what a projection could not apply or send.',
     handle,
   }))
 }

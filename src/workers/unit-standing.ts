@@ -83,7 +83,7 @@ export function marksOf(
     if (part && fits(generation, projection)) return part.marks(after, through)
     throw new CqrsError(
       'CQRS_VIEW_BEHIND',
-      `The view ${name} is served in another version than the app defines; audit it when its rebuild is done.`,
+      `The active version of the view ${name} is not the one that the app defines; audit it when its rebuild is done.`,
     )
   })
 }

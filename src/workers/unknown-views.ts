@@ -37,9 +37,9 @@ export async function setAsideUnknownViews(
       if (to === undefined) continue
       log.warn(
         { projection, generation, from: path, to },
-        'control.db does not know the generation that this file belongs to, as after an older copy of control.db was put ' +
-          'back; the file was moved aside, so that no rebuild goes on from it. Remove it; or, if it is to serve, stop the ' +
-          'system and put back the file and the control.db of the same moment',
+        'control.db does not know the generation that this file belongs to, for example because an older copy of control.db ' +
+          'was put back; the file was moved aside, so that no rebuild continues from it. Remove it; or, if it should ' +
+          'serve, stop the system and put back the file and the control.db from the same moment',
       )
     }
   }

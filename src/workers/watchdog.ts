@@ -46,8 +46,8 @@ const WATCH = `
     if (missed < looks) continue
     try {
       writeSync(2, JSON.stringify({ level: 60, time: Date.now(), pid: process.pid, msg:
-        'The event loop stood still for ' + limitMs + ' ms, so the process is killed and started again. ' +
-        'A handler of the app that does not return is the usual cause; it is parked after a few times.' }) + '\\n')
+        'The event loop was blocked for ' + limitMs + ' ms, so the process is killed and started again. ' +
+        'The usual cause is a handler of the app that does not return; its event is parked after a few times.' }) + '\\n')
     } finally {
       process.kill(process.pid, 'SIGKILL')
     }

@@ -18,7 +18,7 @@ export function withinFrame(functionId: string, handle: Handle, room: number = F
     if (bytes === undefined) return answer
     const error = new CqrsError(
       'CQRS_TOO_LARGE',
-      `${functionId} answers with ${bytes} bytes of JSON; the engine takes ${room}. Ask for less at once.`,
+      `${functionId} answers with ${bytes} bytes of JSON; the engine accepts at most ${room}. Ask for less at a time.`,
       { details: { bytes, limit: room } },
     )
     if (!isHttpRequest(payload)) throw toRemote(error)

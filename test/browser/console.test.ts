@@ -61,7 +61,7 @@ onEachEngine((newSite) => {
       }
       const page = await open(site)
       await signIn(page, 'x'.repeat(43))
-      await page.getByText('This is not the token of operators').waitFor()
+      await page.getByText('This is not the operator token').waitFor()
       expect(violations.filter((each) => !each.includes('401'))).toEqual([])
       await signIn(page, read(site, 'ops.token'))
       await page.getByRole('row', { name: /inventory-list parked 3/ }).waitFor()
@@ -116,7 +116,7 @@ onEachEngine((newSite) => {
       expect(await page.locator('#letters').textContent()).toBe('')
       await signIn(page, read(site, 'ops-read.token'))
       await page.getByRole('button', { name: 'pause the queue default' }).click()
-      const refusal = page.getByText('This token is for looking only')
+      const refusal = page.getByText('This token is read-only')
       await refusal.waitFor()
       // It stays while everything around it is read again.
       for (let look = 0; look < 2; look += 1) await page.waitForResponse('**/ops/status')

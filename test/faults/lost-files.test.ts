@@ -41,7 +41,9 @@ test('a log that lost what it acknowledged is refused, whatever it was; put back
     const { code } = await refused.exited
     expect(code, name).not.toBe(0)
     expect(refused.output, name).toContain('CQRS_LOG_TOO_SHORT')
-    expect(refused.output, name).toMatch(/events\.db-mark says that \d+ was stored.*Put back the newest copy/)
+    expect(refused.output, name).toMatch(
+      /events\.db-mark says that position \d+ was stored.*Put back the newest copy/,
+    )
     rmSync(site.data, { recursive: true })
     cpSync(backup, site.data, { recursive: true })
   }

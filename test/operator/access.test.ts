@@ -87,7 +87,7 @@ onEachEngine((newSiteOn) => {
 
     const elsewhere = { III_URL: site.engine, CQRS_DATA: join(tempFolder(), 'none') }
     const refused = await runProgram(['status'], tempFolder(), elsewhere)
-    expect(refused.stderr).toContain('CQRS_UNAUTHORIZED: This needs the token of operators')
+    expect(refused.stderr).toContain('CQRS_UNAUTHORIZED: This needs the operator token')
     const given = await runProgram(['status'], tempFolder(), { ...elsewhere, CQRS_OPS_TOKEN: token })
     expect(given.stdout).toContain('inventory-list')
     const wrong = { ...elsewhere, CQRS_OPS_TOKEN: randomBytes(32).toString('hex') }

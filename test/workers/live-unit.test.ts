@@ -76,7 +76,7 @@ test('what cannot be decided for a view as a whole keeps no unit from its own wo
     async () => (await generation(3))?.parts[0]?.phase === 'following',
   )
   expect(await generation(2)).toMatchObject({ state: 'cancelling' })
-  expect(lines).toEqual(['The generations could not be decided on; it is tried again'])
+  expect(lines).toEqual(['The generations could not be coordinated; trying again'])
 })
 
 test('the events of a view are counted once, though the generation before is kept up to date beside it', async () => {

@@ -27,7 +27,7 @@ test('a log that ends before what a view has applied is refused by name; one as 
   const refused = assertLogReachesViews(app, data, older)
   await expect(refused).rejects.toMatchObject({
     code: 'CQRS_LOG_TOO_SHORT',
-    message: expect.stringContaining(`${path} has applied up to 3`),
+    message: expect.stringContaining(`${path} has applied events up to position 3`),
   })
   await older.close()
 })

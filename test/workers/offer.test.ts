@@ -90,7 +90,9 @@ test('who takes functions that another worker has is warned: it may be a second 
   const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(line) })
   const greet = { id: 'cmd::greet', description: 'Greets.', handle: async () => ({}) }
   await offer(await sdkWorker(engine.url), [greet], log)
-  expect(warnings).toEqual([expect.stringContaining('another worker of this engine has these functions')])
+  expect(warnings).toEqual([
+    expect.stringContaining('another worker on this engine has registered the same functions'),
+  ])
 })
 
 test('an answer larger than the engine takes is an error for who asked, and cuts off nobody', async () => {

@@ -17,7 +17,7 @@ test.each([
   [
     'does not answer in time',
     { code: 'TIMEOUT' },
-    /^ops::parked::letters::inventory-list was not answered within 3000 ms.* Try again\.$/,
+    /^ops::parked::letters::inventory-list did not answer within 3000 ms.* Try again\.$/,
   ],
   [
     'ends before it has answered',
@@ -58,7 +58,7 @@ test.each(['TIMEOUT', 'invocation_stopped'])(
   async (code) => {
     const change = caller(failing({ code }).iii, { token: 't' }, { timeoutMs: 10_000, changes: true })
     await expect(change('ops::parked::redrive::inventory-list', {})).rejects.toThrow(
-      /[Tt]ry again\. What it was asked to do may be done, or be done later\.$/,
+      /[Tt]ry again\. What you asked for may have been done, or may still be done later\.$/,
     )
   },
 )

@@ -24,7 +24,7 @@ test('a process whose event loop stands still is killed, and says why', async ()
   const { child, said } = watched('for (;;);')
   const [, signal] = await once(child, 'close')
   expect(signal).toBe('SIGKILL')
-  expect(said()).toContain('stood still for 300 ms')
+  expect(said()).toContain('was blocked for 300 ms')
 })
 
 test('a process that is stopped for longer than the limit and resumed goes on', async () => {

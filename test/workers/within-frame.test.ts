@@ -10,7 +10,7 @@ test('an answer that fits is handed on, one that does not is an error for its ca
   expect(await call({})).toEqual({ text })
   text = 'é'.repeat(40)
   await expect(call({})).rejects.toThrow(
-    'CQRS_TOO_LARGE: query::all answers with 91 bytes of JSON; the engine takes 60.',
+    'CQRS_TOO_LARGE: query::all answers with 91 bytes of JSON; the engine accepts at most 60.',
   )
 
   const route = withinFrame(
