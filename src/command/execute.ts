@@ -52,6 +52,8 @@ export interface CommandExecutorOptions {
   log: EventLog
   /** How many streams' folded state is kept in memory. */
   streamCacheSize: number
+  /** How much memory these states may take, in bytes; estimated. Default: no limit. */
+  streamCacheBytes?: number
   /** Where folded streams are kept besides memory; if left out, only in memory. */
   snapshots?: StreamSnapshots | undefined
   /** How often a command is decided again because its stream changed. */
@@ -75,8 +77,9 @@ export class CommandExecutor {
 
   constructor(options: CommandExecutorOptions) {
     this.#options = options
-    const { log, app, streamCacheSize, snapshots } = options
-    this.#cache = new StreamCache(log, app.events, streamCacheSize, snapshots)
+    const { log, app, streamCacheSize, streamCacheBytes = Number.POSITIVE_INFINITY, snapshots } = options
+    const limits = { streams: streamCacheSize, bytes: streamCacheBytes }
+    this.#cache = new StreamCache(log, app.events, limits, snapshots)
   }
 
   /**

@@ -1,9 +1,17 @@
 import type { DeciderDefinition } from '../kernel/decider.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { DomainEvent, EventCatalog, RecordedEvent } from '../kernel/event.ts'
+import { KeptSize } from '../kernel/kept-size.ts'
 import type { EventLog } from '../log/contract.ts'
 import { CachedStream } from './cached-stream.ts'
 import type { StreamSnapshots } from './snapshots.ts'
+
+/** How much a {@link StreamCache} may keep. */
+export interface StreamCacheLimits {
+  readonly streams: number
+  /** Memory for their states, in bytes; estimated. The stream of the last command is kept however large its state is. */
+  readonly bytes: number
+}
 
 /**
  * Folded streams by name and decider; the least recently used one is dropped first. An entry is never trusted: the
@@ -13,16 +21,16 @@ import type { StreamSnapshots } from './snapshots.ts'
 export class StreamCache {
   readonly #log: EventLog
   readonly #events: EventCatalog
-  readonly #size: number
+  readonly #limits: StreamCacheLimits
+  readonly #size = new KeptSize()
   readonly #snapshots: StreamSnapshots | undefined
   readonly #entries = new Map<string, Promise<CachedStream>>()
 
-  /** @param size the most streams to keep */
-  constructor(log: EventLog, events: EventCatalog, size: number, snapshots?: StreamSnapshots) {
+  constructor(log: EventLog, events: EventCatalog, limits: StreamCacheLimits, snapshots?: StreamSnapshots) {
     this.#snapshots = snapshots
     this.#log = log
     this.#events = events
-    this.#size = size
+    this.#limits = limits
   }
 
   /** The stream's state; callers that ask while it is being loaded share the load. */
@@ -34,9 +42,10 @@ export class StreamCache {
     const entry = known ?? CachedStream.load(stream, decider, this.#log, decode, this.#snapshots)
     this.#entries.delete(key)
     this.#entries.set(key, entry)
-    if (this.#entries.size > this.#size) this.#entries.delete(this.#entries.keys().next().value as string)
+    if (this.#entries.size > this.#limits.streams) this.#dropOldest()
     try {
       const loaded = await entry
+      this.#noteSize(loaded)
       if (!loaded.spoiled) return loaded
     } catch (error) {
       this.#drop(key, entry)
@@ -44,6 +53,16 @@ export class StreamCache {
     }
     this.#drop(key, entry)
     return this.get(stream, decider)
+  }
+
+  #noteSize({ state }: CachedStream): void {
+    this.#size.note(state)
+    while (this.#entries.size > 1 && this.#size.of(this.#entries.size) > this.#limits.bytes)
+      this.#dropOldest()
+  }
+
+  #dropOldest(): void {
+    this.#entries.delete(this.#entries.keys().next().value as string)
   }
 
   /** Drops an entry, unless it was loaded again meanwhile. */

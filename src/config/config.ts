@@ -126,6 +126,12 @@ export const configSchema = z.object({
       min: 0,
       max: 10_000_000,
     }),
+    streamCacheBytes: wholeNumber('Memory, in bytes, that these folded states may take. Estimated.', {
+      env: 'CQRS_COMMANDS_STREAM_CACHE_BYTES',
+      default: 268_435_456,
+      min: 1,
+      max: 1_099_511_627_776,
+    }),
     snapshotEvery: wholeNumber(
       'Number of events of a stream between two snapshots of its state; 0: no snapshots.',
       {

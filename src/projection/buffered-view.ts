@@ -1,7 +1,7 @@
+import { KeptSize } from '../kernel/kept-size.ts'
 import type { DigestMark } from './audit.ts'
 import type { Checkpoint, CommitOutcome, NamedEffect, Trial, ViewChange, ViewStore } from './contract.ts'
 import { passesMark } from './digest.ts'
-import { KeptSize } from './kept-size.ts'
 import { ViewDecorator } from './view-decorator.ts'
 
 export interface BufferOptions {

@@ -1,6 +1,6 @@
+import { KeptSize } from '../kernel/kept-size.ts'
 import type { ViewStore } from './contract.ts'
 import type { Documents, PreparedEvent } from './fold.ts'
-import { KeptSize } from './kept-size.ts'
 
 /** How much a {@link DocumentCache} may keep. */
 export interface DocumentCacheLimits {

@@ -94,6 +94,7 @@ export const startCommands: StartRole = async (context) => {
     log: events,
     snapshots: store && new StreamSnapshots({ store, every, log }),
     streamCacheSize: config.commands.streamCacheSize,
+    streamCacheBytes: config.commands.streamCacheBytes,
     conflictRetries: config.commands.conflictRetries,
     maxEventBytes: config.commands.maxEventBytes,
     onAppended(position, traceparent) {
