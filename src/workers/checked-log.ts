@@ -103,7 +103,11 @@ export function checkAhead(log: EventLog, order: Omit<CheckOrder, 'signals' | 'p
         take(next)
         next = receive()
       }
-      if (next?.after !== after || next.through > after + options.limit) return log.readFrom(after, options)
+      if (next?.after !== after || next.through > after + options.limit) {
+        // A batch that was cut short ends in the middle of a run: read up to the next one.
+        const behind = next && next.after > after ? next.after - after : options.limit
+        return log.readFrom(after, { ...options, limit: Math.min(options.limit, behind) })
+      }
       const { through, events: packed } = next
       take(next)
       const events = unpackEvents(packed)

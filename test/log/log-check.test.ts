@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
-import { type LogPage, PAGE_BYTES } from '../../src/log/contract.ts'
+import { firstOf, type LogPage, PAGE_BYTES } from '../../src/log/contract.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { openSqliteLogCheck } from '../../src/log/sqlite/log-check.ts'
 import { unpackEvents } from '../../src/log/sqlite/packed-events.ts'
@@ -115,6 +115,19 @@ test('what is read ahead is what the log gives, for whatever it may hold', async
     ),
     { numRuns: 25 },
   )
+})
+
+test('a build that took only the beginning of a run reads its rest from the log, then goes on with what is read ahead', async () => {
+  const { checked, asked, readUpTo } = buildReader(await logOf(counted(500)))
+  const first = await checked.readFrom(0, { limit: 100 })
+  const cut = firstOf(first, 30)
+  expect(cut.through).toBe(30)
+  const rest = await checked.readFrom(cut.through, { limit: 100 })
+  expect([rest.events[0]?.position, rest.through]).toEqual([31, 100])
+  expect(checked.digestAfter(EMPTY_DIGEST, cut)).toBe(extendDigest(EMPTY_DIGEST, cut.events))
+  const pages = await readUpTo(500)
+  expect(pages.slice(1).map(({ through }) => through)).toEqual([200, 300, 400, 500])
+  expect(asked.filter((after) => after > 0)).toEqual([30])
 })
 
 test('nobody vouches for a run with a damaged or a missing event', async () => {
