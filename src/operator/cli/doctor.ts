@@ -4,6 +4,7 @@ import { EXIT } from '../../supervisor/exit-codes.ts'
 import type { QueuesPage, SystemStatus } from '../contract.ts'
 import { type Check, fail, ok } from '../doctor/check.ts'
 import { checkAside, checkDataFolder, checkStores, newestWrite } from '../doctor/data-folder.ts'
+import { checkLogEnd } from '../doctor/log-end.ts'
 import { checkPorts, checkSystem } from '../doctor/network.ts'
 import { checkClock, checkEnvironment, checkRuntime } from '../doctor/runtime.ts'
 import type { CliContext } from './context.ts'
@@ -47,6 +48,7 @@ async function examine(context: CliContext): Promise<Check[]> {
       ok('configuration', config.file ?? 'defaults and environment; there is no iii.config.yaml'),
       ...(await checkDataFolder(config.data)),
       ...(await checkStores(config.data)),
+      ...checkLogEnd(config.data),
       ...(await checkAside(config.data)),
       ...(await checkPorts(config, !(status instanceof Error))),
       ...checkSystem(config, status, others),
