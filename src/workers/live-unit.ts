@@ -12,6 +12,7 @@ import { Projector } from '../projection/projector.ts'
 import { ProjectionRunner } from '../projection/runner.ts'
 import { steadyClock } from '../projection/steady-clock.ts'
 import type { Turns } from '../projection/turns.ts'
+import { parkedLines } from './parked-lines.ts'
 import { repeat } from './repeat.ts'
 import type { RoleContext } from './role.ts'
 import { sendEffect } from './send-effect.ts'
@@ -67,6 +68,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
   const steady = steadyClock(now)
   let isLiveBehind = false
   const applying = tracing.applying(unit.name)
+  const logParked = parkedLines(unit.name, log, steady)
   const generations = new UnitGenerations({
     unit,
     control,
@@ -91,7 +93,14 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
         // Only the generation that serves is counted. Others that are kept up to date beside it apply the same events
         // again.
         batchBegins: () => (serves() ? metrics.batch(unit.name) : undefined),
-        ...(applying && { applying }),
+        // Likewise, what another generation could not apply is not logged: nobody reads it yet.
+        applying: () => {
+          const record = applying?.()
+          return (applied, parked) => {
+            record?.(applied, parked)
+            if (serves()) logParked(parked)
+          }
+        },
       }),
     startBuild: buildInThread(context, () => isLiveBehind),
     now: steady,

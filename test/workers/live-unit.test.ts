@@ -8,6 +8,7 @@ import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
 import { unitsOf } from '../../src/kernel/unit.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
+import { openSqliteViewReader } from '../../src/projection/sqlite/view-reader.ts'
 import { Turns } from '../../src/projection/turns.ts'
 import { CallsInFlight } from '../../src/workers/calls-in-flight.ts'
 import { openLiveUnit } from '../../src/workers/live-unit.ts'
@@ -105,6 +106,22 @@ test('the events of a view are counted once, though the generation before is kep
   // By then both have applied all of them.
   await until('another one serves', async () => (await generation(1))?.state === 'retired')
   expect(await counted()).toBe(4)
+})
+
+test('an event that no handler can apply is logged once it is dead, though another generation fails on it, too', async () => {
+  const { data, events, control, lines, open, generation } = await liveUnit({
+    env: { CQRS_PROJECTIONS_MAX_ATTEMPTS: '1' },
+  })
+  await open()
+  await control.request({ projection: 'troubled', version: 1, partitions: 1, purpose: 'serve', by: 'test' })
+  await until('the first generation is kept', async () => (await generation(1))?.state === 'previous')
+  const moved = { type: 'moved', schemaVersion: 1, data: { account: 'throws', amount: 1 } }
+  const metadata = { commandId: 'c', correlationId: 'c' }
+  await events.append({ stream: 'throws', expectedVersion: 0, events: [moved], metadata })
+  const kept = openSqliteViewReader(viewPath(data, 'troubled'), projection)
+  onTestFinished(() => kept.close())
+  await until('both have parked it', async () => (await kept.position()) === 1 && lines.length > 0)
+  expect(lines).toEqual([expect.stringContaining('"cqrs dlq show parked:troubled:1"')])
 })
 
 test('a build leaves the processor to the live view while that is more than a batch behind', async () => {
