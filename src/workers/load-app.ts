@@ -1,4 +1,5 @@
-import { pathToFileURL } from 'node:url'
+import { existsSync } from 'node:fs'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { App } from '../kernel/app.ts'
 import { CqrsError, isCqrsError } from '../kernel/errors.ts'
 
@@ -16,9 +17,10 @@ export async function loadApp(path: string): Promise<App> {
     // The app was found, and its own error says what is wrong with it.
     if (isCqrsError(error))
       throw new CqrsError(error.code, `The app ${path}: ${error.message}`, { cause: error })
+    const advice = existsSync(path) ? 'Correct the module.' : 'Set CQRS_APP to the module of your app.'
     throw new CqrsError(
       'CQRS_APP_INVALID',
-      `The app ${path} cannot be loaded: ${(error as Error).message}. Set CQRS_APP to the module of your app.`,
+      `The app ${path} cannot be loaded: ${(error as Error).message}${placeOf(error as Error)}. ${advice}`,
       { cause: error },
     )
   }
@@ -27,6 +29,16 @@ export async function loadApp(path: string): Promise<App> {
     'CQRS_APP_INVALID',
     `The module ${path} does not export an app: write "export default defineApp({…})" in it.`,
   )
+}
+
+/**
+ * Where an error was met, e.g. ` (/my/app.ts:12:7)`; empty if its stack does not tell. Of an error in the syntax of
+ * TypeScript, Node puts the place before the message, as a URL or as a path.
+ */
+function placeOf({ stack = '' }: Error): string {
+  const [, module, place] = /(file:[^\s()]+?|^\/[^\s()]+?)((?::\d+){1,2})(?=[\s)]|$)/.exec(stack) ?? []
+  if (!module || module === import.meta.url) return ''
+  return ` (${module.startsWith('file:') ? fileURLToPath(module) : module}${place})`
 }
 
 function isApp(value: unknown): value is App {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -21,10 +22,26 @@ test.each([
   })
 })
 
+test.each([
+  { what: 'its syntax', content: 'export const x = 1\nenum Size { Small }', place: ':2' },
+  { what: 'an import', content: "import { nope } from 'node:fs'", place: ':1' },
+  { what: 'what it does', content: 'export const x = {}\nx.y.z = 1', place: ':2:7' },
+])('an error in $what is named with its place', ({ content, place }) => {
+  const path = join(tempFolder(), 'app.ts')
+  writeFileSync(path, content)
+  // In a process of its own: the test runner loads modules in its own way, and its errors look different.
+  const module = new URL('../../src/workers/load-app.ts', import.meta.url).href
+  const script = `const { loadApp } = await import('${module}')\nawait loadApp('${path}').catch((error) => console.log(error.message))`
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+    encoding: 'utf8',
+  })
+  expect(stdout).toContain(`(${path}${place}). Correct the module.`)
+})
+
 test('a module that is not there is named', async () => {
   await expect(loadApp('/nowhere/app.ts')).rejects.toMatchObject({
     code: 'CQRS_APP_INVALID',
-    message: expect.stringContaining('/nowhere/app.ts'),
+    message: expect.stringMatching(/\/nowhere\/app\.ts.*Set CQRS_APP/),
   })
 })
 
