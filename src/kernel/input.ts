@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { CqrsError } from './errors.ts'
 
 /** One thing that is wrong with an input. */
 export interface InputIssue {
@@ -26,6 +27,12 @@ export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Par
 /** All issues in one line: `field: problem; …`. */
 export function describeIssues(issues: readonly InputIssue[]): string {
   return issues.map(({ field, problem }) => `${field}: ${problem}`).join('; ')
+}
+
+/** The error for one field that fits its schema but cannot be accepted. */
+export function invalidField(field: string, problem: string): CqrsError {
+  const issues: InputIssue[] = [{ field, problem }]
+  return new CqrsError('CQRS_VALIDATION', describeIssues(issues), { details: { issues } })
 }
 
 function toIssues(issue: z.core.$ZodIssue): InputIssue[] {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
+import { invalidField } from '../kernel/input.ts'
 import type { PurgeResult, QueueSummary, QueuesPage } from './contract.ts'
 import { number, parseRequest } from './request.ts'
 import type { System } from './system.ts'
@@ -55,8 +56,10 @@ export async function purgeQueue(system: System, input: unknown): Promise<PurgeR
   const { queue, confirm } = parseRequest(purgeRequest, input)
   const { depth } = await find(system, queue)
   if (confirm !== queue) {
-    const message = `confirm: to delete the ${depth} messages that wait in the queue ${queue}, repeat its name here.`
-    throw new CqrsError('CQRS_VALIDATION', message)
+    throw invalidField(
+      'confirm',
+      `to delete the ${depth} messages that wait in the queue ${queue}, repeat its name here`,
+    )
   }
   return purged.parse(await system.call('ops::queues::purge', { queue }))
 }

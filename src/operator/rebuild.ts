@@ -4,6 +4,7 @@ import { isUnderWay } from '../control/machine.ts'
 import { fits } from '../generations/place.ts'
 import { findProjection } from '../generations/view-readers.ts'
 import { CqrsError } from '../kernel/errors.ts'
+import { invalidField } from '../kernel/input.ts'
 import type { Position } from '../kernel/position.ts'
 import type { GenerationsChanged, RebuildStarted } from './generations-contract.ts'
 import type { Operator } from './operations.ts'
@@ -213,7 +214,7 @@ async function positionAt({ log }: System, until: Position | string): Promise<Po
   const head = await log.head()
   if (typeof until === 'number') {
     if (until <= head) return until
-    throw new CqrsError('CQRS_VALIDATION', `until: ${until} is beyond the log, which ends at ${head}.`)
+    throw invalidField('until', `${until} is beyond the log, which ends at ${head}`)
   }
   const time = new Date(until).toISOString()
   let [before, after] = [0, head + 1]

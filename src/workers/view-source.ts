@@ -1,5 +1,6 @@
 import type { ViewReaders } from '../generations/view-readers.ts'
 import { CqrsError } from '../kernel/errors.ts'
+import { invalidField } from '../kernel/input.ts'
 import type { Position } from '../kernel/position.ts'
 import type { EventLog } from '../log/contract.ts'
 import type { Freshness } from '../projection/contract.ts'
@@ -67,7 +68,7 @@ export function viewSource(name: string, { readers, events, waitMs, waiting }: V
   const reach = async (after: Position): Promise<void> => {
     const head = await events.head()
     if (after > head) {
-      throw new CqrsError('CQRS_VALIDATION', `after: ${after} is beyond the log, which ends at ${head}.`)
+      throw invalidField('after', `${after} is beyond the log, which ends at ${head}`)
     }
     if (await waiting.counted(() => watch.reached(after, waitMs))) return
     const position = await reached()

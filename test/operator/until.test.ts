@@ -90,7 +90,7 @@ test('a position has to be in the log, and something else is no time', async () 
   expect(await endOf(6)).toBe(6)
   await expect(endOf(7)).rejects.toMatchObject({
     code: 'CQRS_VALIDATION',
-    message: 'until: 7 is beyond the log, which ends at 6.',
+    message: 'until: 7 is beyond the log, which ends at 6',
   })
   await expect(endOf(0)).rejects.toMatchObject({ code: 'CQRS_VALIDATION' })
   for (const until of ['yesterday', '2026-01-31T12:00:00', '2026-02-30']) {

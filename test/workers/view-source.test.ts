@@ -38,6 +38,14 @@ test('a view that is rolled back between the look and the read, and stays behind
   })
 })
 
+test('a position beyond the log is refused as a fault of that field', async () => {
+  await expect(serving(9).read(10, positionOf)).rejects.toMatchObject({
+    code: 'CQRS_VALIDATION',
+    message: 'after: 10 is beyond the log, which ends at 9',
+    details: { issues: [{ field: 'after', problem: '10 is beyond the log, which ends at 9' }] },
+  })
+})
+
 test('who asks for no position is answered at once, from wherever the view is', async () => {
   expect(await serving(5).read(0, positionOf)).toBe(5)
 })
