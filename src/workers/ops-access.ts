@@ -64,7 +64,7 @@ export class OpsAccess {
     if (mayRead) {
       throw new CqrsError(
         'CQRS_FORBIDDEN',
-        'This token is read-only; the one in ops.token in the data folder allows changes.',
+        'This token is read-only. To change something, use the one in ops.token of the data folder.',
       )
     }
     this.#failed(token !== undefined)
@@ -89,12 +89,13 @@ export class OpsAccess {
     this.#failures += 1
     if (this.#failures > failuresPerMinute) {
       const seconds = Math.ceil((this.#windowEndsAt - now()) / 1_000)
-      const message = `Too many wrong tokens; wait ${seconds} s before you try another one. The right token is accepted at any time.`
+      const message = `Too many requests with a wrong token or none. Send the right one: it is accepted at any time. The count ends in ${seconds} s.`
       throw new CqrsError('CQRS_TOO_MANY_FAILURES', message, { details: { retryAfterSeconds: seconds } })
     }
     log.warn({ failures: this.#failures }, 'an operation was refused: its token is missing or wrong')
     const message = wasGiven
-      ? 'This is not the operator token, which is the content of ops.token in the data folder, or the value of CQRS_OPS_TOKEN.'
+      ? 'This is not the operator token. Use the content of ops.token in the data folder of the system (for the program, set ' +
+        'CQRS_DATA to that folder), or the value that CQRS_OPS_TOKEN has there.'
       : 'This needs the operator token: over HTTP, send "Authorization: Bearer <content of ops.token in the data folder>"; ' +
         'for the program, set CQRS_DATA to the data folder of the system, or CQRS_OPS_TOKEN to the token.'
     throw new CqrsError('CQRS_UNAUTHORIZED', message)
