@@ -62,9 +62,12 @@ function tryNext(app: App, config: Config, http: string): string[] {
     ...[...app.queries.values()].map(({ name, http: route }) => ({ name: `query::${name}`, http: route })),
   ].flatMap(({ name, http: route }) => (route ? [{ name, ...route }] : []))
   const from = relative(process.cwd(), config.app) || config.app
+  const width = Math.max(...routes.map(({ path }) => path.length))
   if (routes.length === 0) return [`  The app ${from} has no HTTP routes.`]
   return [
     `  Routes of ${from}:`,
-    ...routes.map(({ name, method, path }) => `    ${method.padEnd(6)} ${http}${path}  ${name}`),
+    ...routes.map(
+      ({ name, method, path }) => `    ${method.padEnd(6)} ${http}${path.padEnd(width)}  ${name}`,
+    ),
   ]
 }

@@ -5,7 +5,12 @@ import { renderLetter } from '../../src/operator/cli/dlq.ts'
 import { renderEvent } from '../../src/operator/cli/events.ts'
 import { renderStatus } from '../../src/operator/cli/status.ts'
 import { cut, layOut, printable } from '../../src/operator/cli/table.ts'
-import type { BuildStatus, ProjectionStatus, SystemStatus } from '../../src/operator/contract.ts'
+import type {
+  BuildStatus,
+  LetterDetails,
+  ProjectionStatus,
+  SystemStatus,
+} from '../../src/operator/contract.ts'
 
 function status(...projections: Partial<ProjectionStatus>[]): SystemStatus {
   const calm: ProjectionStatus = {
@@ -208,7 +213,7 @@ test('an event is one line', () => {
 })
 
 test('a letter shows what it is, why it failed, and what waits behind it', () => {
-  const text = renderLetter({
+  const letter: LetterDetails = {
     id: 'parked:inventory-list:42',
     source: 'parked',
     name: 'inventory-list',
@@ -222,9 +227,11 @@ test('a letter shows what it is, why it failed, and what waits behind it', () =>
     content: { position: 42 },
     failures: [{ at: '2026-01-01T00:00:00.000Z', message: 'boom', stack: 'Error: boom\n    at apply' }],
     behind: [43, 44],
-  }).join('\n')
+  }
+  const text = renderLetter(letter).join('\n')
   expect(text).toContain('dead since 2026-01-01T00:00:00.000Z after 5 attempts: boom')
   expect(text).toContain('3 wait behind it: 43, 44 and more')
+  expect(renderLetter({ ...letter, waiting: 1, behind: [43] })).toContain('1 waits behind it: 43')
   expect(text).toContain('"position": 42')
   expect(text).toContain('    at apply')
 })

@@ -144,7 +144,9 @@ export function renderLetter(letter: LetterDetails): string[] {
   return [
     `${id}: ${printable(what)}`,
     `${status} since ${failedAt} after ${count(attempts)} attempts: ${printable(error)}`,
-    ...(waiting > 0 ? [`${count(waiting)} wait behind it: ${behind.join(', ')}${further}`] : []),
+    ...(waiting > 0
+      ? [`${count(waiting)} ${waiting === 1 ? 'waits' : 'wait'} behind it: ${behind.join(', ')}${further}`]
+      : []),
     '',
     'Content',
     printable(JSON.stringify(content, null, 2)),

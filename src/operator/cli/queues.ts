@@ -72,7 +72,11 @@ Example:
     )
     .action(async (queue: string, { confirm, json }: { confirm: string; json?: boolean }) => {
       const result = await withOperations(context, (call) => call('ops::queue-purge', { queue, confirm }))
-      context.print(json ? JSON.stringify(result, null, 2) : `${count(result.purged)} messages deleted.`)
+      context.print(
+        json
+          ? JSON.stringify(result, null, 2)
+          : `${count(result.purged)} ${result.purged === 1 ? 'message' : 'messages'} deleted.`,
+      )
     })
 }
 

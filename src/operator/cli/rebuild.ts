@@ -158,7 +158,7 @@ function verified(projection: string, { report, verdict }: GenerationDetails): s
   if (report?.kind !== 'compared') return 'NOT as the log says.'
   const { before, after } = report
   if (verdict === 'same') {
-    return `verified at position ${count(after.position)}: ${count(after.documents)} documents, all as the log says`
+    return `verified at position ${count(after.position)}: ${count(after.documents)} ${after.documents === 1 ? 'document' : 'documents'}, all as the log says`
   }
   if (verdict !== 'inconclusive') return 'NOT as the log says.'
   return (
