@@ -48,7 +48,7 @@ test('a log that opens and refuses each command is not ready, with what it says'
 test('a worker of commands that stands still is not ready before anybody ends it', {
   timeout: TEST_MS,
 }, async () => {
-  const site = await newSite()
+  const site = await newSite({ CQRS_OPS_READY_ANSWER_MS: '700' })
   const { commands, projections } = await startParts(site)
   await startPart(site, 'operator')
   expect(await readiness(site)).toMatchObject({ http: 200, status: 'ready' })

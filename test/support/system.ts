@@ -59,6 +59,8 @@ export async function newSite(
       III_PORT: String(enginePort),
       III_HTTP_PORT: String(httpPort),
       CQRS_LOG_FORMAT: 'json',
+      // Machines that run tests are busy.
+      CQRS_OPS_READY_ANSWER_MS: '3000',
       ...settings,
     },
   }
