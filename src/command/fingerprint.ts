@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { canonicalJson } from './canonical-json.ts'
 
-/** Stands for what there is no digest of. */
+/** Takes the place of a hash that cannot be made. */
 const NONE = '-'
 
 /**
@@ -24,8 +24,8 @@ export function fingerprintOf(name: string, sent: unknown, ...read: [value?: unk
 
 /**
  * Whether two fingerprints belong to the same command with the same input. The input as sent is compared only with the
- * input as sent, and the parsed one with the parsed one: a schema may turn one input into what another one was before
- * parsing.
+ * input as sent, and the parsed input only with the parsed input, because a schema may turn one input into exactly what
+ * another command sent.
  */
 export function isSameCommand(one: string, other: string): boolean {
   const [hashes, others] = [one.split(' '), other.split(' ')]

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { milliseconds, wholeNumber } from './setting.ts'
 
-/** Of the projections worker. */
+/** Settings of the projections worker. */
 export const projections = z.object({
   workers: wholeNumber('Processes of `cqrs up` that share the projections and their partitions.', {
     env: 'CQRS_PROJECTIONS_WORKERS',
@@ -67,12 +67,12 @@ export const projections = z.object({
     max: 1_099_511_627_776,
   }),
   buildHeldBackMs: milliseconds(
-    'How long a rebuild collects changes of a document before it writes them. If its process dies, up to so much work is repeated.',
+    'How long a rebuild collects changes of a document before it writes them. If its process dies, up to this much work is repeated.',
     { env: 'CQRS_PROJECTIONS_BUILD_HELD_BACK_MS', default: 10_000, min: 0 },
   ),
 })
 
-/** Of the queries worker. */
+/** Settings of the queries worker. */
 export const queries = z.object({
   waitForPositionMs: milliseconds(
     'How long a query with `after` waits for the view; after that it gets 503.',
@@ -93,7 +93,7 @@ export const queries = z.object({
   ),
 })
 
-/** Of the queue worker; the first four are for the queue `default`. */
+/** Settings of the queue worker. The first four are for the queue `default`. */
 export const queue = z.object({
   concurrency: wholeNumber('Messages of one queue that are delivered at the same time.', {
     env: 'CQRS_QUEUE_CONCURRENCY',
@@ -140,7 +140,7 @@ export const queue = z.object({
   }),
 })
 
-/** Of the operator. */
+/** Settings of the operator worker. */
 export const ops = z.object({
   maxLagMs: milliseconds(
     'How far a projection may lag behind, in time, before /health/ready reports the system as not ready.',
@@ -166,7 +166,7 @@ export const ops = z.object({
     },
   ),
   readyAnswerMs: milliseconds(
-    'How long a worker may take to answer `/health/ready`; then it counts as one that does not answer.',
+    'How long a worker may take to answer `/health/ready`; after that it counts as not answering.',
     { env: 'CQRS_OPS_READY_ANSWER_MS', default: 700 },
   ),
   actionDays: wholeNumber('Days for which the record of what operators did is kept; 0: for ever.', {

@@ -33,7 +33,7 @@ interface Opened extends ReadableGeneration {
 export class ViewReaders {
   readonly #options: ViewReadersOptions
   readonly #opened = new Map<string, Map<number, Opened>>()
-  /** Those in whose place another view was begun, while somebody reads them. */
+  /** Generations whose files were replaced because the view was begun again; kept as long as somebody reads them. */
   readonly #replaced = new Set<Opened>()
 
   constructor(options: ViewReadersOptions) {

@@ -12,12 +12,14 @@ export const FRAME_ROOM = 16_777_216 - 65_536
 export const PAGE_CHARACTERS = 4_194_304
 
 /**
- * Characters of JSON that the documents of one page have at the most, where a query of an app asks for it. Half of what the engine
- * takes: there is more in the answer, and some characters take several bytes.
+ * The most characters of JSON that the documents of one page may have if a query of an app reads it. This is half of
+ * what the engine accepts: an answer holds more than the documents, and some characters take several bytes.
  */
 export const QUERY_CHARACTERS = 8_388_608
 
-/** Deepest nesting of what is stored and shown: the engine refuses a frame with more than 127 levels, its own included. */
+/**
+ * Deepest nesting of what is stored and shown. The engine refuses a frame with more than 127 levels, including its own.
+ */
 export const MAX_DEPTH = 100
 
 /** The most bytes of JSON that one character of a string can take, as `\u0001` does. */

@@ -23,8 +23,8 @@ export interface FindOptions<Index extends string = string> {
   readonly to?: string | number
   readonly order?: 'ascending' | 'descending'
   /**
-   * Documents on the page at the most. It has fewer where they would have more than 8,388,608 characters of JSON together;
-   * `next` goes on behind them.
+   * The most documents on the page. The page has fewer if they would have more than 8,388,608 characters of JSON
+   * together; `next` then continues after the last one.
    */
   readonly limit: number
   /** `next` of the previous page. */

@@ -65,13 +65,13 @@ export interface LogPage {
   readonly head: Position
 }
 
-/** A page that ends with the `count`th of its events, which is there. */
+/** The part of a page that ends with its `count`th event, which must exist. */
 export function firstOf({ events, head }: LogPage, count: number): LogPage {
   const first = events.slice(0, count)
   return { events: first, through: first.at(-1)?.position ?? 0, head }
 }
 
-/** How much data a read looks at, unless it says otherwise, in bytes; see {@link ReadOptions.bytes}. */
+/** Default for {@link ReadOptions.bytes}: how much event data one read looks at, in bytes. */
 export const PAGE_BYTES = 8_388_608
 
 /** Which part of the log to read. */

@@ -60,7 +60,8 @@ export const effectLetters: LetterBox = {
   },
 
   async redriveAll(system, reactor, tell) {
-    // A worker that stands still is not asked to do something later, of which nobody would be told.
+    // Asked first: if the worker hangs, this fails. Otherwise it would do the redrive later, and nobody would learn
+    // of it.
     if ((await this.list(system, reactor, 1)).length === 0) return undefined
     tell(redriven.parse(await system.call(`ops::effects::redrive::${reactor}`, {})))
     return undefined

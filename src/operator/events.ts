@@ -100,7 +100,7 @@ export async function* exportEvents(
     const page = await log.readFrom(after, { limit: Math.min(EXPORT_PAGE, to - after) })
     yield file.events(page.events)
     after = page.through
-    // Whoever takes it may take it at once: others of this process have their turn between pages.
+    // The caller may ask for the next piece at once, so other work of this process gets its turn here.
     await nextTurn()
   }
   yield file.end()

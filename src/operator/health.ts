@@ -26,7 +26,7 @@ export interface Readiness {
 export interface HealthLimits {
   readonly maxLagMs: number
   readonly minFreeBytes: number
-  /** How long the system waits for the answer of a worker, in milliseconds; for the reasons. */
+  /** How long the system waits for the answer of a worker, in milliseconds. The reasons name it. */
   readonly readyAnswerMs: number
 }
 

@@ -10,15 +10,15 @@ export interface ListedLetter {
   readonly cursor: string
 }
 
-/** A part of a redrive of everything, no longer than somebody waits for an answer. */
+/** The part of a redrive of everything that one call does, so that the caller gets an answer in time. */
 export interface Stretch {
-  /** The cursor to begin behind; from the first letter on if left out. */
+  /** The cursor of the letter before; without it, the redrive begins with the first letter. */
   readonly after?: string | undefined
-  /** Whether it is time to answer. Asked when some are done. */
+  /** Whether it is time to answer. To be called after each step. */
   isOver(): boolean
 }
 
-/** One kind of place where letters lie: the queues, the parked events, the effects. */
+/** One kind of place that holds letters: the queues, the parked events, or the effects. */
 export interface LetterBox {
   readonly source: LetterSource
   /**
@@ -42,9 +42,9 @@ export interface LetterBox {
   /**
    * Redrives everything under one name, in order.
    *
-   * @param tell is told what was done, each time that something was
+   * @param tell is called after each step with what that step did
    * @param stretch where to begin, and when to stop
-   * @returns the cursor to go on behind, if it was stopped; undefined at the end
+   * @returns the cursor of the last letter that was handled, if the redrive was stopped; undefined if it is complete
    */
   redriveAll(
     system: System,

@@ -226,7 +226,7 @@ function has(text: string, part: string | undefined): boolean {
 
 const place = z.tuple([z.enum(['queue', 'parked', 'effect']), z.string(), z.string().nullable()])
 
-/** The `next` of a walk that stands at a place. */
+/** The `next` with which a walk continues from a place. */
 export function writePlace({ source, name, after }: Place): string {
   return Buffer.from(JSON.stringify([source, name, after ?? null])).toString('base64url')
 }

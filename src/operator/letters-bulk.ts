@@ -22,12 +22,12 @@ import type { System } from './system.ts'
 const STEP = 500
 
 /**
- * How long one call goes on with letters, in milliseconds; what is left is for the next one. Over HTTP an answer is waited for 30 s
- * (`default_timeout`), and another worker may take 10 s for the last letter.
+ * How long one call goes on handling letters, in milliseconds. The rest is left to the next call. Over HTTP a caller
+ * waits 30 s for the answer (`default_timeout`), and the last letter may take another worker 10 s.
  */
 const STEP_MS = 10_000
 
-/** Letters that a dry run shows, and those of which a redrive says that they failed again. */
+/** How many letters a dry run shows, and how many repeated failures a redrive reports. */
 const EXAMPLES = 20
 
 const one = z.strictObject({ id: z.string() })
@@ -50,8 +50,9 @@ const discardMany = many.safeExtend({ reason })
 type Many = z.output<typeof many>
 
 /**
- * Tries letters again, each sequence in its original order: one, those that a filter fits, or all. A dry run
- * counts and shows them. One call deals with at most 500, unless all of a source or name are meant, and goes on for about 10 s.
+ * Tries letters again, each sequence in its original order: one letter, those that match a filter, or all. A dry run
+ * only counts and shows them. One call handles at most 500 letters and stops after about 10 s. If it means all letters,
+ * or all of a source or name, there is no limit of 500, and only parked events have that of 10 s.
  *
  * @throws CqrsError CQRS_NOT_FOUND if the letter, the group or the name that is asked for does not exist
  */
@@ -126,10 +127,11 @@ function isWholesale({ dryRun, after, status, what, error, fingerprint }: Many):
 }
 
 /**
- * Each source puts back all it has in one go; its queues or units do that at once, since their letters have no order in common.
- * Parked events are tried one by one, which may take longer than anybody waits.
+ * Lets each source redrive everything it has. The queues or projections of a source do so in parallel, because
+ * letters of different ones have no common order. Parked events are tried one by one, which may take longer than a
+ * caller waits; then the answer has a `next` with which to continue.
  *
- * @param places where to go on, as {@link writePlaces} has given it; from the beginning if left out
+ * @param places where to continue, as {@link writePlaces} wrote it; from the beginning if left out
  */
 async function redriveAll(
   system: System,
@@ -164,26 +166,32 @@ function deadline({ now }: Pick<System, 'now'>): () => boolean {
   return () => now().getTime() >= end
 }
 
-/** Before the places of the units that a redrive of all is not done with: the `next` of a walk begins otherwise. */
+/**
+ * The prefix of the `next` of a redrive of all letters. After it come the projections that are not done, and how far
+ * each has got. The `next` of a walk never begins like this.
+ */
 const ALL = 'all.'
 
 function writePlaces(open: ReadonlyMap<string, string>): string {
   return ALL + Buffer.from(JSON.stringify([...open])).toString('base64url')
 }
 
-/** Undefined if it is not the `next` of a redrive of all. */
+/** What {@link writePlaces} wrote; undefined if `after` is not the `next` of a redrive of all letters. */
 function readPlaces(after: string | undefined): ReadonlyMap<string, string> | undefined {
   if (!after?.startsWith(ALL)) return undefined
   try {
     return new Map(places.parse(JSON.parse(Buffer.from(after.slice(ALL.length), 'base64url').toString())))
   } catch (cause) {
-    throw new CqrsError('CQRS_VALIDATION', 'after: give the "next" of the call before.', { cause })
+    throw new CqrsError('CQRS_VALIDATION', 'after: give the "next" of the previous call.', { cause })
   }
 }
 
 const places = z.array(z.tuple([z.string(), z.string().regex(/^\d+$/)]))
 
-/** Gathers the letters first and deals with them then, so that none that arises meanwhile is among them. */
+/**
+ * Gathers the letters first and handles them afterwards, so that a letter that arises in the meantime is not among
+ * them.
+ */
 async function takeStep(
   system: System,
   { dryRun, after, asOf = system.now().toISOString(), all: _, ...filter }: Many,

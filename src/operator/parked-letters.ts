@@ -67,7 +67,7 @@ export const parkedLetters: LetterBox = {
 
   async redriveAll(system, projection, tell, { after = '0', isOver }) {
     const redrive = (id: LetterId) => this.redrive(system, id)
-    // Page by page: what fails again stays at its position, before the beginning of the next page.
+    // An event that fails again keeps its position, which is before the next page; so none is tried twice.
     for (let from = after; ; ) {
       const page = await heads(system, projection, { after: Number(from), limit: REDRIVE_PAGE })
       for (const letter of page) {

@@ -17,7 +17,10 @@ export interface DigestMark {
 export interface AuditProgress extends DigestMark {
   /** The position of the last mark of the view that agreed with what was recomputed. */
   readonly agreed: Position
-  /** Events so far of types that the app does not define, which no view is made of; not there if there are none. */
+  /**
+   * How many events of each type that the app does not define were found so far; no view contains them. Left out if
+   * there are none.
+   */
   readonly undefinedTypes?: Readonly<Record<string, number>> | undefined
 }
 
@@ -58,7 +61,7 @@ export interface AuditRequest {
 /** How many positions are read at once. */
 const PAGE = 1_000
 
-/** Types that the app does not define which are told of, at the most. */
+/** The most types that an audit reports among those that the app does not define. */
 const UNDEFINED_TYPES = 20
 
 /**

@@ -7,7 +7,7 @@ import { ViewDecorator } from './view-decorator.ts'
 export interface BufferOptions {
   /** How many documents (changed or not) and effects are kept in memory at most; one batch may go beyond. */
   maxDocuments: number
-  /** Memory that those documents take at the most, in bytes, which is estimated; one batch may go beyond. */
+  /** How much memory those documents may take, in bytes. The size is estimated; one batch may go beyond. */
   maxBytes: number
   /**
    * How long changes are held back, in milliseconds. Writing many documents takes a while, so they are held back for at

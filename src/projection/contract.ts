@@ -194,11 +194,14 @@ export interface Freshness {
 
 /** A view, or a partition of it, as its readers see it, in the writer's process or in another one. */
 export interface ReadableView extends ViewReader<unknown>, Searchable {
-  /** @param characters of JSON that the documents of the page have at the most */
+  /** @param characters the most characters of JSON that the documents of the page may have */
   find(options: FindOptions, characters?: number): Promise<Page<unknown>>
-  /** Whether anybody has written it; until then it is empty. */
+  /** Whether anybody has written the view; until then it is empty. */
   isWritten(): Promise<boolean>
-  /** Whether another view has taken the place of this one since it was opened; what is read here does not change any more. */
+  /**
+   * Whether another view took the place of this one after it was opened. What is read here then does not change any
+   * more.
+   */
   isReplaced(): boolean
   /** The position of the view; what is read afterwards is at least as new. */
   position(): Promise<Position>

@@ -4,21 +4,27 @@ import type { Documents, PreparedEvent } from './fold.ts'
 
 /** How much a {@link DocumentCache} may keep. */
 export interface DocumentCacheLimits {
-  /** Documents that are kept; when there are more, all are dropped. 0: the view keeps them by itself. */
+  /** How many documents are kept; if there are more, all are dropped. 0 keeps none: the view keeps them itself. */
   readonly documents: number
-  /** Memory that they take, in bytes, which is estimated; what is read for one batch has the same limit. */
+  /**
+   * How much memory the kept documents may take, in bytes. The size is estimated. The documents that are read for one
+   * batch have the same limit.
+   */
   readonly bytes: number
 }
 
 /** The documents of the first events of a batch. */
 export interface BatchDocuments {
-  /** To be changed as the events are folded; without those that the view does not have. */
+  /** The documents by key, for the fold to change. A key without a document has the value undefined. */
   readonly documents: Documents
-  /** How many events they are for: of large documents no more are read at once than fit into memory. At least one. */
+  /**
+   * How many events of the batch these documents are for, at least one. Not all of them if the documents are so large
+   * that they reach the memory limit.
+   */
   readonly events: number
 }
 
-/** Documents that are read at once, while it is not known how large they are. */
+/** How many documents are read at once as long as their size is not known. */
 const FIRST_READ = 64
 
 /** The most documents that are read at once. */
@@ -40,7 +46,11 @@ export class DocumentCache {
     this.#limits = limits
   }
 
-  /** @param batch the keys that each event touches */
+  /**
+   * The documents of a batch, or of its first events.
+   *
+   * @param batch the keys that each event touches
+   */
   async of(batch: Iterable<readonly string[]>): Promise<BatchDocuments> {
     const documents: Documents = new Map()
     let missing: string[] = []
@@ -79,7 +89,7 @@ export class DocumentCache {
     this.#documents.clear()
   }
 
-  /** @returns how many there are */
+  /** @returns how many of the keys have a document */
   async #load(keys: readonly string[], documents: Documents): Promise<number> {
     const loaded = await this.#view.load(keys)
     for (const key of keys) {

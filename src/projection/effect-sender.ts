@@ -127,10 +127,10 @@ export class EffectSender {
   }
 
   /**
-   * Forgets an effect that was sent. A damaged file may list it again all the same, or not let it be forgotten; then it
-   * must neither be sent with every sweep nor hold up those behind it.
+   * Forgets an effect that was sent. A damaged file may list the effect again all the same, or refuse to forget it.
+   * Then the effect must neither be sent again with every sweep nor hold up those behind it.
    *
-   * @returns false if the view is too damaged for that
+   * @returns false if the view is too damaged to forget it
    */
   async #forget({ idempotencyKey, effect }: RecordedEffect): Promise<boolean> {
     const { view, log } = this.#options
@@ -138,7 +138,7 @@ export class EffectSender {
     this.#taken.add(idempotencyKey)
     const { damage, error } = await unlessDamaged(() => view.effectsSent([idempotencyKey]))
     if (!damage) return true
-    if (!isKnown) log.error({ err: error, idempotencyKey, effect }, 'A sent effect cannot be forgotten')
+    if (!isKnown) log.error({ err: error, idempotencyKey, effect }, 'A sent effect cannot be removed')
     return false
   }
 

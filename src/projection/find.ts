@@ -19,7 +19,7 @@ export interface FoundDocument {
 export interface Search extends Omit<FindOptions, 'cursor'> {
   /** The last document of the page before. */
   readonly after: Pick<FoundDocument, 'key' | 'value'> | undefined
-  /** Characters of JSON after which no more documents are read; two are read in any case. */
+  /** Reading ends when the documents have more characters of JSON than this, but not before the second one. */
   readonly characters: number
 }
 
@@ -32,10 +32,11 @@ export interface Searchable {
  * Finds a page of documents in all parts of a view: each part gives its next documents, and these are merged. The
  * cursor names the last document of the page, so it means the same in every part.
  *
- * The page ends early where its documents would have more characters of JSON than `characters`; it has one at least.
+ * The page ends early if its documents would otherwise have more than `characters` characters of JSON. It has at least
+ * one document, unless none is found.
  *
- * @throws CqrsError CQRS_VALIDATION if the cursor is not one of this query; CQRS_APP_INVALID if two parts have
- *   a document of the same key
+ * @throws CqrsError CQRS_VALIDATION if the cursor is not one of this query; CQRS_APP_INVALID if two parts have a
+ *   document of the same key
  */
 export async function findPage(
   parts: readonly Searchable[],
@@ -58,8 +59,9 @@ export async function findPage(
 }
 
 /**
- * How many of the first documents have no more characters than a page; one at least. A part that was not read to its end has
- * given more than a page by itself, so that none of those counted comes behind what was not read.
+ * How many of the first documents fit into one page, at least one. A part that stopped reading early has returned more
+ * characters than fit into a page. So its last documents are not counted here, and all that are counted come before
+ * those that it did not read.
  */
 function fitting(found: readonly FoundDocument[], characters: number): number {
   let sum = 0
@@ -70,7 +72,7 @@ function fitting(found: readonly FoundDocument[], characters: number): number {
   return beyond === -1 ? found.length : beyond
 }
 
-/** Events of several streams made one document, which a partitioned projection cannot hold. */
+/** The error for a document that is made from events of several streams: a partitioned projection cannot have one. */
 export function keyInTwoPartitions(key: string): CqrsError {
   return new CqrsError(
     'CQRS_APP_INVALID',

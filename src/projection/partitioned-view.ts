@@ -5,9 +5,9 @@ import { findPage, keyInTwoPartitions } from './find.ts'
 
 /** What queries see of a view. */
 export interface QueriedView extends ViewReader<unknown> {
-  /** @param characters of JSON that the documents of the page have at the most; see {@link findPage} */
+  /** @param characters the most characters of JSON that the documents of the page may have; see {@link findPage} */
   find(options: FindOptions, characters?: number): Promise<Page<unknown>>
-  /** Where the view is; what is read afterwards is at least as new. */
+  /** The position of the view; what is read afterwards is at least as new. */
   position(): Promise<Position>
   /** How new the view is, and how many events it lacks. */
   freshness(): Promise<Freshness>

@@ -5,7 +5,7 @@ import { isPlain } from '../kernel/plain.ts'
 /** Deepest nesting of a document or effect; a frame of the engine takes 127 levels, its own included. */
 const MAX_DEPTH = 100
 
-/** The value is JSON, but comes back from it as something that a handler can tell apart. */
+/** The value can be written as JSON, but what is read back differs from it in a way that a handler can notice. */
 const CHANGES = Symbol()
 
 /**
@@ -17,9 +17,10 @@ const known = new WeakSet<object>()
 /**
  * Freezes a value deeply; parts that were frozen here before are skipped.
  *
- * A store can hold only JSON, and a fold over documents in memory must not differ from one over stored documents. So
- * what JSON writes differently is returned as it will be read: fields that are undefined are left out, holes in arrays
- * are null, fields that an array has besides its items are gone, and -0 is 0. Anything else that is not JSON is refused.
+ * A store can hold only JSON, and a fold over documents in memory must not differ from one over stored documents. So a
+ * value that changes when it is written as JSON is returned as it will be read back: without fields that are undefined,
+ * with null for holes in arrays, without the fields that an array has besides its items, and with 0 for -0. Anything
+ * else that is not JSON is refused.
  *
  * @throws CqrsError CQRS_APP_INVALID that names the field and what it holds instead
  */

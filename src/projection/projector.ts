@@ -28,7 +28,7 @@ export interface ProjectorOptions {
   batchSize: number
   /** Data of the events read at once, in bytes; see {@link ReadOptions.bytes}. Default that of the log. */
   batchBytes?: number
-  /** What is kept in memory between batches. */
+  /** How many documents are kept in memory between batches. */
   documentCache: DocumentCacheLimits
   /** The wall clock, in milliseconds. */
   now: () => number

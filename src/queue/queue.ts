@@ -312,7 +312,8 @@ export class DurableQueue {
 
   async #store(messages: NewMessage[]): Promise<void> {
     const outcomes = await this.#options.store.enqueue(messages).catch((error: unknown) => {
-      // Whoever sends it again under its receipt is told that it is stored, so it must not lie there unseen.
+      // They may have been stored all the same. A sender that tries again with the same receipt is told that its
+      // message is stored, so the message must be found and delivered.
       const isUnknown = !isCqrsError(error, 'CQRS_OVERLOADED')
       for (const { queue } of isUnknown ? messages : []) this.#queues.get(queue)?.runner?.perhapsAccepted()
       throw error
@@ -335,7 +336,7 @@ export class DurableQueue {
     const settings = parseQueueSettings(name, given)
     const kept = await this.#conflict(name, { settings, subscription: undefined })
     if (!kept) return void (await this.define(name, given))
-    const message = `${kept.message} It keeps its definition until a start that finds it empty.`
+    const message = `${kept.message} It keeps its present definition until a start at which it is empty.`
     this.#options.log.warn({ queue: name }, message)
   }
 

@@ -20,7 +20,7 @@ export class QueueRegistry {
   readonly #topics = new Map<string, ManagedQueue[]>()
   /** The last change that was asked for of each queue, by queue name, until it has ended. */
   readonly #turns = new Map<string, Promise<unknown>>()
-  /** Changes of the order of queues that are under way, by their names. */
+  /** Changes of the order of a queue that are in progress, by queue name. */
   readonly #reordering = new Map<string, Promise<unknown>>()
 
   get(name: string): ManagedQueue | undefined {
@@ -78,9 +78,10 @@ export class QueueRegistry {
   }
 
   /**
-   * A change of the order of one of these queues that is in progress. Whoever stores a message waits for it and asks
-   * again, because the message would get its group by the order before. When there is none, the message must be handed
-   * to the store without another `await`: a change could begin meanwhile and find the queue empty.
+   * A change of the order of one of these queues that is in progress; undefined if there is none. Before a message is
+   * stored, wait for the change and ask again: otherwise the message would get its group by the old order. When there
+   * is none, hand the message to the store without another `await`: a change could begin in between and find the queue
+   * empty.
    */
   reordering(names: readonly string[]): Promise<unknown> | undefined {
     const name = names.find((each) => this.#reordering.has(each))

@@ -130,7 +130,7 @@ export class QueueRunner {
     this.#pump()
   }
 
-  /** It is not known whether a message was stored in this queue. */
+  /** Tells that a message may have been stored in this queue; whether it was is not known. */
   perhapsAccepted(): void {
     this.#window.lookAgain()
     this.#pump()

@@ -46,9 +46,9 @@ export class Window {
   /** Every message up to here is in a lane, or finished. */
   #cursor = 0
   #tail = 0
-  /** Nothing was read yet, so what the queue holds is not known; or not since there may be more. */
+  /** There may be messages that no read has looked for: nothing was read yet, or not since {@link lookAgain}. */
   #unread = true
-  /** Counts calls of {@link lookAgain}: what was read before one may lack what it was about. */
+  /** Counts calls of {@link lookAgain}. A read that began before such a call may lack the messages that it is about. */
   #looks = 0
   #lanes = new Set<Lane>()
   #groups = new Map<string, Lane>()
@@ -88,7 +88,7 @@ export class Window {
     this.#track(message)
   }
 
-  /** There may be messages behind the cursor of which nobody tells. */
+  /** There may be messages after the cursor that were not reported by {@link accepted}. */
   lookAgain(): void {
     this.#looks += 1
     this.#unread = true

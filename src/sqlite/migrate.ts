@@ -29,8 +29,8 @@ export function isOlder(db: DatabaseSync, schema: StoreSchema, path: string): bo
 }
 
 /**
- * Whether an older version wrote the store at `path`. A store that is missing or cannot be read is not older: the process
- * that works with it reports what is wrong. Writes nothing.
+ * Whether an older version wrote the store at `path`. A store that is missing or cannot be read does not count as
+ * older: the process that works with it reports what is wrong. Writes nothing.
  */
 export function isOlderStore(path: string, schema: StoreSchema): boolean {
   if (!existsSync(path)) return false

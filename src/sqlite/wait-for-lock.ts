@@ -4,11 +4,11 @@ import { isBusy } from './errors.ts'
 const TRIES = { most: 200, pauseMs: 25 }
 
 /**
- * Does something for which SQLite needs a lock of the file, and tries again for about five seconds while another process
- * has it. Blocks the thread. For locks to which SQLite does not apply its busy timeout.
+ * Runs `attempt`, which needs a lock of the store file, and tries again for about five seconds as long as another
+ * process has the lock. Blocks the thread. For locks to which SQLite does not apply its busy timeout.
  *
  * @returns what `attempt` returns
- * @throws what `attempt` throws; if the lock is not to be had in time, the last "busy" error of SQLite
+ * @throws what `attempt` throws; if the lock does not become free in time, the last "busy" error of SQLite
  */
 export function waitForLock<Result>(attempt: () => Result): Result {
   const pause = new Int32Array(new SharedArrayBuffer(4))

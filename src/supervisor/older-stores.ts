@@ -13,7 +13,7 @@ export interface DataFolder {
   readonly app: App
 }
 
-/** Kinds of work on stores, in the order in which they are done. */
+/** The kinds of work that a store may need, in the order in which they are done. */
 const WORK: readonly ((folder: DataFolder) => OutdatedStore[])[] = [
   ({ data }) => olderStores([...dataStores(data), { path: dataPaths(data).state, schema: STATE_SCHEMA }]),
   ({ data, app }) => viewsWithoutIndex(data, app),
@@ -29,8 +29,8 @@ export function outdatedStores(folder: DataFolder): OutdatedStore[] {
  * be killed at any time. A second process that does the same waits for the first one.
  *
  * @param say takes a line for people
- * @throws CqrsError the first error, after all stores were tried: CQRS_STORE_LOCKED if a process of an older version still
- *   has a store open, or another CQRS_STORE_…
+ * @throws CqrsError the first error, after all stores were tried: CQRS_STORE_LOCKED if a process of an older version
+ *   still has a store open, or another CQRS_STORE_…
  */
 export async function migrateStores(folder: DataFolder, say: (line: string) => void): Promise<void> {
   const lock = await own(dataPaths(folder.data).migrateLock, {
@@ -65,16 +65,16 @@ async function bring(store: OutdatedStore, name: string, say: (line: string) => 
 
 /** What {@link migrateFirst} needs. */
 export interface MigrateFirstOptions extends DataFolder {
-  /** Ends the wait, and the work; what was not finished is as it was. */
+  /** Ends the work when it resolves. A store that is not finished by then stays as it was. */
   readonly stop?: Promise<unknown>
   /** Default {@link spawnChild}. */
   readonly spawn?: SpawnChild
 }
 
 /**
- * Runs `cqrs migrate` if there is something for it to do, before any process opens the stores that is killed when it
- * hangs or is not ready in time. With a large store the work can take minutes, and a process that is killed meanwhile
- * begins again and again. Also resolves if a store could not be brought up to date: that is printed, and the process that
+ * Runs `cqrs migrate` if there is work for it. For a large store this can take minutes. A supervised process that did
+ * it would be killed because it hangs or is not ready in time, and would begin again and again. So it is done before
+ * such processes start. Also resolves if a store could not be brought up to date: that is printed, and the process that
  * works with the store reports what it means.
  */
 export async function migrateFirst({ stop, spawn = spawnChild, ...folder }: MigrateFirstOptions) {

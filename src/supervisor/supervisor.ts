@@ -64,9 +64,9 @@ export class Supervisor {
   }
 
   /**
-   * Stops everything, workers before the engine, so that work in progress can be finished. Each group is asked once the
-   * one before it has stopped, or has used up its share of the time; if so, both go on stopping together. What does not
-   * stop within `withinMs` is killed.
+   * Stops everything, workers before the engine, so that work in progress can be finished. Each group is asked to stop
+   * when the group before it has stopped or has used up its share of the time. In the second case, both groups go on
+   * stopping together. What still runs after `withinMs` is killed.
    */
   stop(withinMs: number): Promise<void> {
     this.#stopping ??= this.#stop(withinMs)
@@ -92,7 +92,8 @@ export class Supervisor {
     for (const [index, group] of groups.entries()) {
       const stopped = Promise.all(group.map((child) => child.stop(left(reserve))))
       stopping.push(stopped)
-      // A process that does not answer must not use up the time of the groups after it: they would be killed unasked.
+      // A process that does not answer must not use up the time of the groups after it: they would be killed without
+      // having been asked to stop.
       await this.#within(left(reserve) / (groups.length - index), stopped)
     }
     await Promise.all(stopping)

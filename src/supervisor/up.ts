@@ -112,7 +112,7 @@ interface WorkerProcess {
   readonly roles: readonly RoleName[]
 }
 
-/** The worker processes of a system, in groups, which are asked to stop one after the other, the last one first. */
+/** The worker processes of a system in groups; the groups are asked to stop one after the other, the last one first. */
 export function workerGroups({ projections }: Pick<Config, 'projections'>): WorkerProcess[][] {
   const worker = (...roles: RoleName[]): WorkerProcess => ({ name: roles.join('+'), roles })
   const sharing = Array.from({ length: projections.workers }, (_, index): WorkerProcess => {

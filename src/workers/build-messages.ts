@@ -22,9 +22,9 @@ export interface BuildThreadOrder {
   readonly batchBytes: number
   /** How many documents are kept in memory. */
   readonly cachedDocuments: number
-  /** Memory that they take at the most, in bytes. */
+  /** How much memory these documents may take, in bytes. The size is estimated. */
   readonly cachedBytes: number
-  /** For how long changes may wait for more of them, in milliseconds. */
+  /** How long changes may be held back, so that they are stored together with later ones; in milliseconds. */
   readonly heldBackMs: number
   /**
    * Shared memory. {@link STOP} and {@link YIELD} are set for the thread, {@link FOLDING} and {@link BEAT} by the

@@ -142,7 +142,7 @@ async function build(): Promise<void> {
       turns: new Turns(),
       batchSize: order.batchSize,
       batchBytes: order.batchBytes,
-      // The buffer keeps them.
+      // The buffer already keeps documents in memory.
       documentCache: { documents: 0, bytes: order.cachedBytes },
       now: () => Date.now(),
       random: Math.random,

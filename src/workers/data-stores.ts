@@ -22,16 +22,19 @@ export type DataStore = Pick<OpenOptions, 'path' | 'schema' | 'durability'>
 /** A store on which work has to be done before it can be used. */
 export interface OutdatedStore {
   readonly path: string
-  /** What is the matter, for a sentence about the store. */
+  /** What is wrong with the store and what is done about it: the rest of a sentence that begins with its name. */
   readonly why: string
   /** Does the work, which can take minutes. @throws CqrsError CQRS_STORE_… */
   bring(): Promise<void>
 }
 
-/** Views that are at least this large get their indexes before the system starts, in bytes; for others it takes a moment. */
+/**
+ * Views of at least this size, in bytes, get new indexes before the system starts. For a smaller view it takes only a
+ * moment.
+ */
 const LARGE_VIEW = 67_108_864
 
-/** The stores that workers keep in a data folder, whether each is there or not, and the views that are there. */
+/** The stores that workers keep in a data folder, whether or not they exist, and the views that exist. */
 export function dataStores(data: string): DataStore[] {
   const paths = dataPaths(data)
   return [
@@ -55,8 +58,8 @@ export function olderStores(stores: readonly DataStore[]): OutdatedStore[] {
 }
 
 /**
- * Large views without an index that the app declares. Who only adds an index to a projection keeps its version, so the
- * view is not rebuilt.
+ * Large views that lack an index that the app declares. A new index needs no new version of the projection, so the view
+ * is not rebuilt for it.
  *
  * @param large see {@link LARGE_VIEW}
  */
@@ -69,7 +72,10 @@ export function viewsWithoutIndex(data: string, app: App, large = LARGE_VIEW): O
   })
 }
 
-/** The files of the generations that are kept up to date and have the app's version. Those being built get indexes last. */
+/**
+ * The files of the generations that are kept up to date and have the app's version. Generations that are being built
+ * get their indexes at the end of the build.
+ */
 function liveViews(data: string, app: App): { path: string; projection: ProjectionDefinition }[] {
   const generations = readIn(dataPaths(data).control, (db) => db.prepare(LIVE).all()) ?? []
   return generations.flatMap((row) => {
@@ -99,7 +105,7 @@ function readIn<Result>(path: string, read: (db: DatabaseSync) => Result): Resul
   }
 }
 
-/** Not those that were moved aside, which lie in a folder of their own. */
+/** The files of all views, without those that were moved aside; these are in a folder of their own. */
 function viewsIn(data: string): string[] {
   const folder = dataPaths(data).views
   try {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { ProcessMetrics } from './ops-metrics.ts'
 import { PROCESS_FUNCTIONS } from './process-report.ts'
 
-/** How long a process may take to report on itself unless the caller has less patience, in milliseconds. */
+/** How long a process may take to report on itself, in milliseconds, unless the caller gives another limit. */
 const TIMEOUT_MS = 2_000
 
 /**

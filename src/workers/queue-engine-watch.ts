@@ -11,7 +11,7 @@ const called = z.object({ _caller_worker_id: z.string() })
 /** How long to wait for an answer, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 5_000
 
-/** How long to wait before the engine is asked again while it has not answered yet, in milliseconds. */
+/** How long to wait before asking the engine again, as long as it has not answered, in milliseconds. */
 const ASK_AGAIN_MS = 1_000
 
 interface WatchOptions {
@@ -22,7 +22,7 @@ interface WatchOptions {
   functionId: string
   /** Called when the engine does not have the provider's functions (any more). */
   onLost: () => void
-  /** Called once, when the engine has answered for the first time: from now on a broken link is noticed. */
+  /** Called once, after the first answer of the engine. From then on, a broken link is noticed. */
   onLink: () => void
 }
 
@@ -50,7 +50,7 @@ export function watchEngine(options: WatchOptions): { stop(): void } {
   let stopped = false
   const ask = (function_id: string, payload: object): Promise<unknown> =>
     iii.trigger({ function_id, payload, timeoutMs: ANSWER_TIMEOUT_MS })
-  /** Any answer will do: the link is there. */
+  /** Called with every answer, even an error: each shows that the link is up. */
   const linkIsUp = (): void => {
     if (linked || stopped) return
     linked = true
@@ -87,7 +87,7 @@ export function watchEngine(options: WatchOptions): { stop(): void } {
     void orSay(checkLink())
     void orSay(checkFunctions())
   }
-  /** An engine that is away announces nothing, and a link that breaks may take the question along. */
+  /** Asks repeatedly: an engine that is away announces nothing, and a question is lost if the link breaks. */
   const checkUntilLinked = async (): Promise<void> => {
     while (!linked && !stopped) {
       await orSay(checkLink())

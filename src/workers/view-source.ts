@@ -12,8 +12,8 @@ export interface Source {
    * Reads from a source that is at least as new as `after`. The source may advance during the read, but stays the same
    * one: a read never sees one generation of a view and then another.
    *
-   * @throws CqrsError CQRS_VIEW_BEHIND if it did not get there in time, CQRS_OVERLOADED if too many reads wait, CQRS_VALIDATION if
-   *   the log ends before `after`
+   * @throws CqrsError CQRS_VIEW_BEHIND if it did not get there in time, CQRS_OVERLOADED if too many reads wait,
+   *   CQRS_VALIDATION if the log ends before `after`
    */
   read<Result>(
     after: Position,
@@ -29,7 +29,7 @@ export interface ViewSourceOptions {
   readonly waiting: WaitingReads
 }
 
-/** How many reads may wait at the same time, and how many do; shared by the views of a process. */
+/** Limits how many reads wait at the same time. All views of a process share it. */
 export class WaitingReads {
   readonly #limit: number
   #count = 0
@@ -40,9 +40,9 @@ export class WaitingReads {
   }
 
   /**
-   * Counts a read for as long as it waits.
+   * Runs `wait` and counts the read until it ends.
    *
-   * @throws CqrsError CQRS_OVERLOADED if too many wait already
+   * @throws CqrsError CQRS_OVERLOADED if too many reads wait already
    */
   async counted<Result>(wait: () => Promise<Result>): Promise<Result> {
     if (this.#count >= this.#limit) {

@@ -39,7 +39,7 @@ import type { StoredAppend, StoredEvent, StoredOutcome, WriterOptions } from './
 /** The most events in one batch of {@link EventLog.readStream}. */
 const STREAM_BATCH = 500
 
-/** Events of a stream that are stepped over before others have their turn. */
+/** How many events of a stream are walked over before other work gets its turn. */
 const STRETCH = 1_000
 
 export interface SqliteEventLogOptions {
@@ -218,7 +218,7 @@ class SqliteEventLog implements OpenedEventLog {
     while (!this.#read(() => steps.next()).done) await nextTurn()
   }
 
-  /** Where a stream's events from a version on are, oldest first. */
+  /** The positions of a stream's events from `version` on, oldest first. */
   async #positions(end: Position, version: number): Promise<Position[]> {
     const positions: Position[] = []
     for (let from = end; from > 0; await nextTurn()) {
@@ -231,7 +231,7 @@ class SqliteEventLog implements OpenedEventLog {
     return positions.reverse()
   }
 
-  /** Where a stream's newest event below a version is; 0 if there is none. */
+  /** The position of a stream's newest event below `version`; 0 if there is none. */
   async #below(stream: string, end: Position, version: number): Promise<Position> {
     for (let from = end; from > 0; await nextTurn()) {
       const { link, isBelow } = this.#read(() => this.#stepDown(stream, from, version))
@@ -241,14 +241,17 @@ class SqliteEventLog implements OpenedEventLog {
     return 0
   }
 
-  /** Goes from an event of a stream towards its beginning, until below a version or for a stretch. */
+  /**
+   * Walks a stream from the event at `from` towards its beginning. Stops at the first event below `version`, at the
+   * beginning, or when it has read {@link STRETCH} events.
+   */
   #stepDown(stream: string, from: Position, version: number) {
     const row = this.#statements.down.get(from, version, STRETCH)
     const link = row as unknown as Pick<Link, 'position' | 'version'> | undefined
     if (!link) throw missingEvent(from)
     const isBelow = link.version < version
     if (isBelow || link.version === 1 || link.position !== from) return { link, isBelow }
-    // No way on: what is wrong with it, or with what it leads to?
+    // The chain is broken here. Each read also throws if its event is missing or damaged.
     const { previous } = this.#row(from)
     throw brokenStream(stream, toRecordedEvent(this.#row(previous)))
   }
@@ -302,7 +305,7 @@ function toOutcome(stored: StoredOutcome): AppendOutcome {
     : { kind: 'appended', position: first, version }
 }
 
-/** An event as its stream's chain has it. */
+/** An event as a link in the chain of its stream: it has the position of the event before it. */
 interface Link {
   readonly position: Position
   readonly version: number
@@ -328,7 +331,10 @@ function statements(db: DatabaseSync) {
         LIMIT ?
       )
       SELECT position, previous FROM chain`),
-    /** From an event of a stream down: the last of so many, or the first below a version. */
+    /**
+     * Walks from an event (?1) towards the beginning of its stream, and finds the first event below a version (?2), or
+     * the last one that it reached within a number of events (?3).
+     */
     down: db.prepare(`
       WITH RECURSIVE chain (position, version, previous) AS (
         SELECT position, version, previous FROM events WHERE position = ?1

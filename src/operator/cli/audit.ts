@@ -79,7 +79,7 @@ function verdict({ projection, progress, target, parked, finding }: AuditAnswer)
   )
 }
 
-/** No view is made of them: that is meant where a type was given up, and a loss where it was only renamed. */
+/** No view contains these events: that is intended if a type was given up, and a loss if it was only renamed. */
 function passedOver({ undefinedTypes = {} }: AuditAnswer['progress']): string {
   const found = Object.entries(undefinedTypes).map(([type, events]) => `${type} (${count(events)} events)`)
   return found.length === 0 ? '' : `. The log has types that this app does not define: ${found.join(', ')}`

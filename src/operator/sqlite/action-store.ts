@@ -30,12 +30,12 @@ export const LIST = 'SELECT * FROM actions WHERE id < ? ORDER BY id DESC LIMIT ?
 export const LIST_OF_OPERATION =
   'SELECT * FROM actions WHERE operation = ? AND id < ? ORDER BY id DESC LIMIT ?'
 
-/** Removes the first actions if they began before a time, a few at once. The oldest ones have the lowest ids. */
+/** Removes, among the 20 oldest actions, those that began before a given time. The oldest ones have the lowest ids. */
 export const REMOVE =
   'DELETE FROM actions WHERE id IN (SELECT id FROM actions ORDER BY id LIMIT 20) AND begun_at < ?'
 
 export interface ActionStoreOptions {
-  /** How long an action is kept, in milliseconds; older ones are removed while others begin. Default for ever. */
+  /** How long an action is kept, in milliseconds. Older ones are removed when new ones begin. Default: for ever. */
   keepMs?: number
   /** Pages that the write-ahead log may have before it is copied into the file. Default 500 (2 MB). */
   checkpointPages?: number
@@ -74,7 +74,7 @@ export function openSqliteActionStore(
     try {
       write(() => remove.run(new Date(Date.parse(now) - keepMs).toISOString()))
     } catch {
-      // A later action tries again; this one has been recorded and can go on.
+      // This action has been recorded and can go on. The next one tries again to remove old ones.
     }
   }
   return {

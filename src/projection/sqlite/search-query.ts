@@ -10,11 +10,11 @@ export interface SearchQuery {
 const LEAST = '-9e999'
 
 /**
- * A page by keyset: documents beyond the last one of the page before, in (value, key) order. Documents that
- * lack the indexed field are not found by it. If there are two queries, what the second one finds comes behind what the
- * first one finds.
+ * The queries for a page by keyset: documents after the last one of the page before, in (value, key) order. Documents
+ * that lack the indexed field are not found. If there are two queries, everything that the second one finds comes after
+ * what the first one finds.
  *
- * Each part is written so that SQLite seeks its start in the index and reads on from there. With row values, with IS
+ * Each query is written so that SQLite seeks its start in the index and reads on from there. With row values, with IS
  * NOT NULL on an expression, or if it sorted by a field that is the same in all rows, SQLite would read over everything
  * before a page, or sort everything that is found. test/projection/query-plan.test.ts checks its plans.
  *

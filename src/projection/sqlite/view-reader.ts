@@ -27,7 +27,7 @@ export function openSqliteViewReader(path: string, projection: ProjectionDefinit
 /** The position and revision of the checkpoint, with the number of events that were parked then. */
 type Counted = Freshness & { readonly revision: number }
 
-/** How long to rely on the file still being the one that was opened before looking again, in milliseconds. */
+/** How long to wait before checking again that the file is still the one that was opened, in milliseconds. */
 const LOOK_MS = 100
 
 /**
@@ -44,7 +44,7 @@ class SqliteViewReader implements ReadableView {
   readonly #projection: ProjectionDefinition
   #file: ViewFile | undefined
   #isClosed = false
-  /** The number of the file that was opened; undefined if none was. */
+  /** The number (inode) of the file that was opened; undefined if there was none. */
   #opened: bigint | undefined
   #lookedAt = performance.now()
   #isReplaced = false
@@ -175,7 +175,7 @@ class SqliteViewReader implements ReadableView {
 
   #open(): ViewFile | undefined {
     if (this.#isClosed) throw new CqrsError('CQRS_CLOSED', `The view ${this.#path} is closed; open it again.`)
-    // In this order: a file that takes its place meanwhile is another one.
+    // Read before the file is opened: if another one takes its place in between, isReplaced notices it.
     this.#opened = this.#fileNumber()
     if (this.#opened === undefined) return undefined
     let db: DatabaseSync | undefined
@@ -190,7 +190,7 @@ class SqliteViewReader implements ReadableView {
     }
   }
 
-  /** As long as somebody has a file open, no other one has its number. */
+  /** The number (inode) of the file. As long as somebody has the file open, no other one gets its number. */
   #fileNumber(): bigint | undefined {
     return statSync(this.#path, { bigint: true, throwIfNoEntry: false })?.ino
   }
@@ -224,7 +224,7 @@ class ViewFile {
     return Object.fromEntries(rows.map((row) => [String(row.status), Number(row.rows)]))
   }
 
-  /** Reads several things of one state of the view. */
+  /** Runs several reads that all see the same state of the view. */
   atOneMoment<Result>(read: () => Result): Result {
     return inTransaction(this.#db, read, 'BEGIN')
   }

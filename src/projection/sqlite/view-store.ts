@@ -348,8 +348,8 @@ class SqliteViewStore implements ViewStore {
 }
 
 /*
- * In the index of due times, which SQLite would pass over for that of the status: with each batch and each sweep it would read
- * and sort all that are retrying.
+ * These use the index of due times. SQLite would choose the index of the status instead, and would then read and sort
+ * all events that are retrying, with each batch and each sweep.
  */
 const RETRYING = `parked INDEXED BY parked_due`
 export const DUE = `SELECT * FROM ${RETRYING} WHERE status = 'retrying' AND due_at <= ? ORDER BY due_at LIMIT ?`
