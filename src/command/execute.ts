@@ -52,7 +52,7 @@ export interface CommandExecutorOptions {
   log: EventLog
   /** How many streams' folded state is kept in memory. */
   streamCacheSize: number
-  /** How much memory these states may take, in bytes; estimated. Default: no limit. */
+  /** How much memory these states may take, in bytes. The size is estimated. Default: no limit. */
   streamCacheBytes?: number
   /** Where folded streams are kept besides memory; if left out, only in memory. */
   snapshots?: StreamSnapshots | undefined

@@ -8,8 +8,12 @@ import type { StreamSnapshots } from './snapshots.ts'
 
 /** How much a {@link StreamCache} may keep. */
 export interface StreamCacheLimits {
+  /** How many streams are kept. */
   readonly streams: number
-  /** Memory for their states, in bytes; estimated. The stream of the last command is kept however large its state is. */
+  /**
+   * How much memory the states of these streams may take, in bytes. The size is estimated. The stream of the last
+   * command is kept, however large its state is.
+   */
   readonly bytes: number
 }
 

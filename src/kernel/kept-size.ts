@@ -1,10 +1,10 @@
-/** One in this many values is measured. Measuring each document would cost a rebuild a tenth of its speed. */
+/** Only one in this many values is measured. Measuring every document would cost a rebuild a tenth of its speed. */
 const EVERY = 13
 
-/** After this many measured values the older ones count half, since values may grow. */
+/** After this many measured values, those so far count only half, because values may grow. */
 const RECENT = 64
 
-/** Estimates how much memory values of JSON take that are kept, from a sample of those that were read or changed last. */
+/** Estimates how much memory the JSON values in a cache take, from a sample of those that were read or changed last. */
 export class KeptSize {
   #noted = 0
   #measured = 0
@@ -13,7 +13,7 @@ export class KeptSize {
   /** Notes that a value is kept. Null and undefined do not count. */
   note(value: unknown): void {
     this.#noted += 1
-    // The first one is always measured, so that there is an estimate.
+    // Begins with the first one, so that there is an estimate early.
     if (this.#noted % EVERY !== 1 || value === undefined || value === null) return
     if (this.#measured >= RECENT) {
       this.#measured /= 2
@@ -29,7 +29,7 @@ export class KeptSize {
   }
 }
 
-/** About how many bytes a value of JSON takes in memory. */
+/** About how many bytes a JSON value takes in memory. */
 function bytesOf(value: unknown): number {
   if (typeof value === 'string') return 24 + value.length
   if (typeof value !== 'object' || value === null) return 8

@@ -104,7 +104,7 @@ export function checkAhead(log: EventLog, order: Omit<CheckOrder, 'signals' | 'p
         next = receive()
       }
       if (next?.after !== after || next.through > after + options.limit) {
-        // A batch that was cut short ends in the middle of a run: read up to the next one.
+        // A batch that was cut short ended in the middle of a run. Read only up to the beginning of the next run.
         const behind = next && next.after > after ? next.after - after : options.limit
         return log.readFrom(after, { ...options, limit: Math.min(options.limit, behind) })
       }

@@ -93,7 +93,8 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
         // Only the generation that serves is counted. Others that are kept up to date beside it apply the same events
         // again.
         batchBegins: () => (serves() ? metrics.batch(unit.name) : undefined),
-        // Likewise, what another generation could not apply is not logged: nobody reads it yet.
+        // The same holds for log lines: an event that another generation could not apply is not logged, because nobody
+        // reads that generation yet.
         applying: () => {
           const record = applying?.()
           return (applied, parked) => {

@@ -32,8 +32,8 @@ export async function loadApp(path: string): Promise<App> {
 }
 
 /**
- * Where an error was met, e.g. ` (/my/app.ts:12:7)`; empty if its stack does not tell. Of an error in the syntax of
- * TypeScript, Node puts the place before the message, as a URL or as a path.
+ * The place of an error, e.g. ` (/my/app.ts:12:7)`; empty if its stack does not have it. If the error is in the syntax
+ * of TypeScript, Node puts the place before the message, as a URL or as a path.
  */
 function placeOf({ stack = '' }: Error): string {
   const [, module, place] = /(file:[^\s()]+?|^\/[^\s()]+?)((?::\d+){1,2})(?=[\s)]|$)/.exec(stack) ?? []

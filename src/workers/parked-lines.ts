@@ -2,19 +2,19 @@ import type { Logger } from 'pino'
 import { letterId } from '../operator/letter-id.ts'
 import type { ParkedEvent } from '../projection/contract.ts'
 
-/** How many parked events of a view are logged in a minute; a wrong handler can park every event of the log. */
+/** How many parked events of a view are logged per minute. A wrong handler can park every event of the log. */
 export const PARKED_LINES_PER_MINUTE = 10
 
 const MINUTE_MS = 60_000
 
 /**
- * Logs what a view could not apply: a warning when an event fails for the first time, an error when it is dead. Events
- * that wait behind another one are not logged. After {@link PARKED_LINES_PER_MINUTE} lines, one more says that further
- * ones of that minute are left out.
+ * Logs the events that a view could not apply: a warning when an event fails for the first time, and an error when it
+ * is dead. Events that wait behind another one are not logged. After {@link PARKED_LINES_PER_MINUTE} lines in a minute,
+ * one more line says that the others are left out.
  *
  * @param unit the projection, or the partition of one, as it is part of a letter's id
  * @param now a monotonic clock, in milliseconds
- * @returns is called with the parked events of each commit, once that is stored
+ * @returns a function to call with the parked events of each commit, after the commit is stored
  */
 export function parkedLines(
   unit: string,

@@ -6,15 +6,16 @@ import { markPath, readHighWater } from '../../sqlite/high-water.ts'
 import { type Check, fail } from './check.ts'
 
 /**
- * Checks whether the event log ends before what it acknowledged or a view has applied, which the next start refuses
- * (see src/workers/log-reaches-views.ts). Reads the stores from outside, writes nothing, and needs no app. What cannot
- * be read is left out: the checks of the stores report it.
+ * Checks whether the event log ends before an event that it acknowledged or that a view has applied. The next start
+ * refuses such a log (see src/workers/log-reaches-views.ts). Only reads the stores, and needs no app. A store that
+ * cannot be read is left out: the checks of the stores report it.
  *
  * @returns one failed check, or none
  */
 export function checkLogEnd(data: string): Check[] {
   const paths = dataPaths(data)
-  // Positions are read before the end of the log, so that a system at work is never taken for one that lost events.
+  // These positions are read before the end of the log. Otherwise, events that are appended in between would make it
+  // look as if a running system had lost events.
   const reached = [
     { by: `${relative(data, markPath(paths.events))} records`, position: readHighWater(paths.events) },
     ...knownViews(data).map((path) => ({
@@ -38,7 +39,7 @@ export function checkLogEnd(data: string): Check[] {
   ]
 }
 
-/** The files of views whose generations control.db knows. Without control.db, all of them count: a start adopts them. */
+/** The files of the views whose generations are in control.db. Without control.db, all views: a start adopts them. */
 function knownViews(data: string): string[] {
   const { control, views } = dataPaths(data)
   if (!existsSync(views)) return []
