@@ -4,6 +4,11 @@ import { viewSource, WaitingReads } from '../../src/workers/view-source.ts'
 
 /** A view of which one generation after the other serves, each at a position of its own; the last one stays. */
 function serving(...positions: number[]) {
+  return servingFor(20_000, ...positions)
+}
+
+/** The same, where a read waits for as long as it says, in milliseconds. */
+function servingFor(waitMs: number, ...positions: number[]) {
   const readers = {
     use: (_: string, read: (generation: unknown) => unknown) => {
       const at = positions.length > 1 ? positions.shift() : positions[0]
@@ -15,7 +20,7 @@ function serving(...positions: number[]) {
   const options = {
     readers: readers as Pick<ViewReaders, 'use'>,
     events: { head: async () => 9 },
-    waitMs: 20,
+    waitMs,
     waiting: new WaitingReads(2),
   }
   return viewSource('stock', options)
@@ -32,7 +37,7 @@ test('a view that is rolled back between the look and the read is waited for aga
 })
 
 test('a view that is rolled back between the look and the read, and stays behind, is said to be', async () => {
-  await expect(serving(5, 9, 5).read(9, positionOf)).rejects.toMatchObject({
+  await expect(servingFor(20, 5, 9, 5).read(9, positionOf)).rejects.toMatchObject({
     code: 'CQRS_VIEW_BEHIND',
     details: { position: 5, lag: 4 },
   })
@@ -51,7 +56,7 @@ test('who asks for no position is answered at once, from wherever the view is', 
 })
 
 test('only so many reads wait at the same time, and those that need not wait are answered all the same', async () => {
-  const source = serving(5)
+  const source = servingFor(20, 5)
   const behind = { code: 'CQRS_VIEW_BEHIND' }
   const reads = [9, 9, 9, 5].map((after) => source.read(after, positionOf))
   const [first, second, third, fourth] = await Promise.allSettled(reads)
