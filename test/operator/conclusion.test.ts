@@ -27,7 +27,7 @@ test('a verify says that all is well, that something differs, or that nothing ca
   ])
   expect(ended('verified', changed)).toEqual([
     'list: NOT as the log says.',
-    '  0 documents added, 1 changed, 0 removed',
+    '  0 documents added, 1 changed, 0 removed (served -> folded from the log)',
     '  changed mug: 1 -> 2',
   ])
   for (const found of [{}, changed]) {
@@ -48,7 +48,7 @@ test('a rebuild that was swapped in, or refused, says at which positions the dif
   const between = { ...changed, samePosition: false }
   expect(ended('active', between)).toEqual([
     'list: generation 2 serves now.',
-    '  0 documents added, 1 changed, 0 removed',
+    '  0 documents added, 1 changed, 0 removed (served -> folded from the log)',
     '  They were compared at different positions: 12,000 and 12,005.',
     '  changed mug: 1 -> 2',
   ])
@@ -78,7 +78,7 @@ test('of the last comparison the fields are shown that differ, not whole documen
   expect(shown(generation(1, null), generation(2, reportOf({})), generation(3, found, 'verify'))).toEqual([
     '',
     'Generation 3, folded again from the log, compared with the one that served, requested by ada at 2026-01-01T00:00:00.000Z: differs',
-    '  1 documents added, 20 changed, 1 removed',
+    '  1 documents added, 20 changed, 1 removed (served -> folded from the log)',
     '  added cup: {"sku":"mug","stock":1,"tags":["a"]}',
     '  changed mug: stock 1 -> 2, price - -> 3',
     '  removed pot: {"sku":"mug","stock":3,"tags":["a"]}',

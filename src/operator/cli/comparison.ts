@@ -36,7 +36,9 @@ export function differences(projection: string, state: State, report: Report): s
   if (report.kind === 'damaged')
     return state === 'failed' ? [] : damage(projection, state, `${report.file}: ${report.reason}`)
   const { added, changed, removed, damaged, examples, samePosition, before, after } = report
-  const lines = [`  ${count(added)} documents added, ${count(changed)} changed, ${count(removed)} removed`]
+  const lines = [
+    `  ${count(added)} documents added, ${count(changed)} changed, ${count(removed)} removed (served -> folded from the log)`,
+  ]
   if (!samePosition) {
     lines.push(
       `  They were compared at different positions: ${count(before.position)} and ${count(after.position)}.`,
