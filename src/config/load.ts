@@ -11,6 +11,8 @@ import { suggest } from './suggest.ts'
 /** The file that is read if CQRS_CONFIG names no other; it may be missing. */
 const DEFAULT_FILE = 'iii.config.yaml'
 
+const PREFIX = 'CQRS_'
+
 /** Variables with our prefix that are not settings. */
 const FURTHER_VARIABLES = ['CQRS_CONFIG', ...SECRET_VARIABLES]
 
@@ -68,12 +70,18 @@ export interface UnknownVariable {
  */
 export function unknownVariables({ env, cwd }: LoadOptions): UnknownVariable[] {
   const known = [...SETTINGS.map((setting) => setting.env), ...FURTHER_VARIABLES]
-  const strange = Object.keys(env).filter((name) => name.startsWith('CQRS_') && !known.includes(name))
+  const strange = Object.keys(env).filter((name) => name.startsWith(PREFIX) && !known.includes(name))
   if (strange.length === 0) return []
   const used = usedByFile(env, cwd)
   return strange
     .filter((name) => !name.startsWith(OF_TESTS) && !used.includes(name))
-    .map((name) => ({ name, nearest: suggest(name, known) }))
+    .map((name) => ({ name, nearest: nearestVariable(name, known) }))
+}
+
+function nearestVariable(name: string, known: readonly string[]): string | undefined {
+  const ours = known.filter((one) => one.startsWith(PREFIX)).map((one) => one.slice(PREFIX.length))
+  const nearest = suggest(name.slice(PREFIX.length), ours)
+  return nearest && PREFIX + nearest
 }
 
 function usedByFile(env: LoadOptions['env'], cwd: string): string[] {

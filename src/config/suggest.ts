@@ -3,12 +3,12 @@ const MAX_DISTANCE = 3
 
 /**
  * The known name that `name` was probably meant to be, if one is close enough: the one with the smallest optimal string
- * alignment distance (Damerau-Levenshtein without repeated edits), at most three and at most half the length of the
- * name.
+ * alignment distance (Damerau-Levenshtein without repeated edits), at most three and at most a third of the length of
+ * the name. Leave out a prefix that all names share: it would make every name look close.
  */
 export function suggest(name: string, known: Iterable<string>): string | undefined {
   let best: string | undefined
-  let bestDistance = Math.min(MAX_DISTANCE, Math.floor(name.length / 2)) + 1
+  let bestDistance = Math.min(MAX_DISTANCE, Math.floor(name.length / 3)) + 1
   for (const candidate of known) {
     const distance = editDistance(fold(name), fold(candidate))
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance]

@@ -118,10 +118,10 @@ test('a mistyped variable is found; what the configuration file, secrets or test
   const cwd = tempFolder()
   writeFileSync(join(cwd, 'own.yaml'), `workers: [] # \${CQRS_OWN_FOLDER} \${CQRS_OTHER:1}`)
   const known = { CQRS_OPS_TOKEN: 'x', CQRS_WORKER_SECRET: 'x', CQRS_TELEMETRY: 'true', CQRS_TEST_SEED: '1' }
-  const env = { ...known, CQRS_DTA: 'x', CQRS_OWN_FOLDER: 'y', CQRS_OTHER: 'z', CQRS_QQQQQQ: '1', PATH: 'z' }
+  const env = { ...known, CQRS_DTA: 'x', CQRS_OWN_FOLDER: 'y', CQRS_OTHER: 'z', CQRS_FOO: '1', PATH: 'z' }
   expect(unknownVariables({ env: { ...env, CQRS_CONFIG: 'own.yaml' }, cwd })).toEqual([
     { name: 'CQRS_DTA', nearest: 'CQRS_DATA' },
-    { name: 'CQRS_QQQQQQ', nearest: undefined },
+    { name: 'CQRS_FOO', nearest: undefined },
   ])
   const nowhere = { CQRS_OTHER: 'z', CQRS_CONFIG: 'nowhere.yaml' }
   expect(unknownVariables({ env: nowhere, cwd }).map(({ name }) => name)).toEqual(['CQRS_OTHER'])
