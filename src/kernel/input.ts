@@ -17,6 +17,9 @@ export type ParsedInput<Input> =
 /** The problem reported for a field that a strict schema does not have. */
 export const UNKNOWN_FIELD = 'is not known; leave it out'
 
+/** What zod says about a field without a value, unless the schema has a message of its own. */
+const MISSING = /^Invalid input: expected .+, received undefined$/
+
 /** Checks an input against its schema and names every field that does not fit. */
 export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): ParsedInput<Input> {
   const parsed = schema.safeParse(input)
@@ -42,5 +45,6 @@ function toIssues(issue: z.core.$ZodIssue): InputIssue[] {
       problem: UNKNOWN_FIELD,
     }))
   }
-  return [{ field: issue.path.join('.') || '(input)', problem: issue.message }]
+  const problem = MISSING.test(issue.message) ? 'is missing' : issue.message
+  return [{ field: issue.path.join('.') || '(input)', problem }]
 }

@@ -42,3 +42,11 @@ test('a refused field is answered with those there are', async () => {
     'watch: is not known; leave it out. This operation takes no fields.',
   )
 })
+
+test('a field that is missing is said to be missing', async () => {
+  const discard = OPERATIONS.find(({ id }) => id === 'ops::dlq-discard')
+  await expect(discard?.run(untouched, { id: 'parked:list:1' }, ada)).rejects.toMatchObject({
+    code: 'CQRS_VALIDATION',
+    message: 'reason: is missing',
+  })
+})
