@@ -103,7 +103,8 @@ function readFile(env: LoadOptions['env'], cwd: string): { file: string; content
     }
     throw new CqrsError(
       'CQRS_CONFIG_INVALID',
-      `The configuration ${file} cannot be read: ${(error as Error).message}.`,
+      `The configuration ${file} cannot be read: ${(error as Error).message}. Name another file with --config or ` +
+        `CQRS_CONFIG. Without either, ./${DEFAULT_FILE} is read if there is one; otherwise the defaults apply.`,
       { cause: error },
     )
   }

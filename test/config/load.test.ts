@@ -93,7 +93,7 @@ test('keys of the object prototype are unknown keys, not settings', () => {
 
 test('a named file must exist', () => {
   expect(() => loadConfig({ env: { CQRS_CONFIG: 'nowhere.yaml' }, cwd: tempFolder() })).toThrow(
-    /nowhere\.yaml cannot be read/,
+    /nowhere\.yaml cannot be read: ENOENT.*Name another file with --config or CQRS_CONFIG\./,
   )
 })
 
