@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import { PAGE_BYTES } from '../log/contract.ts'
+import { letterId } from '../operator/letter-id.ts'
 import { parseRequest } from '../operator/request.ts'
 import type { EffectPlace, ParkedEvent, RecordedEffect, ViewStore } from '../projection/contract.ts'
 import type { LiveUnit } from './live-unit.ts'
@@ -63,7 +64,7 @@ export function unitOperations({ unit, view, runner }: LiveUnit): OfferedFunctio
       const { position } = parseRequest(inputs.redrive, payload)
       return runner.inTurn(async (projector) => {
         const { sequence } = (await view.parkedEvent(position)) ?? notParked(unit.name, position)
-        if (!(await projector.redrive(position))) notParked(unit.name, position)
+        if (!(await projector.redrive(position))) await notHead(view, unit.name, position)
         const redriven = await projector.retry(position)
         // The first event of the sequence now is the one that was tried last, unless it has not been tried at all.
         const [first] = await view.sequence(sequence, 1)
@@ -74,7 +75,7 @@ export function unitOperations({ unit, view, runner }: LiveUnit): OfferedFunctio
     'ops::parked::discard': async (payload) => {
       const { position, by, reason } = parseRequest(inputs.discard, payload)
       return runner.inTurn(async (projector) => {
-        if (!(await projector.discard(position, by, reason))) notParked(unit.name, position)
+        if (!(await projector.discard(position, by, reason))) await notHead(view, unit.name, position)
         await projector.retryDue()
         return { discarded: 1 }
       })
@@ -142,6 +143,19 @@ function inBrief(event: ParkedEvent): ParkedEvent {
     sequence: sequence.length > SHOWN_NAME ? `${sequence.slice(0, SHOWN_NAME)}…` : sequence,
     failures: failures.slice(-1).map(({ at, message }) => ({ at, message })),
   }
+}
+
+/** Why an event cannot be settled: another one of its sequence is in front of it, or it is not parked. */
+async function notHead(view: ViewStore, projection: string, position: number): Promise<never> {
+  const event = await view.parkedEvent(position)
+  const [first] = event ? await view.sequence(event.sequence, 1) : []
+  if (!first || first.position >= position) return notParked(projection, position)
+  const inFront = letterId({ source: 'parked', name: projection, key: String(first.position) })
+  throw new CqrsError(
+    'CQRS_NOT_FOUND',
+    `Position ${position} of ${projection} waits behind position ${first.position}, which failed: redrive or discard ` +
+      `that one (${inFront}) first.`,
+  )
 }
 
 function notParked(projection: string, position: number): never {

@@ -127,6 +127,26 @@ test('a redrive says which event was tried and failed again: the letter, or one 
   expect(await redriveLetters(system, { id: 'parked:balances:3' })).toEqual({ redriven: 2 })
 })
 
+test('who settles an event that waits behind another one is told which one comes first', async () => {
+  const found = generations()
+  const worker = await found.work(balances({ fails: () => true }))
+  for (const amount of [1, 2, 3]) await found.move('ada', amount)
+  await worker.settle()
+  const [{ unit, generations: live }] = worker.units as [Worker['units'][0]]
+  const runner = { inTurn: (act: (followed: typeof live) => unknown) => act(live) }
+  const offered = unitOperations({ unit, view: live.view, runner } as unknown as LiveUnit)
+  const call = async (operation: string, position: number) =>
+    offered
+      .find(({ id }) => id === `ops::parked::${operation}::balances`)
+      ?.handle({ position, reason: 'a test' }, undefined)
+  for (const operation of ['redrive', 'discard']) {
+    await expect(call(operation, 3)).rejects.toThrow(
+      'Position 3 of balances waits behind position 1, which failed: redrive or discard that one (parked:balances:1) first.',
+    )
+    await expect(call(operation, 9)).rejects.toThrow('Position 9 is not at the head')
+  }
+})
+
 test('a list of dead effects has none of what they carry, and each shows it', async () => {
   const effect = { kind: 'call' as const, functionId: 'mail::send', data: { text: 'x'.repeat(1_000) } }
   const dead = { idempotencyKey: 'alerts:1:1', effect, status: 'dead', attempts: 5, error: 'refused' }
