@@ -23,7 +23,10 @@ interface ProjectionFacts {
   readonly name: string
   readonly projection: string
   readonly kind: 'projection' | 'reactor'
+  /** The version in the code of the app. */
   readonly version: number
+  /** The version of the code that built the generation that serves. */
+  readonly servingVersion: number
   /** Number of the generation that serves. */
   readonly generation: number
   /**

@@ -40,6 +40,7 @@ async function projectionStatus(
     projection: projection.name,
     kind: projection.kind,
     version: projection.version,
+    servingVersion: active?.version ?? projection.version,
     generation: active?.generation ?? 1,
     frozen: active !== undefined && !fits(active, projection),
     paused: state?.paused ?? false,

@@ -224,6 +224,7 @@ test('a projection without an owner fails', () => {
     kind: 'projection' as const,
     projection: 'inventory-list',
     version: 1,
+    servingVersion: 1,
     generation: 1,
     frozen: false,
     damaged: null,

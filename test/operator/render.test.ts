@@ -18,6 +18,7 @@ function status(...projections: Partial<ProjectionStatus>[]): SystemStatus {
     projection: 'inventory-list',
     kind: 'projection',
     version: 1,
+    servingVersion: 1,
     generation: 1,
     frozen: false,
     damaged: null,
@@ -58,6 +59,16 @@ test.each([
 ])('the state of a projection is the worst that is true of it: %o', (projection, state) => {
   expect(renderStatus(status(projection))[3]).toContain(`  ${state}  `)
 })
+
+test.each([
+  [{ version: 2, servingVersion: 2 }, 'inventory-list v2'],
+  [{ version: 2, servingVersion: 1, frozen: true }, 'inventory-list v1 (code: v2)'],
+])(
+  'the version is that of the generation that serves, with that of the code if it differs: %o',
+  (facts, name) => {
+    expect(renderStatus(status(facts))[3]).toContain(`${name}  `)
+  },
+)
 
 const folding: BuildStatus = {
   ...{ generation: 3, purpose: 'serve', phase: 'folding', position: 3_999, target: 12_000 },

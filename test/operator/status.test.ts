@@ -44,6 +44,13 @@ test('a damaged log does not hide the status, and makes the system not ready', a
   })
 })
 
+test('the status has the version of the generation that serves beside that of the code', async () => {
+  const generations = [{ generation: 3, version: 7, partitions: 1, parts: [], state: 'active' }]
+  const control = { projection: async () => ({ paused: false, generations }) }
+  const { projections } = await systemStatus({ ...damaged, control } as unknown as System)
+  expect(projections[0]).toMatchObject({ version: 1, servingVersion: 7, generation: 3, frozen: true })
+})
+
 test('the status tells how far each build is, its parts together', async () => {
   const part = (phase: string, position: number, eventsPerSecond: number, error?: string) => ({
     ...{ phase, position, target: 12_000, eventsPerSecond, error },

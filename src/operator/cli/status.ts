@@ -65,7 +65,7 @@ Examples:
 }
 
 const COLUMNS: readonly Column<ProjectionStatus>[] = [
-  { title: 'PROJECTION', cell: ({ name, version }) => (version === 1 ? name : `${name} v${version}`) },
+  { title: 'PROJECTION', cell: named },
   { title: 'STATE', cell: stateOf },
   { title: 'POSITION', align: 'right', cell: ({ position }) => orNothing(position) },
   { title: 'LAG', align: 'right', cell: ({ lag }) => orNothing(lag) },
@@ -91,6 +91,12 @@ export function renderStatus(
   const letters = undecided({ projections })
   if (letters > 0) lines.push('', `${count(letters)} failed for good and need a decision: cqrs dlq list`)
   return lines
+}
+
+/** The name, and the version of the generation that serves unless it is 1 as in the code. */
+function named({ name, version, servingVersion }: ProjectionStatus): string {
+  if (servingVersion !== version) return `${name} v${servingVersion} (code: v${version})`
+  return version === 1 ? name : `${name} v${version}`
 }
 
 function stateOf(projection: ProjectionStatus): string {
