@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Channels } from './channels.ts'
 import type { FunctionEntry } from './functions.ts'
 import { FunctionRegistry } from './functions.ts'
-import { Invocations } from './invocations.ts'
+import { type Call, Invocations } from './invocations.ts'
 import type { EngineLogger } from './logger.ts'
 import type { RawJson } from './raw-json.ts'
 import type { Session } from './session.ts'
@@ -51,22 +51,28 @@ export class Hub {
     this.fire(WORKERS_AVAILABLE, JSON.stringify({ event: 'worker_disconnected', worker_id: session.id }))
   }
 
-  /** Runs the functions bound to a trigger type, without waiting for their outcome. */
+  /** Tells the functions bound to a trigger type what has changed in the engine, without waiting for their outcome. */
   fire(triggerType: string, data: RawJson): void {
     for (const trigger of [...this.triggers.values()]) {
       if (trigger.triggerType !== triggerType) continue
-      this.run(trigger.functionId, data, trigger.metadata)
+      // A worker that ends, as all do when the system stops, needs no such news any more.
+      this.#run({ functionId: trigger.functionId, data, metadata: trigger.metadata }, 'debug')
     }
   }
 
   /** Runs one function for a trigger, without waiting for it. A failure is logged. */
   run(functionId: string, data: RawJson, metadata: RawJson | undefined, trace?: TraceContext): void {
     const { traceparent, baggage } = trace ?? {}
-    this.invocations.invoke({ functionId, data, metadata, traceparent, baggage }, (outcome) => {
+    this.#run({ functionId, data, metadata, traceparent, baggage }, 'info')
+  }
+
+  /** @param ifStopped level of the log line about a worker that ended: it drops its last calls, which is no failure */
+  #run(call: Call, ifStopped: 'debug' | 'info'): void {
+    const { functionId } = call
+    this.invocations.invoke(call, (outcome) => {
       if (outcome.ok) return
       const { code, message } = outcome.error
-      // A worker that ends drops the calls that it got last. That is not a failure of the function.
-      const level = code === 'invocation_stopped' ? 'info' : 'warn'
+      const level = code === 'invocation_stopped' ? ifStopped : 'warn'
       this.logger[level]({ functionId, code }, `a triggered function failed: ${message}`)
     })
   }

@@ -67,6 +67,34 @@ test('when a worker dies nothing of it is left', async () => {
   expect((await fetch(`${engine.httpUrl}/m`)).status).toBe(404)
 })
 
+test('that a worker ended before it took a notice of the engine is not worth a line in the log', async () => {
+  const levels: string[] = []
+  const note = (level: string) => (fields: object) => {
+    if ('code' in fields && fields.code === 'invocation_stopped') levels.push(level)
+  }
+  const logger = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') }
+  const engine = await engineForTest({ logger })
+  const watcher = await workerForTest(engine)
+  const told = Promise.withResolvers<void>()
+  await watcher.offer('watcher::told', () => {
+    told.resolve()
+    return new Promise(() => {})
+  })
+  watcher.send({
+    type: 'registertrigger',
+    id: 'w',
+    trigger_type: 'engine::workers-available',
+    function_id: 'watcher::told',
+    config: {},
+  })
+  await watcher.settled()
+  await workerForTest(engine)
+  await told.promise
+  watcher.terminate()
+  await until('the engine has noticed', () => levels.length > 0)
+  expect(new Set(levels)).toEqual(new Set(['debug']))
+})
+
 test('a subscriber that leaves takes only its own subscription along', async () => {
   const engine = await engineForTest()
   const [one, two] = await Promise.all([workerForTest(engine), workerForTest(engine)])
