@@ -81,6 +81,8 @@ export class QueueRunner {
   #settling = 0
   #acknowledged: { seq: number; settled: () => void }[] = []
   #acknowledging = 0
+  /** The queue could not be read, and is to be read again after `storeRetryMs`. */
+  #isReadLater = false
   #onQuiet: (() => void) | undefined
 
   constructor(options: RunnerOptions) {
@@ -133,7 +135,8 @@ export class QueueRunner {
   /** Tells that a message may have been stored in this queue; whether it was is not known. */
   perhapsAccepted(): void {
     this.#window.lookAgain()
-    this.#pump()
+    // While the store fails, every message fails: the queue must not be read, and the error logged, for each of them.
+    if (!this.#isReadLater) this.#pump()
   }
 
   /** New settings apply from the next delivery on. */
@@ -375,7 +378,12 @@ export class QueueRunner {
     if (isCqrsError(error, 'CQRS_CLOSED')) return
     const { queue, log, clock, storeRetryMs } = this.#options
     log.error({ queue, err: error }, 'the queue could not be read; trying again')
-    clock.after(storeRetryMs, () => this.#pump())
+    if (this.#isReadLater) return
+    this.#isReadLater = true
+    clock.after(storeRetryMs, () => {
+      this.#isReadLater = false
+      this.#pump()
+    })
   }
 
   #reportQuiet(): void {

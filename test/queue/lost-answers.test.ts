@@ -3,7 +3,7 @@ import { CqrsError } from '../../src/kernel/errors.ts'
 import type { QueueStore } from '../../src/queue/contract.ts'
 import { DurableQueue } from '../../src/queue/queue.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
-import { DONE, silent } from '../support/queue-harness.ts'
+import { DONE, queueHarness, silent } from '../support/queue-harness.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { eventually } from '../support/until.ts'
 
@@ -50,3 +50,31 @@ test.each(['is sent again under its receipt', 'is never sent again'])(
     expect(delivered).toEqual(['first', 'lost'])
   },
 )
+
+test('while the store fails, the queue is read once in a while, not once for each message that is refused', async () => {
+  const { queue, store, clock, start, enqueue, untilOpen } = await queueHarness({ queues: { jobs: {} } })
+  start()
+  await enqueue('before')
+  await untilOpen('before')
+  const { enqueue: stores, read } = store
+  const full = async () => {
+    throw new CqrsError('CQRS_STORE_FULL', 'The disk is full.')
+  }
+  let reads = 0
+  store.enqueue = full
+  store.read = () => {
+    reads += 1
+    return full()
+  }
+  for (let n = 0; n < 50; n += 1) await expect(enqueue(`lost-${n}`)).rejects.toThrow()
+  expect(reads).toBe(1)
+  for (let seconds = 0; seconds < 3; seconds += 1) {
+    clock.advance(1_000)
+    await store.queues()
+  }
+  expect(reads).toBe(4)
+  Object.assign(store, { enqueue: stores, read })
+  clock.advance(1_000)
+  await queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: {}, id: 'after' })
+  await untilOpen('before', 'after')
+})
