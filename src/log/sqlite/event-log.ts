@@ -221,7 +221,8 @@ class SqliteEventLog implements OpenedEventLog {
   /** The positions of a stream's events from `version` on, oldest first. */
   async #positions(end: Position, version: number): Promise<Position[]> {
     const positions: Position[] = []
-    for (let from = end; from > 0; await nextTurn()) {
+    for (let from = end; from > 0; ) {
+      if (from < end) await nextTurn()
       const found = this.#read(() => this.#statements.chain.all(from, version, version, STRETCH))
       const rows = found as unknown as Pick<Link, 'position' | 'previous'>[]
       for (const { position } of rows) positions.push(position)
@@ -233,7 +234,8 @@ class SqliteEventLog implements OpenedEventLog {
 
   /** The position of a stream's newest event below `version`; 0 if there is none. */
   async #below(stream: string, end: Position, version: number): Promise<Position> {
-    for (let from = end; from > 0; await nextTurn()) {
+    for (let from = end; from > 0; ) {
+      if (from < end) await nextTurn()
       const { link, isBelow } = this.#read(() => this.#stepDown(stream, from, version))
       if (isBelow) return link.position
       from = link.version > 1 ? link.position : 0
