@@ -42,7 +42,12 @@ export function orderRefused(queue: string, { depth, dead }: { depth: number; de
   )
 }
 
+/** Whether a queue that gets another definition then delivers its messages in another order. */
+export function reorders(from: QueueDefinition | undefined, to: QueueDefinition): boolean {
+  return from !== undefined && orderOf(from) !== orderOf(to)
+}
+
 /** What decides in which order messages of a queue may be delivered. */
-export function orderOf({ settings }: QueueDefinition): string {
+function orderOf({ settings }: QueueDefinition): string {
   return settings.type === 'standard' ? 'standard' : `fifo ${settings.message_group_field}`
 }

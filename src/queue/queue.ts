@@ -4,7 +4,7 @@ import { systemClock } from './clock.ts'
 import type { NewMessage, QueueDefinition, StoredMessage, StoredQueue, Subscription } from './contract.ts'
 import { type AfterLetter, type ListedLetter, listDeadLetters } from './dead-letters.ts'
 import { encodeData } from './encode-data.ts'
-import { groupOf, orderOf, orderRefused } from './group.ts'
+import { groupOf, orderRefused, reorders } from './group.ts'
 import { MemoryPool } from './memory-pool.ts'
 import type { DurableQueueOptions } from './options.ts'
 import { type ManagedQueue, QueueRegistry, subscriptionQueue } from './registry.ts'
@@ -341,18 +341,19 @@ export class DurableQueue {
   }
 
   async #define(name: string, definition: QueueDefinition): Promise<void> {
-    await this.#queues.reorder(name, async () => {
+    const define = async () => {
       const conflict = await this.#conflict(name, definition)
       if (conflict) throw conflict
       await this.#options.store.define(name, definition)
       this.#apply(name, definition)
-    })
+    }
+    const isReordered = reorders(this.#queues.get(name)?.definition, definition)
+    await (isReordered ? this.#queues.reorder(name, define) : define())
   }
 
   /** Why a queue cannot have this definition for now; undefined if it can. */
   async #conflict(name: string, definition: QueueDefinition): Promise<CqrsError | undefined> {
-    const known = this.#queues.get(name)
-    if (!known || orderOf(known.definition) === orderOf(definition)) return undefined
+    if (!reorders(this.#queues.get(name)?.definition, definition)) return undefined
     const counts = await this.#options.store.counts(name)
     if (!counts || counts.depth + counts.dead === 0) return undefined
     return orderRefused(name, counts)

@@ -66,6 +66,24 @@ test('what is sent while a queue cannot become fifo is taken as before', async (
   await untilOpen('before', 'during')
 })
 
+test('a change of other settings holds up nothing that is sent meanwhile', async () => {
+  const { queue, store, start, enqueue, untilOpen } = await queueHarness({ queues: { jobs: {} } })
+  start()
+  const define = store.define.bind(store)
+  const [begun, stored] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  store.define = async (...definition) => {
+    begun.resolve()
+    await stored.promise
+    return define(...definition)
+  }
+  const changed = queue.define('jobs', { concurrency: 3 })
+  await begun.promise
+  await enqueue('meanwhile')
+  await untilOpen('meanwhile')
+  stored.resolve()
+  await changed
+})
+
 test('a function that subscribes while its subscription is being ended gets what is published from then on', async () => {
   const { queue, store, start, open } = await queueHarness()
   start()
