@@ -128,8 +128,8 @@ function isWholesale({ dryRun, after, status, what, error, fingerprint }: Many):
 
 /**
  * Lets each source redrive everything it has. The queues or projections of a source do so in parallel, because
- * letters of different ones have no common order. Parked events are tried one by one, which may take longer than a
- * caller waits; then the answer has a `next` with which to continue.
+ * letters of different ones have no common order. Parked events are tried one by one, and a queue may have very many
+ * letters. Both may take longer than a caller waits; then the answer has a `next` with which to continue.
  *
  * @param places where to continue, as {@link writePlaces} wrote it; from the beginning if left out
  */
@@ -145,15 +145,19 @@ async function redriveAll(
   let found = 0
   const tell = (some: RedriveResult) => done.add(some)
   for (const box of Object.values(BOXES).filter((each) => !source || each.source === source)) {
-    const names = (await leftOut.unless(box.source, null, () => box.names(system, name))) ?? []
-    const meant = names.filter((each) => !name || isMeant(name, each))
+    const placeOf = (each: string) => `${box.source}:${each}`
+    // Not those that have letters now: a queue whose redrive has ended meanwhile has yet to say how many were put back.
+    const begun = [...(places?.keys() ?? [])].filter((each) => each.startsWith(placeOf('')))
+    const names = places
+      ? begun.map((each) => each.slice(placeOf('').length))
+      : await leftOut.unless(box.source, null, () => box.names(system, name))
+    const meant = (names ?? []).filter((each) => !name || isMeant(name, each))
     found += meant.length
-    const left = meant.filter((each) => !places || (box.source === 'parked' && places.has(each)))
     await Promise.all(
-      left.map(async (each) => {
-        const stretch = { after: places?.get(each), isOver }
+      meant.map(async (each) => {
+        const stretch = { after: places?.get(placeOf(each)), isOver }
         const next = await leftOut.unless(box.source, each, () => box.redriveAll(system, each, tell, stretch))
-        if (next !== undefined) open.set(each, next)
+        if (next !== undefined) open.set(placeOf(each), next)
       }),
     )
   }

@@ -91,13 +91,14 @@ export const queueLetters: LetterBox = {
     return result.redriven > 0 ? result : notFound(name, key)
   },
 
-  async redriveAll({ call }, queue, tell) {
-    for (let more = true; more; ) {
+  async redriveAll({ call }, queue, tell, { isOver }) {
+    for (;;) {
       const step = count.parse(await call('iii::queue::redrive', { queue, wait_ms: REDRIVE_WAIT_MS }))
       tell({ redriven: step.redriven })
-      more = step.more ?? false
+      if (!step.more) return undefined
+      // The redrive goes on, and the next call joins it, wherever it begins.
+      if (isOver()) return '0'
     }
-    return undefined
   },
 
   async discard({ call }, { name, key }) {

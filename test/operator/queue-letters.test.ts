@@ -296,3 +296,25 @@ test('letters of a queue are all redriven though that takes several steps', asyn
     redriven: 1_000_000,
   })
 })
+
+test('a redrive that takes long is answered in time, and the next call joins it, though no letter is left by then', async () => {
+  const { system } = await operatedQueue({ queues: { jobs: QUICK } })
+  let now = 0
+  const steps = [{ redriven: 700_000, more: true }, { redriven: 299_999, more: true }, { redriven: 1 }]
+  let left = 1_000_000
+  const call = async (id: string, payload: unknown) => {
+    if (id !== 'iii::queue::redrive') return system.call(id, payload)
+    now += 5_000
+    left = 0
+    return steps.shift()
+  }
+  const ask = async (id: string, payload: unknown) =>
+    id === 'engine::queue::dlq_topics' ? [{ topic: 'jobs', message_count: left }] : system.ask(id, payload)
+  const slow = { ...system, ask, call, now: () => new Date(now) }
+  const first = await redriveLetters(slow, { source: 'queue', name: 'jobs' })
+  expect(first).toMatchObject({ redriven: 999_999, next: expect.any(String) })
+  const input = { source: 'queue', name: 'jobs', after: first.next }
+  const second = await redriveLetters(slow, input)
+  expect(second).toMatchObject({ redriven: 1 })
+  expect(second.next ?? null).toBeNull()
+})
