@@ -29,9 +29,31 @@ export class KeptSize {
   }
 }
 
-/** About how many bytes a JSON value takes in memory. */
+/**
+ * About how many bytes a value takes in memory. It need not be JSON: what a decider folds may contain itself, nest
+ * deeply, or hold a `Map`.
+ */
 function bytesOf(value: unknown): number {
-  if (typeof value === 'string') return 24 + value.length
-  if (typeof value !== 'object' || value === null) return 8
-  return Object.values(value).reduce<number>((sum, part) => sum + 16 + bytesOf(part), 32)
+  const seen = new Set<object>()
+  const left = [value]
+  let bytes = 0
+  while (left.length > 0) {
+    const part = left.pop()
+    if (typeof part === 'string') bytes += 24 + part.length
+    else if (typeof part !== 'object' || part === null) bytes += 8
+    else if (!seen.has(part)) {
+      seen.add(part)
+      bytes += 32
+      for (const inner of partsOf(part)) {
+        bytes += 16
+        left.push(inner)
+      }
+    }
+  }
+  return bytes
+}
+
+function partsOf(value: object): Iterable<unknown> {
+  if (value instanceof Map) return [...value].flat()
+  return value instanceof Set ? value : Object.values(value)
 }
