@@ -61,6 +61,8 @@ export class EffectSender {
   #unreachable = false
   /** The keys of effects in the last page that have been sent. */
   #taken = new Set<string>()
+  /** The keys of effects in the last page that are dead, although the damaged view does not let that be stored. */
+  #dead = new Set<string>()
 
   constructor(options: EffectSenderOptions) {
     this.#options = options
@@ -86,7 +88,7 @@ export class EffectSender {
       this.#again = false
       // While nobody takes the first effect, only that one is read for each try. But effects that were sent may be
       // listed before it; then a whole page is read.
-      const limit = this.#unreachable && this.#taken.size === 0 ? 1 : PAGE
+      const limit = this.#unreachable && this.#taken.size + this.#dead.size === 0 ? 1 : PAGE
       const pending = await view.pendingEffects(limit, PAGE_BYTES)
       const first = pending[0]?.idempotencyKey
       // There may be more than one page. But if a damaged file lists the same effect first again, the rest waits for
@@ -95,9 +97,11 @@ export class EffectSender {
       before = first
       const listed = new Set(pending.map(({ idempotencyKey }) => idempotencyKey))
       this.#taken = this.#taken.intersection(listed)
+      this.#dead = this.#dead.intersection(listed)
       for (const effect of pending) {
         // The rest of a page that was read before a pause stays recorded.
         if (signal.aborted || isPaused()) return
+        if (this.#dead.has(effect.idempotencyKey)) continue
         if (this.#taken.has(effect.idempotencyKey)) await this.#forget(effect)
         else if (!(await this.#settle(effect))) return
       }
@@ -176,8 +180,12 @@ export class EffectSender {
     const { view, log, now } = this.#options
     log.error({ err: error, idempotencyKey, effect }, 'An effect is dead and waits for an operator')
     const at = new Date(now()).toISOString()
-    await view.effectFailed(idempotencyKey, { attempts, error: error.message.slice(0, KEPT_ERROR), at })
-    reached('effect-dead', idempotencyKey)
+    const failed = { attempts, error: error.message.slice(0, KEPT_ERROR), at }
+    const stored = await unlessDamaged(() => view.effectFailed(idempotencyKey, failed))
+    if (stored.damage) {
+      this.#dead.add(idempotencyKey)
+      log.error({ err: stored.error, idempotencyKey, effect }, 'A dead effect cannot be listed as dead')
+    } else reached('effect-dead', idempotencyKey)
     return true
   }
 

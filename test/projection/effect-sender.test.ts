@@ -288,3 +288,33 @@ test('a dead effect keeps only the beginning of a very long error', async () => 
     KEYS.map(() => [4_000, 'refused: ']),
   )
 })
+
+test.each([
+  ['is damaged', true],
+  ['failed for good', false],
+])(
+  'an effect that %s does not hold up those behind it because the damaged view refuses to list it as dead',
+  async (_, isDamaged) => {
+    const sent: string[] = []
+    const tried: string[] = []
+    const { view, viewPath, sender } = await threeEffects(async (_, key) => {
+      tried.push(key)
+      if (key === KEYS[0]) throw new Error('no')
+      sent.push(key)
+      return 'sent'
+    })
+    if (isDamaged) {
+      const vandal = new DatabaseSync(viewPath)
+      vandal.exec(`UPDATE effects SET effect = replace(effect, 'ada', 'adb') WHERE id = 1`)
+      vandal.close()
+    }
+    view.effectFailed = async (key) => {
+      throw damagedView(new OtherRow('effects', key), viewPath, 'balances')
+    }
+    await sender.flush()
+    expect(sent).toEqual(KEYS.slice(1))
+    const times = tried.length
+    for (let sweeps = 0; sweeps < 3; sweeps += 1) await sender.flush()
+    expect(tried, 'it is not tried with every sweep').toHaveLength(times)
+  },
+)
