@@ -355,8 +355,7 @@ export class DurableQueue {
   async #conflict(name: string, definition: QueueDefinition): Promise<CqrsError | undefined> {
     if (!reorders(this.#queues.get(name)?.definition, definition)) return undefined
     const counts = await this.#options.store.counts(name)
-    if (!counts || counts.depth + counts.dead === 0) return undefined
-    return orderRefused(name, counts)
+    return counts && counts.depth + counts.dead > 0 ? orderRefused(name, counts) : undefined
   }
 
   #apply(name: string, definition: QueueDefinition): void {
