@@ -83,7 +83,7 @@ export const queries = z.object({
     },
   ),
   maxWaiting: wholeNumber(
-    'Queries with `after` that may wait for a view at the same time; more are refused with 503.',
+    'Queries with `after` that may wait for views at the same time, in each queries worker; more get 503.',
     {
       env: 'CQRS_QUERIES_MAX_WAITING',
       default: 512,
