@@ -72,8 +72,11 @@ test('cqrs worker brings stores up to date as well, and cqrs migrate does nothin
 
   const another = olderData()
   const nobody = { CQRS_DATA: another.data, III_URL: 'ws://127.0.0.1:9' }
-  const { output } = startProgram(['worker', 'queue'], cwd, nobody)
-  await until('the log is up to date', () => output.stdout.includes('events.db is up to date'), 30_000)
+  const { process: worker, output, exited } = startProgram(['worker', 'queue'], cwd, nobody)
+  await until('the log is up to date', () => output.stdout.includes('list.1.db is up to date'), 30_000)
+  expect(output.stdout).toContain('events.db is up to date')
+  worker.kill('SIGKILL')
+  await exited
 })
 
 test('a store that somebody has open is reported, and the others are brought up to date', async () => {

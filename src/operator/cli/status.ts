@@ -93,8 +93,8 @@ export function renderStatus(
   return lines
 }
 
-/** The name, and the version of the generation that serves unless it is 1 as in the code. */
-function named({ name, version, servingVersion }: ProjectionStatus): string {
+/** The name, and the version of the generation that serves unless it is 1 as in the code. An older system does not tell it. */
+function named({ name, version, servingVersion = version }: ProjectionStatus): string {
   if (servingVersion !== version) return `${name} v${servingVersion} (code: v${version})`
   return version === 1 ? name : `${name} v${version}`
 }
