@@ -1,26 +1,35 @@
-/** Only one in this many values is measured. Measuring every document would cost a rebuild a tenth of its speed. */
+/** At most one in this many values is measured. Measuring every document would cost a rebuild a tenth of its speed. */
 const EVERY = 13
+
+/** How many parts of values are measured for each value noted, on average: the larger they are, the fewer are measured. */
+const PARTS_PER_NOTE = 8
 
 /** After this many measured values, those so far count only half, because values may grow. */
 const RECENT = 64
 
 /** Estimates how much memory the JSON values in a cache take, from a sample of those that were read or changed last. */
 export class KeptSize {
-  #noted = 0
+  /** How many values are not measured until the next one is. */
+  #skipped = 0
   #measured = 0
   #bytes = 0
 
   /** Notes that a value is kept. Null and undefined do not count. */
   note(value: unknown): void {
-    this.#noted += 1
     // Begins with the first one, so that there is an estimate early.
-    if (this.#noted % EVERY !== 1 || value === undefined || value === null) return
+    if (this.#skipped > 0) this.#skipped -= 1
+    else if (value !== undefined && value !== null) this.#measure(value)
+  }
+
+  #measure(value: unknown): void {
+    const { bytes, parts } = sizeOf(value)
+    this.#skipped = Math.max(EVERY - 1, Math.floor(parts / PARTS_PER_NOTE))
     if (this.#measured >= RECENT) {
       this.#measured /= 2
       this.#bytes /= 2
     }
     this.#measured += 1
-    this.#bytes += bytesOf(value)
+    this.#bytes += bytes
   }
 
   /** About how many bytes this many values take; 0 as long as none was measured. */
@@ -30,15 +39,17 @@ export class KeptSize {
 }
 
 /**
- * About how many bytes a value takes in memory. It need not be JSON: what a decider folds may contain itself, nest
+ * About how many bytes a value takes in memory, and of how many parts it consists. It need not be JSON: what a decider folds may contain itself, nest
  * deeply, or hold a `Map`.
  */
-function bytesOf(value: unknown): number {
+function sizeOf(value: unknown): { bytes: number; parts: number } {
   const seen = new Set<object>()
   const left = [value]
   let bytes = 0
+  let parts = 0
   while (left.length > 0) {
     const part = left.pop()
+    parts += 1
     if (typeof part === 'string') bytes += 24 + part.length
     else if (typeof part !== 'object' || part === null) bytes += 8
     else if (!seen.has(part)) {
@@ -50,7 +61,7 @@ function bytesOf(value: unknown): number {
       }
     }
   }
-  return bytes
+  return { bytes, parts }
 }
 
 function partsOf(value: object): Iterable<unknown> {

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
 import { isBusy } from './errors.ts'
+import { lookInto } from './look-into.ts'
 import { offerRowChecksum } from './row-checksum.ts'
 import { waitForLock } from './wait-for-lock.ts'
 
@@ -33,16 +33,7 @@ export function isOlder(db: DatabaseSync, schema: StoreSchema, path: string): bo
  * older: the process that works with it reports what is wrong. Writes nothing.
  */
 export function isOlderStore(path: string, schema: StoreSchema): boolean {
-  if (!existsSync(path)) return false
-  let db: DatabaseSync | undefined
-  try {
-    db = new DatabaseSync(path, { readOnly: true, timeout: 0 })
-    return isOlder(db, schema, path)
-  } catch {
-    return false
-  } finally {
-    db?.close()
-  }
+  return lookInto(path, (db) => isOlder(db, schema, path)) ?? false
 }
 
 /**

@@ -1,6 +1,5 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { snapshotSchema } from '../command/sqlite/snapshot-schema.ts'
 import { dataPaths, viewPath } from '../config/paths.ts'
 import { controlSchema } from '../control/sqlite/schema.ts'
@@ -12,6 +11,7 @@ import { lacksIndex } from '../projection/sqlite/indexes.ts'
 import { viewSchema } from '../projection/sqlite/schema.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
 import { queueSchema } from '../queue/sqlite/schema.ts'
+import { lookInto } from '../sqlite/look-into.ts'
 import { isOlderStore } from '../sqlite/migrate.ts'
 import { type OpenOptions, openDatabase } from '../sqlite/open.ts'
 import { storeSize } from '../sqlite/store-files.ts'
@@ -66,7 +66,7 @@ export function olderStores(stores: readonly DataStore[]): OutdatedStore[] {
 export function viewsWithoutIndex(data: string, app: App, large = LARGE_VIEW): OutdatedStore[] {
   return liveViews(data, app).flatMap(({ path, projection }) => {
     if (storeSize(path) < large) return []
-    if (!readIn(path, (db) => lacksIndex(db, projection.indexes))) return []
+    if (!lookInto(path, (db) => lacksIndex(db, projection.indexes))) return []
     const bring = () => openSqliteView(path, projection, { mustExist: true }).close()
     return [{ path, why: 'lacks an index that the app declares: making it', bring }]
   })
@@ -77,7 +77,7 @@ export function viewsWithoutIndex(data: string, app: App, large = LARGE_VIEW): O
  * get their indexes at the end of the build.
  */
 function liveViews(data: string, app: App): { path: string; projection: ProjectionDefinition }[] {
-  const generations = readIn(dataPaths(data).control, (db) => db.prepare(LIVE).all()) ?? []
+  const generations = lookInto(dataPaths(data).control, (db) => db.prepare(LIVE).all()) ?? []
   return generations.flatMap((row) => {
     const projection = app.projections.get(String(row.projection))
     if (!projection || projection.version !== row.version) return []
@@ -91,19 +91,6 @@ function liveViews(data: string, app: App): { path: string; projection: Projecti
 
 const LIVE = `SELECT projection, generation, version, partitions FROM generations
   WHERE state IN ('active', 'previous', 'returning')`
-
-/** Reads in a store without changing it. Undefined if that fails: the process that works with the store reports why. */
-function readIn<Result>(path: string, read: (db: DatabaseSync) => Result): Result | undefined {
-  let db: DatabaseSync | undefined
-  try {
-    db = new DatabaseSync(path, { readOnly: true, timeout: 0 })
-    return read(db)
-  } catch {
-    return undefined
-  } finally {
-    db?.close()
-  }
-}
 
 /** The files of all views, without those that were moved aside; these are in a folder of their own. */
 function viewsIn(data: string): string[] {

@@ -31,3 +31,20 @@ test('a state that contains itself, or nests deeply, has a size as well', () => 
   for (let length = 0; length < 100_000; length += 1) chain = { next: chain }
   expect(sizeOf(chain)).toBeGreaterThan(100_000)
 })
+
+test('the larger values are, the fewer of them are measured', () => {
+  const measurements = (parts: number) => {
+    const size = new KeptSize()
+    let measured = 0
+    const value = {
+      get parts() {
+        measured += 1
+        return Array.from({ length: parts }, () => 1)
+      },
+    }
+    for (let noted = 0; noted < 130; noted += 1) size.note(value)
+    return measured
+  }
+  expect(measurements(10)).toBe(10)
+  expect(measurements(10_000)).toBe(1)
+})

@@ -14,7 +14,7 @@ export function migrateCommand(context: CliContext): Command {
 version may run on the data folder. Take a backup first: there is no way back.`,
     )
     .action(async () => {
-      const { migrateStores, outdatedStores } = await import('../../supervisor/older-stores.ts')
+      const { migrateStores, outdatedStores } = await import('../../supervisor/migrate-stores.ts')
       const { loadApp } = await import('../../workers/load-app.ts')
       const config = context.config()
       const folder = { data: config.data, app: await loadApp(config.app) }

@@ -25,7 +25,7 @@ Examples:
         if (!context.process.send) warnOfUnknownVariables(context, log)
         const config = context.config()
         if (!context.process.send) {
-          const { migrateFirst } = await import('../../supervisor/older-stores.ts')
+          const { migrateFirst } = await import('../../supervisor/migrate-stores.ts')
           const { loadApp } = await import('../../workers/load-app.ts')
           await migrateFirst({ data: config.data, app: await loadApp(config.app) })
         }

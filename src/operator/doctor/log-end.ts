@@ -1,8 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { dataPaths } from '../../config/paths.ts'
 import { markPath, readHighWater } from '../../sqlite/high-water.ts'
+import { lookInto } from '../../sqlite/look-into.ts'
 import { type Check, fail } from './check.ts'
 
 /**
@@ -63,16 +64,10 @@ function numberIn(path: string, query: string): number | undefined {
 
 /** The column `found` of each row; undefined if the store cannot be read. */
 function read(path: string, query: string): unknown[] | undefined {
-  let db: DatabaseSync | undefined
-  try {
-    db = new DatabaseSync(path, { readOnly: true, timeout: 1_000 })
-    return db
+  const found = (db: DatabaseSync) =>
+    db
       .prepare(query)
       .all()
-      .map(({ found }) => found)
-  } catch {
-    return undefined
-  } finally {
-    db?.close()
-  }
+      .map((row) => row.found)
+  return lookInto(path, found, 1_000)
 }
