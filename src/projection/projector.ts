@@ -12,6 +12,7 @@ import { type Documents, type FoldOutcome, fold, type PreparedEvent, prepare, se
 import type { GivenUp } from './given-up.ts'
 import { nameEffects } from './named-effects.ts'
 import { parkBehind, parkFailed, type RetryPolicy } from './retry-policy.ts'
+import { Trials } from './trials.ts'
 import type { Turns } from './turns.ts'
 
 export interface ProjectorOptions {
@@ -69,23 +70,17 @@ export type StepOutcome = 'advanced' | 'at-head' | 'superseded'
  * memory is dropped and read again. Everything else on which a change is based is read after the checkpoint: if it is
  * newer, the commit is refused; if it were older, the commit would not be.
  *
- * A handler can also end the process, or hang until it is killed. So a trial is stored before handlers run. The next
- * process finds it and tries the events of the batch one by one. If processes end twice while one event is tried alone,
- * the event has failed, and is parked like one that throws. Once is not enough: a process can be killed for other
- * reasons, and a query with `after` should see what was acknowledged.
+ * A handler can also end the process, or hang until it is killed; see trials.ts.
  */
 export class Projector {
   readonly #options: ProjectorOptions
   readonly #types: ReadonlySet<string>
   readonly #documents: DocumentCache
   #checkpoint: Checkpoint | undefined
-  /** One of these events may have ended the process that tried them, so each is tried alone. */
-  #suspected: { readonly from: Position; readonly to: Position } = { from: 0, to: 0 }
-  /** The event that was being tried alone when processes ended, and how many of them did. */
-  #ended: { readonly position: Position; readonly times: number } | undefined
   readonly #atOnce: number
   #tookOver = false
   readonly #blocked: BlockedSequences
+  readonly #trials: Trials
 
   constructor(options: ProjectorOptions) {
     this.#options = options
@@ -93,6 +88,7 @@ export class Projector {
     this.#types = handledTypes(options.projection)
     this.#documents = new DocumentCache(options.view, options.documentCache)
     this.#blocked = new BlockedSequences(options.view)
+    this.#trials = new Trials(options.view, options.projection.name)
   }
 
   /** The position of the view. May be called while a step is under way, and therefore changes nothing. */
@@ -106,7 +102,11 @@ export class Projector {
     const committed = this.#options.batchBegins?.()
     const applied = this.#options.applying?.()
     const checkpoint = await this.#state()
-    const limit = Math.min(batchSize, upTo - checkpoint.position, this.#unsuspected(checkpoint.position + 1))
+    const limit = Math.min(
+      batchSize,
+      upTo - checkpoint.position,
+      this.#trials.unsuspected(checkpoint.position + 1),
+    )
     if (limit <= 0) return 'at-head'
     const read = await log.readFrom(checkpoint.position, {
       limit,
@@ -116,9 +116,7 @@ export class Projector {
     })
     if (read.through === checkpoint.position) return 'at-head'
     reached('batch-read', this.#options.projection.name)
-    return turns.run(async () => {
-      if (read.events.length > 0)
-        await this.#beginTrial(checkpoint.position + 1, read.through, checkpoint.revision)
+    const apply = async () => {
       const { folded, ...change } = await this.#foldPage(read.events)
       const page = folded === read.events.length ? read : firstOf(read, folded)
       reached('batch-folded', this.#options.projection.name)
@@ -140,7 +138,11 @@ export class Projector {
         applied?.(page.events, change.parked)
       }
       return outcome
-    })
+    }
+    const tried = { from: checkpoint.position + 1, to: read.through }
+    return turns.run(() =>
+      read.events.length > 0 ? this.#trials.run(tried, checkpoint.revision, apply) : apply(),
+    )
   }
 
   /**
@@ -244,26 +246,10 @@ export class Projector {
     return { documents, parked, effects, settled: [], discarded, folded }
   }
 
-  /** How many events from a position on may be tried together; what is suspected is tried one by one. */
-  #unsuspected(next: Position): number {
-    const { from, to } = this.#suspected
-    if (next > to) return Number.MAX_SAFE_INTEGER
-    return next < from ? from - next : 1
-  }
-
-  async #beginTrial(from: Position, to: Position, revision: number): Promise<void> {
-    const ends = from === to && this.#ended?.position === from ? this.#ended.times : 0
-    await this.#options.view.beginTrial({ from, to, ends }, revision)
-    reached('trial-begun', this.#options.projection.name)
-  }
-
   /** Runs the handler of an event, unless processes have ended `ends` times while it ran. */
   #tryOn(position: Position, prepared: PreparedEvent, documents: Documents, ends: number): FoldOutcome {
     if (!prepared.ok) return prepared
-    if (this.#ended?.position !== position || this.#ended.times < ends) {
-      return fold(this.#options.projection, prepared, documents)
-    }
-    this.#ended = undefined
+    if (!this.#trials.isToBlame(position, ends)) return fold(this.#options.projection, prepared, documents)
     return { ok: false, error: new Error('The process ended while this event was applied.') }
   }
 
@@ -292,20 +278,21 @@ export class Projector {
     const prepared = prepare(projection, catalog, recorded)
     const applied = this.#options.applying?.()
     const { documents } = await this.#documents.of(keysOf([prepared]))
-    await this.#beginTrial(parked.position, parked.position, revision)
-    const outcome = this.#tryOn(parked.position, prepared, documents, 1)
-    if (!outcome.ok) {
-      const again = parkFailed(parked, outcome.error, this.#parkingContext())
-      const change = { ...NOTHING, expectedRevision: revision, parked: [again] }
-      const stored = await this.#commit(change, again.status === 'dead' ? 'letter-dead' : 'retry-failed')
-      if (stored === 'advanced') applied?.([recorded], [again])
-      return { kind: 'left' }
-    }
-    const effects = nameEffects(projection.name, recorded, outcome.effects)
-    const change = { documents: outcome.changed, effects }
-    const settled = await this.#settle(parked, change, revision, 'retry-stored')
-    if (settled.kind === 'applied') applied?.([recorded], [])
-    return settled
+    return this.#trials.run({ from: position, to: position }, revision, async () => {
+      const outcome = this.#tryOn(position, prepared, documents, 1)
+      if (!outcome.ok) {
+        const again = parkFailed(parked, outcome.error, this.#parkingContext())
+        const change = { ...NOTHING, expectedRevision: revision, parked: [again] }
+        const stored = await this.#commit(change, again.status === 'dead' ? 'letter-dead' : 'retry-failed')
+        if (stored === 'advanced') applied?.([recorded], [again])
+        return { kind: 'left' }
+      }
+      const effects = nameEffects(projection.name, recorded, outcome.effects)
+      const change = { documents: outcome.changed, effects }
+      const settled = await this.#settle(parked, change, revision, 'retry-stored')
+      if (settled.kind === 'applied') applied?.([recorded], [])
+      return settled
+    })
   }
 
   /** Commits that the parked head of a sequence is applied or given up. The event behind it becomes the head. */
@@ -357,8 +344,6 @@ export class Projector {
       return 'advanced'
     } catch (error) {
       this.#forget()
-      // If this fails as well, the next process blames the event once, which is not enough to park it.
-      await this.#options.view.endTrial(change.expectedRevision).catch(() => undefined)
       throw error
     }
   }
@@ -379,11 +364,8 @@ export class Projector {
     const { view, policy } = this.#options
     // Another process set the due times. If its clock was ahead, they are further away than any delay.
     await view.notDueAfter(this.#steady() + policy.capMs)
-    const trial = await view.trial()
+    await this.#trials.takeOver()
     this.#tookOver = true
-    this.#suspected = trial ?? this.#suspected
-    this.#ended =
-      trial && trial.from === trial.to ? { position: trial.from, times: trial.ends + 1 } : undefined
   }
 
   #forget(): void {

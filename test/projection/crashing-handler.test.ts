@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { Turns } from '../../src/projection/turns.ts'
 import { ledger, toHead } from '../support/ledger.ts'
+import { balances } from '../support/ledger-app.ts'
 import { until } from '../support/until.ts'
 
 const PROGRAM = new URL('../support/crashing-projector.ts', import.meta.url).pathname
@@ -81,6 +82,36 @@ test('a writer that is overtaken leaves the trial of the one that was faster alo
   await other.beginTrial(trial, revision)
   expect(await slow.step()).toBe('superseded')
   expect(await view.trial()).toEqual(trial)
+})
+
+test('a store that fails while an event is applied or retried leaves no trial behind', async () => {
+  let isFailing = false
+  const { move, projector, view, clock, document } = ledger(balances({ fails: () => isFailing }))
+  const failing = (name: 'load' | 'sequence') => {
+    const method = view[name] as (...given: unknown[]) => Promise<never>
+    const found: unknown[] = []
+    view[name] = async () => {
+      found.push(await view.trial())
+      view[name] = method.bind(view)
+      throw new Error('The disk fails.')
+    }
+    return found
+  }
+  await move('ada', 1)
+  const runs = projector()
+  const step = failing('load')
+  await expect(runs.step()).rejects.toThrow('The disk fails.')
+  expect([step, await view.trial()]).toEqual([[{ from: 1, to: 1, ends: 0 }], undefined])
+
+  isFailing = true
+  await runs.step()
+  isFailing = false
+  clock.now += 1_000
+  const retry = failing('sequence')
+  await expect(runs.retryDue()).rejects.toThrow('The disk fails.')
+  expect([retry, await view.trial()]).toEqual([[{ from: 1, to: 1, ends: 0 }], undefined])
+  await runs.retryDue()
+  expect(await document('ada')).toMatchObject({ balance: 1 })
 })
 
 test('of the projections of one process only one has an open trial, so no other is blamed for its end', async () => {

@@ -15,7 +15,7 @@ import type { SharedSite } from './gated-worker.ts'
 import { ledgerCatalog } from './ledger-app.ts'
 
 export interface GatedBuildsOptions {
-  readonly site: Pick<SharedSite, 'log' | 'now' | 'batchSize' | 'heldBackMs'>
+  readonly site: Pick<SharedSite, 'log' | 'now' | 'batchSize' | 'heldBackMs' | 'parked'>
   readonly projection: ProjectionDefinition
   /** Of the process: what a thread says comes in its order. */
   readonly process: Gate
@@ -124,6 +124,11 @@ export class GatedBuilds {
     const open = (one: Place, options: { version?: number; indexes?: boolean }) => {
       const store = openSqliteView(path(one), projection, options)
       opened.add(store)
+      const { commit } = store
+      store.commit = async (change) => {
+        site.parked(change.parked)
+        return commit.call(store, change)
+      }
       return gate.guard(store)
     }
     const owing = (

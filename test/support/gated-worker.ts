@@ -10,7 +10,7 @@ import { UnitGenerations } from '../../src/generations/unit-generations.ts'
 import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
 import type { ProjectionUnit } from '../../src/kernel/unit.ts'
 import type { EventLog } from '../../src/log/contract.ts'
-import type { ViewStore } from '../../src/projection/contract.ts'
+import type { ParkedEvent, ViewChange, ViewStore } from '../../src/projection/contract.ts'
 import { EffectSender } from '../../src/projection/effect-sender.ts'
 import type { ParityReport } from '../../src/projection/parity.ts'
 import { Projector } from '../../src/projection/projector.ts'
@@ -36,6 +36,8 @@ export interface SharedSite {
   readonly take: (idempotencyKey: string) => 'sent' | 'unreachable'
   /** Told of each effect that is no longer recorded because it was sent. */
   readonly forgotten: (idempotencyKeys: readonly string[]) => void
+  /** Told of the events that a view parks. */
+  readonly parked: (events: readonly ParkedEvent[]) => void
   readonly batchSize: number
   readonly heldBackMs: number
 }
@@ -273,7 +275,7 @@ export class GatedWorker {
   /** What is open when the process ends is closed by the system. */
   #track(store: ViewStore): ViewStore {
     this.#opened.add(store)
-    const { forgotten } = this.#site
+    const { forgotten, parked } = this.#site
     const watched = new Proxy(store, {
       get: (target, name) => {
         const method = Reflect.get(target, name) as unknown
@@ -281,6 +283,7 @@ export class GatedWorker {
         return async (...given: unknown[]) => {
           const result = await Reflect.apply(method, target, given)
           if (name === 'close') this.#opened.delete(store)
+          if (name === 'commit') parked((given[0] as ViewChange).parked)
           if (name === 'effectsSent') forgotten(given[0] as string[])
           return result
         }

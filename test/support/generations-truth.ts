@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { viewPath } from '../../src/config/paths.ts'
 import type { Generation, ProjectionControl } from '../../src/control/contract.ts'
 import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
-import type { ViewStore } from '../../src/projection/contract.ts'
+import type { ParkedEvent, ViewStore } from '../../src/projection/contract.ts'
 import { EMPTY_DIGEST, extendDigest } from '../../src/projection/digest.ts'
 import { parityVerdict } from '../../src/projection/parity.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
@@ -74,6 +74,13 @@ export class GenerationsTruth {
         }),
       }),
     } as ProjectionDefinition
+  }
+
+  /** An event during whose trial processes ended twice is held back although its handler never failed. */
+  parked(events: readonly ParkedEvent[]): void {
+    for (const { sequence, failures } of events) {
+      if (failures.at(-1)?.message.startsWith('The process ended')) this.#failed.add(sequence)
+    }
   }
 
   /** What was sent, and noted so, is sent again only after a way back in time. */

@@ -51,6 +51,7 @@ export class GenerationsWorld {
         return 'sent'
       },
       forgotten: (keys) => this.truth.forgotten(keys),
+      parked: (events) => this.truth.parked(events),
       batchSize: between(random, 2, 6),
       heldBackMs: random() < 0.5 ? 0 : 1e9,
     }
