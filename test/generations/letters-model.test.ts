@@ -249,4 +249,4 @@ test(`what operators decide about letters holds in every generation (CQRS_TEST_S
       throw new Error(`CQRS_TEST_SEED=${seed + run}: ${cause.message}`, { cause })
     })
   }
-}, 120_000)
+}, SCENARIOS * 5_000)

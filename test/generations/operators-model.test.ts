@@ -296,4 +296,4 @@ test(`whatever operators wish at the same time, one generation serves, and each 
       throw new Error(`CQRS_TEST_SEED=${seed + run}: ${cause.message}`, { cause })
     })
   }
-}, 120_000)
+}, SCENARIOS * 12_000)

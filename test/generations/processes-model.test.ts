@@ -115,4 +115,4 @@ test(`whatever processes do at the same time, one generation serves, and each wi
       throw new Error(`CQRS_TEST_SEED=${seed + run}: ${cause.message}`, { cause })
     })
   }
-}, 120_000)
+}, SCENARIOS * 12_000)

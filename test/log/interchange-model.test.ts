@@ -151,43 +151,47 @@ async function* inPieces(random: Random, file: Buffer) {
 const imported = (random: Random, path: string, file: Buffer) =>
   importEvents({ path, bytes: inPieces(random, file), app: 'counter' })
 
-test(`an imported log is the one that was exported, whatever it holds, and goes on as that one (CQRS_TEST_SEED=${seed})`, async () => {
-  const random = seededRandom(seed)
-  for (let run = 0; run < RUNS; run += 1) {
-    const source = open(random)
-    const target = open(random)
-    const streams = [...new Set(Array.from({ length: between(random, 1, 12) }, () => `s${text(random)}`))]
-    const versions = new Map<string, number>()
-    for (let n = between(random, 0, 40); n > 0; n -= 1) await append(random, source.log, versions, streams)
-    const head = await source.log.head()
-    // In one file, or in stretches.
-    for (let from = 1; from <= head + 1; ) {
-      const to = random() < 0.5 ? head : between(random, from - 1, head)
-      const outcome = await imported(
-        random,
-        target.path,
-        await exported(source.log, to === 0 ? { from } : { from, to }),
-      )
-      from = to === 0 ? head + 1 : to + 1
-      expect(outcome.head).toBe(from - 1)
-      if (from > head) break
+test(
+  `an imported log is the one that was exported, whatever it holds, and goes on as that one (CQRS_TEST_SEED=${seed})`,
+  async () => {
+    const random = seededRandom(seed)
+    for (let run = 0; run < RUNS; run += 1) {
+      const source = open(random)
+      const target = open(random)
+      const streams = [...new Set(Array.from({ length: between(random, 1, 12) }, () => `s${text(random)}`))]
+      const versions = new Map<string, number>()
+      for (let n = between(random, 0, 40); n > 0; n -= 1) await append(random, source.log, versions, streams)
+      const head = await source.log.head()
+      // In one file, or in stretches.
+      for (let from = 1; from <= head + 1; ) {
+        const to = random() < 0.5 ? head : between(random, from - 1, head)
+        const outcome = await imported(
+          random,
+          target.path,
+          await exported(source.log, to === 0 ? { from } : { from, to }),
+        )
+        from = to === 0 ? head + 1 : to + 1
+        expect(outcome.head).toBe(from - 1)
+        if (from > head) break
+      }
+      const [events, ends] = stored(source.path)
+      expect(stored(target.path), `run ${run}`).toEqual([events, ends, []])
+      const next = between(random, 0, 1e9)
+      for (const { log, path } of [source, target]) {
+        const same = seededRandom(next)
+        const known = new Map(versions)
+        for (let n = 0; n < 5; n += 1) await append(same, log, known, streams)
+        const db = new DatabaseSync(path)
+        db.exec('UPDATE events SET recorded_at = 0, checksum = 0')
+        db.close()
+      }
+      expect(stored(target.path).slice(0, 2)).toEqual(stored(source.path).slice(0, 2))
+      await source.log.close()
+      await target.log.close()
     }
-    const [events, ends] = stored(source.path)
-    expect(stored(target.path), `run ${run}`).toEqual([events, ends, []])
-    const next = between(random, 0, 1e9)
-    for (const { log, path } of [source, target]) {
-      const same = seededRandom(next)
-      const known = new Map(versions)
-      for (let n = 0; n < 5; n += 1) await append(same, log, known, streams)
-      const db = new DatabaseSync(path)
-      db.exec('UPDATE events SET recorded_at = 0, checksum = 0')
-      db.close()
-    }
-    expect(stored(target.path).slice(0, 2)).toEqual(stored(source.path).slice(0, 2))
-    await source.log.close()
-    await target.log.close()
-  }
-}, 300_000)
+  },
+  RUNS * 50_000,
+)
 
 /** Replaces the checksum by that of what stands before it, as somebody does who edits a file by hand and knows how. */
 function checked(lines: readonly string[]): string {
@@ -288,28 +292,32 @@ function changed(random: Random, lines: string[], change: (event: Line) => objec
   return checked(lines.with(at, `${JSON.stringify(change(JSON.parse(lines[at] ?? '')))}\n`))
 }
 
-test(`a file that somebody has edited leaves nothing, and is refused by line (CQRS_TEST_SEED=${seed})`, async () => {
-  const random = seededRandom(seed)
-  for (let run = 0; run < RUNS; run += 1) {
-    const source = open(random)
-    const streams = ['one', 'two', 'three']
-    const versions = new Map<string, number>()
-    for (let n = between(random, 2, 12); n > 0; n -= 1) await append(random, source.log, versions, streams)
-    const file = await exported(source.log)
-    const lines = file.toString().split(/(?<=\n)/)
-    const target = open(random)
-    for (let n = 0; n < EDITS; n += 1) {
-      const kind = oneOf(random, Object.keys(EDITS_OF_FILE))
-      const edited = Buffer.from(EDITS_OF_FILE[kind]?.(random, lines) ?? '')
-      if (edited.equals(file)) continue
-      const refused = { code: 'CQRS_IMPORT_INVALID', message: expect.stringMatching(REFUSED) }
-      await expect(imported(random, target.path, edited), kind).rejects.toMatchObject(refused)
-      expect(stored(target.path), kind).toEqual([[], [], []])
+test(
+  `a file that somebody has edited leaves nothing, and is refused by line (CQRS_TEST_SEED=${seed})`,
+  async () => {
+    const random = seededRandom(seed)
+    for (let run = 0; run < RUNS; run += 1) {
+      const source = open(random)
+      const streams = ['one', 'two', 'three']
+      const versions = new Map<string, number>()
+      for (let n = between(random, 2, 12); n > 0; n -= 1) await append(random, source.log, versions, streams)
+      const file = await exported(source.log)
+      const lines = file.toString().split(/(?<=\n)/)
+      const target = open(random)
+      for (let n = 0; n < EDITS; n += 1) {
+        const kind = oneOf(random, Object.keys(EDITS_OF_FILE))
+        const edited = Buffer.from(EDITS_OF_FILE[kind]?.(random, lines) ?? '')
+        if (edited.equals(file)) continue
+        const refused = { code: 'CQRS_IMPORT_INVALID', message: expect.stringMatching(REFUSED) }
+        await expect(imported(random, target.path, edited), kind).rejects.toMatchObject(refused)
+        expect(stored(target.path), kind).toEqual([[], [], []])
+      }
+      await source.log.close()
+      await target.log.close()
     }
-    await source.log.close()
-    await target.log.close()
-  }
-}, 300_000)
+  },
+  RUNS * 50_000,
+)
 
 test.each([
   ['byte order mark', 'begins with a byte order mark'],
