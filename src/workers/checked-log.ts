@@ -30,7 +30,10 @@ export const GIVEN = 1
 /** How far the thread may be ahead of the build, in KiB; one run may exceed it. */
 export const MAX_HELD_KIB = 16_384
 
-/** How long the build waits for a message of the thread, in milliseconds; after that it reads on without the thread. */
+/**
+ * How long the build waits for a message of the thread by default, in milliseconds; after that it reads on without the
+ * thread.
+ */
 const PATIENCE_MS = 2_000
 
 /**
@@ -61,7 +64,11 @@ export interface CheckedLog {
 }
 
 /** Starts the thread. The build reads the log through the returned object. */
-export function checkAhead(log: EventLog, order: Omit<CheckOrder, 'signals' | 'port'>): CheckedLog {
+export function checkAhead(
+  log: EventLog,
+  order: Omit<CheckOrder, 'signals' | 'port'>,
+  patienceMs = PATIENCE_MS,
+): CheckedLog {
   const { port1, port2 } = new MessageChannel()
   const signals = new SharedArrayBuffer(8)
   const worker = new Worker(new URL('./check-thread.ts', import.meta.url), {
@@ -85,7 +92,7 @@ export function checkAhead(log: EventLog, order: Omit<CheckOrder, 'signals' | 'p
       const received = receiveMessageOnPort(port1)
       if (received?.message === 'end') ended = true
       else if (received) return received.message as CheckedRun
-      else if (Atomics.wait(counts, GIVEN, given, PATIENCE_MS) === 'timed-out') ended = true
+      else if (Atomics.wait(counts, GIVEN, given, patienceMs) === 'timed-out') ended = true
       given = Atomics.load(counts, GIVEN)
     }
     return undefined

@@ -17,8 +17,11 @@ import { until } from '../support/until.ts'
 const seed = testSeed()
 const TEST_MS = 120_000
 
-/** How soon a survivor must have taken over what a killed worker did. */
-const TAKEOVER_MS = 2_000
+/**
+ * How soon a survivor must have taken over what a killed worker did. It takes some hundred milliseconds (the bench
+ * measures it); this tells that apart from waiting for a timeout of half a minute, on a busy machine, too.
+ */
+const TAKEOVER_MS = 10_000
 
 /** For each role, calls that succeed only while its workers serve. */
 const PROBES: Readonly<
@@ -55,7 +58,7 @@ async function siteWhere(ownership: 'first' | 'last'): Promise<Site> {
 }
 
 test.each(Object.keys(ENGINES))(
-  'two workers of every role run at once, and what a killed one did moves to the other within 2 s, where %s',
+  'two workers of every role run at once, and what a killed one did moves to the other soon, where %s',
   { timeout: TEST_MS },
   async (where) => {
     const site = (await ENGINES[where]?.()) as Site

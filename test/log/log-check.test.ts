@@ -20,6 +20,9 @@ type Order = Parameters<typeof checkAhead>[1]
 
 const ALL = { index: 0, count: 1 }
 
+/** On a busy machine it can take seconds until the thread has started. */
+const PATIENCE_MS = 15_000
+
 async function logOf(written: readonly Written[]) {
   const path = join(tempFolder(), 'events.db')
   const log = openSqliteEventLog({ path, now: () => 1_700_000_000_000 + written.length })
@@ -67,7 +70,7 @@ function buildReader({ path, log }: Awaited<ReturnType<typeof logOf>>, given: Pa
     digest: EMPTY_DIGEST,
     ...given,
   }
-  const checked = checkAhead({ ...log, head: () => log.head(), readFrom }, order)
+  const checked = checkAhead({ ...log, head: () => log.head(), readFrom }, order, PATIENCE_MS)
   onTestFinished(() => checked.close())
   /** Reads whole pages up to a position. */
   const readUpTo = async (last: number) => {

@@ -43,7 +43,8 @@ test('the same error is another group for another type of event, projection or s
 test('a long or strange error has a pattern all the same, and soon', () => {
   const started = performance.now()
   for (const part of ['"', '"\\', '0', 'a1', '\n', '\'"`']) errorPattern(part.repeat(200_000))
-  expect(performance.now() - started).toBeLessThan(500)
+  // Milliseconds; a pattern that goes back and forth would take hours.
+  expect(performance.now() - started).toBeLessThan(10_000)
 })
 
 /** A system whose list has parked events with two kinds of errors. */
