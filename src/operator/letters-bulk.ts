@@ -14,7 +14,7 @@ import {
   walkLetters,
   writePlace,
 } from './letter-walk.ts'
-import type { Operator } from './operations.ts'
+import type { Operator } from './operation.ts'
 import { parseRequest } from './request.ts'
 import type { System } from './system.ts'
 

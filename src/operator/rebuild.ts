@@ -7,7 +7,7 @@ import { CqrsError } from '../kernel/errors.ts'
 import { invalidField } from '../kernel/input.ts'
 import type { Position } from '../kernel/position.ts'
 import type { GenerationsChanged, RebuildStarted } from './generations-contract.ts'
-import type { Operator } from './operations.ts'
+import type { Operator } from './operation.ts'
 import { flag, parseRequest, until } from './request.ts'
 import type { System } from './system.ts'
 

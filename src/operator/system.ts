@@ -6,7 +6,7 @@ import type { Position } from '../kernel/position.ts'
 import type { EventLog } from '../log/contract.ts'
 import type { DigestMark } from '../projection/audit.ts'
 import type { ViewStanding } from '../projection/contract.ts'
-import type { ActionStore } from './actions.ts'
+import type { ActionStore } from './action-store.ts'
 import type { WorkerProcess } from './contract.ts'
 
 /**

@@ -1,5 +1,5 @@
 import type { HttpRoute } from '../kernel/http-route.ts'
-import type { Operation, Operator } from '../operator/operations.ts'
+import type { Operation, Operator } from '../operator/operation.ts'
 import {
   bodyIssue,
   failed,

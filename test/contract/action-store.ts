@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import type { ActionStore } from '../../src/operator/actions.ts'
+import type { ActionStore } from '../../src/operator/action-store.ts'
 
 const NEWEST = Number.MAX_SAFE_INTEGER
 

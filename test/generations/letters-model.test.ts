@@ -243,10 +243,14 @@ class Scenario {
   }
 }
 
-test(`what operators decide about letters holds in every generation (CQRS_TEST_SEED=${seed})`, async () => {
-  for (let run = 0; run < SCENARIOS; run += 1) {
-    await new Scenario(seededRandom(seed + run)).run().catch((cause) => {
-      throw new Error(`CQRS_TEST_SEED=${seed + run}: ${cause.message}`, { cause })
-    })
-  }
-}, SCENARIOS * 5_000)
+test(
+  `what operators decide about letters holds in every generation (CQRS_TEST_SEED=${seed})`,
+  async () => {
+    for (let run = 0; run < SCENARIOS; run += 1) {
+      await new Scenario(seededRandom(seed + run)).run().catch((cause) => {
+        throw new Error(`CQRS_TEST_SEED=${seed + run}: ${cause.message}`, { cause })
+      })
+    }
+  },
+  SCENARIOS * 5_000,
+)

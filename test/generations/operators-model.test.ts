@@ -290,10 +290,14 @@ class Scenario {
   }
 }
 
-test(`whatever operators wish at the same time, one generation serves, and each wish ends (CQRS_TEST_SEED=${seed})`, async () => {
-  for (let run = 0; run < SCENARIOS; run += 1) {
-    await new Scenario(seededRandom(seed + run)).run().catch((cause) => {
-      throw new Error(`CQRS_TEST_SEED=${seed + run}: ${cause.message}`, { cause })
-    })
-  }
-}, SCENARIOS * 12_000)
+test(
+  `whatever operators wish at the same time, one generation serves, and each wish ends (CQRS_TEST_SEED=${seed})`,
+  async () => {
+    for (let run = 0; run < SCENARIOS; run += 1) {
+      await new Scenario(seededRandom(seed + run)).run().catch((cause) => {
+        throw new Error(`CQRS_TEST_SEED=${seed + run}: ${cause.message}`, { cause })
+      })
+    }
+  },
+  SCENARIOS * 12_000,
+)

@@ -109,10 +109,14 @@ async function play(random: () => number): Promise<void> {
   }
 }
 
-test(`whatever processes do at the same time, one generation serves, and each wish ends (CQRS_TEST_SEED=${seed})`, async () => {
-  for (let run = 0; run < SCENARIOS; run += 1) {
-    await play(seededRandom(seed + run)).catch((cause) => {
-      throw new Error(`CQRS_TEST_SEED=${seed + run}: ${cause.message}`, { cause })
-    })
-  }
-}, SCENARIOS * 12_000)
+test(
+  `whatever processes do at the same time, one generation serves, and each wish ends (CQRS_TEST_SEED=${seed})`,
+  async () => {
+    for (let run = 0; run < SCENARIOS; run += 1) {
+      await play(seededRandom(seed + run)).catch((cause) => {
+        throw new Error(`CQRS_TEST_SEED=${seed + run}: ${cause.message}`, { cause })
+      })
+    }
+  },
+  SCENARIOS * 12_000,
+)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Action } from '../../src/operator/actions.ts'
+import type { Action } from '../../src/operator/action-store.ts'
 import { renderActions } from '../../src/operator/cli/actions.ts'
 import { renderLetter } from '../../src/operator/cli/dlq.ts'
 import { renderEvent } from '../../src/operator/cli/events.ts'

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Action } from '../actions.ts'
+import type { Action } from '../action-store.ts'
 import { RECORDED } from '../recorded.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'

@@ -3,7 +3,7 @@ import { toStoreError } from '../../sqlite/errors.ts'
 import type { StoreSchema } from '../../sqlite/migrate.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import { withWholeCheckpoints } from '../../sqlite/whole-checkpoint.ts'
-import type { Action, ActionStore } from '../actions.ts'
+import type { Action, ActionStore } from '../action-store.ts'
 
 export const actionSchema: StoreSchema = {
   name: 'record of operators',
