@@ -108,6 +108,16 @@ export interface StoredQueue extends QueueDefinition, QueueCounts {
   oldestAt?: number | undefined
 }
 
+/** A queue as operators see it. */
+export interface QueueStatus extends StoredQueue {
+  inFlight: number
+  retrying: number
+  /** Functions that messages of this queue wait for. */
+  missing: string[]
+  /** Messages in memory: held whole, and known by their seq. */
+  memory: { held: number; tracked: number }
+}
+
 /** The outcome of one enqueue: its seq, or why nothing was stored. */
 export type EnqueueOutcome =
   | { outcome: 'accepted'; seq: number }
@@ -125,8 +135,9 @@ export interface MessagePage {
 
 /**
  * Where queues live. One process uses a store at a time. Every method resolves once its effect is on stable storage. It
- * throws a CqrsError if the store fails; then nothing was changed. No method's cost grows with the number of stored
- * messages, except where it says so.
+ * throws a CqrsError if the store fails; then nothing was changed, except perhaps with CQRS_STORE_UNAVAILABLE: the change
+ * may have been made, and only its answer lost. No method's cost grows with the number of stored messages, except where
+ * it says so.
  */
 export interface QueueStore {
   /** Defines a queue or replaces its definition; counts and messages stay. */

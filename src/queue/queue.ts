@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CqrsError, isCqrsError } from '../kernel/errors.ts'
 import { systemClock } from './clock.ts'
-import type { NewMessage, QueueDefinition, StoredMessage, StoredQueue, Subscription } from './contract.ts'
+import type { NewMessage, QueueDefinition, QueueStatus, StoredMessage, Subscription } from './contract.ts'
 import { type AfterLetter, type ListedLetter, listDeadLetters } from './dead-letters.ts'
 import { encodeData } from './encode-data.ts'
 import { groupOf, orderRefused, reorders } from './group.ts'
@@ -39,28 +39,19 @@ export interface DeliveryRequest {
 /** Carries a message to its function; never rejects. */
 export type DeliverToFunction = (request: DeliveryRequest) => Promise<DeliveryOutcome>
 
-/** A queue as operators see it. */
-export interface QueueStatus extends StoredQueue {
-  inFlight: number
-  retrying: number
-  /** Functions that messages of this queue wait for. */
-  missing: string[]
-  /** Messages in memory: held whole, and known by their seq. */
-  memory: { held: number; tracked: number }
-}
-
 /**
  * Durable queues on a store. An accepted message is on stable storage; it is delivered until its function succeeds or
  * it becomes a dead letter. Deliveries begin with {@link start}.
  */
 export class DurableQueue {
   readonly #options: DurableQueueOptions
-  readonly #queues = new QueueRegistry()
+  readonly #queues: QueueRegistry
   readonly #pool: MemoryPool
   #deliver: DeliverToFunction | undefined
 
   private constructor(options: DurableQueueOptions) {
     this.#options = options
+    this.#queues = new QueueRegistry(options.store)
     this.#pool = new MemoryPool(options.memory)
   }
 
@@ -139,15 +130,21 @@ export class DurableQueue {
       if (!queue?.definition.subscription) return false
       this.#queues.remove(queue)
       await queue.runner?.stop(0)
-      try {
-        while (!(await this.#options.store.remove(name, CHUNK))) {
-          // Each call removes a chunk, so that other callers get their turn in between.
+      const remove = async () => {
+        try {
+          while (!(await this.#options.store.remove(name, CHUNK))) {
+            // Each call removes a chunk, so that other callers get their turn in between.
+          }
+        } catch (error) {
+          this.#queues.add(queue)
+          this.#run(queue)?.begin()
+          throw error
         }
-      } catch (error) {
-        this.#queues.add(queue)
-        this.#run(queue)?.begin()
-        throw error
       }
+      await this.#queues.store(name, remove).catch((error) => {
+        // Only the last answer was lost if the store has no such queue any more.
+        if (this.#queues.get(name)) throw error
+      })
       return true
     })
   }
@@ -159,8 +156,8 @@ export class DurableQueue {
    *   fit it, or a store error; nothing was stored
    */
   async enqueue(request: EnqueueRequest): Promise<void> {
-    const reordering = () => this.#queues.reordering([request.queue])
-    for (let change = reordering(); change; change = reordering()) await change
+    const unsettled = () => this.#queues.unsettled([request.queue])
+    for (let change = unsettled(); change; change = unsettled()) await change
     const queue = this.#queues.get(request.queue)
     if (!queue) throw this.#queues.unknown(request.queue)
     const data = encodeData(request.data, this.#options.maxDataLength)
@@ -171,8 +168,8 @@ export class DurableQueue {
 
   /** Stores a message for every subscriber of a topic, all or none. Returns the number of subscribers. */
   async publish(topic: string, data: unknown, traceparent?: string): Promise<number> {
-    const reordering = () => this.#queues.reordering(this.#queues.subscribers(topic).map(({ name }) => name))
-    for (let change = reordering(); change; change = reordering()) await change
+    const unsettled = () => this.#queues.unsettled(this.#queues.subscribers(topic).map(({ name }) => name))
+    for (let change = unsettled(); change; change = unsettled()) await change
     const subscribers = this.#queues.subscribers(topic)
     if (subscribers.length === 0) return 0
     const encoded = encodeData(data, this.#options.maxDataLength)
@@ -268,14 +265,14 @@ export class DurableQueue {
   /** Pauses or resumes the deliveries of a queue or topic; this survives restarts. Enqueuing goes on. */
   async setPaused(name: string, paused: boolean): Promise<void> {
     for (const queue of this.#queues.resolve(name)) {
-      await this.#options.store.setPaused(queue.name, paused)
-      queue.paused = paused
-      queue.runner?.setPaused(paused)
+      await this.#queues.store(queue.name, () => this.#options.store.setPaused(queue.name, paused))
+      this.#queues.change(queue, { paused })
     }
   }
 
   /** Every queue, including those of subscriptions; with `only`, those of these names that exist. */
   async list(only?: readonly string[]): Promise<QueueStatus[]> {
+    await this.#queues.endDoubts()
     const stored = await this.#options.store.queues(only)
     return stored.map((queue) => {
       const state = this.#queues.get(queue.name)?.runner?.state
@@ -344,9 +341,10 @@ export class DurableQueue {
     const define = async () => {
       const conflict = await this.#conflict(name, definition)
       if (conflict) throw conflict
-      await this.#options.store.define(name, definition)
+      await this.#queues.store(name, () => this.#options.store.define(name, definition))
       this.#apply(name, definition)
     }
+    await this.#queues.endDoubts([name])
     const isReordered = reorders(this.#queues.get(name)?.definition, definition)
     await (isReordered ? this.#queues.reorder(name, define) : define())
   }
@@ -366,8 +364,7 @@ export class DurableQueue {
       this.#run(queue)?.begin()
       return
     }
-    known.definition = definition
-    known.runner?.configure(definition.settings)
+    this.#queues.change(known, { definition })
   }
 
   #run(queue: ManagedQueue): QueueRunner | undefined {

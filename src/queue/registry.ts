@@ -1,5 +1,6 @@
 import { CqrsError } from '../kernel/errors.ts'
-import type { QueueDefinition, Subscription } from './contract.ts'
+import type { QueueDefinition, QueueStore, StoredQueue, Subscription } from './contract.ts'
+import { Doubts } from './doubts.ts'
 import type { QueueRunner } from './runner.ts'
 
 /** A queue, its current definition, and the runner that delivers its messages. */
@@ -22,6 +23,11 @@ export class QueueRegistry {
   readonly #turns = new Map<string, Promise<unknown>>()
   /** Changes of the order of a queue that are in progress, by queue name. */
   readonly #reordering = new Map<string, Promise<unknown>>()
+  readonly #doubts: Doubts
+
+  constructor(store: Pick<QueueStore, 'queues'>) {
+    this.#doubts = new Doubts(store, (name, stored) => this.#learn(name, stored))
+  }
 
   get(name: string): ManagedQueue | undefined {
     return this.#queues.get(name)
@@ -46,6 +52,38 @@ export class QueueRegistry {
     else this.#topics.delete(topic)
   }
 
+  /** Takes over what was stored of a queue. */
+  change(
+    queue: ManagedQueue,
+    { definition, paused }: Partial<Pick<ManagedQueue, 'definition' | 'paused'>>,
+  ): void {
+    if (definition !== undefined) {
+      queue.definition = definition
+      queue.runner?.configure(definition.settings)
+    }
+    if (paused !== undefined) {
+      queue.paused = paused
+      queue.runner?.setPaused(paused)
+    }
+  }
+
+  /**
+   * Stores a change of a queue. If that fails, it rejects; whether the change is stored is then not known, so what the
+   * store has of the queue is taken over.
+   */
+  store<Result>(name: string, write: () => Promise<Result>): Promise<Result> {
+    return this.#doubts.change(name, write)
+  }
+
+  /**
+   * Takes over what the store has of these queues (by default of all) if {@link store} failed and could not do so.
+   *
+   * @throws CqrsError if the store cannot be read
+   */
+  async endDoubts(names?: readonly string[]): Promise<void> {
+    await this.#doubts.end(names)
+  }
+
   /**
    * Runs the changes of one queue one after the other, so that none works on a queue that another is changing or
    * removing.
@@ -63,7 +101,7 @@ export class QueueRegistry {
     return turn
   }
 
-  /** Carries out a change of the order of a queue; see {@link reordering}. */
+  /** Carries out a change of the order of a queue; see {@link unsettled}. */
   async reorder<Result>(name: string, change: () => Promise<Result>): Promise<Result> {
     const changing = change()
     this.#reordering.set(
@@ -78,14 +116,14 @@ export class QueueRegistry {
   }
 
   /**
-   * A change of the order of one of these queues that is in progress; undefined if there is none. Before a message is
-   * stored, wait for the change and ask again: otherwise the message would get its group by the old order. When there
-   * is none, hand the message to the store without another `await`: a change could begin in between and find the queue
-   * empty.
+   * What has to end before the order of these queues is known: a change of it, or doubt about one that failed;
+   * undefined if there is neither. Before a message is stored, wait for it and ask again: otherwise the message would
+   * get its group by the old order. When there is nothing to wait for, hand the message to the store without another
+   * `await`: a change could begin in between and find the queue empty.
    */
-  reordering(names: readonly string[]): Promise<unknown> | undefined {
+  unsettled(names: readonly string[]): Promise<unknown> | undefined {
     const name = names.find((each) => this.#reordering.has(each))
-    return name === undefined ? undefined : this.#reordering.get(name)
+    return name === undefined ? this.#doubts.end(names) : this.#reordering.get(name)
   }
 
   /** The queues of a topic's subscriptions. */
@@ -104,6 +142,18 @@ export class QueueRegistry {
     const subscribers = this.subscribers(name)
     if (subscribers.length === 0) throw this.unknown(name)
     return subscribers
+  }
+
+  #learn(name: string, stored: StoredQueue | undefined): void {
+    const queue = this.get(name)
+    if (!queue) return
+    if (stored) {
+      const { settings, subscription, paused } = stored
+      this.change(queue, { definition: { settings, subscription }, paused })
+      return
+    }
+    this.remove(queue)
+    queue.runner?.stop(0)
   }
 
   /** The error for a queue that is not there. */

@@ -1,7 +1,7 @@
 import { parseJson } from '../kernel/json.ts'
 import { MAX_DEPTH, nestsDeeper } from '../kernel/json-size.ts'
+import type { QueueStatus } from '../queue/contract.ts'
 import type { ListedLetter } from '../queue/dead-letters.ts'
-import type { QueueStatus } from '../queue/queue.ts'
 import type { QueueSettings } from '../queue/settings.ts'
 
 /** A queue, or a topic with all its subscribers, as iii's console shows them. */

@@ -2,52 +2,80 @@ import { expect, onTestFinished, test } from 'vitest'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { QueueStore } from '../../src/queue/contract.ts'
 import { DurableQueue } from '../../src/queue/queue.ts'
+import type { DeliveryOutcome } from '../../src/queue/runner.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { DONE, queueHarness, silent } from '../support/queue-harness.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { eventually } from '../support/until.ts'
 
-/** A store whose writer ends after it has stored the next messages, before it answers. */
-function losingAnswers(store: QueueStore): { store: QueueStore; loseNext(): void } {
-  let isLost = false
-  const enqueue: QueueStore['enqueue'] = async (messages) => {
-    const outcomes = await store.enqueue(messages)
-    if (!isLost) return outcomes
-    isLost = false
-    throw new CqrsError('CQRS_STORE_UNAVAILABLE', 'The writer thread ended.')
-  }
+const UNAVAILABLE = { code: 'CQRS_STORE_UNAVAILABLE' }
+
+const lost = () => new CqrsError('CQRS_STORE_UNAVAILABLE', 'The writer thread ended.')
+
+type Method = keyof QueueStore
+
+/** A store whose writer ends after it has carried out the next call of a method, before it answers. */
+function losingAnswers(store: QueueStore) {
+  const losing = new Set<Method>()
+  /** Methods that fail before they do anything. */
+  const broken = new Set<Method>()
   const proxy = new Proxy(store, {
-    get: (target, name) =>
-      name === 'enqueue' ? enqueue : (Reflect.get(target, name) as () => unknown).bind(target),
-  })
-  return {
-    store: proxy,
-    loseNext() {
-      isLost = true
+    get: (target, name: Method) => {
+      const method = Reflect.get(target, name) as (...input: unknown[]) => Promise<unknown>
+      return async (...input: unknown[]) => {
+        if (broken.has(name)) throw lost()
+        const answer = await method.apply(target, input)
+        if (losing.delete(name)) throw lost()
+        return answer
+      }
     },
+  })
+  return { store: proxy, losing, broken }
+}
+
+/** A queue on such a store. */
+async function losingQueue(queues: Record<string, unknown>, folder = tempFolder()) {
+  const { store, losing, broken } = losingAnswers(await openSqliteQueueStore({ folder }))
+  const clock = new FakeClock()
+  const queue = await DurableQueue.open({ store, log: silent, queues, clock })
+  onTestFinished(() => queue.stop(0).then(() => undefined))
+  const open: { id: string; answer(outcome: DeliveryOutcome): void }[] = []
+  queue.start(
+    ({ message: { id } }) =>
+      new Promise((resolve) => {
+        const delivery = {
+          id,
+          answer(outcome: DeliveryOutcome) {
+            open.splice(open.indexOf(delivery), 1)
+            resolve(outcome)
+          },
+        }
+        open.push(delivery)
+      }),
+  )
+  const enqueue = (id: string, data: object = {}) =>
+    queue.enqueue({ queue: 'jobs', functionId: 'job::run', data, id })
+  const openIds = () => open.map(({ id }) => id)
+  const untilOpen = (...ids: string[]) => eventually(() => openIds().join() === ids.join())
+  /** Everything that was asked of the store so far, and what came of it, has been done. */
+  const settled = async () => {
+    for (let round = 0; round < 3; round += 1) await store.counts('jobs')
   }
+  return { queue, store, losing, broken, clock, open, openIds, untilOpen, enqueue, settled, folder }
 }
 
 test.each(['is sent again under its receipt', 'is never sent again'])(
   'a message that was stored though its answer was lost is delivered when it %s',
   async (how) => {
-    const { store, loseNext } = losingAnswers(await openSqliteQueueStore({ folder: tempFolder() }))
-    const queue = await DurableQueue.open({ store, log: silent, queues: { jobs: {} } })
-    onTestFinished(() => queue.stop(0).then(() => undefined))
-    const delivered: string[] = []
-    queue.start(async ({ message }) => {
-      delivered.push(message.id)
-      return DONE
-    })
-    const enqueue = (id: string) => queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: {}, id })
+    const { losing, enqueue, untilOpen } = await losingQueue({ jobs: {} })
     await enqueue('first')
-    await eventually(() => delivered.length === 1)
+    await untilOpen('first')
 
-    loseNext()
-    await expect(enqueue('lost')).rejects.toMatchObject({ code: 'CQRS_STORE_UNAVAILABLE' })
+    losing.add('enqueue')
+    await expect(enqueue('lost')).rejects.toMatchObject(UNAVAILABLE)
     if (how === 'is sent again under its receipt') await enqueue('lost')
-    await eventually(() => delivered.length === 2)
-    expect(delivered).toEqual(['first', 'lost'])
+    await untilOpen('first', 'lost')
   },
 )
 
@@ -78,3 +106,74 @@ test('while the store fails, the queue is read once in a while, not once for eac
   await queue.enqueue({ queue: 'jobs', functionId: 'job::run', data: {}, id: 'after' })
   await untilOpen('before', 'after')
 })
+
+const FIFO = { type: 'fifo', message_group_field: 'group' }
+const SUBSCRIPTION = { topic: 'orders', functionId: 'mail::send', conditionFunctionId: undefined }
+
+test.each(['can be read', 'cannot be read for a while'])(
+  'a queue whose new order was stored though the answer was lost has that order when the store %s',
+  async (how) => {
+    const { queue, losing, broken, enqueue, open, untilOpen, openIds, settled } = await losingQueue({
+      jobs: {},
+    })
+    losing.add('define')
+    if (how === 'cannot be read for a while') broken.add('queues')
+    await expect(queue.define('jobs', FIFO)).rejects.toMatchObject(UNAVAILABLE)
+    // As long as nobody knows which order it has, no message is taken.
+    if (broken.has('queues'))
+      await expect(enqueue('refused', { group: 1 })).rejects.toMatchObject(UNAVAILABLE)
+    broken.clear()
+    await enqueue('a', { group: 1 })
+    await enqueue('b', { group: 1 })
+    await settled()
+    expect(openIds()).toEqual(['a'])
+    open[0]?.answer(DONE)
+    await untilOpen('b')
+  },
+)
+
+test('a queue whose new order was not stored keeps the one it had', async () => {
+  const { queue, broken, enqueue, untilOpen } = await losingQueue({ jobs: {} })
+  broken.add('define')
+  await expect(queue.define('jobs', FIFO)).rejects.toMatchObject(UNAVAILABLE)
+  await enqueue('a', {})
+  await enqueue('b', {})
+  await untilOpen('a', 'b')
+})
+
+test.each([true, false])(
+  'a queue does what it is listed as (paused: %s) though the answer was lost',
+  async (paused) => {
+    const { queue, losing, enqueue, openIds, untilOpen, settled } = await losingQueue({ jobs: {} })
+    await queue.setPaused('jobs', !paused)
+    losing.add('setPaused')
+    await expect(queue.setPaused('jobs', paused)).rejects.toMatchObject(UNAVAILABLE)
+    expect(await queue.list(['jobs'])).toMatchObject([{ paused }])
+    await enqueue('a')
+    if (!paused) return untilOpen('a')
+    await settled()
+    expect(openIds()).toEqual([])
+  },
+)
+
+test.each(['can be read', 'cannot be read for a while'])(
+  'a subscription that was ended though the answer was lost refuses nobody what the others get, when the store %s',
+  async (how) => {
+    const { queue, losing, broken, open, untilOpen } = await losingQueue({})
+    const settings = await queue.define('settings', {})
+    await queue.subscribe(SUBSCRIPTION, settings)
+    await queue.subscribe({ ...SUBSCRIPTION, functionId: 'stock::book' }, settings)
+    losing.add('remove')
+    const ended = () => queue.unsubscribe('orders', 'mail::send')
+    if (how === 'can be read') expect(await ended()).toBe(true)
+    else {
+      broken.add('queues')
+      await expect(ended()).rejects.toMatchObject(UNAVAILABLE)
+      broken.clear()
+    }
+    expect(await queue.publish('orders', {})).toBe(1)
+    await eventually(() => open.length === 1)
+    await untilOpen(open[0]?.id ?? '')
+    expect(await ended()).toBe(false)
+  },
+)

@@ -32,7 +32,10 @@ interface Open {
 }
 
 /** What may be done twice, or is known again, so that nobody need know whether it was done. */
-const MAY_BE_LOST = ['enqueue', 'acknowledge', 'recordFailure', 'deadLetter', 'read', 'load']
+const MAY_BE_LOST = [
+  ...['enqueue', 'acknowledge', 'recordFailure', 'deadLetter', 'read', 'load'],
+  ...['define', 'setPaused', 'counts', 'queues', 'redrive', 'redriveMessage'],
+]
 
 const LOST = new Error('whether it was done is not known')
 

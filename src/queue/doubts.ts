@@ -1,0 +1,53 @@
+import type { QueueStore, StoredQueue } from './contract.ts'
+
+/**
+ * Changes of queues (their definition, whether they are paused, their removal) that failed. The store may have carried
+ * out such a change all the same, and lost only the answer. So what is known of the queue is in doubt until it has been
+ * read from the store again.
+ */
+export class Doubts {
+  readonly #store: Pick<QueueStore, 'queues'>
+  readonly #learn: (name: string, stored: StoredQueue | undefined) => void
+  /** By queue name. A new object for each change, so that what was read before the change does not end the doubt. */
+  readonly #open = new Map<string, object>()
+
+  /** @param learn takes over what the store has of a queue that was in doubt; undefined if it has no such queue */
+  constructor(
+    store: Pick<QueueStore, 'queues'>,
+    learn: (name: string, stored: StoredQueue | undefined) => void,
+  ) {
+    this.#store = store
+    this.#learn = learn
+  }
+
+  /** Carries out a change of a queue. If it fails, reads at once what the store has, and rejects with its error. */
+  async change<Result>(name: string, write: () => Promise<Result>): Promise<Result> {
+    try {
+      const result = await write()
+      if (this.#open.has(name)) this.#open.set(name, {})
+      return result
+    } catch (error) {
+      this.#open.set(name, {})
+      await this.#end(name).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /**
+   * Ends the doubts about these queues, all by default; undefined if there are none.
+   *
+   * @throws CqrsError if the store cannot be read; then they stay
+   */
+  end(names: Iterable<string> = this.#open.keys()): Promise<unknown> | undefined {
+    const open = [...names].filter((name) => this.#open.has(name))
+    return open.length === 0 ? undefined : Promise.all(open.map((name) => this.#end(name)))
+  }
+
+  async #end(name: string): Promise<void> {
+    const doubt = this.#open.get(name)
+    const [stored] = await this.#store.queues([name])
+    if (this.#open.get(name) !== doubt) return
+    this.#open.delete(name)
+    this.#learn(name, stored)
+  }
+}
