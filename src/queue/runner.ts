@@ -8,6 +8,7 @@ import { DueTimes } from './due-times.ts'
 import type { Lane } from './lane.ts'
 import type { MemoryPool } from './memory-pool.ts'
 import { MissingFunctions } from './missing-functions.ts'
+import { Outcomes } from './outcomes.ts'
 import type { QueueSettings } from './settings.ts'
 import { Window, type WindowLimits } from './window.ts'
 
@@ -76,9 +77,7 @@ export class QueueRunner {
   #paused: boolean
   #holds = 0
   #stopped = false
-  /** Nothing is stored any more, because another queue may soon have the same name. */
-  #ended = false
-  #settling = 0
+  readonly #outcomes: Outcomes
   #acknowledged: { seq: number; settled: () => void }[] = []
   #acknowledging = 0
   /** The queue could not be read, and is to be read again after `storeRetryMs`. */
@@ -90,7 +89,7 @@ export class QueueRunner {
     this.#settings = options.settings
     this.#origin = options.clock.now() - options.clock.monotonic()
     this.#paused = options.paused
-    const { queue, store, limits, pool, clock, probeMs } = options
+    const { queue, store, limits, pool, clock, log, probeMs, storeRetryMs } = options
     this.#window = new Window({
       queue,
       store,
@@ -98,6 +97,16 @@ export class QueueRunner {
       pool,
       onReady: () => this.#pump(),
       onError: (error) => this.#onReadError(error),
+    })
+    this.#outcomes = new Outcomes({
+      queue,
+      clock,
+      log,
+      storeRetryMs,
+      onSettled: () => {
+        this.#pump()
+        this.#reportQuiet()
+      },
     })
     this.#retries = new DueTimes(clock, (lane) => {
       if (lane.state !== 'waiting') return
@@ -172,7 +181,7 @@ export class QueueRunner {
   async whileHeld<Result>(change: () => Promise<Result>): Promise<Result> {
     this.#holds += 1
     try {
-      return await change()
+      return await this.#outcomes.apart(change)
     } finally {
       this.#holds -= 1
       this.#window.rewind()
@@ -187,7 +196,7 @@ export class QueueRunner {
     this.#stopped = true
     this.#retries.clear()
     this.#missing.clear()
-    if (deadlineMs > 0 && this.#inFlight.size + this.#settling > 0) {
+    if (deadlineMs > 0 && this.#inFlight.size + this.#outcomes.pending > 0) {
       await new Promise<void>((resolve) => {
         const cancel = this.#options.clock.after(deadlineMs, resolve)
         this.#onQuiet = () => {
@@ -196,9 +205,9 @@ export class QueueRunner {
         }
       })
     }
-    const unfinished = this.#inFlight.size + this.#settling
+    const unfinished = this.#inFlight.size + this.#outcomes.pending
     this.#inFlight.clear()
-    this.#ended = true
+    this.#outcomes.end()
     this.#window.leave()
     return unfinished
   }
@@ -214,7 +223,7 @@ export class QueueRunner {
   }
 
   #mayDeliver(): boolean {
-    return this.#inFlight.size < this.#settings.concurrency && this.#settling < this.#maxSettling()
+    return this.#inFlight.size < this.#settings.concurrency && this.#outcomes.pending < this.#maxSettling()
   }
 
   /** How many outcomes may wait for the store. With this limit, a store that hangs stops deliveries as well. */
@@ -300,11 +309,11 @@ export class QueueRunner {
     const record = { seq: message.seq, attempts, stops, failure: { kind, error, at } }
     const bindings = { queue, function: message.functionId, message: message.id, attempts, stops, error }
     if (kind === 'failed' ? attempts >= this.#settings.max_retries : stops >= this.#settings.max_stops) {
-      this.#settle(
+      this.#outcomes.move(
         () => store.deadLetter(queue, record),
         (isThere) => {
           // Somebody may have purged the queue meanwhile.
-          if (isThere !== false) log.error(bindings, 'message has become a dead letter')
+          if (isThere) log.error(bindings, 'message has become a dead letter')
           this.#window.finish(lane)
         },
       )
@@ -313,11 +322,11 @@ export class QueueRunner {
     const failures = kind === 'failed' ? attempts : stops - 1
     const wait = failures === 0 ? 0 : backoff(failures, this.#settings, random)
     const due = clock.monotonic() + wait
-    this.#settle(
+    this.#outcomes.store(
       () => store.recordFailure(queue, record, this.#steadyNow() + wait),
       (isThere) => {
         // Somebody has purged the queue meanwhile.
-        if (isThere === false) return this.#window.finish(lane)
+        if (!isThere) return this.#window.finish(lane)
         log.warn({ ...bindings, retryInMs: wait }, 'delivery failed')
         this.#wait(lane, Math.max(0, due - clock.monotonic()))
       },
@@ -336,7 +345,7 @@ export class QueueRunner {
     this.#acknowledged = []
     this.#acknowledging += 1
     const { queue, store } = this.#options
-    this.#settle(
+    this.#outcomes.store(
       () =>
         store.acknowledge(
           queue,
@@ -349,29 +358,6 @@ export class QueueRunner {
       },
       batch.length,
     )
-  }
-
-  /** Stores an outcome, and tries again until that works: the function has run, so giving up would run it again. */
-  #settle(write: () => Promise<unknown>, settled: (written: unknown) => void, count = 1): void {
-    this.#settling += count
-    const attempt = (): void => {
-      if (this.#ended) return
-      write().then(
-        (written) => {
-          this.#settling -= count
-          settled(written)
-          this.#pump()
-          this.#reportQuiet()
-        },
-        (error) => {
-          if (isCqrsError(error, 'CQRS_CLOSED')) return
-          const { queue, log, clock, storeRetryMs } = this.#options
-          log.error({ queue, err: error }, 'the outcome of a delivery could not be stored; trying again')
-          clock.after(storeRetryMs, attempt)
-        },
-      )
-    }
-    attempt()
   }
 
   #onReadError(error: unknown): void {
@@ -387,6 +373,6 @@ export class QueueRunner {
   }
 
   #reportQuiet(): void {
-    if (this.#inFlight.size + this.#settling === 0) this.#onQuiet?.()
+    if (this.#inFlight.size + this.#outcomes.pending === 0) this.#onQuiet?.()
   }
 }

@@ -5,7 +5,7 @@ import { DurableQueue } from '../../src/queue/queue.ts'
 import type { DeliveryOutcome } from '../../src/queue/runner.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { DONE, queueHarness, silent } from '../support/queue-harness.ts'
+import { DONE, FAILED, queueHarness, silent } from '../support/queue-harness.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { eventually } from '../support/until.ts'
 
@@ -177,3 +177,73 @@ test.each(['can be read', 'cannot be read for a while'])(
     expect(await ended()).toBe(false)
   },
 )
+
+test.each(['queue', 'letter'])(
+  'a %s that is redriven before the lost move to the dead letters is repeated stays redriven',
+  async (what) => {
+    const { queue, losing, clock, open, enqueue, untilOpen, settled } = await losingQueue({
+      jobs: { max_retries: 1 },
+    })
+    await enqueue('a')
+    await untilOpen('a')
+    losing.add('deadLetter')
+    open[0]?.answer(FAILED)
+    await eventually(() => losing.size === 0)
+    if (what === 'queue') expect(await queue.redrive('jobs')).toBe(1)
+    else expect(await queue.redriveMessage('jobs', 'a')).toBe(true)
+    clock.advance(1_000)
+    await settled()
+    expect(await queue.list(['jobs'])).toMatchObject([{ depth: 1, dead: 0 }])
+    await untilOpen('a')
+    open[0]?.answer(DONE)
+    await settled()
+    expect(await queue.list(['jobs'])).toMatchObject([{ depth: 0, dead: 0, inFlight: 0 }])
+  },
+)
+
+test('a message that dies while others are redriven is redriven with them or stays a letter, not both', async () => {
+  const { queue, store, losing, clock, open, enqueue, untilOpen, settled } = await losingQueue({
+    jobs: { max_retries: 1 },
+  })
+  await enqueue('a')
+  await enqueue('b')
+  await untilOpen('a', 'b')
+  open[0]?.answer(FAILED)
+  await settled()
+  const { redrive } = store
+  const gate = Promise.withResolvers<void>()
+  store.redrive = async (...chunk) => {
+    await gate.promise
+    return redrive(...chunk)
+  }
+  const redriven = queue.redrive('jobs')
+  losing.add('deadLetter')
+  open[0]?.answer(FAILED)
+  await settled()
+  gate.resolve()
+  const back = await redriven
+  await eventually(() => losing.size === 0)
+  clock.advance(1_000)
+  await settled()
+  expect(await queue.list(['jobs'])).toMatchObject([{ depth: back, dead: 2 - back }])
+})
+
+test('nothing is redriven while a message cannot be moved to the dead letters', async () => {
+  const { queue, broken, clock, open, enqueue, untilOpen, settled } = await losingQueue({
+    jobs: { max_retries: 1 },
+  })
+  await enqueue('a')
+  await enqueue('b')
+  await untilOpen('a', 'b')
+  open[0]?.answer(FAILED)
+  await settled()
+  broken.add('deadLetter')
+  open[0]?.answer(FAILED)
+  await expect(queue.redrive('jobs')).rejects.toMatchObject(UNAVAILABLE)
+  broken.clear()
+  clock.advance(1_000)
+  await settled()
+  expect(await queue.list(['jobs'])).toMatchObject([{ depth: 0, dead: 2 }])
+  expect(await queue.redrive('jobs')).toBe(2)
+  await untilOpen('a', 'b')
+})
