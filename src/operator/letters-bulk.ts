@@ -165,9 +165,9 @@ async function redriveAll(
   return { ...done.told(), ...(open.size > 0 && { next: writePlaces(open) }), ...leftOut.told() }
 }
 
-function deadline({ now }: Pick<System, 'now'>): () => boolean {
-  const end = now().getTime() + STEP_MS
-  return () => now().getTime() >= end
+function deadline({ monotonic }: Pick<System, 'monotonic'>): () => boolean {
+  const end = monotonic() + STEP_MS
+  return () => monotonic() >= end
 }
 
 /**

@@ -53,5 +53,8 @@ export interface System {
   disk(): Promise<{ readonly free: number; readonly total: number; readonly refusal?: string | undefined }>
   /** The record of what operators did. */
   readonly actions: ActionStore
+  /** The wall clock, which may be set. For what is stored and shown. */
   now(): Date
+  /** A clock that never jumps, in milliseconds. For measuring how long something takes. */
+  monotonic(): number
 }

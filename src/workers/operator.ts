@@ -68,6 +68,7 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     disk: () => roomIn(config.data),
     actions,
     now: () => new Date(),
+    monotonic: () => performance.now(),
   }
   const { readyAnswerMs } = config.ops
   const probed: System = {

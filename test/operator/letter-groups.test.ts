@@ -80,7 +80,7 @@ function systemWith(errors: ReadonlyMap<number, string>) {
   }
   const call: System['call'] = async (id, input) => functions[id]?.(input as never)
   const now = () => new Date('2026-01-02T00:00:00.000Z')
-  return { system: { app, call, ask: call, now } as System, letters, settled }
+  return { system: { app, call, ask: call, now, monotonic: () => 0 } as System, letters, settled }
 }
 
 const ERRORS = new Map([

@@ -93,7 +93,7 @@ function systemWith(letters: { orders?: Fake[]; list?: Fake[]; alerts?: Fake[] }
   const call: System['call'] = async (id, input) => functions[id]?.(input as never) ?? []
   const log = { readFrom: async () => ({ events: [], through: 0, head: 0 }) }
   return {
-    system: { app, call, ask: call, log, now: () => new Date(NOW) } as unknown as System,
+    system: { app, call, ask: call, log, now: () => new Date(NOW), monotonic: () => 0 } as unknown as System,
     settled,
     orders,
     list,

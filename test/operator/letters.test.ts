@@ -31,6 +31,7 @@ function system(answers: Answers) {
     processes: () => Promise.reject(new Error('not asked for')),
     disk: () => Promise.reject(new Error('not asked for')),
     now: () => new Date(0),
+    monotonic: () => 0,
     ask: (functionId, payload) => fake.call(functionId, payload),
     async call(functionId, payload) {
       calls.push({ functionId, payload })

@@ -310,7 +310,7 @@ test('a redrive that takes long is answered in time, and the next call joins it,
   }
   const ask = async (id: string, payload: unknown) =>
     id === 'engine::queue::dlq_topics' ? [{ topic: 'jobs', message_count: left }] : system.ask(id, payload)
-  const slow = { ...system, ask, call, now: () => new Date(now) }
+  const slow = { ...system, ask, call, monotonic: () => now }
   const first = await redriveLetters(slow, { source: 'queue', name: 'jobs' })
   expect(first).toMatchObject({ redriven: 999_999, next: expect.any(String) })
   const input = { source: 'queue', name: 'jobs', after: first.next }

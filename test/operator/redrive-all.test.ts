@@ -17,9 +17,13 @@ const parked = (position: number) => ({
   waiting: 0,
 })
 
-/** A system in which the list view has `heads` parked events, of which those at even positions fail again. */
-function systemWith(heads: number, { redriveMs = 0 } = {}) {
-  let now = 0
+/**
+ * A system in which the list view has `heads` parked events, of which those at even positions fail again. Each redrive
+ * takes `redriveMs`; meanwhile the wall clock is set by `wallMs`.
+ */
+function systemWith(heads: number, { redriveMs = 0, wallMs = 0 } = {}) {
+  let wall = Date.parse('2026-01-02T00:00:00.000Z')
+  let elapsed = 0
   const positions = new Set(Array.from({ length: heads }, (_, index) => index + 1))
   const tried: number[] = []
   const functions: Record<string, (input: never) => unknown> = {
@@ -34,7 +38,8 @@ function systemWith(heads: number, { redriveMs = 0 } = {}) {
         .slice(0, limit),
     'ops::parked::redrive::inventory-list': ({ position }: { position: number }) => {
       tried.push(position)
-      now += redriveMs
+      wall += wallMs
+      elapsed += redriveMs
       return { redriven: position % 2 === 1 && positions.delete(position) ? 1 : 0 }
     },
   }
@@ -43,7 +48,8 @@ function systemWith(heads: number, { redriveMs = 0 } = {}) {
     asked.push(id)
     return functions[id]?.(input as never)
   }
-  return { system: { app, call, ask: call, now: () => new Date(now) } as System, tried, asked }
+  const clocks = { now: () => new Date(wall), monotonic: () => elapsed }
+  return { system: { app, call, ask: call, ...clocks } as System, tried, asked }
 }
 
 test('redriving everything tries every parked sequence once, also those that fail again', async () => {
@@ -53,26 +59,40 @@ test('redriving everything tries every parked sequence once, also those that fai
 })
 
 test.each([
+  ['everything', { all: true }, 2_500],
+  ['what a filter fits', { status: 'dead' }, 2_500],
+  ['everything while the clock is set back', { all: true }, -60_000],
+  ['what a filter fits while the clock is set back', { status: 'dead' }, -60_000],
+] as const)(
+  'a redrive of %s answers in time, and the next call goes on behind it',
+  async (_, which, wallMs) => {
+    const { system, tried, asked } = systemWith(30, { redriveMs: 2_500, wallMs })
+    const answers: RedriveResult[] = []
+    // What failed last counts as failed before this began.
+    const asOf = '2026-01-02T00:00:00.000Z'
+    for (let after: string | undefined, calls = 0; calls === 0 || after !== undefined; calls += 1) {
+      answers.push(await redriveLetters(system, { ...which, asOf, ...(after !== undefined && { after }) }))
+      after = answers.at(-1)?.next ?? undefined
+      expect(tried.length, 'of four, each takes 2.5 s').toBeLessThanOrEqual(4 * answers.length)
+    }
+    expect(answers).toHaveLength(8)
+    expect(answers.reduce((sum, { redriven }) => sum + redriven, 0)).toBe(15)
+    expect(tried).toEqual(Array.from({ length: 30 }, (_, index) => index + 1))
+    if ('all' in which) expect(asked.filter((id) => id.includes('effects'))).toHaveLength(1)
+  },
+)
+
+test.each([
   ['everything', { all: true }],
   ['what a filter fits', { status: 'dead' }],
-] as const)('a redrive of %s answers in time, and the next call goes on behind it', async (_, which) => {
-  const { system, tried, asked } = systemWith(30, { redriveMs: 2_500 })
-  const answers: RedriveResult[] = []
-  // What failed last counts as failed before this began.
-  const asOf = '2026-01-02T00:00:00.000Z'
-  for (let after: string | undefined, calls = 0; calls === 0 || after !== undefined; calls += 1) {
-    answers.push(await redriveLetters(system, { ...which, asOf, ...(after !== undefined && { after }) }))
-    after = answers.at(-1)?.next ?? undefined
-    expect(tried.length, 'of four, each takes 2.5 s').toBeLessThanOrEqual(4 * answers.length)
-  }
-  expect(answers).toHaveLength(8)
-  expect(answers.reduce((sum, { redriven }) => sum + redriven, 0)).toBe(15)
-  expect(tried).toEqual(Array.from({ length: 30 }, (_, index) => index + 1))
-  if ('all' in which) expect(asked.filter((id) => id.includes('effects'))).toHaveLength(1)
+] as const)('a redrive of %s takes its time though the clock is set ahead', async (_, which) => {
+  const { system, tried } = systemWith(30, { wallMs: 3_600_000 })
+  expect((await redriveLetters(system, which)).next ?? null).toBeNull()
+  expect(tried).toHaveLength(30)
 })
 
 test('where a redrive of everything is to go on is nothing that a filter or a dry run takes', async () => {
-  const { system, tried } = systemWith(30, { redriveMs: 2_500 })
+  const { system, tried } = systemWith(30, { redriveMs: 2_500, wallMs: 2_500 })
   const { next } = await redriveLetters(system, { all: true })
   const refused = { code: 'CQRS_VALIDATION' }
   for (const input of [

@@ -51,7 +51,8 @@ export async function operatedQueue(
   }
   const log = { readFrom: async () => ({ events: [], through: 0, head: 0 }) }
   const others = async (id: string, payload: unknown) => (id.startsWith('ops::') ? [] : call(id, payload))
-  const system = { app: inventory, call: others, ask: others, log, now: () => new Date() }
+  const clocks = { now: () => new Date(), monotonic: () => performance.now() }
+  const system = { app: inventory, call: others, ask: others, log, ...clocks }
   const dead = (name: string, count: number): Promise<true> =>
     until(`${count} dead letters`, async () => {
       const counts = await queue.status(name)

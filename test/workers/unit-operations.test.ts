@@ -111,7 +111,7 @@ test('a redrive says which event was tried and failed again: the letter, or one 
   const call = async (functionId: string, payload: unknown) =>
     offered.find(({ id }) => id === functionId)?.handle(payload, undefined)
   const app = { projections: new Map([['balances', unit.projection]]) } as unknown as App
-  const system = { app, call, ask: call, now: () => new Date() } as unknown as System
+  const system = { app, call, ask: call, now: () => new Date(), monotonic: () => 0 } as unknown as System
   const again = (position: number) => ({
     failed: 1,
     failures: [{ id: `parked:balances:${position}`, error: `cannot apply ${position}` }],
