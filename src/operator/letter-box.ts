@@ -35,6 +35,11 @@ export interface LetterBox {
    * @param after the cursor of the letter before; without it, the list begins with the first one
    */
   list(system: System, name: string, limit: number, after?: string): Promise<ListedLetter[]>
+  /**
+   * A cursor as it is after `gone` of the letters up to it have left the list. Without this function, that changes no
+   * cursor.
+   */
+  afterLeaving?(cursor: string, gone: number): string
   /** @throws CqrsError CQRS_NOT_FOUND */
   show(system: System, id: LetterId): Promise<LetterDetails>
   /** @throws CqrsError CQRS_NOT_FOUND */

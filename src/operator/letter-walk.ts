@@ -231,6 +231,18 @@ export function writePlace({ source, name, after }: Place): string {
   return Buffer.from(JSON.stringify([source, name, after ?? null])).toString('base64url')
 }
 
+/**
+ * The `next` with which a walk continues after letters have been settled that it had walked through.
+ *
+ * @param gone how many of a source and name are no longer there
+ */
+export function nextAfter(next: string, gone: (source: LetterSource, name: string) => number): string {
+  const { source, name, after } = readPlace(next)
+  const { afterLeaving } = BOXES[source]
+  if (!afterLeaving || after === undefined) return next
+  return writePlace({ source, name, after: afterLeaving(after, gone(source, name)) })
+}
+
 function readPlace(text: string): Place {
   try {
     const [source, name, after] = place.parse(JSON.parse(Buffer.from(text, 'base64url').toString()))

@@ -11,6 +11,7 @@ import {
   type LetterFilter,
   letterAt,
   letterFilter,
+  nextAfter,
   walkLetters,
   writePlace,
 } from './letter-walk.ts'
@@ -220,13 +221,16 @@ async function takeStep(
   const isOver = deadline(system)
   let matched = 0
   let next = end
-  for (const run of Map.groupBy(found, ({ letter: { source, name } }) => `${source}:${name}`).values()) {
+  const gone = new Map<string, number>()
+  const keyOf = (source: string, name: string) => `${source}:${name}`
+  for (const [key, run] of Map.groupBy(found, ({ letter: { source, name } }) => keyOf(source, name))) {
     const { source, name } = (run[0] as ListedLetter).letter
     const box = BOXES[source]
     await leftOut.unless(source, name, async () => {
       for (const { letter, cursor } of run) {
         await settleEach({ box, system }, [letter], (id) => act(box, id))
         matched += 1
+        gone.set(key, (gone.get(key) ?? 0) + 1)
         if (matched === found.length || !isOver()) continue
         next = writePlace({ source, name, after: cursor })
         return
@@ -234,7 +238,12 @@ async function takeStep(
     })
     if (next !== end) break
   }
-  return { matched: next === end ? letters.length : matched, next, asOf, ...leftOut.told() }
+  return {
+    matched: next === end ? letters.length : matched,
+    next: next && nextAfter(next, (source, name) => gone.get(keyOf(source, name)) ?? 0),
+    asOf,
+    ...leftOut.told(),
+  }
 }
 
 /**

@@ -74,6 +74,11 @@ export const queueLetters: LetterBox = {
     }))
   },
 
+  afterLeaving(cursor, gone) {
+    const [, offset] = /^offset\.(\d+)$/.exec(cursor) ?? []
+    return offset === undefined ? cursor : `offset.${Math.max(0, Number(offset) - gone)}`
+  },
+
   async show(system, { name, key }) {
     for (let offset = 0; ; offset += PAGE) {
       const page = await fetchPage(system, name, { offset, limit: PAGE, message_id: key })
