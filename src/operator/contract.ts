@@ -155,7 +155,7 @@ export interface LeftOutLetters {
   readonly error: string
 }
 
-/** What `ops::dlq-groups` answers. It examines at most 5,000 letters. */
+/** What `ops::dlq-groups` answers. Of each source it examines at least 5,000 letters, and at most 10,000. */
 export interface GroupsPage {
   readonly groups: readonly LetterGroup[]
   /** There are more letters than were examined. */

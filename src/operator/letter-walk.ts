@@ -61,7 +61,7 @@ export interface LetterWalk {
   readonly letters: readonly ListedLetter[]
   /** Pass it as `after` to go on; null at the end. */
   readonly next: string | null
-  /** The places that could not be asked in this stretch. */
+  /** The places that could not be asked in this stretch; the one that was passed to the walk, if any. */
   readonly leftOut: LeftOut
 }
 
@@ -77,10 +77,9 @@ export interface LetterWalk {
 export async function walkLetters(
   system: System,
   filter: LetterFilter,
-  { after, limit }: { after?: string | undefined; limit: number },
+  { after, limit, leftOut = new LeftOut() }: { after?: string | undefined; limit: number; leftOut?: LeftOut },
 ): Promise<LetterWalk> {
   const letters: ListedLetter[] = []
-  const leftOut = new LeftOut()
   let left = SCAN
   const shelves = await shelvesFrom(
     after === undefined ? undefined : readPlace(after),
@@ -241,6 +240,25 @@ export function nextAfter(next: string, gone: (source: LetterSource, name: strin
   const { afterLeaving } = BOXES[source]
   if (!afterLeaving || after === undefined) return next
   return writePlace({ source, name, after: afterLeaving(after, gone(source, name)) })
+}
+
+/**
+ * Where the stretch behind one that ended at `next` begins if no source may keep a walk from the others: there, or, if
+ * the one that ended had only letters of that source, at the next source. Undefined if there is none.
+ *
+ * @param after where the stretch that ended had begun
+ */
+export function nextInTurn(
+  next: string,
+  after: string | undefined,
+  filter: LetterFilter,
+): string | undefined {
+  const sources = Object.values(BOXES).map(({ source }) => source)
+  const begun = after === undefined ? (filter.source ?? sources[0]) : readPlace(after).source
+  const { source } = readPlace(next)
+  if (source !== begun) return next
+  const following = filter.source ? undefined : sources[sources.indexOf(source) + 1]
+  return following && writePlace({ source: following, name: '', after: undefined })
 }
 
 function readPlace(text: string): Place {

@@ -115,6 +115,22 @@ async function pages(system: System, request: object, between = () => {}): Promi
   return found
 }
 
+test.each([
+  [5_100, { queue: 5_000, parked: 5_000, effect: 2 }],
+  [2_000, { queue: 2_000, parked: 8_000, effect: 2 }],
+])('with %s letters in a queue, no source is missing among the groups', async (count, counts) => {
+  const { system } = systemWith({ orders: many(count), list: many(12_000), alerts: many(2) })
+  const ofGroups = async (request: object) => {
+    const { groups, more } = await listGroups(system, request)
+    const sums: Record<string, number> = {}
+    for (const group of groups) sums[group.source] = (sums[group.source] ?? 0) + group.count
+    return { sums, more }
+  }
+  expect(await ofGroups({})).toEqual({ sums: counts, more: true })
+  expect(await ofGroups({ source: 'parked' })).toEqual({ sums: { parked: 5_000 }, more: true })
+  expect(await ofGroups({ source: 'effect' })).toEqual({ sums: { effect: 2 }, more: false })
+})
+
 test('pages follow each other through all sources, without a gap or a repetition', async () => {
   const { system } = systemWith({ orders: many(7), list: many(5), alerts: many(4) })
   for (const limit of [1, 2, 3, 5, 7, 16, 50]) {
