@@ -13,6 +13,7 @@ import { Damages } from './damages.ts'
 import { Handover, type HandoverOptions, hasTakenOver } from './handover.ts'
 import { PartBuilds } from './part-builds.ts'
 import { fits, type Place, type StartBuild } from './place.ts'
+import { takeTheLead } from './take-the-lead.ts'
 
 export interface UnitGenerationsOptions extends HandoverOptions {
   /** Makes the projector of one generation of the unit; `serves` says whether that is the active one at the moment. */
@@ -23,9 +24,14 @@ export interface UnitGenerationsOptions extends HandoverOptions {
 /** How long a generation that could not be advanced is left alone, in milliseconds. */
 const REST_MS = 1_000
 
+const REPLACED =
+  'The file of a view was removed or replaced while it was in use; going on from what is there now. If nothing is ' +
+  'there, the view is built again from the log'
+
 /** A generation of the unit that this process keeps up to date. */
 interface Member {
   readonly generation: number
+  readonly file: string
   readonly store: ViewStore
   readonly projector: Projector
 }
@@ -75,7 +81,8 @@ export class UnitGenerations implements Followed {
   /** Brings what this process does in step with the control store. */
   async reconcile(): Promise<void> {
     if (!(await this.isStale())) return
-    const state = await this.#takeTheLead()
+    await this.#leaveReplaced()
+    const state = await takeTheLead(this.#options)
     if (!state) return
     const active = state.generations.find((one) => one.state === 'active')
     this.view.pause(state.paused)
@@ -95,7 +102,7 @@ export class UnitGenerations implements Followed {
   /** Whether {@link reconcile} has something to do. */
   async isStale(): Promise<boolean> {
     const { unit, control, now } = this.#options
-    if (this.#builds.isUnnoted) return true
+    if (this.#builds.isUnnoted || this.#replaced().length > 0) return true
     if ([...this.#unopened].some((generation) => (this.#failing.get(generation) ?? 0) <= now())) return true
     return (await control.projection(unit.projection.name)) !== this.#reconciled
   }
@@ -295,14 +302,34 @@ export class UnitGenerations implements Followed {
       const stores = new Set([store, this.#active()?.store ?? store])
       return givenUpIn([...stores].map((each) => (among) => discardedIn(each, among)))(positions)
     }
-    const member = { generation: place.generation, store, projector: projector(view, givenUp, serves) }
-    this.#members.set(place.generation, member)
+    const [generation, file] = [place.generation, house.file(place)]
+    const member = { generation, file, store, projector: projector(view, givenUp, serves) }
+    this.#members.set(generation, member)
     return member
   }
 
   async #leave(member: Member): Promise<void> {
     this.#members.delete(member.generation)
     await member.store.close()
+  }
+
+  /** The generations whose file was removed, or another one put in its place, since this process opened it. */
+  #replaced(): Member[] {
+    return [...this.#members.values()].filter(({ store }) => store.isReplaced())
+  }
+
+  /**
+   * Lets go of such generations. What would be written to them, no reader would ever see, and no process after this
+   * one. They are opened again like at a start: a missing active one begins again, and is made from the log.
+   */
+  async #leaveReplaced(): Promise<void> {
+    for (const member of this.#replaced()) {
+      const { generation, file, store } = member
+      this.#options.log.warn({ generation, file }, REPLACED)
+      if (this.view.current === store) await this.view.become(undefined)
+      // Closed before it is opened again: SQLite must not have two stores of one name open in one process.
+      await this.#leave(member)
+    }
   }
 
   #openAt({ generation, partition }: Place): ViewStore | undefined {
@@ -363,31 +390,6 @@ export class UnitGenerations implements Followed {
     const { unit, control } = this.#options
     await control.lead(unit.projection.name, generation, unit.partition.index, beside)
     this.#state = await control.projection(unit.projection.name)
-  }
-
-  /**
-   * From now on this process advances the active generation, but not one that other code has made lead. So that one
-   * falls behind, before anything advances. Its code goes on with it when it has the units again.
-   *
-   * @returns the state of the control store after that
-   */
-  async #takeTheLead(): Promise<ProjectionControl | undefined> {
-    const { unit, control } = this.#options
-    const { projection, partition } = unit
-    const state = await control.projection(projection.name)
-    const active = state?.generations.find((one) => one.state === 'active')
-    if (!state || !active || !fits(active, projection)) return state
-    for (const generation of state.generations) {
-      if (!isComing(generation.state) || fits(generation, projection)) continue
-      const isSplitAlike = generation.partitions === partition.count
-      const passed = generation.parts.filter(
-        (part) => part.leading && (!isSplitAlike || part.partition === partition.index),
-      )
-      if (passed.length === 0) continue
-      const partitions = passed.map((part) => part.partition)
-      await control.fallBehind(projection.name, generation.generation, partitions)
-    }
-    return control.projection(projection.name)
   }
 }
 

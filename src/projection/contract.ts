@@ -322,5 +322,10 @@ export interface ViewStore {
   takeOver(step: TakeOverStep, expectedRevision: number): Promise<boolean>
   /** The number of the last swap at which it took over; 0 if it never did. */
   tookOver(): Promise<number>
+  /**
+   * Whether the view was removed, or another one took its place, after it was opened. No reader sees what is written
+   * here then. A view whose whole folder is missing does not count as removed: the folder was moved or unmounted.
+   */
+  isReplaced(): boolean
   close(): Promise<void>
 }

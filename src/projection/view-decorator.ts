@@ -125,6 +125,9 @@ export abstract class ViewDecorator implements ViewStore {
   tookOver(): Promise<number> {
     return this.view.tookOver()
   }
+  isReplaced(): boolean {
+    return this.view.isReplaced()
+  }
   close(): Promise<void> {
     return this.view.close()
   }

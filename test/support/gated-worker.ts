@@ -280,6 +280,7 @@ export class GatedWorker {
       get: (target, name) => {
         const method = Reflect.get(target, name) as unknown
         if (typeof method !== 'function') return method
+        if (name === 'isReplaced') return () => Reflect.apply(method, target, [])
         return async (...given: unknown[]) => {
           const result = await Reflect.apply(method, target, given)
           if (name === 'close') this.#opened.delete(store)

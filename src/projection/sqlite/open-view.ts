@@ -1,7 +1,9 @@
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
+import { storeFiles } from '../../sqlite/store-files.ts'
 import { viewSchema } from './schema.ts'
 import { damagedView, foreignView } from './view-error.ts'
 
@@ -21,6 +23,7 @@ export function openView(
   }: { readonly readOnly?: boolean; readonly mustExist?: boolean } = {},
 ): DatabaseSync {
   try {
+    if (!mustExist && !existsSync(path)) removeRest(path)
     return openDatabase({ path, schema: viewSchema, durability: 'normal', readOnly, mustExist })
   } catch (error) {
     if (isCqrsError(error, 'CQRS_STORE_FOREIGN')) throw foreignView(error.message, path)
@@ -29,4 +32,31 @@ export function openView(
     if (!isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
     throw damagedView((error.cause as Error | undefined) ?? error, path, projection)
   }
+}
+
+/**
+ * Removes what SQLite kept beside a view whose file is gone. Somebody who still has that view open may hold these files,
+ * and SQLite would then take them for those of the new view, and fail to read them.
+ */
+function removeRest(path: string): void {
+  for (const file of storeFiles(path).slice(1)) rmSync(file, { force: true })
+}
+
+/**
+ * The number (inode) of a view's file; undefined if there is none. As long as somebody has the file open, no other one
+ * gets its number.
+ */
+export function fileNumber(path: string): bigint | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+}
+
+/**
+ * Whether the file of a view was removed, or another one was put in its place. Not if its whole folder is missing: then
+ * the folder was moved or unmounted.
+ *
+ * @param number the {@link fileNumber} of the file when it was opened
+ */
+export function wasReplaced(path: string, number: bigint | undefined): boolean {
+  const found = fileNumber(path)
+  return found === undefined ? existsSync(dirname(path)) : found !== number
 }

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../../kernel/errors.ts'
 import type { Position } from '../../kernel/position.ts'
@@ -9,7 +9,7 @@ import type { DigestMark } from '../audit.ts'
 import { type Freshness, MOST_PARKED, type ReadableView, type ViewStanding } from '../contract.ts'
 import { type FoundDocument, findPage, type IndexValue, type Search } from '../find.ts'
 import { fieldExpression } from './indexes.ts'
-import { openView } from './open-view.ts'
+import { fileNumber, openView } from './open-view.ts'
 import { type DocumentRow, toDocument } from './rows.ts'
 import { type SearchQuery, searchQueries } from './search-query.ts'
 import { toViewError } from './view-error.ts'
@@ -44,7 +44,7 @@ class SqliteViewReader implements ReadableView {
   readonly #projection: ProjectionDefinition
   #file: ViewFile | undefined
   #isClosed = false
-  /** The number (inode) of the file that was opened; undefined if there was none. */
+  /** The {@link fileNumber} of the file that was opened. */
   #opened: bigint | undefined
   #lookedAt = performance.now()
   #isReplaced = false
@@ -66,7 +66,7 @@ class SqliteViewReader implements ReadableView {
     const now = performance.now()
     if (this.#isReplaced || now - this.#lookedAt < LOOK_MS) return this.#isReplaced
     this.#lookedAt = now
-    const found = this.#fileNumber()
+    const found = fileNumber(this.#path)
     this.#isReplaced = this.#file !== undefined && found !== undefined && found !== this.#opened
     return this.#isReplaced
   }
@@ -176,7 +176,7 @@ class SqliteViewReader implements ReadableView {
   #open(): ViewFile | undefined {
     if (this.#isClosed) throw new CqrsError('CQRS_CLOSED', `The view ${this.#path} is closed; open it again.`)
     // Read before the file is opened: if another one takes its place in between, isReplaced notices it.
-    this.#opened = this.#fileNumber()
+    this.#opened = fileNumber(this.#path)
     if (this.#opened === undefined) return undefined
     let db: DatabaseSync | undefined
     try {
@@ -188,11 +188,6 @@ class SqliteViewReader implements ReadableView {
       if (!existsSync(this.#path)) return undefined
       throw error
     }
-  }
-
-  /** The number (inode) of the file. As long as somebody has the file open, no other one gets its number. */
-  #fileNumber(): bigint | undefined {
-    return statSync(this.#path, { bigint: true, throwIfNoEntry: false })?.ino
   }
 }
 

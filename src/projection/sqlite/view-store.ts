@@ -24,7 +24,7 @@ import { freezeJson } from '../plain-json.ts'
 import { EffectTable } from './effect-table.ts'
 import { HandoverTables, RECORD_DISCARD } from './handover-tables.ts'
 import { createIndexes } from './indexes.ts'
-import { openView } from './open-view.ts'
+import { fileNumber, openView, wasReplaced } from './open-view.ts'
 import { type DocumentRow, documentChecksum, type ParkedRow, toDocument, toParked } from './rows.ts'
 import { foreignView, OtherRow, toViewError } from './view-error.ts'
 
@@ -51,11 +51,13 @@ export function openSqliteView(
   projection: ProjectionDefinition,
   { indexes = true, version = projection.version, mustExist = false }: OpenViewOptions = {},
 ): ViewStore {
+  // Read before the file is opened: if another one takes its place in between, isReplaced notices it.
+  const existing = fileNumber(path)
   const db = openView(path, projection.name, { mustExist })
   try {
     claim(db, path, projection.name, version)
     if (indexes) createIndexes(db, projection.indexes)
-    return new SqliteViewStore(db, path, projection.name)
+    return new SqliteViewStore(db, path, projection.name, existing ?? fileNumber(path))
   } catch (error) {
     db.close()
     throw toViewError(error, path, projection.name)
@@ -79,15 +81,17 @@ class SqliteViewStore implements ViewStore {
   readonly #db: DatabaseSync
   readonly #path: string
   readonly #projection: string
+  readonly #fileNumber: bigint | undefined
   readonly #sql: ReturnType<typeof statements>
   readonly #effects: EffectTable
   readonly #handover: HandoverTables
   readonly #checkpoints: Checkpoints
 
-  constructor(db: DatabaseSync, path: string, projection: string) {
+  constructor(db: DatabaseSync, path: string, projection: string, number: bigint | undefined) {
     this.#db = db
     this.#path = path
     this.#projection = projection
+    this.#fileNumber = number
     this.#sql = statements(db)
     this.#effects = new EffectTable(db)
     this.#handover = new HandoverTables(db, this.#effects)
@@ -331,6 +335,10 @@ class SqliteViewStore implements ViewStore {
 
   async tookOver(): Promise<number> {
     return this.#run(() => this.#handover.tookOver())
+  }
+
+  isReplaced(): boolean {
+    return wasReplaced(this.#path, this.#fileNumber)
   }
 
   async close(): Promise<void> {
