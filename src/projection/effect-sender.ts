@@ -59,10 +59,11 @@ export class EffectSender {
   #flushing: Promise<void> | undefined
   #again = false
   #unreachable = false
-  /** The keys of effects in the last page that have been sent. */
-  #taken = new Set<string>()
-  /** The keys of effects in the last page that are dead, although the damaged view does not let that be stored. */
-  #dead = new Set<string>()
+  /**
+   * What is known of effects in the last page, by their keys: that one was sent, why one is dead, or how often the
+   * receiver ended. A damaged view, or one that cannot be written, may say otherwise.
+   */
+  readonly #known = new Map<string, 'sent' | Failed | number>()
 
   constructor(options: EffectSenderOptions) {
     this.#options = options
@@ -86,9 +87,10 @@ export class EffectSender {
     const { view, signal, isPaused = () => false } = this.#options
     for (let before: string | undefined; this.#again && !signal.aborted; ) {
       this.#again = false
-      // While nobody takes the first effect, only that one is read for each try. But effects that were sent may be
+      // While nobody takes the first effect, only that one is read for each try. But effects that are done with may be
       // listed before it; then a whole page is read.
-      const limit = this.#unreachable && this.#taken.size + this.#dead.size === 0 ? 1 : PAGE
+      const isFirst = [...this.#known.values()].every((known) => typeof known === 'number')
+      const limit = this.#unreachable && isFirst ? 1 : PAGE
       const pending = await view.pendingEffects(limit, PAGE_BYTES)
       const first = pending[0]?.idempotencyKey
       // There may be more than one page. But if a damaged file lists the same effect first again, the rest waits for
@@ -96,13 +98,13 @@ export class EffectSender {
       if (first !== undefined && first !== before) this.#again = true
       before = first
       const listed = new Set(pending.map(({ idempotencyKey }) => idempotencyKey))
-      this.#taken = this.#taken.intersection(listed)
-      this.#dead = this.#dead.intersection(listed)
+      for (const key of this.#known.keys()) if (!listed.has(key)) this.#known.delete(key)
       for (const effect of pending) {
         // The rest of a page that was read before a pause stays recorded.
         if (signal.aborted || isPaused()) return
-        if (this.#dead.has(effect.idempotencyKey)) continue
-        if (this.#taken.has(effect.idempotencyKey)) await this.#forget(effect)
+        const known = this.#known.get(effect.idempotencyKey)
+        if (known === 'sent') await this.#forget(effect)
+        else if (typeof known === 'object') await this.#giveUp(effect, known)
         else if (!(await this.#settle(effect))) return
       }
     }
@@ -138,8 +140,8 @@ export class EffectSender {
    */
   async #forget({ idempotencyKey, effect }: RecordedEffect): Promise<boolean> {
     const { view, log } = this.#options
-    const isKnown = this.#taken.has(idempotencyKey)
-    this.#taken.add(idempotencyKey)
+    const isKnown = this.#known.get(idempotencyKey) === 'sent'
+    this.#known.set(idempotencyKey, 'sent')
     const { damage, error } = await unlessDamaged(() => view.effectsSent([idempotencyKey]))
     if (!damage) return true
     if (!isKnown) log.error({ err: error, idempotencyKey, effect }, 'A sent effect cannot be removed')
@@ -163,9 +165,11 @@ export class EffectSender {
   async #stop(recorded: RecordedEffect): Promise<boolean> {
     const { view, log, maxStops } = this.#options
     const { idempotencyKey, effect } = recorded
-    const times = recorded.attempts + 1
+    const known = this.#known.get(idempotencyKey)
+    const times = Math.max(recorded.attempts, typeof known === 'number' ? known : 0) + 1
     if (times < maxStops) {
-      await view.effectStopped(idempotencyKey, times)
+      this.#known.set(idempotencyKey, times)
+      await unlessDamaged(() => view.effectStopped(idempotencyKey, times))
       log.warn(
         { idempotencyKey, effect, times },
         'The receiver of an effect ended before it answered; the effect waits',
@@ -176,16 +180,23 @@ export class EffectSender {
     return this.#giveUp(recorded, { error: new Error(message), attempts: times })
   }
 
-  async #giveUp({ idempotencyKey, effect }: RecordedEffect, { error, attempts }: Failed): Promise<true> {
+  /** Marks an effect as dead. If that cannot be stored, it is tried again with the next flush; the effect is not. */
+  async #giveUp({ idempotencyKey, effect }: RecordedEffect, failure: Failed): Promise<true> {
     const { view, log, now } = this.#options
-    log.error({ err: error, idempotencyKey, effect }, 'An effect is dead and waits for an operator')
+    const { error, attempts } = failure
+    const isKnown = this.#known.get(idempotencyKey) === failure
+    this.#known.set(idempotencyKey, failure)
+    if (!isKnown)
+      log.error({ err: error, idempotencyKey, effect }, 'An effect is dead and waits for an operator')
     const at = new Date(now()).toISOString()
     const failed = { attempts, error: error.message.slice(0, KEPT_ERROR), at }
     const stored = await unlessDamaged(() => view.effectFailed(idempotencyKey, failed))
-    if (stored.damage) {
-      this.#dead.add(idempotencyKey)
+    if (!stored.damage) {
+      // An operator can make it pending again.
+      this.#known.delete(idempotencyKey)
+      reached('effect-dead', idempotencyKey)
+    } else if (!isKnown)
       log.error({ err: stored.error, idempotencyKey, effect }, 'A dead effect cannot be listed as dead')
-    } else reached('effect-dead', idempotencyKey)
     return true
   }
 

@@ -163,6 +163,46 @@ test('how often receivers of an effect ended is counted across restarts of the s
   expect(sent).toBe(2)
 })
 
+test.each([
+  ['the damaged view refuses to count that', true],
+  ['the store fails whenever that is to be counted', false],
+])('an effect whose receiver ends every time is dead after as many ends though %s', async (_, isDamaged) => {
+  const tried: string[] = []
+  const { view, viewPath, options, sender, pending } = await threeEffects(async (_, key) => {
+    tried.push(key)
+    return key === KEYS[0] ? 'stopped' : 'sent'
+  })
+  view.effectStopped = async (key) => {
+    throw isDamaged ? damagedView(new OtherRow('effects', key), viewPath, 'balances') : new Error('disk full')
+  }
+  const flush = () => sender.flush().catch(() => undefined)
+  for (let sweeps = 0; sweeps < options.maxStops; sweeps += 1) await flush()
+  expect(tried).toEqual([...Array.from({ length: 4 }, () => KEYS[0]), ...KEYS.slice(1)])
+  expect(await pending()).toEqual([])
+  const dead = await view.deadEffects(10)
+  expect(dead).toMatchObject([{ idempotencyKey: KEYS[0], attempts: 4 }])
+  // Redriven, it has all its tries again.
+  await view.redriveEffects()
+  await flush()
+  expect(await pending()).toEqual(KEYS.slice(0, 1))
+})
+
+test('a dead effect that could not be listed as dead is listed with the next flush, and not sent again', async () => {
+  let tried = 0
+  const { view, sender } = await threeEffects(async (_, key) => {
+    if (key !== KEYS[0]) return 'sent'
+    tried += 1
+    throw new Error('no')
+  })
+  const { effectFailed } = view
+  view.effectFailed = () => Promise.reject(new Error('the disk is full'))
+  await expect(sender.flush()).rejects.toThrow('full')
+  view.effectFailed = effectFailed
+  await sender.flush()
+  expect(await view.deadEffects(10)).toMatchObject([{ idempotencyKey: KEYS[0], attempts: 3, error: 'no' }])
+  expect(tried).toBe(3)
+})
+
 test('an effect that was sent but could not be forgotten is sent again, not given up', async () => {
   const { view, sender, pending } = await threeEffects(async () => 'sent')
   const { effectsSent } = view
