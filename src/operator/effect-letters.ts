@@ -17,7 +17,10 @@ const effect = z.object({
   failedAt: z.string().optional(),
 })
 const effects = z.array(effect)
-const redriven = z.object({ redriven: z.number() })
+const redriven = z.object({
+  redriven: z.number(),
+  next: z.object({ position: z.number(), n: z.number() }).optional(),
+})
 const discarded = z.object({ discarded: z.number() })
 
 /** Dead effects: their receivers refused them too often. The projections worker is asked for them. */
@@ -30,8 +33,7 @@ export const effectLetters: LetterBox = {
       .map(({ name }) => name),
 
   async list(system, reactor, limit, after = '0.0') {
-    const [position, n] = after.split('.').map(Number)
-    const input = { limit, after: { position, n } }
+    const input = { limit, after: toPlace(after) }
     const found = effects.parse(await system.ask(`ops::effects::dead::${reactor}`, input))
     return found.map((one) => {
       const letter = toLetter(reactor, one)
@@ -56,21 +58,35 @@ export const effectLetters: LetterBox = {
 
   async redrive(system, id) {
     const input = { idempotencyKey: idempotencyKey(id) }
-    return redriven.parse(await system.call(`ops::effects::redrive::${id.name}`, input))
+    const { redriven: count } = redriven.parse(await system.call(`ops::effects::redrive::${id.name}`, input))
+    return { redriven: count }
   },
 
-  async redriveAll(system, reactor, tell) {
+  async redriveAll(system, reactor, tell, { after, isOver }) {
     // Asked first: if the worker hangs, this fails. Otherwise it would do the redrive later, and nobody would learn
     // of it.
-    if ((await this.list(system, reactor, 1)).length === 0) return undefined
-    tell(redriven.parse(await system.call(`ops::effects::redrive::${reactor}`, {})))
-    return undefined
+    if ((await this.list(system, reactor, 1, after)).length === 0) return undefined
+    // An effect that fails again keeps its place, which is before the next one; so none is put back twice.
+    for (let from = after; ; ) {
+      const input = from === undefined ? {} : { after: toPlace(from) }
+      const step = redriven.parse(await system.call(`ops::effects::redrive::${reactor}`, input))
+      tell({ redriven: step.redriven })
+      if (!step.next) return undefined
+      from = `${step.next.position}.${step.next.n}`
+      if (isOver()) return from
+    }
   },
 
   async discard(system, id, by, reason) {
     const input = { idempotencyKey: idempotencyKey(id), by, reason }
     return discarded.parse(await system.call(`ops::effects::discard::${id.name}`, input))
   },
+}
+
+/** The place that a cursor means. */
+function toPlace(cursor: string): { position: number; n: number } {
+  const [position = 0, n = 0] = cursor.split('.').map(Number)
+  return { position, n }
 }
 
 /**

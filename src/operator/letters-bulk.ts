@@ -53,7 +53,7 @@ type Many = z.output<typeof many>
 /**
  * Tries letters again, each sequence in its original order: one letter, those that match a filter, or all. A dry run
  * only counts and shows them. One call handles at most 500 letters and stops after about 10 s. If it means all letters,
- * or all of a source or name, there is no limit of 500, and only parked events have that of 10 s.
+ * or all of a source or name, there is no limit of 500.
  *
  * @throws CqrsError CQRS_NOT_FOUND if the letter, the group or the name that is asked for does not exist
  */
@@ -129,8 +129,8 @@ function isWholesale({ dryRun, after, status, what, error, fingerprint }: Many):
 
 /**
  * Lets each source redrive everything it has. The queues or projections of a source do so in parallel, because
- * letters of different ones have no common order. Parked events are tried one by one, and a queue may have very many
- * letters. Both may take longer than a caller waits; then the answer has a `next` with which to continue.
+ * letters of different ones have no common order. Parked events are tried one by one, and a queue or a reactor may have
+ * very many letters. That may take longer than a caller waits; then the answer has a `next` with which to continue.
  *
  * @param places where to continue, as {@link writePlaces} wrote it; from the beginning if left out
  */
@@ -191,7 +191,7 @@ function readPlaces(after: string | undefined): ReadonlyMap<string, string> | un
   }
 }
 
-const places = z.array(z.tuple([z.string(), z.string().regex(/^\d+$/)]))
+const places = z.array(z.tuple([z.string(), z.string().regex(/^\d+(\.\d+)?$/)]))
 
 /**
  * Gathers the letters first and handles them afterwards, so that a letter that arises in the meantime is not among

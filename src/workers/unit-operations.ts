@@ -14,6 +14,7 @@ const SHOWN_NAME = 1_000
 const position = z.int().min(1)
 const by = z.string().default('operator')
 const idempotencyKey = z.string()
+const place = z.object({ position: z.int().min(0), n: z.int().min(0) })
 const reason = z.string().trim().min(1).max(1_000)
 
 const inputs = {
@@ -26,10 +27,10 @@ const inputs = {
   discard: z.object({ position, by, reason }),
   deadEffects: z.object({
     idempotencyKey: idempotencyKey.optional(),
-    after: z.object({ position: z.int().min(0), n: z.int().min(0) }).optional(),
+    after: place.optional(),
     limit: z.int().min(1).max(1_000).default(50),
   }),
-  redriveEffects: z.object({ idempotencyKey: idempotencyKey.optional() }),
+  redriveEffects: z.object({ idempotencyKey: idempotencyKey.optional(), after: place.optional() }),
   discardEffect: z.object({ idempotencyKey, by, reason }),
 }
 
@@ -43,7 +44,8 @@ const inputs = {
  * - `ops::parked::redrive::<unit>` retries it, and the events that wait behind it, and says which of them `failed`.
  * - `ops::parked::discard::<unit>` gives it up, with a reason.
  *
- * `ops::effects::…` does the same for effects that failed too often.
+ * `ops::effects::…` does the same for effects that failed too often. A redrive of all of them takes 1,000 in a call, and
+ * has a `next` if there may be more: to be passed as `after`.
  */
 export function unitOperations({ unit, view, runner }: LiveUnit): OfferedFunction[] {
   const operations: Record<string, (payload: unknown) => Promise<unknown>> = {
@@ -86,19 +88,13 @@ export function unitOperations({ unit, view, runner }: LiveUnit): OfferedFunctio
       return deadInBrief(view, limit, after)
     },
     'ops::effects::redrive': async (payload) => {
-      const { idempotencyKey } = parseRequest(inputs.redriveEffects, payload)
-      let { redriven, last } = await view.redriveEffects(idempotencyKey)
-      while (last) {
-        await nextTurn()
-        const next = await view.redriveEffects(undefined, last)
-        redriven += next.redriven
-        last = next.last
-      }
+      const { idempotencyKey, after } = parseRequest(inputs.redriveEffects, payload)
+      const { redriven, last } = await view.redriveEffects(idempotencyKey, after)
       if (redriven === 0 && idempotencyKey !== undefined) notDead(idempotencyKey)
       // Not waited for: there may be very many effects, each with its own receiver, and a caller waits for a minute at
       // most.
       runner.sendEffects()
-      return { redriven }
+      return { redriven, ...(last && { next: last }) }
     },
     'ops::effects::discard': async (payload) => {
       const { idempotencyKey, ...discard } = parseRequest(inputs.discardEffect, payload)

@@ -104,3 +104,31 @@ test('where a redrive of everything is to go on is nothing that a filter or a dr
   }
   expect(tried).toHaveLength(4)
 })
+
+test('a redrive of very many effects answers in time, and the next call goes on behind those that are back', async () => {
+  const { system } = systemWith(0)
+  let elapsed = 0
+  const afters: unknown[] = []
+  const dead = {
+    idempotencyKey: 'inventory-alert:70:1',
+    effect: { kind: 'publish', topic: 'low', data: {} },
+    attempts: 5,
+  }
+  const call: System['call'] = async (id, input) => {
+    if (id === 'ops::effects::dead::inventory-alert') return [dead]
+    if (id !== 'ops::effects::redrive::inventory-alert') return system.call(id, input)
+    const { after } = input as { after?: { position: number; n: number } }
+    afters.push(after)
+    elapsed += 4_000
+    const position = (after?.position ?? 0) + 10
+    return { redriven: 1_000, ...(position < 70 && { next: { position, n: 2 } }) }
+  }
+  const slow = { ...system, call, ask: call, monotonic: () => elapsed }
+  const answers: RedriveResult[] = []
+  for (let after: string | undefined; answers.length === 0 || after !== undefined; ) {
+    answers.push(await redriveLetters(slow, { all: true, ...(after !== undefined && { after }) }))
+    after = answers.at(-1)?.next ?? undefined
+  }
+  expect(answers.map(({ redriven }) => redriven)).toEqual([3_000, 3_000, 1_000])
+  expect(afters).toEqual([undefined, ...[10, 20, 30, 40, 50, 60].map((position) => ({ position, n: 2 }))])
+})
