@@ -40,7 +40,10 @@ export interface ViewReader<Document, Index extends string = string> {
 
 /** Reads the event log. */
 export interface LogReader {
-  /** The events of a stream, newest first, below `before` (a version) if given. */
+  /**
+   * The events of a stream, newest first, below `before` (a version) if given. At least one if there is any, and fewer
+   * than `limit` if together they would have more than about 8 MiB of JSON; `before` with the last one's version goes on.
+   */
   history(stream: string, options: { limit: number; before?: number }): Promise<readonly RecordedEvent[]>
 }
 

@@ -106,7 +106,10 @@ export interface EventLog {
    * A batch holds at most about {@link PAGE_BYTES} of data.
    */
   readStream(stream: string, options?: { after?: number }): AsyncIterable<readonly RecordedEvent[]>
-  /** The last events of a stream, newest first, below version `before` if given. */
+  /**
+   * The last events of a stream, newest first, below version `before` if given. At least one if there is any, and none
+   * after the one with which they exceed {@link PAGE_BYTES} of data.
+   */
   history(stream: string, options: { limit: number; before?: number }): Promise<readonly RecordedEvent[]>
   /**
    * Reads the positions after `after`, within `limit` and `bytes`; returns only events of the wanted types and streams.

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { expect, onTestFinished, test } from 'vitest'
 import type { RecordedEvent } from '../../src/kernel/event.ts'
-import type { AppendRequest, EventLog } from '../../src/log/contract.ts'
+import { type AppendRequest, type EventLog, PAGE_BYTES } from '../../src/log/contract.ts'
 
 /** Opens the log of `folder` with the driver under test. */
 export type OpenLog = (folder: string) => Promise<EventLog>
@@ -251,6 +251,18 @@ export function eventLogContract(newFolder: () => string, open: OpenLog): void {
     expect(await types({ limit: 2, before: 4 })).toEqual(['c', 'b'])
     expect(await types({ limit: 9, before: 2 })).toEqual(['a'])
     expect(await types({ limit: 9, before: 1 })).toEqual([])
+  })
+
+  test('a page of the history of large events stays small, and the next one goes on behind it', async () => {
+    const log = await openLog()
+    for (let version = 0; version < 6; version += 1)
+      await log.append({ ...large('s', 3_000_000), expectedVersion: version })
+    const versions = async (before?: number) =>
+      (await log.history('s', { limit: 100, ...(before && { before }) })).map(({ version }) => version)
+    expect(await versions()).toEqual([6, 5, 4])
+    expect(await versions(4)).toEqual([3, 2, 1])
+    await log.append({ ...large('s', PAGE_BYTES + 1), expectedVersion: 6 })
+    expect(await versions()).toEqual([7])
   })
 
   test('what was acknowledged is there after the log was closed and opened again', async () => {

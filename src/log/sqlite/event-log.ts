@@ -156,11 +156,13 @@ class SqliteEventLog implements OpenedEventLog {
     return this.#read(() => {
       const events: RecordedEvent[] = []
       let position = from
-      while (position > 0 && events.length < limit) {
+      let bytes = 0
+      while (position > 0 && events.length < limit && bytes <= PAGE_BYTES) {
         const row = this.#row(position)
         const event = toRecordedEvent(row)
         if (event.stream !== stream) throw brokenStream(stream, event)
         events.push(event)
+        bytes += Buffer.byteLength(row.data)
         position = row.previous
       }
       return events
