@@ -5,7 +5,10 @@ import type { EventDefinition, RecordedEvent, RecordedEventOf } from './event.ts
 export type Effect =
   /** Published to a topic: every subscriber gets `data`. */
   | { readonly kind: 'publish'; readonly topic: string; readonly data: Record<string, unknown> }
-  /** A function on the engine is called with `data`. */
+  /**
+   * A function on the engine is called with `data`, and has to answer. `cmd::<name>` is a command; the effect has failed
+   * unless the command is accepted.
+   */
   | { readonly kind: 'call'; readonly functionId: string; readonly data: Record<string, unknown> }
 
 /**

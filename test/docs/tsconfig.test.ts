@@ -17,12 +17,18 @@ function appFolder(): string {
   const [, tsconfig = ''] = /tsconfig\.test\.ts -->\n```json\n([^`]+)```/.exec(guide) ?? []
   writeFileSync(join(folder, 'tsconfig.json'), tsconfig)
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  for (const name of ['zod', 'vitest', '@types/node']) {
+  for (const name of ['zod', 'vitest', '@types/node', 'iii-sdk']) {
     mkdirSync(dirname(join(folder, 'node_modules', name)), { recursive: true })
     symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name))
   }
   symlinkSync(ROOT, join(folder, 'node_modules', 'iii-durable-cqrs'))
-  for (const file of ['example-app.ts', 'locker.test.ts', 'readme-app.ts']) {
+  for (const file of [
+    'example-app.ts',
+    'locker.test.ts',
+    'readme-app.ts',
+    'transfers-app.ts',
+    'receiver.ts',
+  ]) {
     copyFileSync(join(ROOT, 'test', 'docs', file), join(folder, file))
   }
   return folder
