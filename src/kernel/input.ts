@@ -17,12 +17,9 @@ export type ParsedInput<Input> =
 /** The problem reported for a field that a strict schema does not have. */
 export const UNKNOWN_FIELD = 'is not known; leave it out'
 
-/** What zod says about a field without a value, unless the schema has a message of its own. */
-const MISSING = /^Invalid input: expected .+, received undefined$/
-
 /** Checks an input against its schema and names every field that does not fit. */
 export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): ParsedInput<Input> {
-  const parsed = schema.safeParse(input)
+  const parsed = schema.safeParse(input, { error: (issue) => wordsFor(issue, input) })
   if (parsed.success) return { ok: true, value: parsed.data }
   return { ok: false, issues: parsed.error.issues.flatMap(toIssues) }
 }
@@ -45,6 +42,23 @@ function toIssues(issue: z.core.$ZodIssue): InputIssue[] {
       problem: UNKNOWN_FIELD,
     }))
   }
-  const problem = MISSING.test(issue.message) ? 'is missing' : issue.message
-  return [{ field: issue.path.join('.') || '(input)', problem }]
+  return [{ field: issue.path.join('.') || '(input)', problem: issue.message }]
+}
+
+/** What to say about a field without a value, unless its schema has a message of its own; undefined for other issues. */
+function wordsFor(issue: z.core.$ZodRawIssue, input: unknown): string | undefined {
+  if (issue.input === undefined) return MISSING
+  // What the schema saw may not be what was given: a coercion makes NaN of nothing, and the issue of a discriminator is
+  // about the object that lacks it.
+  const isOfGiven = issue.code === 'invalid_type' || issue.code === 'invalid_union'
+  return isOfGiven && valueAt(input, issue.path ?? []) === undefined ? MISSING : undefined
+}
+
+const MISSING = 'is missing'
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key],
+    input,
+  )
 }
