@@ -2,6 +2,7 @@ import { assertAppShape } from './app-shape.ts'
 import type { CommandDefinition, DeciderDefinition } from './decider.ts'
 import { CqrsError } from './errors.ts'
 import { type DomainEvent, EventCatalog } from './event.ts'
+import type { HttpRoute } from './http-route.ts'
 import type { ProjectionDefinition } from './projection.ts'
 import type { QueryDefinition } from './query.ts'
 
@@ -26,7 +27,7 @@ export interface App {
  * Assembles an application and checks that it does not contradict itself.
  *
  * @throws CqrsError CQRS_APP_INVALID if something is missing or unfinished, if a name is used twice or breaks the rules
- *   for names, or if a route uses a path that is reserved for operators
+ *   for names, or if a route is used twice or uses a path that is reserved for operators
  */
 export function defineApp(options: {
   name: string
@@ -57,9 +58,30 @@ export function defineApp(options: {
       )
     }
   }
-  const routes = [...commands.map(({ definition }) => definition.http), ...queries.map(({ http }) => http)]
-  for (const path of routes.flatMap((route) => route?.path ?? [])) assertOwnPath(path)
+  assertRoutes([
+    ...commands.map(({ name, definition }) => ({ owner: `command ${name}`, route: definition.http })),
+    ...queries.map(({ name, http }) => ({ owner: `query ${name}`, route: http })),
+  ])
   return Object.freeze(app)
+}
+
+/** A request has to mean one command or query: on an engine, the route that is registered last would displace the other. */
+function assertRoutes(routed: readonly { owner: string; route: HttpRoute | undefined }[]): void {
+  const owners = new Map<string, string>()
+  for (const { owner, route } of routed) {
+    if (route === undefined) continue
+    assertOwnPath(route.path)
+    // Parameters are told apart by their place, not by their names.
+    const shape = `${route.method} /${route.path.replace(/^\//, '').replaceAll(/:[^/]+/g, ':')}`
+    const other = owners.get(shape)
+    if (other !== undefined) {
+      throw new CqrsError(
+        'CQRS_APP_INVALID',
+        `The ${other} and the ${owner} have the same route, ${route.method} ${route.path}; change the path of one.`,
+      )
+    }
+    owners.set(shape, owner)
+  }
 }
 
 /** First path segments that are reserved for operators in every app. */

@@ -79,3 +79,25 @@ test('a query without "reads" is refused with a message that says so', () => {
     expect.objectContaining({ code: 'CQRS_APP_INVALID', message: expect.stringContaining('reads') }),
   )
 })
+
+test.each(['/shops/:shop/stock', '/shops/:name/stock', 'shops/:shop/stock'])(
+  'two commands may not have one route: /shops/:shop/stock and %s',
+  (path) => {
+    const schema = z.strictObject({ shop: z.string() })
+    const command = (path: string) => ({
+      schema,
+      http: { method: 'POST' as const, path },
+      stream: () => 'shop',
+      decide: () => [],
+    })
+    const both = (second: ReturnType<typeof command>) =>
+      defineApp({
+        name: 'shops',
+        deciders: [builder.evolve({}).commands({ fill: command('/shops/:shop/stock'), empty: second })],
+      })
+    expect(() => both(command(path))).toThrow(
+      `The command fill and the command empty have the same route, POST ${path}; change the path of one.`,
+    )
+    expect(both({ ...command(path), http: { method: 'PUT' as never, path } }).commands.size).toBe(2)
+  },
+)
