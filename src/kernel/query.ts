@@ -15,20 +15,20 @@ export interface Page<Document> {
 export interface FindOptions<Index extends string = string> {
   /** The index of the projection to search and sort by; the key if left out. */
   readonly by?: Index
-  /** Only documents whose indexed field equals this. */
+  /** Only documents whose indexed field equals this. Leave it out to find all: undefined is no value to search for. */
   readonly equals?: string | number | boolean
   /** Only documents whose indexed field is at least this. */
-  readonly from?: string | number
+  readonly from?: string | number | undefined
   /** Only documents whose indexed field is at most this. */
-  readonly to?: string | number
-  readonly order?: 'ascending' | 'descending'
+  readonly to?: string | number | undefined
+  readonly order?: 'ascending' | 'descending' | undefined
   /**
    * The most documents on the page. The page has fewer if they would have more than 8,388,608 characters of JSON
    * together; `next` then continues after the last one.
    */
   readonly limit: number
   /** `next` of the previous page. */
-  readonly cursor?: string
+  readonly cursor?: string | undefined
 }
 
 /** Reads one consistent state of a view. */
@@ -44,7 +44,10 @@ export interface LogReader {
    * The events of a stream, newest first, below `before` (a version) if given. At least one if there is any, and fewer
    * than `limit` if together they would have more than about 8 MiB of JSON; `before` with the last one's version goes on.
    */
-  history(stream: string, options: { limit: number; before?: number }): Promise<readonly RecordedEvent[]>
+  history(
+    stream: string,
+    options: { limit: number; before?: number | undefined },
+  ): Promise<readonly RecordedEvent[]>
 }
 
 /** A question to a view, or to the log itself. */

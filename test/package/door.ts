@@ -1,4 +1,4 @@
-import { defineDecider, defineEvent, notFound } from 'iii-durable-cqrs'
+import { defineDecider, defineEvent, defineProjection, defineQuery, notFound } from 'iii-durable-cqrs'
 import { given } from 'iii-durable-cqrs/testing'
 import { z } from 'zod'
 
@@ -21,3 +21,20 @@ given(door, opened).when('open', { by: 'bob' }).thenRejected('no_door')
 
 // @ts-expect-error There is no such command: the types are there, and are not `any`.
 export const wrong = () => given(door).when('close', { by: 'ada' })
+
+const visits = defineProjection({
+  name: 'visits',
+  events: [Opened],
+  initial: (by: string) => ({ by, times: 0 }),
+  indexes: ['times'],
+}).on({
+  opened: { key: ({ data }) => data.by, apply: (visit) => ({ ...visit, times: visit.times + 1 }) },
+})
+
+/** What an input leaves open is passed on as it is. */
+export const listVisits = defineQuery({
+  name: 'list-visits',
+  reads: visits,
+  input: z.strictObject({ from: z.int().optional(), cursor: z.string().optional() }),
+  run: (view, { from, cursor }) => view.find({ by: 'times', from, cursor, limit: 20 }),
+})

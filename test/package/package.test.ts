@@ -71,8 +71,12 @@ test('every path that its code, its declarations and its pages name leads to a f
   expect(named.filter(({ file, path }) => !existsSync(join(installed, dirname(file), path)))).toEqual([])
 })
 
+/** What careful users turn on besides `strict`. */
+const STRICTER = ['--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--skipLibCheck']
+
 test.each([
   { resolution: 'nodenext', options: ['--module', 'nodenext'] },
+  { resolution: 'nodenext, and more checks', options: ['--module', 'nodenext', ...STRICTER] },
   { resolution: 'bundler', options: ['--module', 'preserve', '--moduleResolution', 'bundler'] },
 ])(
   'an app of the user passes the type check as $resolution resolves, and a wrong one does not',
