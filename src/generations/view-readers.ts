@@ -158,8 +158,9 @@ function isReadable({ state, parts }: Generation): boolean {
 }
 
 function notThere(projection: string, generation: number | undefined): CqrsError {
-  return new CqrsError(
-    'CQRS_NOT_FOUND',
-    `${projection} has no readable generation ${generation ?? ''}; "cqrs projections show ${projection}" lists its generations.`,
-  )
+  const message =
+    generation === undefined
+      ? `The view ${projection} has no generation that serves. It gets one as soon as a projections worker runs; "cqrs status" shows it.`
+      : `${projection} has no readable generation ${generation}; "cqrs projections show ${projection}" lists its generations.`
+  return new CqrsError('CQRS_NOT_FOUND', message)
 }

@@ -68,3 +68,12 @@ test('a generation that is looked at is not closed by another reader that ends m
   expect(await slow).toBe(1)
   expect(happened).toEqual(['open 1', 'open 2', 'close 1'])
 })
+
+test('who asks for a generation that is not there, or for one that serves when none does, is told which', async () => {
+  const { read } = readersOf('previous')
+  await expect(read()).rejects.toMatchObject({
+    code: 'CQRS_NOT_FOUND',
+    message: expect.stringContaining('The view balances has no generation that serves.'),
+  })
+  await expect(read(7)).rejects.toThrow('balances has no readable generation 7;')
+})
