@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../config/paths.ts'
@@ -41,10 +41,14 @@ export interface UpOptions {
  */
 export async function up({ app, config, log, host, print, linkOf }: UpOptions): Promise<number> {
   const stop = stopRequested(host)
+  const ports = config.engine.embedded ? neededPorts(config) : []
+  // A start that is refused leaves no folder behind. If there is one, another "cqrs up" on it may have the ports, and
+  // then its lock says so.
+  if (!existsSync(config.data)) await assertPortsFree(ports)
   const lock = ownDataFolder(config.data)
   try {
-    if (config.engine.embedded) await assertPortsFree(neededPorts(config))
-    else
+    await assertPortsFree(ports)
+    if (!config.engine.embedded)
       print(`III_URL is set: the workers use the engine at ${config.engine.url}, and none is started here.`)
     await migrateFirst({ data: config.data, app, stop })
     let engine: EngineAddresses | undefined

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -108,11 +108,10 @@ test('a taken port is named with the way to choose another, and ends with 5', as
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close())
   const { port } = server.address() as { port: number }
-  const { exitCode, stderr } = await runProgram(['up'], tempFolder(), {
-    III_PORT: '0',
-    III_HTTP_PORT: String(port),
-  })
+  const cwd = tempFolder()
+  const { exitCode, stderr } = await runProgram(['up'], cwd, { III_PORT: '0', III_HTTP_PORT: String(port) })
   expect(exitCode).toBe(5)
+  expect(existsSync(join(cwd, 'data')), 'whether a data folder was left behind').toBe(false)
   expect(stderr).toMatch(new RegExp(`CQRS_PORT_TAKEN: Port ${port} .*III_HTTP_PORT=<port>`))
 })
 
