@@ -35,7 +35,7 @@ export const ERRORS = {
   CQRS_CONFLICT: {
     httpStatus: 409,
     retry: true,
-    meaning: 'Other commands kept changing the same stream; nothing was appended.',
+    meaning: 'Other commands kept changing the same stream; this try stored nothing.',
   },
   CQRS_STORE_UNAVAILABLE: {
     httpStatus: 503,

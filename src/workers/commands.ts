@@ -216,7 +216,7 @@ function toResponse(outcome: CommandOutcome, status = 200): HttpResponse {
         409,
         {
           code: 'CQRS_CONFLICT',
-          message: `Other commands kept changing the same stream (${outcome.attempts} attempts); nothing was stored. Try again.`,
+          message: `Other commands kept changing the same stream (${outcome.attempts} attempts); this try stored nothing. Try again, with the same Idempotency-Key.`,
         },
         { 'Retry-After': '1' },
       )
