@@ -1,9 +1,11 @@
+import { hash } from 'node:crypto'
 import type { IIIClient } from 'iii-sdk'
 import { reachedNextTurn } from '../boundaries.ts'
 import { parseJson } from '../kernel/json.ts'
 import type { DeliverToFunction, DeliveryRequest } from '../queue/queue.ts'
 import type { DeliveryOutcome } from '../queue/runner.ts'
 import type { Metrics } from './metrics.ts'
+import { assertAccepted, isCommand, RefusedCommand } from './refused-command.ts'
 import { isCalleeSlow } from './slow-callee.ts'
 import type { Tracing } from './tracing.ts'
 
@@ -28,9 +30,9 @@ export function deliverBy(
     try {
       const payload = parseJson(request.message.data)
       if (await isWanted(trigger, request, payload)) {
-        const answered = trigger({ function_id: request.message.functionId, payload })
+        const answered = trigger(callOf(request, payload))
         reachedNextTurn('delivery-started', request.queue)
-        await answered
+        assertAccepted(request.message.functionId, await answered)
       }
       return { outcome: 'done' }
     } catch (error) {
@@ -39,6 +41,16 @@ export function deliverBy(
       return toOutcome(error)
     }
   }
+}
+
+/**
+ * A command gets an idempotency key that is the same for each delivery of the message, so that it is carried out once.
+ * The name of a queue may have characters that a key may not have, so the key is a hash.
+ */
+function callOf({ queue, message: { id, functionId } }: DeliveryRequest, payload: unknown) {
+  const call = { function_id: functionId, payload }
+  if (!isCommand(functionId)) return call
+  return { ...call, metadata: { idempotencyKey: `queue:${hash('sha256', JSON.stringify([queue, id]))}` } }
 }
 
 /** The same, with each delivery counted. */
@@ -69,6 +81,7 @@ async function isWanted(
 
 /** What the engine's error code (see iii's wire protocol) says about the delivery. */
 function toOutcome(error: unknown): DeliveryOutcome {
+  if (error instanceof RefusedCommand) return { outcome: 'failed', error: error.message.slice(0, MAX_ERROR) }
   const { code, message } = error as { code?: unknown; message?: unknown }
   const text = String(message ?? error).slice(0, MAX_ERROR)
   if (code === 'function_not_found') return { outcome: 'missing' }
