@@ -155,7 +155,10 @@ export interface QueueStore {
   enqueue(messages: NewMessage[]): Promise<EnqueueOutcome[]>
   /** Removes finished messages; seqs that are not there are ignored. */
   acknowledge(queue: string, seqs: number[]): Promise<void>
-  /** Counts a failed delivery and sets the time of the next. False if the message is not there. */
+  /**
+   * Counts a failed delivery and sets the time of the next. Changes nothing if the last one had the same counts: it is
+   * recorded again. False if the message is not there.
+   */
   recordFailure(queue: string, record: FailureRecord, dueAt: number): Promise<boolean>
   /** Moves a message to the dead letters. False if the message is not there. */
   deadLetter(queue: string, record: FailureRecord): Promise<boolean>

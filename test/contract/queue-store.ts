@@ -157,6 +157,25 @@ export function queueStoreContract(driver: string, newStore: () => () => Promise
       expect(await seqs(store)).toEqual([2])
     })
 
+    test('a failure that is recorded again because its answer was lost is in the history once', async () => {
+      const { store } = await opened()
+      await store.enqueue([message('a')])
+      for (const [attempts, error] of [
+        [1, 'first'],
+        [2, 'second'],
+      ] as const) {
+        expect(await store.recordFailure('jobs', record(1, attempts, error), 0)).toBe(true)
+        expect(await store.recordFailure('jobs', record(1, attempts, error), 0)).toBe(true)
+      }
+      await store.deadLetter('jobs', record(1, 3, 'last'))
+      await store.redriveMessage('jobs', 'a')
+      await store.recordFailure('jobs', record(1, 1, 'first'), 0)
+      await store.deadLetter('jobs', record(1, 2, 'second'))
+      const [letter] = await store.deadLetters('jobs', 0, 1)
+      const errors = ['first', 'second', 'last', 'first', 'second']
+      expect(letter?.history.map(({ error }) => error)).toEqual(errors)
+    })
+
     test('a dead letter keeps its error and its history, and counts apart', async () => {
       const context = await opened()
       await context.store.enqueue([message('a'), message('b')])

@@ -278,16 +278,16 @@ test('a history of failures whose bytes changed keeps no message from its end, a
   await store.define('jobs', { settings: parseQueueSettings('jobs', {}), subscription: undefined })
   const job = (id: string) => ({ queue: 'jobs', id, functionId: 'job::run', group: undefined, data: '{}' })
   await store.enqueue([job('fails again'), job('dead'), job('fine')])
-  const failed = (seq: number, error: string, at: number) =>
-    ({ seq, attempts: 1, stops: 0, failure: { kind: 'failed', error, at } }) as const
+  const failed = (seq: number, error: string, at: number, attempts = 1) =>
+    ({ seq, attempts, stops: 0, failure: { kind: 'failed', error, at } }) as const
   await store.recordFailure('jobs', failed(1, 'first', 5), 10)
   await store.deadLetter('jobs', failed(2, 'first', 6))
-  for (const garbage of ['{]', 'null', '[{"error":"no time"}]']) {
+  for (const [index, garbage] of ['{]', 'null', '[{"error":"no time"}]'].entries()) {
     const db = new DatabaseSync(join(folder, 'queue.db'))
     for (const table of ['failures', 'dead_letters'])
       db.prepare(`UPDATE ${table} SET history = ?`).run(garbage)
     db.close()
-    await store.recordFailure('jobs', failed(1, `after ${garbage}`, 7), 10)
+    await store.recordFailure('jobs', failed(1, `after ${garbage}`, 7, index + 2), 10)
     expect(await store.deadLetters('jobs', 0, 10)).toMatchObject([
       { id: 'dead', failedAt: 6, error: expect.stringContaining('changed on the disk') },
     ])

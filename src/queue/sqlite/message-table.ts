@@ -53,7 +53,7 @@ export class MessageTable {
     return true
   }
 
-  /** Counts a failed delivery; false if the message is not there. */
+  /** Counts a failed delivery, the same one only once; false if the message is not there. */
   fail(queue: number, { seq, attempts, stops, failure }: FailureRecord, dueAt: number): boolean {
     if (!this.#statements.exists.get(queue, seq)) return false
     const before = this.#history(queue, seq)
@@ -228,7 +228,8 @@ export const SQL = {
   exists: `SELECT 1 FROM messages WHERE key = ${KEY}`,
   fail: `INSERT INTO failures (key, attempts, stops, due_at, history) VALUES (${KEY}, ?, ?, ?, ?)
          ON CONFLICT (key) DO UPDATE SET attempts = excluded.attempts, stops = excluded.stops,
-           due_at = excluded.due_at, history = excluded.history`,
+           due_at = excluded.due_at, history = excluded.history
+           WHERE attempts <> excluded.attempts OR stops <> excluded.stops`,
   history: `SELECT history FROM failures WHERE key = ${KEY}`,
   forgetFailures: `DELETE FROM failures WHERE key = ${KEY}`,
   countFailures: 'SELECT count(*) AS rows FROM failures',
