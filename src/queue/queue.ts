@@ -264,8 +264,8 @@ export class DurableQueue {
 
   /** Pauses or resumes the deliveries of a queue or topic; this survives restarts. Enqueuing goes on. */
   async setPaused(name: string, paused: boolean): Promise<void> {
-    for (const queue of this.#queues.resolve(name)) {
-      await this.#queues.store(queue.name, () => this.#options.store.setPaused(queue.name, paused))
+    for (const { name: queue } of this.#queues.resolve(name)) {
+      await this.#queues.store(queue, () => this.#options.store.setPaused(queue, paused))
       this.#queues.change(queue, { paused })
     }
   }
@@ -364,7 +364,7 @@ export class DurableQueue {
       this.#run(queue)?.begin()
       return
     }
-    this.#queues.change(known, { definition })
+    this.#queues.change(name, { definition })
   }
 
   #run(queue: ManagedQueue): QueueRunner | undefined {

@@ -52,11 +52,10 @@ export class QueueRegistry {
     else this.#topics.delete(topic)
   }
 
-  /** Takes over what was stored of a queue. */
-  change(
-    queue: ManagedQueue,
-    { definition, paused }: Partial<Pick<ManagedQueue, 'definition' | 'paused'>>,
-  ): void {
+  /** Takes over what was stored of a queue, if it is (still) there. */
+  change(name: string, { definition, paused }: Partial<Pick<ManagedQueue, 'definition' | 'paused'>>): void {
+    const queue = this.get(name)
+    if (!queue) return
     if (definition !== undefined) {
       queue.definition = definition
       queue.runner?.configure(definition.settings)
@@ -146,14 +145,13 @@ export class QueueRegistry {
 
   #learn(name: string, stored: StoredQueue | undefined): void {
     const queue = this.get(name)
-    if (!queue) return
     if (stored) {
       const { settings, subscription, paused } = stored
-      this.change(queue, { definition: { settings, subscription }, paused })
-      return
+      this.change(name, { definition: { settings, subscription }, paused })
+    } else if (queue) {
+      this.remove(queue)
+      queue.runner?.stop(0)
     }
-    this.remove(queue)
-    queue.runner?.stop(0)
   }
 
   /** The error for a queue that is not there. */

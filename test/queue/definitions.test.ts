@@ -141,3 +141,25 @@ test('whichever moment it is sent at, a message of a queue that becomes fifo is 
   expect(fifo).not.toEqual([])
   expect(openIds().filter((id) => id.endsWith('second'))).toEqual([])
 })
+
+test('a subscription that begins while the one before is ended and paused does what it is listed as', async () => {
+  const { queue, store, start, open, settled } = await queueHarness()
+  start()
+  const settings = await queue.define('settings', {})
+  await queue.subscribe(SUBSCRIPTION, settings)
+  const { setPaused } = store
+  const gate = Promise.withResolvers<void>()
+  store.setPaused = async (...input) => {
+    await gate.promise
+    return setPaused.apply(store, input)
+  }
+  const paused = queue.setPaused('orders', true)
+  await queue.unsubscribe('orders', 'mail::send')
+  await queue.subscribe(SUBSCRIPTION, settings)
+  gate.resolve()
+  await paused
+  await queue.publish('orders', {})
+  await settled()
+  const [listed] = await queue.status('orders')
+  expect(open.length).toBe(listed?.paused ? 0 : 1)
+})
