@@ -111,8 +111,9 @@ export class DurableQueue {
     const name = subscriptionQueue(subscription)
     await this.#queues.inTurn(name, async () => {
       const known = this.#queues.get(name)
-      if (known && !known.definition.subscription) {
-        throw new CqrsError('CQRS_QUEUE_INVALID', `A queue named "${name}" exists already; rename it.`)
+      if (known && known.definition.subscription?.topic !== subscription.topic) {
+        const message = `A queue named "${name}" exists already; rename it, or the topic or the function.`
+        throw new CqrsError('CQRS_QUEUE_INVALID', message)
       }
       await this.#define(name, { settings, subscription })
     })
@@ -127,7 +128,7 @@ export class DurableQueue {
     const name = subscriptionQueue({ topic, functionId })
     return this.#queues.inTurn(name, async () => {
       const queue = this.#queues.get(name)
-      if (!queue?.definition.subscription) return false
+      if (queue?.definition.subscription?.topic !== topic) return false
       this.#queues.remove(queue)
       await queue.runner?.stop(0)
       const remove = async () => {

@@ -142,6 +142,19 @@ test('whichever moment it is sent at, a message of a queue that becomes fifo is 
   expect(openIds().filter((id) => id.endsWith('second'))).toEqual([])
 })
 
+test('subscriptions whose queues would have one name do not take or end each other’s', async () => {
+  const { queue, start, open } = await queueHarness()
+  start()
+  const settings = await queue.define('settings', {})
+  await queue.subscribe({ ...SUBSCRIPTION, topic: 'orders', functionId: 'mail::send' }, settings)
+  const other = { ...SUBSCRIPTION, topic: 'orders::mail', functionId: 'send' }
+  await expect(queue.subscribe(other, settings)).rejects.toMatchObject({ code: 'CQRS_QUEUE_INVALID' })
+  expect(await queue.unsubscribe('orders::mail', 'send')).toBe(false)
+  expect(await queue.publish('orders', {})).toBe(1)
+  await eventually(() => open.length === 1)
+  expect(open[0]?.functionId).toBe('mail::send')
+})
+
 test('a subscription that begins while the one before is ended and paused does what it is listed as', async () => {
   const { queue, store, start, open, settled } = await queueHarness()
   start()
