@@ -1,10 +1,10 @@
 import type { Generation, ProjectionControl } from '../control/contract.ts'
 import { isComing, isUnderWay } from '../control/machine.ts'
 import type { Position } from '../kernel/position.ts'
-import type { Discarded, ViewStore } from '../projection/contract.ts'
+import type { ViewStore } from '../projection/contract.ts'
 import { damageOf, unlessDamaged, type ViewDamage } from '../projection/damage.ts'
 import { owedAmong } from '../projection/duty.ts'
-import { type GivenUp, givenUpIn } from '../projection/given-up.ts'
+import { discardedIn, type GivenUp, givenUpIn } from '../projection/given-up.ts'
 import type { Projector, ProjectorOptions, StepOutcome } from '../projection/projector.ts'
 import type { Followed } from '../projection/runner.ts'
 import { WithholdingView } from '../projection/withholding-view.ts'
@@ -272,10 +272,13 @@ export class UnitGenerations implements Followed {
     if (generation.generation === active?.generation) return
     const { partition } = this.#options.unit
     const place = this.#place(generation)
-    const member = await this.#aside(place.generation, async () => this.#enter(place, { mustExist: true }))
-    if (member) return
-    this.#unopened.add(generation.generation)
-    if (generation.parts[partition.index]?.leading) await this.#fallBehind(generation)
+    const position = await this.#aside(place.generation, () =>
+      this.#enter(place, { mustExist: true }).projector.position(),
+    )
+    if (position === undefined) this.#unopened.add(generation.generation)
+    if (!generation.parts[partition.index]?.leading) return
+    // Its file may be older than the one with which it led: a copy was put back, or a power cut undid its last commits.
+    if ((position ?? -1) < ((await this.#served()) ?? 0)) await this.#fallBehind(generation)
   }
 
   /** Whether this process advances a generation together with the active one. */
@@ -320,15 +323,18 @@ export class UnitGenerations implements Followed {
 
   /**
    * Lets go of such generations. What would be written to them, no reader would ever see, and no process after this
-   * one. They are opened again like at a start: a missing active one begins again, and is made from the log.
+   * one. They are opened again like at a start: a missing active one begins again, and is made from the log. One that
+   * leads may be behind now; then it must not be swapped in.
    */
   async #leaveReplaced(): Promise<void> {
     for (const member of this.#replaced()) {
       const { generation, file, store } = member
       this.#options.log.warn({ generation, file }, REPLACED)
+      const found = this.#state?.generations.find((one) => one.generation === generation)
+      if (found?.parts[this.#options.unit.partition.index]?.leading) await this.#fallBehind(found)
       if (this.view.current === store) await this.view.become(undefined)
       // Closed before it is opened again: SQLite must not have two stores of one name open in one process.
-      await this.#leave(member)
+      if (this.#members.has(generation)) await this.#leave(member)
     }
   }
 
@@ -391,10 +397,4 @@ export class UnitGenerations implements Followed {
     await control.lead(unit.projection.name, generation, unit.partition.index, beside)
     this.#state = await control.projection(unit.projection.name)
   }
-}
-
-/** Which of some events operators gave up in a generation; none if it is damaged. */
-async function discardedIn(store: ViewStore, among: readonly Position[]): Promise<Discarded[]> {
-  const { result = [] } = await unlessDamaged(() => store.discardedAmong(among))
-  return result
 }

@@ -1,5 +1,6 @@
 import type { Position } from '../kernel/position.ts'
-import type { Discarded } from './contract.ts'
+import type { Discarded, ViewStore } from './contract.ts'
+import { unlessDamaged } from './damage.ts'
 
 /**
  * Tells which of some events operators gave up. A fold asks for each page of events. So the answer is up to date, and
@@ -15,4 +16,10 @@ export function givenUpIn(
     const found = await Promise.all(read.map((among) => among(positions)))
     return new Map(found.flat().map((one) => [one.event.position, one]))
   }
+}
+
+/** Which of some events operators gave up in a generation; none if it is damaged. */
+export async function discardedIn(store: ViewStore, among: readonly Position[]): Promise<Discarded[]> {
+  const { result = [] } = await unlessDamaged(() => store.discardedAmong(among))
+  return result
 }
