@@ -44,6 +44,7 @@ test('a log that lost what it acknowledged is refused, whatever it was; put back
     expect(refused.output, name).toMatch(
       /events\.db-mark says that position \d+ was stored.*Put back the newest copy/,
     )
+    expect(refused.output.split('Put back the newest copy'), `${name}, said once`).toHaveLength(2)
     rmSync(site.data, { recursive: true })
     cpSync(backup, site.data, { recursive: true })
   }

@@ -29,9 +29,18 @@ export async function runService(
   } catch (err) {
     // Without a supervisor there is probably a person at the terminal: the program prints the error as a plain line.
     if (isCqrsError(err) && !context.process.send) throw err
-    log.fatal({ err }, isCqrsError(err) ? err.message : 'failed unexpectedly')
+    logEnd(log, err)
     context.exit(exitCodeOf(err))
   }
+}
+
+/** Logs why a service ends. One of our own errors is its message, which a reader should not get twice in one line. */
+function logEnd(log: Logger, err: unknown): void {
+  if (isCqrsError(err)) {
+    const { code, details, cause, message } = err
+    const causedBy = cause instanceof Error && { cause: cause.message }
+    log.fatal({ err: { code, ...details, ...causedBy } }, message)
+  } else log.fatal({ err }, 'failed unexpectedly')
 }
 
 /** Warns about each environment variable that looks like a setting but is not: it has no effect. */
