@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { CqrsError } from './errors.ts'
+import { describeFailure, describeIssues, parseInput } from './input.ts'
 import type { Position } from './position.ts'
 
 /** An event as domain code creates and reads it. */
@@ -132,12 +133,13 @@ export class EventCatalog {
       for (let from = event.schemaVersion; from < definition.version; from += 1) {
         data = definition.upcasters[from]?.(data)
       }
-      return {
-        ok: true,
-        event: { ...event, data: definition.schema.parse(data), schemaVersion: definition.version },
-      }
+      const read = parseInput(definition.schema, data)
+      if (read.ok)
+        return { ok: true, event: { ...event, data: read.value, schemaVersion: definition.version } }
+      return { ok: false, error: `Event ${event.type} does not parse: ${describeIssues(read.issues)}.` }
     } catch (error) {
-      return { ok: false, error: `Event ${event.type} does not parse: ${(error as Error).message}` }
+      const reason = describeFailure(error).replace(/\.?$/, '.')
+      return { ok: false, error: `Event ${event.type} does not parse: ${reason}` }
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { CqrsError } from './errors.ts'
 
 /** One thing that is wrong with an input. */
@@ -27,6 +27,12 @@ export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Par
 /** All issues in one line: `field: problem; …`. */
 export function describeIssues(issues: readonly InputIssue[]): string {
   return issues.map(({ field, problem }) => `${field}: ${problem}`).join('; ')
+}
+
+/** What a function of the app failed with, in one line: also if it was a schema that it called itself. */
+export function describeFailure(error: unknown): string {
+  if (error instanceof z.ZodError) return describeIssues(error.issues.flatMap(toIssues))
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** The error for one field that fits its schema but cannot be accepted. */
