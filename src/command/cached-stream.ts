@@ -1,8 +1,8 @@
 import type { DeciderDefinition } from '../kernel/decider.ts'
 import type { DomainEvent, RecordedEvent } from '../kernel/event.ts'
+import { freezePlain } from '../kernel/freeze-plain.ts'
 import type { Position } from '../kernel/position.ts'
 import type { AppendOutcome, EventLog } from '../log/contract.ts'
-import { freezePlain } from './freeze-plain.ts'
 import type { Snapshot, StreamSnapshots } from './snapshots.ts'
 
 /** Version and position of a stream's last stored event. */

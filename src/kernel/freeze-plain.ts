@@ -1,4 +1,4 @@
-import { isPlain } from '../kernel/plain.ts'
+import { isPlain } from './plain.ts'
 
 /**
  * Deeply freezes plain objects and arrays, so that code that changes them in place fails instead of leaving half a
