@@ -12,6 +12,7 @@ export const EXIT = {
   locked: { code: 4, meaning: 'another process owns the data folder' },
   portTaken: { code: 5, meaning: 'another program listens on a port that is needed' },
   store: { code: 6, meaning: 'a store cannot be used: newer, foreign, damaged or an old copy' },
+  interrupted: { code: 130, meaning: 'Ctrl-C ended the watching, not what was watched' },
 } as const
 
 const BY_ERROR: Partial<Record<ErrorCode, number>> = {

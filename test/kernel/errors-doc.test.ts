@@ -27,7 +27,7 @@ test('docs/errors.md says for every error what to do', () => {
 
 test('docs/errors.md has every exit code of the program', () => {
   const documented = rows
-    .filter(([code]) => /^\d$/.test(code ?? ''))
+    .filter(([code]) => /^\d+$/.test(code ?? ''))
     .map(([code, meaning]) => ({ code: Number(code), meaning }))
   expect(documented).toEqual(Object.values(EXIT))
 })

@@ -14,7 +14,7 @@ import { bytes, progressLine } from './progress-bar.ts'
 import { type Standing, standingStill } from './standing-still.ts'
 import { type Column, count, cut, layOut } from './table.ts'
 import { wholeNumber } from './values.ts'
-import { watchGeneration } from './watch-generation.ts'
+import { goesOn, watchGeneration } from './watch-generation.ts'
 
 /** `cqrs projections`. */
 export function projectionsCommand(context: CliContext): Command {
@@ -129,7 +129,7 @@ export function rollbackCommand(context: CliContext): Command {
     .addHelpText(
       'after',
       `
-Ctrl-C ends only the watching; the rollback goes on.
+Ctrl-C ends only the watching, with exit code 130; the rollback goes on.
 
 Examples:
   cqrs rollback inventory-list
@@ -144,10 +144,7 @@ Examples:
           return context.print(json ? JSON.stringify(answer) : text)
         }
         const watched = await watchGeneration(call, context, returning, { json })
-        if (watched.kind === 'interrupted') {
-          context.warn(`The rollback goes on; to see it: cqrs projections show ${projection}`)
-          return
-        }
+        if (watched.kind === 'interrupted') return goesOn(context, 'rollback', projection)
         const serves = watched.generation?.state === 'active'
         if (!serves) context.exit(EXIT.failed.code)
         if (json) return

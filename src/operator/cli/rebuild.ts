@@ -6,7 +6,7 @@ import { differences } from './comparison.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
 import { count } from './table.ts'
-import { watchGeneration } from './watch-generation.ts'
+import { goesOn, watchGeneration } from './watch-generation.ts'
 
 interface RebuildOptions {
   force?: boolean
@@ -36,8 +36,8 @@ export function rebuildCommand(context: CliContext): Command {
       'after',
       `
 The present generation serves in the meantime and stays up to date. Parked events are tried again; effects are not sent
-again. Ctrl-C ends only the watching; "cqrs projections cancel" ends the rebuild. The previous generation is kept for
-"cqrs rollback" until "cqrs prune" removes it.
+again. Ctrl-C ends only the watching, with exit code 130; "cqrs projections cancel" ends the rebuild. The previous generation
+is kept for "cqrs rollback" until "cqrs prune" removes it.
 
 Examples:
   cqrs rebuild inventory-list
@@ -64,10 +64,7 @@ Examples:
           return
         }
         const watched = await watchGeneration(call, context, started, { json })
-        if (watched.kind === 'interrupted') {
-          context.warn(`The rebuild goes on; to see it: cqrs projections show ${projection}`)
-          return
-        }
+        if (watched.kind === 'interrupted') return goesOn(context, 'rebuild', projection)
         conclude(context, projection, watched.generation, json)
       })
     })
@@ -95,7 +92,7 @@ built. No view is changed. The files built for the comparison are removed; its r
 generation in the state "verified", until the next verify of that view or "cqrs prune".
 
 Exit code 0: every document is as the log says; 1: documents differ, the comparison failed, or the two could not be compared at
-one position because many events arrived. In the last case, try again.
+one position because many events arrived. In the last case, try again. 130: Ctrl-C ended the watching; nothing is known yet.
 
 Examples:
   cqrs verify
@@ -110,7 +107,7 @@ Examples:
         for (const name of names) {
           const started = await call('ops::verify', { projection: name })
           const watched = await watchGeneration(call, context, started, { json })
-          if (watched.kind === 'interrupted') return
+          if (watched.kind === 'interrupted') return goesOn(context, 'verify', name)
           conclude(context, name, watched.generation, json)
         }
         if (!json)

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { isCqrsError } from '../../kernel/errors.ts'
+import { EXIT } from '../../supervisor/exit-codes.ts'
 import type { GenerationDetails, RebuildStarted } from '../generations-contract.ts'
 import type { CliContext } from './context.ts'
 import type { CallOperation } from './operations.ts'
@@ -58,6 +59,19 @@ export async function watchGeneration(
     process.removeListener('SIGINT', interrupt)
     if (bars) stdout.write('\n')
   }
+}
+
+/**
+ * Says that Ctrl-C ended only the watching, and where to see the rest. The exit code is not 0, so that a script does not
+ * take what goes on for done.
+ */
+export function goesOn(
+  context: CliContext,
+  what: 'rebuild' | 'verify' | 'rollback',
+  projection: string,
+): void {
+  context.warn(`The ${what} goes on; to see it: cqrs projections show ${projection}`)
+  context.exit(EXIT.interrupted.code)
 }
 
 async function look(
