@@ -81,6 +81,13 @@ test('a view that cannot be opened stops nobody else, and a rebuild puts a whole
   expect(doctor.stdout).toMatch(
     /FAIL +views\/inventory-list\.1\.db .*\n +A view can be made again.*"cqrs rebuild inventory-list"/,
   )
+  // Its damage does not stand in the way of the proof for the others.
+  const audit = await cqrs('audit')
+  expect(audit).toMatchObject({
+    exitCode: 6,
+    stderr: expect.stringMatching(/^inventory-list: NOT audited\. CQRS_STORE_CORRUPT: .*"cqrs rebuild/),
+  })
+  expect(audit.stdout.match(/^inventory-(stats|alert): certified/gm)).toHaveLength(2)
   expect((await get('/health/ready')).body).toMatchObject({
     status: 'not ready',
     parts: expect.arrayContaining([

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
+import { isCqrsError } from '../../kernel/errors.ts'
 import { isMeant } from '../../kernel/unit.ts'
-import { EXIT } from '../../supervisor/exit-codes.ts'
+import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
 import type { AuditAnswer } from '../contract.ts'
 import type { CliContext } from './context.ts'
 import { type CallOperation, withOperations } from './operations.ts'
@@ -18,7 +19,8 @@ export function auditCommand(context: CliContext): Command {
       'after',
       `
 Each view keeps a running digest of the events that it has processed. The audit recomputes it from the log, event by event, up
-to the position that the view had when the audit began. Exit code 0: everything agrees; 1: a difference was found.
+to the position that the view had when the audit began. Exit code 0: everything agrees; 1: a difference was found; 6: a view is
+damaged and was not audited, the others were.
 
 Examples:
   cqrs audit
@@ -28,9 +30,16 @@ Examples:
       await withOperations(context, async (call) => {
         const names = await unitsOf(call, projection)
         for (const name of names) {
-          const answer = await audit(call, name, (done) => progress(context, name, done))
-          if (answer.finding) context.exit(EXIT.failed.code)
-          context.print(json ? JSON.stringify(answer) : verdict(answer))
+          try {
+            const answer = await audit(call, name, (done) => progress(context, name, done))
+            if (answer.finding) context.exit(EXIT.failed.code)
+            context.print(json ? JSON.stringify(answer) : verdict(answer))
+          } catch (error) {
+            // A view that is damaged keeps nobody from the proof of the others.
+            if (names.length === 1 || !isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
+            context.warn(`${name}: NOT audited. ${error.code}: ${error.message}`)
+            context.exit(exitCodeOf(error))
+          }
         }
       })
     })
