@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileS
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { writeNewFile } from '../../src/operator/cli/new-file.ts'
+import { mountSmall, needsMounts } from '../support/mounts.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { run } from './fake-process.ts'
 
@@ -38,6 +39,29 @@ test('a file that somebody puts there meanwhile stays as well', async () => {
   })
   expect(readFileSync(file, 'utf8')).toBe('mine')
   expect(readdirSync(folder)).toEqual(['events.ndjson'])
+})
+
+test('a file that cannot be written is named, with what to do', async () => {
+  const file = join(tempFolder(), 'nowhere', 'events.ndjson')
+  await expect(writeNewFile(file, pieces(), { overwrite: false })).rejects.toMatchObject({
+    code: 'CQRS_VALIDATION',
+    message: `${file} cannot be written (ENOENT: no such file or directory). Name a file in a folder that exists and that you may write to.`,
+  })
+})
+
+test('a file for which the disk has no room is named, and leaves nothing behind', async (context) => {
+  needsMounts(context)
+  const folder = join(tempFolder(), 'small')
+  mountSmall(folder, '64k')
+  async function* large() {
+    yield 'x'.repeat(1024 * 1024)
+  }
+  const file = join(folder, 'events.ndjson')
+  await expect(writeNewFile(file, large(), { overwrite: false })).rejects.toMatchObject({
+    code: 'CQRS_STORE_FULL',
+    message: expect.stringMatching(/^There is no room for .*events\.ndjson, .*\(ENOSPC\)\. Free space/),
+  })
+  expect(readdirSync(folder)).toEqual([])
 })
 
 test('what is to be overwritten stays until what replaces it is whole', async () => {

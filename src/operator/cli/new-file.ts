@@ -24,7 +24,7 @@ export interface NewFileOptions {
  *
  * @param pieces the text of the file, piece by piece
  * @throws CqrsError CQRS_VALIDATION if a file of this name exists, at the beginning or at the end, and `overwrite` is
- *   not set
+ *   not set, or if it cannot be written; CQRS_STORE_FULL if there is no room for it
  */
 export async function writeNewFile(
   file: string,
@@ -37,6 +37,8 @@ export async function writeNewFile(
     await pipeline(pieces, createWriteStream(draft, { flags: 'wx', mode: 0o600, flush: true }))
     if (overwrite) await rename(draft, file)
     else await nameAnew(draft, file)
+  } catch (error) {
+    throw whyNotWritten(file, error)
   } finally {
     await rm(draft, { force: true })
   }
@@ -79,6 +81,25 @@ async function nameAnew(draft: string, file: string): Promise<void> {
     await assertIsNew(file)
     await rename(draft, file)
   }
+}
+
+/** What an error of the file system means for the user; any other error stays as it is. */
+function whyNotWritten(file: string, error: unknown): unknown {
+  const { syscall, code = '', message } = error as NodeJS.ErrnoException
+  if (syscall === undefined) return error
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new CqrsError(
+      'CQRS_STORE_FULL',
+      `There is no room for ${file}, and nothing of it was written (${code}). Free space, or name a file on another disk.`,
+      { cause: error },
+    )
+  }
+  return new CqrsError(
+    'CQRS_VALIDATION',
+    // Without the name of the draft, which nobody has asked for.
+    `${file} cannot be written (${message.split(',')[0]}). Name a file in a folder that exists and that you may write to.`,
+    { cause: error },
+  )
 }
 
 function isThere(file: string): CqrsError {
