@@ -181,3 +181,14 @@ test('a backup that cannot be taken for another reason ends with an error, and l
   expect(taken).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('file is not a database') })
   expect(existsSync(join(folder, 'backup'))).toBe(false)
 })
+
+test('a backup that is told no folder to go to is refused', async () => {
+  const folder = tempFolder()
+  const data = join(folder, 'data')
+  await seedInventory({ data, events: 1, items: 1 })
+  const path = script(folder)
+  const before = readdirSync(folder)
+  const taken = await runNode([path, data], folder)
+  expect(taken).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('name two folders') })
+  expect(readdirSync(folder)).toEqual(before)
+})
