@@ -149,6 +149,14 @@ test('every store is looked into without being changed; a damaged one fails', as
   expect(await newestWrite(data)).toBe(before)
 })
 
+test('a damaged cache of snapshots needs no backup, which has none of it: it can be removed', async () => {
+  const data = tempFolder()
+  writeFileSync(join(data, 'snapshots.db'), 'this is no database, however long it is'.repeat(100))
+  expect(await checkStores(data)).toMatchObject([
+    { name: 'snapshots.db', status: 'fail', advice: expect.stringMatching(/only a cache: .* remove it/) },
+  ])
+})
+
 test('a log that opens, and has a damaged page far behind its first one, fails with what is wrong', async () => {
   const data = tempFolder()
   const path = join(data, 'events.db')

@@ -188,7 +188,12 @@ function notLookedInto(name: string, why: string): Check {
 }
 
 function damaged(name: string, how: string): Check {
-  if (!isView(name)) return fail(name, how, 'See docs/errors.md, CQRS_STORE_CORRUPT; restore a backup.')
+  if (name === basename(dataPaths('').snapshots)) {
+    return fail(name, how, 'It is only a cache: stop the system and remove it, with -wal and -shm.')
+  }
+  if (!isView(name)) {
+    return fail(name, how, 'Restore a backup. If there is none, see docs/errors.md, CQRS_STORE_CORRUPT.')
+  }
   const projection = basename(name).replace(/\.\d+(?:\.\d+of\d+)?\.db$/, '')
   return fail(
     name,
