@@ -90,6 +90,10 @@ test.each([
   { args: ['statsu'], hint: 'Did you mean status?' },
   { args: ['status', '--jsno'], hint: 'Did you mean --json?' },
   { args: ['dlq', 'redirve'], hint: 'Did you mean redrive?' },
+  // A near name may do harm: prune removes what a rollback would return to.
+  { args: ['pause', 'x'], hint: 'Did you mean "cqrs queues pause" or "cqrs projections pause"?' },
+  { args: ['purge', 'x'], hint: 'Did you mean "cqrs queues purge"?' },
+  { args: ['projections', 'rebuild', 'x'], hint: 'Did you mean "cqrs rebuild"?' },
   { args: ['projections', 'shwo', 'list'], hint: 'Did you mean show?' },
   { args: ['worker', 'comands'], hint: 'Did you mean "commands"?' },
   { args: ['dlq', 'list', '--source', 'parkd'], hint: 'Did you mean "parked"?' },

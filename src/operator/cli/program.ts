@@ -17,6 +17,7 @@ import { projectionsCommand, pruneCommand, rollbackCommand } from './projections
 import { queuesCommand } from './queues.ts'
 import { rebuildCommand, verifyCommand } from './rebuild.ts'
 import { statusCommand } from './status.ts'
+import { allCommands, fullName, refuseUnknown } from './unknown-command.ts'
 import { upCommand } from './up.ts'
 import { refuseBlank } from './values.ts'
 import { viewCommand } from './view.ts'
@@ -82,6 +83,8 @@ export function createProgram(context: CliContext): Command {
   ]
   for (const make of commands) program.addCommand(make(context))
   for (const command of allCommands(program)) {
+    // Only a command with subcommands hears this.
+    command.on('command:*', ([word = '']: string[]) => refuseUnknown(command, word))
     command.showHelpAfterError(`Run "${fullName(command)} --help" for help.`)
     command.exitOverride().configureOutput({
       writeOut: (text) => void context.process.stdout.write(fitText(text, context.width)),
@@ -96,15 +99,6 @@ export function createProgram(context: CliContext): Command {
 function ownVersion(): string {
   const packageJson = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
   return (JSON.parse(packageJson) as { version: string }).version
-}
-
-function allCommands(command: Command): Command[] {
-  return [command, ...command.commands.flatMap((inner) => allCommands(inner))]
-}
-
-/** The command as it is typed, e.g. `cqrs dlq list`. */
-function fullName(command: Command): string {
-  return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name()
 }
 
 function exitCodeHelp(): string {

@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { suggest } from '../../config/suggest.ts'
 import { EXIT } from '../../supervisor/exit-codes.ts'
 import type {
   GenerationDetails,
@@ -13,6 +12,7 @@ import { withOperations } from './operations.ts'
 import { bytes, progressLine } from './progress-bar.ts'
 import { type Standing, standingStill } from './standing-still.ts'
 import { type Column, count, cut, layOut } from './table.ts'
+import { refuseUnknown } from './unknown-command.ts'
 import { wholeNumber } from './values.ts'
 import { goesOn, watchGeneration } from './watch-generation.ts'
 
@@ -23,13 +23,7 @@ export function projectionsCommand(context: CliContext): Command {
   const list = async (_options: object, command: Command) => {
     // Without a subcommand, the command lists. It takes no arguments, so any word here is a mistyped subcommand.
     const [word] = command.args
-    if (word !== undefined) {
-      const nearest = suggest(
-        word,
-        command.commands.map((inner) => inner.name()),
-      )
-      command.error(`error: unknown command '${word}'${nearest ? `\n(Did you mean ${nearest}?)` : ''}`)
-    }
+    if (word !== undefined) refuseUnknown(command, word)
     return withOperations(context, async (call) =>
       print(context, await call('ops::projections', {}), isJson(command)),
     )
