@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs'
 import { dataPaths } from '../config/paths.ts'
 import { allUnits } from '../kernel/unit.ts'
 import { DurableQueue } from '../queue/queue.ts'
 import { openSqliteQueueStore } from '../queue/sqlite/store.ts'
+import { markPath, readHighWater } from '../sqlite/high-water.ts'
 import { type OfferedFunction, offer } from './offer.ts'
 import { guarded, openOpsAccess } from './ops-access.ts'
 import { PROJECTION_QUEUE } from './projection-queue.ts'
@@ -43,6 +45,9 @@ async function provide(
   onWaiting: () => void,
 ): Promise<QueueProvider> {
   const access = openOpsAccess(config, log)
+  const path = dataPaths(config.data).queue
+  // The first open makes a new file and forgets the mark of the old one.
+  const isGone = !existsSync(path) && readHighWater(path) > 0
   const store = await openSqliteQueueStore({
     folder: config.data,
     signal: stopping,
@@ -59,7 +64,15 @@ async function provide(
   }
   const memory = { messages: memoryMessages, bytes: memoryCharacters, tracked: memoryNumbers }
   const queue = await DurableQueue.open({ store, log, queues, memory })
-  log.info({ store: dataPaths(config.data).queue }, 'the queue is open')
+  log.info({ store: path }, 'the queue is open')
+  if (isGone) {
+    log.warn(
+      { store: path },
+      `the queue begins empty: ${path} was gone, and ${markPath(path)} said that messages had been stored. Projections lose ` +
+        'nothing by it. If nobody removed it on purpose, stop the system and put it back: messages and dead letters of other ' +
+        'workers were in it',
+    )
+  }
   const provider = registerQueueProvider({
     iii,
     queue,
