@@ -99,6 +99,21 @@ test('a path with invalid percent-encoding is a 400', async () => {
   expect((await post('{}', '/echo/%C3%BC%2F')).answer).toMatchObject({ path_params: { name: '%C3%BC%2F' } })
 })
 
+test('a path without a route is a 404 that says what was asked for and where to look, however long the path', async () => {
+  const engine = await engineForTest()
+  const refused = async (path: string) => {
+    const response = await fetch(`${engine.httpUrl}${path}`, { method: 'POST' })
+    const { error } = (await response.json()) as { error: { code: string; message: string } }
+    expect([response.status, error.code]).toEqual([404, 'NOT_FOUND'])
+    return error.message
+  }
+  // The query is not repeated: somebody may have put a secret there.
+  expect(await refused('/inventorry/x%20y?token=secret')).toMatch(
+    /^There is no route POST \/inventorry\/x%20y\. Check the path, and which app runs: .*\/console and \/ops\.$/,
+  )
+  expect((await refused(`/${'long'.repeat(2_000)}`)).length).toBeLessThan(500)
+})
+
 test('over the concurrency limit requests get 503 with Retry-After, and service goes on afterwards', async () => {
   const engine = await engineForTest({ http: { concurrencyRequestLimit: 2 } })
   const worker = await workerForTest(engine)

@@ -119,7 +119,7 @@ export class HttpWorker {
     if (match.kind === 'away') return AWAY
     // The worker of another method on the same path may not have connected yet.
     if (match.kind !== 'route' && this.#isStarting()) return AWAY
-    if (match.kind === 'unknown') return NOT_FOUND
+    if (match.kind === 'unknown') return notFound(request.method ?? 'GET', path)
     if (match.kind === 'wrong_method') return wrongMethod(match.allowed)
     const { maxBodyBytes, maxDepth } = this.#options
     const body = await readBody(request, { maxBytes: maxBodyBytes, maxDepth })
@@ -294,7 +294,6 @@ class Deadline {
   }
 }
 
-const NOT_FOUND = errorAnswer(404, { code: 'NOT_FOUND', message: 'Not Found' })
 const AWAY = errorAnswer(
   503,
   { code: 'WORKER_AWAY', message: 'Nobody serves this path at the moment. Try again in a second.' },
@@ -343,6 +342,19 @@ const CONDITION_NOT_MET = errorAnswer(
   { skipped: true },
 )
 const INTERNAL_ERROR = { code: 'INTERNAL_ERROR', message: 'The engine failed to serve the request.' }
+
+/** The most characters of a path that an answer repeats. */
+const MAX_SHOWN_PATH = 200
+
+function notFound(method: string, path: string): Answer {
+  const shown = path.length > MAX_SHOWN_PATH ? `${path.slice(0, MAX_SHOWN_PATH)}…` : path
+  return errorAnswer(404, {
+    code: 'NOT_FOUND',
+    message:
+      `There is no route ${method} ${shown}. Check the path, and which app runs: its commands and queries have the routes. ` +
+      'Operators find theirs under /console and /ops.',
+  })
+}
 
 function wrongMethod(allowed: readonly string[]): Answer {
   const message = `The path takes ${allowed.join(', ')}.`
