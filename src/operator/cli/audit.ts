@@ -79,7 +79,10 @@ function progress({ process, width }: CliContext, name: string, { progress, targ
 
 function verdict({ projection, progress, target, parked, finding }: AuditAnswer): string {
   if (finding) {
-    return `${projection}: NOT certified. Everything up to position ${count(finding.after)} agrees. ${finding.message}`
+    return (
+      `${projection}: NOT certified. Everything up to position ${count(finding.after)} agrees. ${finding.message} ` +
+      'What to do: docs/operate.md, "A view that differs from the log".'
+    )
   }
   const waiting = parked.dead + parked.retrying + parked.waiting
   return (
