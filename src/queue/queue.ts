@@ -65,7 +65,7 @@ export class DurableQueue {
   static async open(options: DurableQueueOptions): Promise<DurableQueue> {
     const queue = new DurableQueue(options)
     for (const { name, paused, settings, subscription } of await options.store.queues()) {
-      queue.#queues.add({ name, paused, definition: { settings, subscription }, runner: undefined })
+      queue.#add(name, { settings, subscription }, paused)
     }
     for (const [name, given] of Object.entries(options.queues ?? {})) await queue.#defineAtStart(name, given)
     if (!queue.#queues.get(DEFAULT_QUEUE)) await queue.define(DEFAULT_QUEUE, {})
@@ -75,9 +75,7 @@ export class DurableQueue {
   /** Begins to deliver. */
   start(deliver: DeliverToFunction): void {
     this.#deliver = deliver
-    for (const queue of this.#queues.all()) this.#run(queue)
-    // Only when all runners exist, so that the first ones do not take the memory that all share.
-    for (const { runner } of this.#queues.all()) runner?.begin()
+    for (const { runner } of this.#queues.all()) runner.begin()
   }
 
   /**
@@ -130,15 +128,14 @@ export class DurableQueue {
       const queue = this.#queues.get(name)
       if (queue?.definition.subscription?.topic !== topic) return false
       this.#queues.remove(queue)
-      await queue.runner?.stop(0)
+      await queue.runner.stop(0)
       const remove = async () => {
         try {
           while (!(await this.#options.store.remove(name, CHUNK))) {
             // Each call removes a chunk, so that other callers get their turn in between.
           }
         } catch (error) {
-          this.#queues.add(queue)
-          this.#run(queue)?.begin()
+          this.#add(name, queue.definition, queue.paused)
           throw error
         }
       }
@@ -276,7 +273,7 @@ export class DurableQueue {
     await this.#queues.endDoubts()
     const stored = await this.#options.store.queues(only)
     return stored.map((queue) => {
-      const state = this.#queues.get(queue.name)?.runner?.state
+      const state = this.#queues.get(queue.name)?.runner.state
       const { inFlight = 0, retrying = 0, missing = [], held = 0, tracked = 0 } = state ?? {}
       return { ...queue, inFlight, retrying, missing, memory: { held, tracked } }
     })
@@ -289,12 +286,12 @@ export class DurableQueue {
 
   /** Says that functions may be back. If `functionIds` is given, exactly these are back. */
   functionsAvailable(functionIds?: string[]): void {
-    for (const { runner } of this.#queues.all()) runner?.functionsAvailable(functionIds)
+    for (const { runner } of this.#queues.all()) runner.functionsAvailable(functionIds)
   }
 
   /** Says that the link to the engine is a new one: what was in flight on the old one is delivered again. */
   reconnected(): void {
-    for (const { runner } of this.#queues.all()) runner?.reconnected()
+    for (const { runner } of this.#queues.all()) runner.reconnected()
   }
 
   /**
@@ -302,7 +299,7 @@ export class DurableQueue {
    * Returns how many deliveries were not finished; they are repeated after the next start.
    */
   async stop(deadlineMs = 10_000): Promise<number> {
-    const runners = [...this.#queues.all()].flatMap(({ runner }) => runner ?? [])
+    const runners = [...this.#queues.all()].map(({ runner }) => runner)
     const unfinished = await Promise.all(runners.map((runner) => runner.stop(deadlineMs)))
     await this.#options.store.close()
     return unfinished.reduce((sum, count) => sum + count, 0)
@@ -313,14 +310,14 @@ export class DurableQueue {
       // They may have been stored all the same. A sender that tries again with the same receipt is told that its
       // message is stored, so the message must be found and delivered.
       const isUnknown = !isCqrsError(error, 'CQRS_OVERLOADED')
-      for (const { queue } of isUnknown ? messages : []) this.#queues.get(queue)?.runner?.perhapsAccepted()
+      for (const { queue } of isUnknown ? messages : []) this.#queues.get(queue)?.runner.perhapsAccepted()
       throw error
     })
     messages.forEach(({ queue, ...message }, index) => {
       const result = outcomes[index]
       if (result?.outcome !== 'accepted') return
       const fresh = { seq: result.seq, attempts: 0, stops: 0, dueAt: undefined }
-      this.#queues.get(queue)?.runner?.accepted({ ...message, ...fresh })
+      this.#queues.get(queue)?.runner.accepted({ ...message, ...fresh })
     })
     const unknown = messages.find((_, index) => outcomes[index]?.outcome === 'unknown-queue')
     if (unknown) throw this.#queues.unknown(unknown.queue)
@@ -358,25 +355,17 @@ export class DurableQueue {
   }
 
   #apply(name: string, definition: QueueDefinition): void {
-    const known = this.#queues.get(name)
-    if (!known) {
-      const queue = { name, definition, paused: false, runner: undefined }
-      this.#queues.add(queue)
-      this.#run(queue)?.begin()
-      return
-    }
-    this.#queues.change(name, { definition })
+    if (this.#queues.get(name)) this.#queues.change(name, { definition })
+    else this.#add(name, definition, false)
   }
 
-  #run(queue: ManagedQueue): QueueRunner | undefined {
-    const deliver = this.#deliver
-    if (!deliver) return undefined
+  #add(name: string, definition: QueueDefinition, paused: boolean): void {
     const { store, log, limits, probeMs = 1_000, storeRetryMs = 1_000 } = this.#options
     const { clock = systemClock, random = Math.random } = this.#options
-    queue.runner = new QueueRunner({
-      queue: queue.name,
-      settings: queue.definition.settings,
-      paused: queue.paused,
+    const runner = new QueueRunner({
+      queue: name,
+      settings: definition.settings,
+      paused,
       store,
       log,
       clock,
@@ -385,14 +374,18 @@ export class DurableQueue {
       storeRetryMs,
       limits: { ...WINDOW_LIMITS, ...limits },
       pool: this.#pool,
-      deliver: (message, settings) =>
-        deliver({ queue: queue.name, message, settings, subscription: queue.definition.subscription }),
+      deliver: (message, settings) => {
+        const deliver = this.#deliver as DeliverToFunction
+        return deliver({ queue: name, message, settings, subscription: queue.definition.subscription })
+      },
     })
-    return queue.runner
+    const queue: ManagedQueue = { name, definition, paused, runner }
+    this.#queues.add(queue)
+    if (this.#deliver) runner.begin()
   }
 
   /** Runs one change at a time: a purge would also delete what a redrive puts back while the purge is running. */
   #change<Result>(queue: ManagedQueue, change: () => Promise<Result>): Promise<Result> {
-    return this.#queues.inTurn(queue.name, () => (queue.runner ? queue.runner.whileHeld(change) : change()))
+    return this.#queues.inTurn(queue.name, () => queue.runner.whileHeld(change))
   }
 }

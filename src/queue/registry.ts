@@ -8,8 +8,7 @@ export interface ManagedQueue {
   readonly name: string
   definition: QueueDefinition
   paused: boolean
-  /** Undefined until deliveries begin. */
-  runner: QueueRunner | undefined
+  readonly runner: QueueRunner
 }
 
 /** How many queue names an error about an unknown queue lists at most. */
@@ -58,11 +57,11 @@ export class QueueRegistry {
     if (!queue) return
     if (definition !== undefined) {
       queue.definition = definition
-      queue.runner?.configure(definition.settings)
+      queue.runner.configure(definition.settings)
     }
     if (paused !== undefined) {
       queue.paused = paused
-      queue.runner?.setPaused(paused)
+      queue.runner.setPaused(paused)
     }
   }
 
@@ -150,7 +149,7 @@ export class QueueRegistry {
       this.change(name, { definition: { settings, subscription }, paused })
     } else if (queue) {
       this.remove(queue)
-      queue.runner?.stop(0)
+      queue.runner.stop(0)
     }
   }
 

@@ -75,7 +75,8 @@ export class QueueRunner {
   readonly #origin: number
   #settings: QueueSettings
   #paused: boolean
-  #holds = 0
+  /** Changes that are in progress; one more until deliveries begin. */
+  #holds = 1
   #stopped = false
   readonly #outcomes: Outcomes
   #acknowledged: { seq: number; settled: () => void }[] = []
@@ -123,8 +124,9 @@ export class QueueRunner {
     })
   }
 
-  /** Begins to deliver. */
+  /** Begins to deliver, once no change is in progress. */
   begin(): void {
+    this.#holds -= 1
     this.#pump()
   }
 

@@ -288,3 +288,36 @@ test('new settings apply from the next delivery on', async () => {
   await harness.untilOpen('a', 'b')
   expect(harness.open.find(({ id }) => id === 'b')?.timeoutMs).toBe(7)
 })
+
+test('letters that are redriven while deliveries begin are delivered, before newer messages of their group', async () => {
+  const options = { queues: { jobs: { type: 'fifo', message_group_field: 'group', max_retries: 1 } } }
+  const first = await queueHarness(options)
+  first.start()
+  await first.enqueue('letter', { group: 1 })
+  await first.answer('letter', FAILED)
+  await first.settled()
+  await first.queue.stop(0)
+
+  const { queue, store, start, enqueue, answer, untilOpen, settled, openIds } = await queueHarness(
+    options,
+    first.folder,
+  )
+  const { redrive } = store
+  const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  store.redrive = async (...chunk) => {
+    begun.resolve()
+    await gate.promise
+    return redrive.apply(store, chunk)
+  }
+  const redriven = queue.redrive('jobs')
+  await begun.promise
+  start()
+  await enqueue('new', { group: 1 })
+  await settled()
+  expect(openIds(), 'the older one is still to come').toEqual([])
+  gate.resolve()
+  expect(await redriven).toBe(1)
+  await untilOpen('letter')
+  await answer('letter')
+  await untilOpen('new')
+})
