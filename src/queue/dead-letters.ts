@@ -30,7 +30,8 @@ export async function listDeadLetters(
   { offset, limit, after, maxLength }: Page,
 ): Promise<ListedLetter[]> {
   const [only, ...others] = queues
-  if (only !== undefined && others.length === 0) {
+  // If `after` names another queue, the page covered several queues, of which only this one is left.
+  if (only !== undefined && others.length === 0 && (after?.queue ?? only) === only) {
     const letters = await store.deadLetters(only, offset, limit, after?.seq, maxLength)
     return letters.map((letter) => ({ ...letter, queue: only }))
   }

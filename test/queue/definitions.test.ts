@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { DONE, queueHarness } from '../support/queue-harness.ts'
-import { eventually } from '../support/until.ts'
+import { DONE, FAILED, queueHarness } from '../support/queue-harness.ts'
+import { eventually, until } from '../support/until.ts'
 
 const FIFO = { type: 'fifo', message_group_field: 'group' }
 const SUBSCRIPTION = { topic: 'orders', functionId: 'mail::send', conditionFunctionId: undefined }
@@ -175,4 +175,23 @@ test('a subscription that begins while the one before is ended and paused does w
   await settled()
   const [listed] = await queue.status('orders')
   expect(open.length).toBe(listed?.paused ? 0 : 1)
+})
+
+test('a list of the letters of a topic goes on with all that follow, though a subscription has been ended', async () => {
+  const { queue, start, automatic } = await queueHarness()
+  start()
+  automatic.answer = () => FAILED
+  const settings = await queue.define('settings', { max_retries: 1 })
+  for (const functionId of ['a::note', 'b::note']) {
+    await queue.subscribe({ ...SUBSCRIPTION, functionId }, settings)
+  }
+  for (let n = 0; n < 3; n += 1) await queue.publish('orders', { n })
+  await until('all letters', async () => (await queue.deadLetters('orders', 0, 10)).length === 6)
+  const after = (await queue.deadLetters('orders', 0, 2)).at(-1)
+  expect(after).toMatchObject({ queue: 'orders::a::note', seq: 2 })
+  await queue.unsubscribe('orders', 'a::note')
+  const rest = await queue.deadLetters('orders', 0, 10, after)
+  expect(rest.map(({ seq }) => seq)).toEqual([1, 2, 3])
+  // What comes before the letter that the list goes on after is not listed again.
+  expect(await queue.deadLetters('orders', 0, 10, { seq: 0, queue: 'orders::c::note' })).toEqual([])
 })
