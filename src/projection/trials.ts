@@ -52,7 +52,10 @@ export class Trials {
     await this.#view.beginTrial({ from, to, ends }, revision)
     reached('trial-begun', this.#projection)
     try {
-      return await work()
+      const result = await work()
+      // It is stored now what became of the event, so a later try of it begins with a clean slate.
+      if (this.#ended?.position === from) this.#ended = undefined
+      return result
     } catch (error) {
       // If this fails as well, the next process blames the event once, which is not enough to park it.
       await this.#view.endTrial(revision).catch(() => undefined)
@@ -60,10 +63,8 @@ export class Trials {
     }
   }
 
-  /** Whether processes have ended `ends` times while the event was tried alone. Says so once. */
+  /** Whether processes have ended `ends` times while the event was tried alone, until that is stored. */
   isToBlame(position: Position, ends: number): boolean {
-    if (this.#ended?.position !== position || this.#ended.times < ends) return false
-    this.#ended = undefined
-    return true
+    return this.#ended?.position === position && this.#ended.times >= ends
   }
 }

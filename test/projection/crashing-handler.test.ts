@@ -58,6 +58,36 @@ test('a process that is killed once while an event is applied costs the event no
   expect(await view.parkedCounts()).toEqual({ retrying: 0, dead: 0, waiting: 0 })
 })
 
+test('an event that ended processes stays to blame if the disk is full when that is to be stored', async () => {
+  const tried: number[] = []
+  const { move, projector, view } = ledger(balances({ fails: (_, amount) => tried.push(amount) > 0 }))
+  await move('ada', 666)
+  await view.beginTrial({ from: 1, to: 1, ends: 1 }, 0)
+  const next = projector()
+  const { commit } = view
+  view.commit = () => Promise.reject(new Error('The disk is full.'))
+  await expect(next.step()).rejects.toThrow('full')
+  view.commit = commit
+  await toHead(next)
+  expect(tried, 'its handler does not run again').toEqual([])
+  expect(await view.sequence('ada', 1)).toMatchObject([
+    { attempts: 1, failures: [{ message: expect.stringMatching(/process ended/) }] },
+  ])
+})
+
+test('a process that was killed once while an event was applied is not held against its retries', async () => {
+  let isFailing = true
+  const { move, projector, view, document, clock } = ledger(balances({ fails: () => isFailing }))
+  await move('ada', 5)
+  await view.beginTrial({ from: 1, to: 1, ends: 0 }, 0)
+  const next = projector()
+  await toHead(next)
+  isFailing = false
+  clock.now += 1_000
+  expect(await next.retryDue()).toBe(1)
+  expect(await document('ada')).toMatchObject({ balance: 5 })
+})
+
 test('a step that another writer superseded leaves no trial behind', async () => {
   const { move, projector, view, openView } = ledger()
   await move('ada', 1)
