@@ -82,7 +82,8 @@ function assertContinues(
   throw refused(
     `The log ends at position ${head}, so a file has to begin at ${head + 1}; this one begins at ${file.from}. ` +
       (file.from <= head
-        ? 'If it was imported already there is nothing to do; otherwise import it into an empty data folder.'
+        ? 'If it was imported already there is nothing to do; but if that import did not come to its end, it may not have ' +
+          'compared the views with the log: start the system and run "cqrs audit". Otherwise import it into an empty data folder.'
         : `Export what is missing with "cqrs events export --from ${head + 1}".`),
   )
 }
