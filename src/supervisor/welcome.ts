@@ -49,7 +49,7 @@ function httpElsewhere({ engine, http }: Config): string | undefined {
 function tryNext(app: App, config: Config, http: string): string[] {
   if (config.app === DEFAULT_APP) {
     return [
-      '  Try:',
+      '  CQRS_APP names no app, so this is the reference application, an inventory. Try:',
       `    curl -X POST ${http}/inventory -H 'content-type: application/json' -d '${EXAMPLE}'`,
       `    curl ${http}/inventory`,
     ]

@@ -15,6 +15,7 @@ test('the reference application is shown with lines to try', () => {
   expect(text).toContain(
     "curl -X POST http://127.0.0.1:3111/inventory -H 'content-type: application/json' -d '{",
   )
+  expect(text).toContain('CQRS_APP names no app, so this is the reference application')
   expect(text).toContain(`Data     ${config.data}`)
   expect(text).toContain('Look:    npx cqrs status\n')
 })
@@ -23,6 +24,7 @@ test('an app of your own is shown with its routes', () => {
   const config = loadConfig({ env: { CQRS_APP: 'my-app.ts' }, cwd: process.cwd() })
   const text = welcome({ app: inventory, config, engine }).join('\n')
   expect(text).toContain('Routes of my-app.ts:')
+  expect(text).not.toContain('reference application')
   const routes = text.split('\n').filter((line) => /(cmd|query)::/.test(line))
   expect(routes).toContainEqual(
     expect.stringMatching(/^ +POST +http:\/\/127\.0\.0\.1:3111\/inventory\/:sku\/sell +cmd::sell-item$/),
