@@ -196,7 +196,9 @@ export interface LettersPage {
 }
 
 /** What `ops::dlq-show` answers. */
-export interface LetterDetails extends Letter {
+export interface LetterDetails extends Omit<Letter, 'status'> {
+  /** `waiting`: an event that did not fail itself, but waits behind one of its sequence that did. */
+  readonly status: Letter['status'] | 'waiting'
   /** The message's payload, the event, or the effect. */
   readonly content: unknown
   /** The attempts that failed, oldest first. */

@@ -50,6 +50,7 @@ export const parkedLetters: LetterBox = {
     const { events } = await system.log.readFrom(position - 1, { limit: 1 })
     return {
       ...toLetter(name, event, waiting),
+      status: event.status,
       content: events[0],
       failures: event.failures,
       behind: behind.slice(0, 100).map((other) => other.position),

@@ -3,6 +3,7 @@ import inventory from '../../src/inventory/app.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { EventLog } from '../../src/log/contract.ts'
 import type { ActionStore } from '../../src/operator/action-store.ts'
+import { renderLetter } from '../../src/operator/cli/dlq.ts'
 import { listLetters, showLetter } from '../../src/operator/letters.ts'
 import { discardLetters, redriveLetters } from '../../src/operator/letters-bulk.ts'
 import type { System } from '../../src/operator/system.ts'
@@ -142,6 +143,19 @@ test('a letter is shown with what it is about', async () => {
   await expect(showLetter(fake, { id: 'queue:orders:other' })).rejects.toMatchObject({
     code: 'CQRS_NOT_FOUND',
   })
+})
+
+test('an event that only waits behind another one is shown as that, and not as dead', async () => {
+  const waiting = { ...parkedEvent, position: 8, status: 'waiting', attempts: 0, failures: [] }
+  const { fake } = system({ ...answers, 'ops::parked::show': () => ({ event: waiting, behind: [] }) })
+  const letter = await showLetter(fake, { id: 'parked:inventory-list:8' })
+  expect(letter).toMatchObject({
+    status: 'waiting',
+    error: 'It waits behind an earlier event of its sequence.',
+  })
+  expect(renderLetter(letter)).toContain(
+    'waiting since 2024-01-02T00:00:00.000Z: It waits behind an earlier event of its sequence.',
+  )
 })
 
 test('redriving everything reaches every source', async () => {

@@ -143,7 +143,9 @@ export function renderLetter(letter: LetterDetails): string[] {
   const further = waiting > behind.length ? ' and more' : ''
   return [
     `${id}: ${printable(what)}`,
-    `${status} since ${failedAt} after ${count(attempts)} attempts: ${printable(error)}`,
+    status === 'waiting'
+      ? `waiting since ${failedAt}: ${printable(error)}`
+      : `${status} since ${failedAt} after ${count(attempts)} attempts: ${printable(error)}`,
     ...(waiting > 0
       ? [`${count(waiting)} ${waiting === 1 ? 'waits' : 'wait'} behind it: ${behind.join(', ')}${further}`]
       : []),
