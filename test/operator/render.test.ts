@@ -245,4 +245,7 @@ test('a letter shows what it is, why it failed, and what waits behind it', () =>
   expect(renderLetter({ ...letter, waiting: 1, behind: [43] })).toContain('1 waits behind it: 43')
   expect(text).toContain('"position": 42')
   expect(text).toContain('    at apply')
+  const effect = renderLetter({ ...letter, attempts: 1, failures: { message: 'refused' } })
+  expect(effect).toContain('dead since 2026-01-01T00:00:00.000Z after 1 attempt: boom')
+  expect(effect.at(-1)).toBe('  refused')
 })

@@ -145,7 +145,7 @@ export function renderLetter(letter: LetterDetails): string[] {
     `${id}: ${printable(what)}`,
     status === 'waiting'
       ? `waiting since ${failedAt}: ${printable(error)}`
-      : `${status} since ${failedAt} after ${count(attempts)} attempts: ${printable(error)}`,
+      : `${status} since ${failedAt} after ${count(attempts)} ${attempts === 1 ? 'attempt' : 'attempts'}: ${printable(error)}`,
     ...(waiting > 0
       ? [`${count(waiting)} ${waiting === 1 ? 'waits' : 'wait'} behind it: ${behind.join(', ')}${further}`]
       : []),
@@ -158,11 +158,12 @@ export function renderLetter(letter: LetterDetails): string[] {
   ]
 }
 
-/** A failed attempt, with its time. A projection records a message and a stack, a queue records an error. */
+/** A failed attempt, with its time. A projection records a message and a stack, a queue records an error; effects record no time. */
 function renderFailure(failure: unknown): string {
   const { at, message, stack, error } = (failure ?? {}) as Record<string, string | number | undefined>
   const text = stack ?? message ?? error
-  if (at === undefined || text === undefined) return `  ${printable(JSON.stringify(failure))}`
+  if (text === undefined) return `  ${printable(JSON.stringify(failure))}`
+  if (at === undefined) return `  ${printable(String(text))}`
   const time = typeof at === 'number' ? new Date(at).toISOString() : at
   return `  ${time}  ${printable(String(text))}`
 }
