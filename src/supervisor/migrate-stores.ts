@@ -4,7 +4,13 @@ import { STATE_SCHEMA } from '../engine/state/store.ts'
 import type { App } from '../kernel/app.ts'
 import { own } from '../sqlite/owner-lock.ts'
 import { storeSize } from '../sqlite/store-files.ts'
-import { dataStores, type OutdatedStore, olderStores, viewsWithoutIndex } from '../workers/data-stores.ts'
+import {
+  type DataStore,
+  dataStores,
+  type OutdatedStore,
+  olderStores,
+  viewsWithoutIndex,
+} from '../workers/data-stores.ts'
 import { CLI, type SpawnChild, spawnChild } from './spawn.ts'
 
 /** A data folder and the app whose stores are in it. */
@@ -15,9 +21,14 @@ export interface DataFolder {
 
 /** The kinds of work that a store may need, in the order in which they are done. */
 const WORK: readonly ((folder: DataFolder) => OutdatedStore[])[] = [
-  ({ data }) => olderStores([...dataStores(data), { path: dataPaths(data).state, schema: STATE_SCHEMA }]),
+  ({ data }) => olderStores(allStores(data)),
   ({ data, app }) => viewsWithoutIndex(data, app),
 ]
+
+/** All stores of a data folder, whether or not they exist, and the views that exist. */
+export function allStores(data: string): DataStore[] {
+  return [...dataStores(data), { path: dataPaths(data).state, schema: STATE_SCHEMA }]
+}
 
 /** The stores of a data folder on which work has to be done before the system can start. */
 export function outdatedStores(folder: DataFolder): OutdatedStore[] {

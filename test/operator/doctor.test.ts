@@ -149,6 +149,30 @@ test('every store is looked into without being changed; a damaged one fails', as
   expect(await newestWrite(data)).toBe(before)
 })
 
+test('a store of a newer version, or of something else, fails before a start refuses it', async () => {
+  const data = tempFolder()
+  const stores = ['queue.db', 'state.db', 'events.db'].map((name) => ({
+    path: join(data, name),
+    schema: counterSchema,
+  }))
+  const [queue, state] = stores.map(({ path, schema }) => {
+    const db = openDatabase({ path, schema })
+    onTestFinished(() => db.close())
+    return db
+  })
+  queue?.exec('PRAGMA user_version = 99')
+  state?.exec('PRAGMA application_id = 1')
+  expect(await checkStores(data, stores)).toMatchObject([
+    { name: 'events.db', status: 'ok' },
+    {
+      name: 'queue.db',
+      status: 'fail',
+      advice: expect.stringMatching(/schema version 99; this program knows 1\. Run the newer/),
+    },
+    { name: 'state.db', status: 'fail', advice: expect.stringContaining('not the') },
+  ])
+})
+
 test('a damaged cache of snapshots needs no backup, which has none of it: it can be removed', async () => {
   const data = tempFolder()
   writeFileSync(join(data, 'snapshots.db'), 'this is no database, however long it is'.repeat(100))

@@ -35,6 +35,7 @@ async function examine(context: CliContext): Promise<Check[]> {
   const checks = [...checkRuntime(process.versions), ...environment]
   try {
     const config = context.config()
+    const { allStores } = await import('../../supervisor/migrate-stores.ts')
     const { status, others } = await withOperations(context, async (call) => {
       const found = await call('ops::status', {})
       return { status: found, others: await othersLetters(call, found).catch(() => 0) }
@@ -47,7 +48,7 @@ async function examine(context: CliContext): Promise<Check[]> {
       checkClock(Date.now(), await newestWrite(config.data)),
       ok('configuration', config.file ?? 'defaults and environment; there is no iii.config.yaml'),
       ...(await checkDataFolder(config.data)),
-      ...(await checkStores(config.data)),
+      ...(await checkStores(config.data, allStores(config.data))),
       ...checkLogEnd(config.data),
       ...(await checkAside(config.data)),
       ...(await checkPorts(config, !(status instanceof Error))),

@@ -18,7 +18,8 @@ version may run on the data folder. Take a backup first: there is no way back.`,
       const { loadApp } = await import('../../workers/load-app.ts')
       const config = context.config()
       const folder = { data: config.data, app: await loadApp(config.app) }
-      if (outdatedStores(folder).length === 0) context.print(`Every store in ${folder.data} is up to date.`)
+      if (outdatedStores(folder).length === 0)
+        context.print(`No store in ${folder.data} has to be brought up to date.`)
       else await migrateStores(folder, context.print)
     })
 }

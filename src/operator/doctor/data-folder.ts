@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { dataPaths } from '../../config/paths.ts'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
+import { isOlder, type StoreSchema } from '../../sqlite/migrate.ts'
 import { quickCheck } from '../../sqlite/quick-check.ts'
 import { storeFiles, storeSize } from '../../sqlite/store-files.ts'
 import { type Check, fail, ok, warn } from './check.ts'
@@ -21,6 +22,12 @@ const READ_ONLY =
 /** Error codes for a user who is not allowed to write. */
 const NO_RIGHT = ['EACCES', 'EPERM']
 
+/** A store of the data folder, and the schema that this program has for it. */
+export interface KnownStore {
+  readonly path: string
+  readonly schema: StoreSchema
+}
+
 /** Checks the data folder itself: whether it can be written, who can read it, and how much space is left. */
 export async function checkDataFolder(data: string): Promise<Check[]> {
   const exists = await isThere(data)
@@ -31,13 +38,17 @@ export async function checkDataFolder(data: string): Promise<Check[]> {
 /**
  * Checks every page of every store in the data folder, from outside and without writing. A store can open, and its
  * head be read, while a damaged page makes every command fail.
+ *
+ * @param known what the stores should be; one of a newer version, or of something else, fails
  */
-export async function checkStores(data: string): Promise<Check[]> {
+export async function checkStores(data: string, known: readonly KnownStore[] = []): Promise<Check[]> {
   const unread: Check[] = []
   const files = await databases(data, (folder, { message }) => {
     unread.push(notLookedInto(relative(data, folder) || 'stores', message))
   })
-  return [...unread, ...(await Promise.all(files.map((path) => checkStore(path, relative(data, path)))))]
+  const schemas = new Map(known.map(({ path, schema }) => [path, schema]))
+  const checks = files.map((path) => checkStore(path, relative(data, path), schemas.get(path)))
+  return [...unread, ...(await Promise.all(checks))]
 }
 
 /**
@@ -124,13 +135,14 @@ function sizeOf(bytes: number): string {
   return bytes < mib ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / mib).toFixed(1)} MiB`
 }
 
-async function checkStore(path: string, name: string): Promise<Check> {
+async function checkStore(path: string, name: string, schema: StoreSchema | undefined): Promise<Check> {
   let db: DatabaseSync | undefined
   try {
     // Measured before it is opened: while it is open, SQLite adds files beside it.
     const size = storeSize(path)
     const refused = await unwritable(path)
     db = new DatabaseSync(path, { readOnly: true, timeout: 1_000 })
+    if (schema) isOlder(db, schema, path)
     const pragma = (key: string) => Object.values(db?.prepare(`PRAGMA ${key}`).get() ?? {})[0]
     const journal = String(pragma('journal_mode'))
     const { mode } = await stat(path)
@@ -151,6 +163,9 @@ async function checkStore(path: string, name: string): Promise<Check> {
     return ok(name, found)
   } catch (error) {
     const { message } = error as Error
+    if (isCqrsError(error, 'CQRS_STORE_NEWER')) return fail(name, 'is of a newer version', message)
+    if (isCqrsError(error, 'CQRS_STORE_FOREIGN'))
+      return isView(name) ? damaged(name, message) : fail(name, 'is no store of this software', message)
     const failure = toStoreError(error, path)
     if (isCqrsError(failure) && failure.code === 'CQRS_STORE_CORRUPT') return damaged(name, message)
     return notLookedInto(name, message)
