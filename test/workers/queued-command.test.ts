@@ -2,6 +2,7 @@ import { TriggerAction } from 'iii-sdk'
 import { expect, test } from 'vitest'
 import type { DeliveryRequest } from '../../src/queue/queue.ts'
 import { deliverBy } from '../../src/workers/queue-delivery.ts'
+import { sendEffect } from '../../src/workers/send-effect.ts'
 import { relayTracing } from '../../src/workers/tracing.ts'
 import { sdkWorker } from '../support/sdk-worker.ts'
 import { newSite, startSystem } from '../support/system.ts'
@@ -38,6 +39,32 @@ test('a command that is enqueued is carried out, or is a dead letter that says w
     },
     { error: expect.stringMatching(/cmd::sell-item was not accepted: insufficient_stock: /) },
   ])
+})
+
+test('an effect can publish durably: a subscriber that fails at first gets what was published', async () => {
+  const site = await newSite()
+  await startSystem(site)
+  const worker = await sdkWorker(site.engine)
+  const got: unknown[] = []
+  worker.registerFunction('desk::tell', async (data: unknown) => {
+    got.push(data)
+    if (got.length === 1) throw new Error('no paper')
+  })
+  worker.registerTrigger({
+    type: 'durable:subscriber',
+    function_id: 'desk::tell',
+    config: { topic: 'transfers.large', queue_config: { backoff_ms: 10 } },
+  })
+  await until('the topic is subscribed to', async () =>
+    JSON.stringify(await worker.trigger({ function_id: 'engine::queue::list_topics', payload: {} })).includes(
+      'transfers.large',
+    ),
+  )
+  const data = { topic: 'transfers.large', data: { id: 'one' } }
+  const effect = { kind: 'call', functionId: 'iii::durable::publish', data } as const
+  expect(await sendEffect(worker, effect, 'transfers:3:1')).toBe('sent')
+  await until('it is delivered again', () => got.length === 2)
+  expect(got).toMatchObject([{ id: 'one' }, { id: 'one' }])
 })
 
 test('every delivery of a message gives its command the same idempotency key, which no other message has', async () => {
