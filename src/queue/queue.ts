@@ -51,7 +51,7 @@ export class DurableQueue {
 
   private constructor(options: DurableQueueOptions) {
     this.#options = options
-    this.#queues = new QueueRegistry(options.store)
+    this.#queues = new QueueRegistry(options.store, (...stored) => this.#add(...stored))
     this.#pool = new MemoryPool(options.memory)
   }
 
@@ -127,15 +127,16 @@ export class DurableQueue {
     return this.#queues.inTurn(name, async () => {
       const queue = this.#queues.get(name)
       if (queue?.definition.subscription?.topic !== topic) return false
-      this.#queues.remove(queue)
-      await queue.runner.stop(0)
+      this.#queues.drop(name)
       const remove = async () => {
         try {
           while (!(await this.#options.store.remove(name, CHUNK))) {
             // Each call removes a chunk, so that other callers get their turn in between.
           }
+          // A pause that failed meanwhile may have found the queue in the store.
+          this.#queues.drop(name)
         } catch (error) {
-          this.#add(name, queue.definition, queue.paused)
+          if (!this.#queues.get(name)) this.#add(name, queue.definition, queue.paused)
           throw error
         }
       }

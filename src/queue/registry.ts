@@ -11,6 +11,8 @@ export interface ManagedQueue {
   readonly runner: QueueRunner
 }
 
+type OnNew = (name: string, definition: QueueDefinition, paused: boolean) => void
+
 /** How many queue names an error about an unknown queue lists at most. */
 const NAMES_SHOWN = 20
 
@@ -24,7 +26,11 @@ export class QueueRegistry {
   readonly #reordering = new Map<string, Promise<unknown>>()
   readonly #doubts: Doubts
 
-  constructor(store: Pick<QueueStore, 'queues'>) {
+  readonly #onNew: OnNew
+
+  /** @param onNew called with a queue that the store has although defining it failed; has to {@link add} it */
+  constructor(store: Pick<QueueStore, 'queues'>, onNew: OnNew) {
+    this.#onNew = onNew
     this.#doubts = new Doubts(store, (name, stored) => this.#learn(name, stored))
   }
 
@@ -42,8 +48,12 @@ export class QueueRegistry {
     if (topic !== undefined) this.#topics.set(topic, [...this.subscribers(topic), queue])
   }
 
-  remove(queue: ManagedQueue): void {
-    this.#queues.delete(queue.name)
+  /** Removes a queue, if it is there, and stops its deliveries. */
+  drop(name: string): void {
+    const queue = this.get(name)
+    if (!queue) return
+    void queue.runner.stop(0)
+    this.#queues.delete(name)
     const topic = queue.definition.subscription?.topic
     if (topic === undefined) return
     const others = this.subscribers(topic).filter((other) => other !== queue)
@@ -143,14 +153,14 @@ export class QueueRegistry {
   }
 
   #learn(name: string, stored: StoredQueue | undefined): void {
-    const queue = this.get(name)
-    if (stored) {
-      const { settings, subscription, paused } = stored
-      this.change(name, { definition: { settings, subscription }, paused })
-    } else if (queue) {
-      this.remove(queue)
-      queue.runner.stop(0)
+    if (!stored) {
+      this.drop(name)
+      return
     }
+    const { settings, subscription, paused } = stored
+    const definition = { settings, subscription }
+    if (this.get(name)) this.change(name, { definition, paused })
+    else this.#onNew(name, definition, paused)
   }
 
   /** The error for a queue that is not there. */

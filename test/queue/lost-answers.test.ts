@@ -141,6 +141,30 @@ test('a queue whose new order was not stored keeps the one it had', async () => 
   await untilOpen('a', 'b')
 })
 
+test('a subscription that was stored though the answer was lost gets what is published', async () => {
+  const { queue, losing, open } = await losingQueue({})
+  const settings = await queue.define('settings', {})
+  losing.add('define')
+  await expect(queue.subscribe(SUBSCRIPTION, settings)).rejects.toMatchObject(UNAVAILABLE)
+  expect(await queue.list(['orders::mail::send'])).toHaveLength(1)
+  expect(await queue.publish('orders', {})).toBe(1)
+  await eventually(() => open.length === 1)
+})
+
+test('a subscription that is ended stays ended though a pause of it fails meanwhile', async () => {
+  const { queue, store, losing } = await losingQueue({})
+  await queue.subscribe(SUBSCRIPTION, await queue.define('settings', {}))
+  losing.add('setPaused')
+  const paused = expect(queue.setPaused('orders', true)).rejects.toMatchObject(UNAVAILABLE)
+  const { remove } = store
+  store.remove = async (...input) => {
+    await paused
+    return remove(...input)
+  }
+  expect(await queue.unsubscribe('orders', 'mail::send')).toBe(true)
+  expect(await queue.publish('orders', {})).toBe(0)
+})
+
 test.each([true, false])(
   'a queue does what it is listed as (paused: %s) though the answer was lost',
   async (paused) => {
