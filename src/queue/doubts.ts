@@ -1,5 +1,10 @@
 import type { QueueStore, StoredQueue } from './contract.ts'
 
+interface Doubt {
+  /** The read that ends it. All wait for the same one, so that they go on in the order in which they came. */
+  ending?: Promise<void>
+}
+
 /**
  * Changes of queues (their definition, whether they are paused, their removal) that failed. The store may have carried
  * out such a change all the same, and lost only the answer. So what is known of the queue is in doubt until it has been
@@ -9,7 +14,7 @@ export class Doubts {
   readonly #store: Pick<QueueStore, 'queues'>
   readonly #learn: (name: string, stored: StoredQueue | undefined) => void
   /** By queue name. A new object for each change, so that what was read before the change does not end the doubt. */
-  readonly #open = new Map<string, object>()
+  readonly #open = new Map<string, Doubt>()
 
   /** @param learn takes over what the store has of a queue that was in doubt; undefined if it has no such queue */
   constructor(
@@ -28,7 +33,7 @@ export class Doubts {
       return result
     } catch (error) {
       this.#open.set(name, {})
-      await this.#end(name).catch(() => undefined)
+      await this.#end(name)?.catch(() => undefined)
       throw error
     }
   }
@@ -39,12 +44,21 @@ export class Doubts {
    * @throws CqrsError if the store cannot be read; then they stay
    */
   end(names: Iterable<string> = this.#open.keys()): Promise<unknown> | undefined {
-    const open = [...names].filter((name) => this.#open.has(name))
-    return open.length === 0 ? undefined : Promise.all(open.map((name) => this.#end(name)))
+    const [first, ...others] = [...names].flatMap((name) => this.#end(name) ?? [])
+    return others.length === 0 ? first : Promise.all([first, ...others])
   }
 
-  async #end(name: string): Promise<void> {
+  #end(name: string): Promise<void> | undefined {
     const doubt = this.#open.get(name)
+    if (!doubt) return undefined
+    doubt.ending ??= this.#read(name, doubt).catch((error) => {
+      delete doubt.ending
+      throw error
+    })
+    return doubt.ending
+  }
+
+  async #read(name: string, doubt: Doubt): Promise<void> {
     const [stored] = await this.#store.queues([name])
     if (this.#open.get(name) !== doubt) return
     this.#open.delete(name)

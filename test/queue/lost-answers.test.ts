@@ -132,6 +132,30 @@ test.each(['can be read', 'cannot be read for a while'])(
   },
 )
 
+test('what is sent while it is not known how a queue is defined stays before what is sent afterwards', async () => {
+  const { queue, store, losing, enqueue, openIds, settled } = await losingQueue({ jobs: FIFO })
+  const { queues } = store
+  const gates: PromiseWithResolvers<void>[] = []
+  store.queues = async (...input) => {
+    const gate = Promise.withResolvers<void>()
+    gates.push(gate)
+    await gate.promise
+    return queues(...input)
+  }
+  losing.add('define')
+  const defined = expect(queue.define('jobs', { ...FIFO, concurrency: 5 })).rejects.toMatchObject(UNAVAILABLE)
+  await eventually(() => gates.length === 1)
+  const first = enqueue('a', { group: 1 })
+  gates[0]?.resolve()
+  await defined
+  await settled()
+  const second = enqueue('b', { group: 1 })
+  for (const gate of gates) gate.resolve()
+  await Promise.all([first, second])
+  await settled()
+  expect(openIds()).toEqual(['a'])
+})
+
 test('a queue whose new order was not stored keeps the one it had', async () => {
   const { queue, broken, enqueue, untilOpen } = await losingQueue({ jobs: {} })
   broken.add('define')
