@@ -127,23 +127,20 @@ export class DurableQueue {
     return this.#queues.inTurn(name, async () => {
       const queue = this.#queues.get(name)
       if (queue?.definition.subscription?.topic !== topic) return false
-      this.#queues.drop(name)
       const remove = async () => {
-        try {
-          while (!(await this.#options.store.remove(name, CHUNK))) {
-            // Each call removes a chunk, so that other callers get their turn in between.
-          }
-          // A pause that failed meanwhile may have found the queue in the store.
-          this.#queues.drop(name)
-        } catch (error) {
-          if (!this.#queues.get(name)) this.#add(name, queue.definition, queue.paused)
-          throw error
+        while (!(await this.#options.store.remove(name, CHUNK))) {
+          // Each call removes a chunk, so that other callers get their turn in between.
         }
       }
-      await this.#queues.store(name, remove).catch((error) => {
-        // Only the last answer was lost if the store has no such queue any more.
+      try {
+        await this.#queues.store(name, () => this.#queues.remove(name, remove))
+      } catch (error) {
+        // If the store cannot be read either, the queue may still be there.
+        const keep = () => this.#queues.get(name) ?? this.#add(name, queue.definition, queue.paused)
+        await this.#queues.endDoubts([name]).catch(keep)
+        // Otherwise only the last answer was lost.
         if (this.#queues.get(name)) throw error
-      })
+      }
       return true
     })
   }

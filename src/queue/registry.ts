@@ -25,10 +25,11 @@ export class QueueRegistry {
   /** Changes of the order of a queue that are in progress, by queue name. */
   readonly #reordering = new Map<string, Promise<unknown>>()
   readonly #doubts: Doubts
+  readonly #removing = new Set<string>()
 
   readonly #onNew: OnNew
 
-  /** @param onNew called with a queue that the store has although defining it failed; has to {@link add} it */
+  /** @param onNew called with a queue that the store has, for a change of it failed; has to {@link add} it */
   constructor(store: Pick<QueueStore, 'queues'>, onNew: OnNew) {
     this.#onNew = onNew
     this.#doubts = new Doubts(store, (name, stored) => this.#learn(name, stored))
@@ -48,7 +49,17 @@ export class QueueRegistry {
     if (topic !== undefined) this.#topics.set(topic, [...this.subscribers(topic), queue])
   }
 
-  /** Removes a queue, if it is there, and stops its deliveries. */
+  /**
+   * Takes a queue out, and does not take it over from the store again while `write` removes it there. If that fails, it
+   * is out; see {@link store}.
+   */
+  async remove(name: string, write: () => Promise<void>): Promise<void> {
+    this.drop(name)
+    this.#removing.add(name)
+    await write().finally(() => this.#removing.delete(name))
+  }
+
+  /** Takes out a queue, if it is there, and stops its deliveries. */
   drop(name: string): void {
     const queue = this.get(name)
     if (!queue) return
@@ -160,7 +171,7 @@ export class QueueRegistry {
     const { settings, subscription, paused } = stored
     const definition = { settings, subscription }
     if (this.get(name)) this.change(name, { definition, paused })
-    else this.#onNew(name, definition, paused)
+    else if (!this.#removing.has(name)) this.#onNew(name, definition, paused)
   }
 
   /** The error for a queue that is not there. */

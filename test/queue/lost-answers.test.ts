@@ -175,6 +175,28 @@ test('a subscription that was stored though the answer was lost gets what is pub
   await eventually(() => open.length === 1)
 })
 
+test('whichever moment it is published at, a message reaches the others though the end of one lost its answer', async () => {
+  const { queue, store } = await losingQueue({})
+  const settings = await queue.define('settings', {})
+  await queue.subscribe(SUBSCRIPTION, settings)
+  await queue.subscribe({ ...SUBSCRIPTION, functionId: 'stock::book' }, settings)
+  const { remove } = store
+  const published: Promise<number>[] = []
+  const publishAtEachTick = async () => {
+    for (let tick = 0; tick < 20; tick += 1) {
+      published.push(queue.publish('orders', {}))
+      await undefined
+    }
+  }
+  store.remove = async (...input) => {
+    await remove(...input)
+    void publishAtEachTick()
+    throw lost()
+  }
+  expect(await queue.unsubscribe('orders', 'mail::send')).toBe(true)
+  expect(await Promise.all(published)).toEqual(published.map(() => 1))
+})
+
 test('a subscription that is ended stays ended though a pause of it fails meanwhile', async () => {
   const { queue, store, losing } = await losingQueue({})
   await queue.subscribe(SUBSCRIPTION, await queue.define('settings', {}))
