@@ -78,9 +78,10 @@ export class UnitGenerations implements Followed {
     this.#handover = new Handover(options)
   }
 
-  /** Brings what this process does in step with the control store. */
+  /** Brings what this process does in step with the control store. If it fails, the next call does all of it again. */
   async reconcile(): Promise<void> {
     if (!(await this.isStale())) return
+    this.#reconciled = undefined
     await this.#leaveReplaced()
     const state = await takeTheLead(this.#options)
     if (!state) return
@@ -95,7 +96,6 @@ export class UnitGenerations implements Followed {
       if (!found || !this.#isFollowed(found, active)) await this.#leave(member)
     }
     await this.#builds.reconcile(state, active)
-    // Set last, so that a call that fails is tried again.
     this.#reconciled = state
   }
 

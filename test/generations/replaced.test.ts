@@ -1,4 +1,4 @@
-import { renameSync, rmSync } from 'node:fs'
+import { mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { viewPath } from '../../src/config/paths.ts'
@@ -58,3 +58,17 @@ test.each(['removed', 'replaced by an older copy'])(
     expect(await worker.read('ada')).toMatchObject({ balance: 2 })
   },
 )
+
+test('a view whose file was removed is begun anew although it cannot be opened at first', async () => {
+  const { data, work, move } = generations()
+  const worker = await work(balances())
+  await move('ada', 1)
+  await worker.settle()
+  const path = viewPath(data, 'balances')
+  for (const file of storeFiles(path)) rmSync(file, { force: true })
+  mkdirSync(path)
+  await expect(worker.moveUnits()).rejects.toMatchObject({ code: 'CQRS_STORE_UNAVAILABLE' })
+  rmdirSync(path)
+  await worker.settle()
+  expect(await worker.read('ada')).toMatchObject({ balance: 1 })
+})
