@@ -1,10 +1,5 @@
 import type { QueueStore, StoredQueue } from './contract.ts'
 
-interface Doubt {
-  /** The read that ends it. All wait for the same one, so that they go on in the order in which they came. */
-  ending?: Promise<void>
-}
-
 /**
  * Changes of queues (their definition, whether they are paused, their removal) that failed. The store may have carried
  * out such a change all the same, and lost only the answer. So what is known of the queue is in doubt until it has been
@@ -14,7 +9,9 @@ export class Doubts {
   readonly #store: Pick<QueueStore, 'queues'>
   readonly #learn: (name: string, stored: StoredQueue | undefined) => void
   /** By queue name. A new object for each change, so that what was read before the change does not end the doubt. */
-  readonly #open = new Map<string, Doubt>()
+  readonly #open = new Map<string, object>()
+  /** Reads that are to end a doubt, by queue name. */
+  readonly #reading = new Map<string, Promise<void>>()
 
   /** @param learn takes over what the store has of a queue that was in doubt; undefined if it has no such queue */
   constructor(
@@ -50,20 +47,25 @@ export class Doubts {
     return others.length === 0 ? first : Promise.all([first, ...others])
   }
 
+  /** All who wait for the end of a doubt wait for the same read, so that they go on in the order in which they came. */
   #end(name: string): Promise<void> | undefined {
-    const doubt = this.#open.get(name)
-    if (!doubt) return undefined
-    doubt.ending ??= this.#read(name, doubt).catch((error) => {
-      delete doubt.ending
-      throw error
-    })
-    return doubt.ending
+    if (!this.#open.has(name)) return undefined
+    const known = this.#reading.get(name)
+    if (known) return known
+    const reading = this.#read(name).finally(() => this.#reading.delete(name))
+    this.#reading.set(name, reading)
+    return reading
   }
 
-  async #read(name: string, doubt: Doubt): Promise<void> {
-    const [stored] = await this.#store.queues([name])
-    if (this.#open.get(name) !== doubt) return
-    this.#open.delete(name)
-    this.#learn(name, stored)
+  /** Reads until no change has succeeded or failed meanwhile. */
+  async #read(name: string): Promise<void> {
+    for (let isOpen = true; isOpen; ) {
+      const doubt = this.#open.get(name)
+      const [stored] = await this.#store.queues([name])
+      isOpen = this.#open.get(name) !== doubt
+      if (isOpen) continue
+      this.#open.delete(name)
+      this.#learn(name, stored)
+    }
   }
 }

@@ -165,6 +165,31 @@ test('a queue whose new order was not stored keeps the one it had', async () => 
   await untilOpen('a', 'b')
 })
 
+test('messages that are sent while nobody knows the order of their queue are stored in the order in which they came', async () => {
+  const { queue, store, losing, broken, enqueue, openIds, settled } = await losingQueue({ jobs: FIFO })
+  losing.add('setPaused')
+  broken.add('queues')
+  await expect(queue.setPaused('jobs', false)).rejects.toMatchObject(UNAVAILABLE)
+  broken.clear()
+  const { queues } = store
+  const gate = Promise.withResolvers<void>()
+  let reads = 0
+  store.queues = async (only) => {
+    const [stored, read] = [await queues(only), ++reads]
+    if (read === 1) await gate.promise
+    return stored
+  }
+  const sent = [enqueue('a', { group: 1 })]
+  // What the first read has found is out of date then.
+  await queue.setPaused('jobs', false)
+  sent.push(enqueue('b', { group: 1 }))
+  await settled()
+  gate.resolve()
+  await Promise.all(sent)
+  await settled()
+  expect(openIds()).toEqual(['a'])
+})
+
 test('a subscription that was stored though the answer was lost gets what is published', async () => {
   const { queue, losing, open } = await losingQueue({})
   const settings = await queue.define('settings', {})
