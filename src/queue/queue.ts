@@ -383,7 +383,8 @@ export class DurableQueue {
   }
 
   /** Runs one change at a time: a purge would also delete what a redrive puts back while the purge is running. */
-  #change<Result>(queue: ManagedQueue, change: () => Promise<Result>): Promise<Result> {
-    return this.#queues.inTurn(queue.name, () => queue.runner.whileHeld(change))
+  #change<Result>({ name }: ManagedQueue, change: () => Promise<Result>): Promise<Result> {
+    // When its turn comes, the queue may have ended, and another one may have begun under its name.
+    return this.#queues.inTurn(name, () => this.#queues.get(name)?.runner.whileHeld(change) ?? change())
   }
 }

@@ -195,3 +195,29 @@ test('a list of the letters of a topic goes on with all that follow, though a su
   // What comes before the letter that the list goes on after is not listed again.
   expect(await queue.deadLetters('orders', 0, 10, { seq: 0, queue: 'orders::c::note' })).toEqual([])
 })
+
+test('letters of a subscription that began anew while a redrive of its topic ran are delivered', async () => {
+  const { queue, store, start, automatic, delivered } = await queueHarness()
+  start()
+  automatic.answer = () => FAILED
+  const settings = await queue.define('settings', { max_retries: 1 })
+  const [first, second] = ['a::note', 'b::note'].map((functionId) => ({ ...SUBSCRIPTION, functionId }))
+  for (const each of [first, second]) await queue.subscribe(each as typeof SUBSCRIPTION, settings)
+  const { redrive } = store
+  const gate = Promise.withResolvers<void>()
+  store.redrive = async (...input) => {
+    await gate.promise
+    return redrive.apply(store, input)
+  }
+  const redriven = queue.redrive('orders')
+  await queue.unsubscribe('orders', 'b::note')
+  await queue.subscribe(second as typeof SUBSCRIPTION, settings)
+  await queue.publish('orders', {})
+  await until('it is a letter', async () => (await queue.deadLetters('orders::b::note', 0, 1)).length === 1)
+  const [letter] = await queue.deadLetters('orders::b::note', 0, 1)
+  automatic.answer = () => DONE
+  delivered.splice(0)
+  gate.resolve()
+  await redriven
+  await eventually(() => delivered.includes(letter?.id ?? ''))
+})
