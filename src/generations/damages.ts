@@ -6,6 +6,10 @@ import type { ViewDamage } from '../projection/damage.ts'
 import { type Place, placesOfStreams, type ViewHouse } from './place.ts'
 import { lostEstate, lostTakeOver, ownDamage } from './verdict.ts'
 
+const REPLACED =
+  'The file of a view was removed or replaced while it was in use; going on from what is there now. If nothing is ' +
+  'there, the view is built again from the log'
+
 export interface DamagesOptions {
   readonly unit: ProjectionUnit
   readonly control: ControlStore
@@ -49,6 +53,11 @@ export class Damages {
     const own = places.map((place) => house.file(place))
     const message = lostTakeOver(unit.projection.name, damage, own)
     return new CqrsError('CQRS_STORE_CORRUPT', message, { cause, details: { ...damage } })
+  }
+
+  /** Another file, or none, is where that of a generation was. That is no damage: it is only said in the log. */
+  tellReplaced(generation: number, file: string): void {
+    this.#options.log.warn({ generation, file }, REPLACED)
   }
 
   /** The file of a generation could be opened: forgets its damage. If it is still damaged, that will be found again. */

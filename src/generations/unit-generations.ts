@@ -13,7 +13,7 @@ import { Damages } from './damages.ts'
 import { Handover, type HandoverOptions, hasTakenOver } from './handover.ts'
 import { PartBuilds } from './part-builds.ts'
 import { fits, type Place, type StartBuild } from './place.ts'
-import { takeTheLead } from './take-the-lead.ts'
+import { stepBeside, takeTheLead } from './take-the-lead.ts'
 
 export interface UnitGenerationsOptions extends HandoverOptions {
   /** Makes the projector of one generation of the unit; `serves` says whether that is the active one at the moment. */
@@ -23,10 +23,6 @@ export interface UnitGenerationsOptions extends HandoverOptions {
 
 /** How long a generation that could not be advanced is left alone, in milliseconds. */
 const REST_MS = 1_000
-
-const REPLACED =
-  'The file of a view was removed or replaced while it was in use; going on from what is there now. If nothing is ' +
-  'there, the view is built again from the log'
 
 /** A generation of the unit that this process keeps up to date. */
 interface Member {
@@ -46,8 +42,7 @@ interface Member {
  * find afterwards is at least as far as the one before.
  *
  * The active generation does not depend on the others: if one of them cannot be opened or advanced, it is left where it
- * is and leads no more; if it is damaged, it is given up. A damaged active generation stands still, until another one
- * replaces it.
+ * is and leads no more; if it is damaged, it is given up. A damaged active one stands still until it is replaced.
  */
 export class UnitGenerations implements Followed {
   readonly #options: UnitGenerationsOptions
@@ -120,6 +115,7 @@ export class UnitGenerations implements Followed {
   }
 
   async step(): Promise<StepOutcome> {
+    const { projection, partition } = this.#options.unit
     const state = this.#state
     const active = state?.generations.find((one) => one.state === 'active')
     const serving = this.#active()
@@ -129,28 +125,26 @@ export class UnitGenerations implements Followed {
     const outcomes: StepOutcome[] = []
     let bound = Number.MAX_SAFE_INTEGER
     for (const generation of state.generations) {
-      if (generation.generation === active.generation) continue
-      const leads = generation.parts[this.#options.unit.partition.index]?.leading === true
+      const leads = generation.parts[partition.index]?.leading === true
       const member = this.#members.get(generation.generation)
       if (!isComing(generation.state) || generation.purpose === 'inspect') continue
       // It leads but is not open yet: nobody may pass it.
       if (leads && !member) return 'at-head'
       if (!member) continue
-      const moved = await this.#aside(generation.generation, async () => ({
-        outcome: await member.projector.step(),
-        position: await member.projector.position(),
-      }))
+      const served = await this.#served()
+      const awaited = leads || this.#damages.isKnown(active.generation) ? undefined : served
+      const step = () => stepBeside(projection.kind, member.projector, awaited)
+      const moved = await this.#aside(generation.generation, step)
       if (!moved) {
         if (leads) await this.#fallBehind(generation)
         // If it was swapped in meanwhile, the one that failed is the active one now.
         if (this.#active() !== serving) return 'at-head'
         continue
       }
-      const { outcome, position } = moved
+      const { waits, outcome, position } = moved
       outcomes.push(outcome)
-      const served = await this.#served()
       if (leads) bound = Math.min(bound, position)
-      else if (served === undefined ? outcome === 'at-head' : position >= served) {
+      else if (served === undefined ? outcome === 'at-head' : !waits && position >= served) {
         await this.#lead(generation.generation, active.generation)
         bound = Math.min(bound, position)
       }
@@ -270,15 +264,17 @@ export class UnitGenerations implements Followed {
     if (this.#members.has(generation.generation) || !this.#isFollowed(generation, active)) return
     // An active generation that is no member is damaged, which has been reported.
     if (generation.generation === active?.generation) return
-    const { partition } = this.#options.unit
+    const { projection, partition } = this.#options.unit
     const place = this.#place(generation)
     const position = await this.#aside(place.generation, () =>
       this.#enter(place, { mustExist: true }).projector.position(),
     )
     if (position === undefined) this.#unopened.add(generation.generation)
     if (!generation.parts[partition.index]?.leading) return
+    const served = await this.#served()
+    const beginsAnew = served === 0 && projection.kind === 'reactor'
     // Its file may be older than the one with which it led: a copy was put back, or a power cut undid its last commits.
-    if ((position ?? -1) < ((await this.#served()) ?? 0)) await this.#fallBehind(generation)
+    if (beginsAnew || (position ?? -1) < (served ?? 0)) await this.#fallBehind(generation)
   }
 
   /** Whether this process advances a generation together with the active one. */
@@ -324,15 +320,19 @@ export class UnitGenerations implements Followed {
   /**
    * Lets go of such generations. What would be written to them, no reader would ever see, and no process after this
    * one. They are opened again like at a start: a missing active one begins again, and is made from the log. One that
-   * leads may be behind now; then it must not be swapped in.
+   * leads may be behind now, or may have left effects to the active one (see stepBeside): it must not be swapped in.
    */
   async #leaveReplaced(): Promise<void> {
+    const { projection, partition } = this.#options.unit
     for (const member of this.#replaced()) {
       const { generation, file, store } = member
-      this.#options.log.warn({ generation, file }, REPLACED)
-      const found = this.#state?.generations.find((one) => one.generation === generation)
-      if (found?.parts[this.#options.unit.partition.index]?.leading) await this.#fallBehind(found)
-      if (this.view.current === store) await this.view.become(undefined)
+      this.#damages.tellReplaced(generation, file)
+      const isActive = this.view.current === store
+      for (const one of this.#state?.generations ?? []) {
+        const isMeant = one.generation === generation || (isActive && projection.kind === 'reactor')
+        if (isMeant && one.parts[partition.index]?.leading) await this.#fallBehind(one)
+      }
+      if (isActive) await this.view.become(undefined)
       // Closed before it is opened again: SQLite must not have two stores of one name open in one process.
       if (this.#members.has(generation)) await this.#leave(member)
     }

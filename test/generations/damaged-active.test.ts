@@ -59,6 +59,19 @@ test.each(['document', 'document page', 'index page', 'header page', 'cut'] as c
   },
 )
 
+test('a rebuild takes the place of a reactor that a damaged document holds up', async () => {
+  const { work, move, file } = await stoppedView(balances())
+  damageView(file(1), 'document', SEVENTH)
+  const worker = await work(balances())
+  await move('account-7', -1)
+  await worker.settle()
+  expect(await worker.position()).toBe(200)
+  await worker.request()
+  await worker.settle()
+  expect(await worker.states()).toEqual({ 1: 'previous', 2: 'active' })
+  expect(await worker.position()).toBe(201)
+})
+
 test('where parity is required nothing takes the place of a damaged view, and the error says what to do', async () => {
   const { work, file } = await stoppedView(plainBalances())
   damageView(file(1), 'document page')

@@ -3,8 +3,13 @@ import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { viewPath } from '../../src/config/paths.ts'
 import { storeFiles } from '../../src/sqlite/store-files.ts'
-import { generations } from '../support/generations.ts'
+import { generations, type Worker } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
+
+async function isLeading(worker: Worker) {
+  const state = await worker.control.projection('balances')
+  return state?.generations.find(({ generation }) => generation === 2)?.parts[0]?.leading
+}
 
 /** A generation that serves and one beside it that leads, both at position 2, and a way to lose the file of the second. */
 async function leading() {
@@ -14,10 +19,7 @@ async function leading() {
   await move('ada', 1)
   await worker.settle()
   await worker.request()
-  const isLeading = async () =>
-    (await worker.control.projection('balances'))?.generations.find(({ generation }) => generation === 2)
-      ?.parts[0]?.leading
-  while (!(await isLeading())) await worker.moveUnits()
+  while (!(await isLeading(worker))) await worker.moveUnits()
   const path = viewPath(data, 'balances', { generation: 2, partition: { index: 0, count: 1 } })
   const db = new DatabaseSync(path, { readOnly: true })
   db.exec(`VACUUM INTO '${path}-copy'`)
@@ -72,3 +74,59 @@ test('a view whose file was removed is begun anew although it cannot be opened a
   await worker.settle()
   expect(await worker.read('ada')).toMatchObject({ balance: 1 })
 })
+
+/** Another generation that is as far as the one that serves, and how it takes the place of that one. */
+const OTHERS = {
+  'a rollback': {
+    active: 2,
+    async prepare(worker: Worker, move: () => Promise<void>) {
+      await worker.request()
+      await worker.settle()
+      await move()
+    },
+    begin: (worker: Worker) => worker.control.move('balances', 1, 'returning'),
+  },
+  'a rebuild': {
+    active: 1,
+    async prepare(worker: Worker, move: () => Promise<void>) {
+      await move()
+      await worker.request()
+      while (!(await isLeading(worker))) await worker.moveUnits()
+    },
+    begin: async () => undefined,
+  },
+}
+
+test.each([
+  ['a rollback', 'runs'],
+  ['a rollback', 'is down'],
+  ['a rebuild', 'runs'],
+  ['a rebuild', 'is down'],
+] as const)(
+  'the effects of a generation are sent if %s replaces it after its file was removed while its process %s',
+  async (by, state) => {
+    const { data, work, move } = generations()
+    const { active, prepare, begin } = OTHERS[by]
+    let worker = await work(balances())
+    const keys = Array.from({ length: 15 }, (_, index) => `balances:${index + 1}:1`)
+    await prepare(worker, async () => {
+      for (const _ of keys) await move('ada', -1)
+      await worker.settle()
+    })
+    if (state === 'is down') await worker.stop()
+    const path = viewPath(data, 'balances', { generation: active, partition: { index: 0, count: 1 } })
+    for (const file of storeFiles(path)) rmSync(file, { force: true })
+    if (state === 'is down') worker = await work(balances())
+    await worker.units[0]?.generations.reconcile()
+    await begin(worker)
+    await worker.units[0]?.generations.reconcile()
+    await worker.units[0]?.generations.step()
+    for (let look = 0; look < 5; look += 1) {
+      await worker.coordinator.reconcile()
+      await new Promise(setImmediate)
+    }
+    await worker.settle()
+    expect((await worker.states())[active]).toBe('previous')
+    expect(await worker.send()).toEqual(keys)
+  },
+)
