@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { renameSync, rmSync } from 'node:fs'
+import { renameSync, rmSync, symlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
@@ -90,6 +90,17 @@ test('a generation kept for a rollback, whose file is removed, leaves the active
   const path = viewPath(data, 'troubled', { generation: 2, partition: { index: 0, count: 1 } })
   await move()
   expect(await readersFind(3, path)).toEqual({ account: 'ada', balance: 3 })
+})
+
+test('a view whose file cannot be looked for is refused with an error that says what to do', () => {
+  const path = join(tempFolder(), 'view.db')
+  symlinkSync(path, path)
+  const refused = expect.objectContaining({
+    code: 'CQRS_STORE_UNAVAILABLE',
+    message: expect.stringMatching(/view\.db failed: .*check the disk/),
+  })
+  expect(() => openSqliteView(path, projection)).toThrow(refused)
+  expect(() => openSqliteViewReader(path, projection)).toThrow(refused)
 })
 
 test('a view is begun anew although another process still reads the file that was removed', async () => {

@@ -1,7 +1,7 @@
 import { existsSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
-import { isCqrsError } from '../../kernel/errors.ts'
+import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import { storeFiles } from '../../sqlite/store-files.ts'
 import { viewSchema } from './schema.ts'
@@ -45,9 +45,16 @@ function removeRest(path: string): void {
 /**
  * The number (inode) of a view's file; undefined if there is none. As long as somebody has the file open, no other one
  * gets its number.
+ *
+ * @throws CqrsError CQRS_STORE_UNAVAILABLE if that cannot be told
  */
 export function fileNumber(path: string): bigint | undefined {
-  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+  } catch (cause) {
+    const message = `The store ${path} failed: it cannot be looked for; check the disk, and the permissions of the data folder (${(cause as Error).message}).`
+    throw new CqrsError('CQRS_STORE_UNAVAILABLE', message, { cause })
+  }
 }
 
 /**
