@@ -151,7 +151,7 @@ function commandFunction({ name, definition }: AppCommand, log: Logger, execute:
     http: definition.http,
     async handle(payload, metadata) {
       if (isHttpRequest(payload)) {
-        const response = await overHttp(payload, definition.http?.status, execute)
+        const response = await overHttp(payload, metadata, definition.http?.status, execute)
         commandLog.debug({ status: response.status_code }, 'command')
         reachedNextTurn('command-answered')
         return response
@@ -170,12 +170,15 @@ async function direct(payload: unknown, metadata: unknown, execute: Execute): Pr
   return execute(directInput(payload), context(caller.value))
 }
 
+/** @param metadata of a call that passes on a request as it came; that of a route has no idempotency key */
 async function overHttp(
   request: HttpRequest,
+  metadata: unknown,
   status: number | undefined,
   execute: Execute,
 ): Promise<HttpResponse> {
-  const key = request.headers['idempotency-key']
+  const caller = callerContext.safeParse(metadata).data
+  const key = request.headers['idempotency-key'] ?? caller?.idempotencyKey
   const parsedKey = parseInput(idempotencyKey.optional(), key)
   if (!parsedKey.ok) {
     return invalidInput(parsedKey.issues.map(({ problem }) => ({ field: 'Idempotency-Key', problem })))

@@ -23,6 +23,12 @@ const refusal = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('conflict'), attempts: z.number() }),
 ])
 
+/** How a command answers, whatever went wrong, if its payload is an HTTP request that somebody passed on as it came. */
+const httpFailure = z.object({
+  status_code: z.number().min(400),
+  body: z.object({ error: z.object({ code: z.string(), message: z.string() }) }),
+})
+
 /** A command was called, and refused. Who called it for somebody else must not take that for done. */
 export class RefusedCommand extends Error {}
 
@@ -32,11 +38,14 @@ export class RefusedCommand extends Error {}
  * @throws RefusedCommand if it is a command that was not accepted
  */
 export function assertAccepted(functionId: string, answer: unknown): void {
-  const { data: refused } = isCommand(functionId) ? refusal.safeParse(answer) : {}
-  if (refused) throw new RefusedCommand(`The command ${functionId} was not accepted: ${reasonOf(refused)}`)
+  if (!isCommand(functionId)) return
+  const reason = reasonOf(refusal.or(httpFailure).safeParse(answer).data)
+  if (reason) throw new RefusedCommand(`The command ${functionId} was not accepted: ${reason}`)
 }
 
-function reasonOf(refused: z.output<typeof refusal>): string {
+function reasonOf(refused: z.output<typeof refusal | typeof httpFailure> | undefined): string | undefined {
+  if (!refused) return undefined
+  if ('body' in refused) return `${refused.body.error.code}: ${refused.body.error.message}`
   switch (refused.kind) {
     case 'rejected':
       return `${refused.rejection.code}: ${refused.rejection.message}`

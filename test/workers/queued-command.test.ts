@@ -93,3 +93,28 @@ test('every delivery of a message gives its command the same idempotency key, wh
   expect(others[0]).not.toBe(others[1])
   expect(others[2]).toBeUndefined()
 })
+
+test('an HTTP request that is enqueued for a command as it came fails with the command', async () => {
+  const site = await newSite()
+  await startSystem(site)
+  const worker = await sdkWorker(site.engine)
+  const request = (body: object) => ({ trigger: { type: 'http' }, path_params: {}, headers: {}, body })
+  const deliver = (data: object) => {
+    const message = { id: 'one', functionId: 'cmd::add-inventory-item', data: JSON.stringify(request(data)) }
+    return deliverBy(
+      worker,
+      relayTracing(),
+    )({
+      queue: 'orders',
+      message,
+      settings: { timeout_ms: 5_000 },
+    } as unknown as DeliveryRequest)
+  }
+  const mug = { sku: 'mug-1', name: 'Mug', priceCents: 900, quantity: 5 }
+  expect(await deliver(mug)).toEqual({ outcome: 'done' })
+  expect(await deliver(mug), 'it is delivered again').toEqual({ outcome: 'done' })
+  expect(await deliver({ ...mug, quantity: -1 })).toEqual({
+    outcome: 'failed',
+    error: expect.stringMatching(/was not accepted: CQRS_VALIDATION: /),
+  })
+})
