@@ -1,4 +1,6 @@
 import type { z } from 'zod'
+import { assertHandlers, isList } from './definition.ts'
+import { CqrsError } from './errors.ts'
 import type { DomainEvent, EventDefinition, EventOf } from './event.ts'
 import type { HttpRoute } from './http-route.ts'
 import type { Rejection } from './rejection.ts'
@@ -53,7 +55,11 @@ type Commands<State, Event extends DomainEvent, Inputs> = {
 
 /** A decider that has its state type, but not yet its folds. */
 export interface DeciderBuilder<State, Event extends DomainEvent> {
-  /** One pure fold per type of event. */
+  /**
+   * One pure fold per type of event.
+   *
+   * @throws CqrsError CQRS_APP_INVALID if an event has no fold, or a fold no event
+   */
   evolve(folds: EvolveByType<State, Event>): {
     /** The commands by name; the function on the engine is `cmd::<name>`. */
     commands<Inputs extends Record<string, unknown>>(
@@ -80,10 +86,10 @@ export function defineDecider<const Definitions extends readonly EventDefinition
 }): DeciderBuilder<State, EventOf<Definitions[number]>> {
   return {
     evolve(folds) {
-      // The compiler checked the folds per event type where they were given; here they are only looked up by type.
       const byType = new Map(
         Object.entries(folds as unknown as Record<string, (state: State, event: DomainEvent) => State>),
       )
+      assertFolds(options, folds)
       const foldText = [options.initialState, ...byType.values()].map(String).join('\n')
       return {
         commands: (commands) =>
@@ -97,4 +103,16 @@ export function defineDecider<const Definitions extends readonly EventDefinition
       }
     },
   }
+}
+
+function assertFolds({ name, events }: { name: string; events: readonly EventDefinition[] }, folds: object) {
+  assertHandlers(`The decider ${name}`, folds, events)
+  if (!isList(events)) return
+  const byType = new Map<string, unknown>(Object.entries(folds))
+  const missing = events.map(({ type }) => type).filter((type) => typeof byType.get(type) !== 'function')
+  if (missing.length === 0) return
+  throw new CqrsError(
+    'CQRS_APP_INVALID',
+    `The decider ${name} has no fold for ${missing.join(', ')}; add it to .evolve({…}). To ignore an event, return the state as it is.`,
+  )
 }

@@ -1,3 +1,4 @@
+import { assertHandlers } from './definition.ts'
 import { CqrsError } from './errors.ts'
 import type { EventDefinition, RecordedEvent, RecordedEventOf } from './event.ts'
 
@@ -99,6 +100,7 @@ export interface ViewOptions<
 
 /** The second half of a definition: one keyed, pure fold per type of event. */
 export interface ViewBuilder<Document, Handlers, Index extends string = string> {
+  /** @throws CqrsError CQRS_APP_INVALID if a handler is for an event that `events` does not have */
   on(handlers: Handlers): ProjectionDefinition<Document, Index>
 }
 
@@ -137,8 +139,8 @@ function define<Document, Index extends string>(
   on: object,
 ): ProjectionDefinition<Document, Index> {
   const { name, partitions = 1 } = options
+  assertHandlers(`The ${kind} ${name}`, on, options.events)
   checkPartitions(name, partitions, options.sequence !== undefined)
-  // The compiler checked the handlers per event type where they were given; here they are only looked up by type.
   const handlers = new Map(Object.entries(on as Record<string, EffectHandler<Document>>))
   return Object.freeze({
     kind,
