@@ -56,7 +56,7 @@ type Commands<State, Event extends DomainEvent, Inputs> = {
 /** A decider that has its state type, but not yet its folds. */
 export interface DeciderBuilder<State, Event extends DomainEvent> {
   /**
-   * One pure fold per type of event.
+   * One pure fold per type of event. Each returns the new state; `null` is a state, `undefined` is none.
    *
    * @throws CqrsError CQRS_APP_INVALID if an event has no fold, or a fold no event
    */
@@ -98,7 +98,10 @@ export function defineDecider<const Definitions extends readonly EventDefinition
             ...options,
             foldText,
             commands,
-            evolve: (state: State, event: DomainEvent) => byType.get(event.type)?.(state, event) ?? state,
+            evolve(state: State, event: DomainEvent) {
+              const fold = byType.get(event.type)
+              return fold ? folded(options.name, event, state, fold(state, event)) : state
+            },
           }),
       }
     },
@@ -114,5 +117,14 @@ function assertFolds({ name, events }: { name: string; events: readonly EventDef
   throw new CqrsError(
     'CQRS_APP_INVALID',
     `The decider ${name} has no fold for ${missing.join(', ')}; add it to .evolve({…}). To ignore an event, return the state as it is.`,
+  )
+}
+
+/** A fold without a result most likely lacks a `return`. On the state before, commands would be decided as if nothing had happened. */
+function folded<State>(decider: string, { type }: DomainEvent, before: State, after: State): State {
+  if (after !== undefined || before === undefined) return after
+  throw new CqrsError(
+    'CQRS_APP_INVALID',
+    `The fold of ${type} in the decider ${decider} returned nothing; return the new state, or null if there is none.`,
   )
 }
