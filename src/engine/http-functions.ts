@@ -30,6 +30,8 @@ const NOT_ALLOWED = failure(
   'The embedded engine calls HTTP functions only while it accepts workers from this machine only. Bind it to 127.0.0.1, or use a real iii engine.',
 )
 
+const NOT_FOLLOWED = '. Redirects are not followed: register the function with the URL to which it leads.'
+
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 const DEFAULT_TIMEOUT_MS = 30_000
 
@@ -55,7 +57,7 @@ export function readHttpEndpoint(invocation: Fields): HttpEndpoint | string {
 
 /**
  * Makes the handler of a function behind a URL. It sends the payload as JSON, and the JSON that comes back is the
- * result. Redirects are not followed; one whose body is not JSON counts as an answer without a result.
+ * result. Redirects are not followed: like each status that is no success, one is an error.
  */
 export function callHttpFunction(
   functionId: string,
@@ -91,19 +93,19 @@ export function callHttpFunction(
 
 function outcomeOf(status: number, text: string): Outcome {
   const json = readJson(text)
-  if (status >= 400) return { ok: false, error: errorOf(status, json?.value) }
+  if (status < 200 || status >= 300) return { ok: false, error: errorOf(status, json?.value) }
   if (text === '') return NOTHING
   if (json !== undefined) return rawSuccess(text.trim() === 'null' ? undefined : text)
-  return status >= 300
-    ? NOTHING
-    : failure('invalid_response', `The answer with status ${status} is not JSON.`)
+  return failure('invalid_response', `The answer with status ${status} is not JSON.`)
 }
 
 function errorOf(status: number, said: unknown): ErrorBody {
   const error = isObject(said) && isObject(said.error) ? said.error : {}
+  const isRedirect = status >= 300 && status < 400
   return {
     code: typeof error.code === 'string' ? error.code : 'http_error',
-    message: typeof error.message === 'string' ? error.message : `HTTP ${status}`,
+    message:
+      typeof error.message === 'string' ? error.message : `HTTP ${status}${isRedirect ? NOT_FOLLOWED : ''}`,
   }
 }
 

@@ -43,6 +43,9 @@ test.each([
   [422, '{"error":{"code":"OUT_OF_STOCK","message":"none left"}}', 'OUT_OF_STOCK', 'none left'],
   [500, 'oops', 'http_error', 'HTTP 500'],
   [200, '<html>', 'invalid_response', 'The answer with status 200 is not JSON.'],
+  [302, '', 'http_error', expect.stringMatching(/^HTTP 302\. Redirects are not followed/)],
+  [308, '<html>moved</html>', 'http_error', expect.stringMatching(/^HTTP 308/)],
+  [303, '{"ok":true}', 'http_error', expect.stringMatching(/^HTTP 303/)],
 ])('an answer with status %i and body %s fails the call', async (status, answer, code, message) => {
   const { url } = await endpoint(status, answer)
   const { call } = await register({ url })
