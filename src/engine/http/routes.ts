@@ -233,16 +233,26 @@ function readRoute(trigger: Trigger): Route | ErrorBody {
       `The route ${path} has a wildcard, which is not supported; use :name for one segment of the path.`,
     )
   }
-  const middleware = Array.isArray(config.middleware_function_ids) ? config.middleware_function_ids : []
+  const { condition_function_id: condition, middleware_function_ids: middleware } = config
+  // A guard that cannot be read must not be left out: the route would be open to everybody.
+  if (condition != null && typeof condition !== 'string') {
+    return refusal(`The condition_function_id of the route ${path} must be a string.`)
+  }
+  if (middleware != null && !isTexts(middleware)) {
+    return refusal(`The middleware_function_ids of the route ${path} must be an array of strings.`)
+  }
   return {
     method: (typeof config.http_method === 'string' ? config.http_method : 'GET').toUpperCase(),
     path,
     segments,
     trigger,
-    conditionFunctionId:
-      typeof config.condition_function_id === 'string' ? config.condition_function_id : undefined,
-    middlewareFunctionIds: middleware.filter((id) => typeof id === 'string'),
+    conditionFunctionId: condition ?? undefined,
+    middlewareFunctionIds: middleware ?? [],
   }
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string')
 }
 
 function keyOf(route: Route): string {
