@@ -249,42 +249,51 @@ test('a port that another program holds fails, one that the running system holds
   expect((await checkPorts(config, true))[0]).toMatchObject({ status: 'ok' })
 })
 
-test('a projection without an owner fails', () => {
+const orphan = {
+  name: 'inventory-list',
+  kind: 'projection' as const,
+  projection: 'inventory-list',
+  version: 1,
+  servingVersion: 1,
+  generation: 1,
+  frozen: false,
+  damaged: null,
+  paused: false,
+  building: false,
+  builds: [],
+  position: 1,
+  lag: 0,
+  lagSeconds: 0,
+  parked: { retrying: 0, dead: 0, waiting: 0 },
+  effects: { pending: 0, dead: 0 },
+  owned: false,
+  waitsFor: null,
+  queue: { depth: 0, deadLetters: 0 },
+}
+
+/** What is found in a system of that projection, by the name of the check. */
+function found(projections: readonly object[], others: number | Error) {
   const config = loadConfig({ env: {}, cwd: tempFolder() })
-  const orphan = {
-    name: 'inventory-list',
-    kind: 'projection' as const,
-    projection: 'inventory-list',
-    version: 1,
-    servingVersion: 1,
-    generation: 1,
-    frozen: false,
-    damaged: null,
-    paused: false,
-    building: false,
-    builds: [],
-    position: 1,
-    lag: 0,
-    lagSeconds: 0,
-    parked: { retrying: 0, dead: 0, waiting: 0 },
-    effects: { pending: 0, dead: 0 },
-    owned: false,
-    waitsFor: null,
-    queue: null,
-  }
-  const checks = checkSystem(config, { app: 'inventory', head: 1, takenAt: '', projections: [orphan] }, 7)
-  expect(checks.find(({ name }) => name === 'projections')).toMatchObject({
-    status: 'fail',
-    found: 'no owner: inventory-list',
-  })
-  expect(checks.find(({ name }) => name === 'queue')).toMatchObject({ status: 'warn' })
-  expect(
-    checks.find(({ name }) => name === 'dead letters'),
-    'of other queues',
-  ).toMatchObject({
-    status: 'warn',
-    found: '7',
-  })
+  const status = { app: 'inventory', head: 1, takenAt: '', projections }
+  return new Map(checkSystem(config, status as never, others).map((check) => [check.name, check]))
+}
+
+test('a projection without an owner fails', () => {
+  const checks = found([orphan], 7)
+  expect(checks.get('projections')).toMatchObject({ status: 'fail', found: 'no owner: inventory-list' })
+  expect(checks.get('dead letters'), 'of other queues').toMatchObject({ status: 'warn', found: '7' })
+  expect(found([orphan], 0).get('dead letters')).toMatchObject({ status: 'ok', found: 'none' })
+})
+
+test.each([
+  { what: 'a queue', projections: [{ ...orphan, queue: null }], others: 0 },
+  { what: 'a view', projections: [{ ...orphan, parked: null, effects: null }], others: 0 },
+  { what: 'the other queues', projections: [orphan], others: new Error('It hangs.') },
+  { what: 'the queues of an app without projections', projections: [], others: new Error('It hangs.') },
+])('it does not say that there are no dead letters if it could not ask $what', ({ projections, others }) => {
+  const checks = found(projections, others)
+  expect(checks.get('dead letters')).toMatchObject({ status: 'warn', found: 'not known' })
+  if (projections[0]?.parked !== null) expect(checks.get('queue')).toMatchObject({ status: 'warn' })
 })
 
 test('the command ends with 1 if a check fails, and prints nothing but JSON with --json', async () => {

@@ -38,8 +38,8 @@ async function examine(context: CliContext): Promise<Check[]> {
     const { allStores } = await import('../../supervisor/migrate-stores.ts')
     const { status, others } = await withOperations(context, async (call) => {
       const found = await call('ops::status', {})
-      return { status: found, others: await othersLetters(call, found).catch(() => 0) }
-    }).catch((error: Error): { status: SystemStatus | Error; others: number } => ({
+      return { status: found, others: await othersLetters(call, found).catch((error: Error) => error) }
+    }).catch((error: Error): { status: SystemStatus | Error; others: number | Error } => ({
       status: error,
       others: 0,
     }))

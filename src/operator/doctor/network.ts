@@ -29,13 +29,16 @@ export async function checkPorts(config: Config, running: boolean): Promise<Chec
 /**
  * Checks the running system, or reports why it does not answer.
  *
- * @param others number of dead letters in queues that belong to no projection
+ * @param others number of dead letters in queues that belong to no projection, or why they could not be counted
  */
-export function checkSystem(config: Config, status: SystemStatus | Error, others: number): Check[] {
+export function checkSystem(config: Config, status: SystemStatus | Error, others: number | Error): Check[] {
   if (status instanceof Error) return [warn('system', 'does not answer', status.message)]
   const orphans = status.projections.filter(({ owned }) => !owned).map(({ name }) => name)
   const damaged = status.projections.filter((each) => each.damaged !== null)
-  const letters = undecided(status) + others
+  const letters = undecided(status) + (others instanceof Error ? 0 : others)
+  const unseen =
+    others instanceof Error ||
+    status.projections.some(({ queue, parked }) => queue === null || parked === null)
   return [
     ok('system', `${status.app} at ${config.engine.url}, head at ${status.head}`),
     orphans.length === 0
@@ -50,9 +53,23 @@ export function checkSystem(config: Config, status: SystemStatus | Error, others
           'no queue worker answers',
           'Start "cqrs worker queue"; projections are slower without it.',
         )
-      : ok('queue', 'answers'),
-    letters === 0
-      ? ok('dead letters', 'none')
-      : warn('dead letters', String(letters), 'Look at them with "cqrs dlq list".'),
+      : others instanceof Error
+        ? warn('queue', 'could not be asked for its dead letters', others.message)
+        : ok('queue', 'answers'),
+    deadLetters(letters, unseen),
   ]
+}
+
+/** @param unseen whether some could not be counted */
+function deadLetters(letters: number, unseen: boolean): Check {
+  if (unseen) {
+    const found = letters === 0 ? 'not known' : `${letters}, and perhaps more`
+    return warn(
+      'dead letters',
+      found,
+      'Not everything could be asked; "cqrs dlq list" says what it leaves out.',
+    )
+  }
+  if (letters === 0) return ok('dead letters', 'none')
+  return warn('dead letters', String(letters), 'Look at them with "cqrs dlq list".')
 }
