@@ -4,7 +4,9 @@ import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { acceptedAt } from './client.ts'
+import { activeGenerations } from './inspect.ts'
 import type { Load } from './load.ts'
+import { VICTIMS, type Victim } from './schedule.ts'
 import type { StormSystem } from './system.ts'
 import { until } from './until.ts'
 
@@ -12,12 +14,16 @@ import { until } from './until.ts'
 export interface Recovery {
   /** Until a command that was sent after that moment was accepted; undefined without a load. */
   readonly acceptedMs: number | undefined
-  /** Until every view had reached that command; without a load, everything that was in the log when the wait began. */
+  /** Until every view had reached that command; without a load, everything that was in the log when the wait began, and until every process runs again. */
   readonly zeroLagMs: number
 }
 
+/** What is known of a system that is watched. */
+type Watched = Pick<StormSystem, 'data' | 'app' | 'ended' | 'pidsOf'>
+
 /**
  * Watches a system recover without asking its workers or its engine: from the stores, and from the answers to the load.
+ * Without a load nothing in the stores moves, so that views are at the head whoever is dead; then its processes count.
  */
 export class RecoveryWatch {
   readonly #load: Load | undefined
@@ -28,14 +34,27 @@ export class RecoveryWatch {
     readonly view: ReturnType<typeof openSqliteViewReader>
   }[]
 
-  constructor({ data, app, ended }: Pick<StormSystem, 'data' | 'app' | 'ended'>, load: Load | undefined) {
+  readonly #system: Watched
+  /** How many processes each victim had at the beginning. */
+  readonly #ran: ReadonlyMap<Victim, number>
+
+  private constructor(system: Watched, load: Load | undefined, generations: ReadonlyMap<string, number>) {
+    const { data, app, ended } = system
+    this.#system = system
     this.#load = load
     this.#ended = ended
+    this.#ran = new Map(VICTIMS.map((victim) => [victim, system.pidsOf(victim).length]))
     this.#log = openSqliteEventLog({ path: dataPaths(data).events })
-    this.#views = allUnits(app).map(({ name, projection, partition }) => ({
-      name,
-      view: openSqliteViewReader(viewPath(data, projection.name, { partition }), projection),
-    }))
+    this.#views = allUnits(app).map(({ name, projection, partition }) => {
+      const generation = generations.get(projection.name) ?? 1
+      const path = viewPath(data, projection.name, { generation, partition })
+      return { name, view: openSqliteViewReader(path, projection) }
+    })
+  }
+
+  /** Watches the generations that serve now. */
+  static async open(system: Watched, load: Load | undefined): Promise<RecoveryWatch> {
+    return new RecoveryWatch(system, load, await activeGenerations(system.app, system.data))
   }
 
   /**
@@ -50,10 +69,11 @@ export class RecoveryWatch {
       await until(
         `${name} has position ${target}`,
         async () => (await view.position()) >= target,
-        Math.max(1_000, since + withinMs - performance.now()),
+        leastUntil(since + withinMs),
         this.#ended,
       )
     }
+    if (!this.#load) await this.#processesRun(since, withinMs)
     return {
       acceptedMs: accepted && accepted.at - since,
       zeroLagMs: Math.max(0, performance.now() - since),
@@ -63,6 +83,13 @@ export class RecoveryWatch {
   async close(): Promise<void> {
     for (const { view } of this.#views) await view.close()
     await this.#log.close()
+  }
+
+  async #processesRun(since: number, withinMs: number): Promise<void> {
+    for (const [victim, before] of this.#ran) {
+      const areBack = () => this.#system.pidsOf(victim).length >= before
+      await until(`the ${victim} process runs again`, areBack, leastUntil(since + withinMs), this.#ended)
+    }
   }
 
   /** The first command that was sent after a moment and accepted. */
@@ -89,4 +116,9 @@ export class RecoveryWatch {
       this.#ended,
     )
   }
+}
+
+/** The time until a moment, at least a second; in milliseconds. */
+function leastUntil(end: number): number {
+  return Math.max(1_000, end - performance.now())
 }

@@ -86,7 +86,7 @@ export async function runStorm(options: StormOptions): Promise<StormOutcome> {
   }
   try {
     load = await unlessEnded(loadOf(options))
-    watch = new RecoveryWatch(system, load)
+    watch = await RecoveryWatch.open(system, load)
     began = performance.now()
     for (const { waitMs, faults: round } of rounds) {
       await unlessEnded(delay(waitMs, undefined, { signal: over }).catch(() => {}))

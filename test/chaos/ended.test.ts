@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { reportStorm } from '../../src/chaos/report.ts'
-import type { Fault } from '../../src/chaos/schedule.ts'
+import { type Fault, VICTIMS } from '../../src/chaos/schedule.ts'
 import { runStorm, type StormOptions } from '../../src/chaos/storm.ts'
 import type { StormSystem } from '../../src/chaos/system.ts'
 import type { TcpProxy } from '../../src/chaos/tcp-proxy.ts'
@@ -51,13 +51,18 @@ test.each<[string, (end: () => void) => Case & { pidsOf?: StormSystem['pidsOf'] 
   ],
   [
     'while a victim is looked for',
-    (end) => ({
-      rounds: round('kill'),
-      pidsOf: () => {
-        end()
-        return []
-      },
-    }),
+    (end) => {
+      let asked = 0
+      return {
+        rounds: round('kill'),
+        pidsOf: () => {
+          asked += 1
+          // Before the first fault, the processes of each victim are counted.
+          if (asked > VICTIMS.length) end()
+          return []
+        },
+      }
+    },
   ],
   ['while the views are waited for', (end) => ({ rounds: round('cut'), onProgress: end })],
   [
