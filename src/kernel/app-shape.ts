@@ -26,15 +26,20 @@ const schema = z.custom(
   'must be a zod schema',
 )
 
-const route = z.looseObject({ method: text, path: text }, { error: 'must be {method, path}' }).optional()
+const route = z
+  .strictObject(
+    { method: text, path: text, status: z.int().optional() },
+    { error: ({ input }) => (isObject(input) ? undefined : 'must be {method, path, status}') },
+  )
+  .optional()
 
 const event = z.looseObject({ type: text, schema }, { error: 'must be made by defineEvent' })
 
 const events = list(event, 'events')
 
-const command = z.looseObject(
+const command = z.strictObject(
   { schema, stream: callable, decide: callable, http: route },
-  { error: 'must be {schema, stream, decide}' },
+  { error: ({ input }) => (isObject(input) ? undefined : 'must be {schema, stream, decide, http}') },
 )
 
 const decider = made('defineDecider', 'commands', '.evolve({…}).commands({…})').pipe(

@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { assertHandlers, isList } from './definition.ts'
+import { assertHandlers, assertOptions, isList } from './definition.ts'
 import { CqrsError } from './errors.ts'
 import type { DomainEvent, EventDefinition, EventOf } from './event.ts'
 import type { HttpRoute } from './http-route.ts'
@@ -58,7 +58,7 @@ export interface DeciderBuilder<State, Event extends DomainEvent> {
   /**
    * One pure fold per type of event. Each returns the new state; `null` is a state, `undefined` is none.
    *
-   * @throws CqrsError CQRS_APP_INVALID if an event has no fold, or a fold no event
+   * @throws CqrsError CQRS_APP_INVALID if an event has no fold, a fold no event, or an option is unknown
    */
   evolve(folds: EvolveByType<State, Event>): {
     /** The commands by name; the function on the engine is `cmd::<name>`. */
@@ -89,6 +89,7 @@ export function defineDecider<const Definitions extends readonly EventDefinition
       const byType = new Map(
         Object.entries(folds as unknown as Record<string, (state: State, event: DomainEvent) => State>),
       )
+      assertOptions(`The decider ${options.name}`, options, ['name', 'events', 'initialState', 'version'])
       assertFolds(options, folds)
       const foldText = [options.initialState, ...byType.values()].map(String).join('\n')
       return {

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { assertOptions } from './definition.ts'
 import { CqrsError } from './errors.ts'
 import { describeFailure, describeIssues, parseInput } from './input.ts'
 import type { Position } from './position.ts'
@@ -65,7 +66,8 @@ export type RecordedEventOf<Definition> =
  * @param options.schema zod schema of the newest version
  * @param options.version of the schema; 1 if left out
  * @param options.upcasters one for each older version, keyed by the version that it converts from
- * @throws CqrsError CQRS_APP_INVALID if an upcaster is missing, or has a key that is not an older version
+ * @throws CqrsError CQRS_APP_INVALID if an upcaster is missing, or has a key that is not an older version, or if
+ *   an option is unknown
  */
 export function defineEvent<const Type extends string, Data>(options: {
   type: Type
@@ -74,6 +76,7 @@ export function defineEvent<const Type extends string, Data>(options: {
   upcasters?: Record<number, Upcaster>
 }): EventDefinition<Type, Data> {
   const { type, schema, version = 1, upcasters = {} } = options
+  assertOptions(`Event ${type}`, options, ['type', 'schema', 'version', 'upcasters'])
   const wanted = Array.from({ length: version - 1 }, (_, index) => String(index + 1))
   const found = Object.keys(upcasters)
   if (wanted.length !== found.length || wanted.some((from) => !found.includes(from))) {

@@ -1,4 +1,4 @@
-import { assertHandlers } from './definition.ts'
+import { assertHandlers, assertOptions } from './definition.ts'
 import { CqrsError } from './errors.ts'
 import type { EventDefinition, RecordedEvent, RecordedEventOf } from './event.ts'
 
@@ -100,7 +100,7 @@ export interface ViewOptions<
 
 /** The second half of a definition: one keyed, pure fold per type of event. */
 export interface ViewBuilder<Document, Handlers, Index extends string = string> {
-  /** @throws CqrsError CQRS_APP_INVALID if a handler is for an event that `events` does not have */
+  /** @throws CqrsError CQRS_APP_INVALID if a handler is for an event that `events` does not have, or an option is unknown */
   on(handlers: Handlers): ProjectionDefinition<Document, Index>
 }
 
@@ -132,6 +132,8 @@ export function defineReactor<
   return { on: (handlers) => define('reactor', `notify::${options.name}`, options, handlers) }
 }
 
+const OPTIONS = ['name', 'version', 'events', 'initial', 'indexes', 'sequence', 'partitions']
+
 function define<Document, Index extends string>(
   kind: ProjectionDefinition['kind'],
   functionId: string,
@@ -139,6 +141,7 @@ function define<Document, Index extends string>(
   on: object,
 ): ProjectionDefinition<Document, Index> {
   const { name, partitions = 1 } = options
+  assertOptions(`The ${kind} ${name}`, options, OPTIONS)
   assertHandlers(`The ${kind} ${name}`, on, options.events)
   checkPartitions(name, partitions, options.sequence !== undefined)
   const handlers = new Map(Object.entries(on as Record<string, EffectHandler<Document>>))

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { assertOptions } from './definition.ts'
 import { CqrsError } from './errors.ts'
 import type { RecordedEvent } from './event.ts'
 import type { HttpRoute } from './http-route.ts'
@@ -66,7 +67,7 @@ export interface QueryDefinition<Input = unknown, Result = unknown, Source = unk
  * @param options.reads the projection
  * @param options.input schema of the question; over HTTP every field arrives as text, so coerce numbers
  * @param options.run answers, or rejects with `notFound(…)`
- * @throws CqrsError CQRS_APP_INVALID if `reads` is missing
+ * @throws CqrsError CQRS_APP_INVALID if `reads` is missing, or an option is unknown
  */
 export function defineQuery<Document, Index extends string, Input, Result>(options: {
   name: string
@@ -82,15 +83,21 @@ export function defineQuery<Document, Index extends string, Input, Result>(optio
       `The query ${options.name} has no "reads": name the projection that it reads, or use defineLogQuery to read the log.`,
     )
   }
+  assertOptions(`The query ${options.name}`, options, ['name', 'reads', 'input', 'http', 'run'])
   return Object.freeze({ ...rest, projection: reads })
 }
 
-/** Defines a query on the event log itself, e.g. the history of one stream. */
+/**
+ * Defines a query on the event log itself, e.g. the history of one stream.
+ *
+ * @throws CqrsError CQRS_APP_INVALID if an option is unknown
+ */
 export function defineLogQuery<Input, Result>(options: {
   name: string
   input: z.ZodType<Input>
   http?: HttpRoute
   run: (log: LogReader, input: Input) => Promise<Result | Rejection> | Result | Rejection
 }): QueryDefinition<Input, Result, LogReader> {
+  assertOptions(`The query ${options.name}`, options, ['name', 'input', 'http', 'run'])
   return Object.freeze({ ...options, projection: undefined })
 }

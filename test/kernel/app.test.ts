@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { defineApp, defineDecider, defineProjection, defineQuery } from '../../src/index.ts'
+import {
+  defineApp,
+  defineDecider,
+  defineEvent,
+  defineLogQuery,
+  defineProjection,
+  defineQuery,
+  defineReactor,
+} from '../../src/index.ts'
 import { inventoryList } from '../../src/inventory/list.ts'
 
 const appWith = (path: string) =>
@@ -33,6 +41,9 @@ test.each(['/operations', '/:tenant/ops', '/healthy', '/'])('an app may have the
 const builder = defineDecider({ name: 'shop', events: [], initialState: () => 0 })
 const unfinishedView = defineProjection({ name: 'list', events: [], initial: (_key: string) => ({}) })
 const decider = builder.evolve({}).commands({})
+const schema = z.strictObject({})
+const sell = { schema, stream: () => 'shop', decide: () => [] }
+const route = { method: 'POST', path: '/sell' }
 
 test.each([
   { options: undefined, says: '(input): must be an object {name, deciders' },
@@ -67,9 +78,44 @@ test.each([
     options: { name: 'shop', deciders: [], queries: [{ name: 'all' }] },
     says: 'queries.0.run: must be a function',
   },
+  {
+    options: {
+      name: 'shop',
+      deciders: [builder.evolve({}).commands({ sell: { ...sell, htpp: route } } as never)],
+    },
+    says: 'deciders.0.commands.sell.htpp: is not known; leave it out.',
+  },
+  {
+    options: {
+      name: 'shop',
+      deciders: [
+        builder.evolve({}).commands({ sell: { ...sell, http: { ...route, stauts: 201 } } } as never),
+      ],
+    },
+    says: 'deciders.0.commands.sell.http.stauts: is not known; leave it out.',
+  },
 ])('an incomplete app is refused with what is missing: $says', ({ options, says }) => {
   expect(() => defineApp(options as never)).toThrow(
     expect.objectContaining({ code: 'CQRS_APP_INVALID', message: expect.stringContaining(says) }),
+  )
+})
+
+const view = { name: 'list', events: [], initial: () => ({}), verison: 2 }
+const question = { name: 'all', input: schema, run: () => [], htpp: route }
+
+test.each([
+  ['The decider shop', 'verison', () => defineDecider({ ...view, name: 'shop' } as never).evolve({})],
+  ['The projection list', 'verison', () => defineProjection(view as never).on({})],
+  ['The reactor list', 'verison', () => defineReactor(view as never).on({})],
+  ['The query all', 'htpp', () => defineQuery({ ...question, reads: inventoryList } as never)],
+  ['The query all', 'htpp', () => defineLogQuery(question as never)],
+  ['Event sold', 'verison', () => defineEvent({ type: 'sold', schema, verison: 2 } as never)],
+])('an option that nobody reads is refused: %s has %s', (what, option, make) => {
+  expect(make).toThrow(
+    expect.objectContaining({
+      code: 'CQRS_APP_INVALID',
+      message: expect.stringMatching(`^${what} has the unknown option .*${option}`),
+    }),
   )
 })
 
