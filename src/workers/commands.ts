@@ -11,7 +11,7 @@ import { openSqliteSnapshots } from '../command/sqlite/snapshot-store.ts'
 import { dataPaths } from '../config/paths.ts'
 import type { AppCommand } from '../kernel/app.ts'
 import { isCqrsError } from '../kernel/errors.ts'
-import { parseInput } from '../kernel/input.ts'
+import { type InputIssue, parseInput } from '../kernel/input.ts'
 import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import {
@@ -167,6 +167,8 @@ function commandFunction({ name, definition }: AppCommand, log: Logger, execute:
 async function direct(payload: unknown, metadata: unknown, execute: Execute): Promise<CommandOutcome> {
   const caller = parseInput(callerContext, metadata ?? {})
   if (!caller.ok) return { kind: 'invalid', issues: caller.issues }
+  const stray = strayKey(caller.value.idempotencyKey, metadata, 'idempotencyKey')
+  if (stray) return { kind: 'invalid', issues: [stray] }
   return execute(directInput(payload), context(caller.value))
 }
 
@@ -183,7 +185,7 @@ async function overHttp(
   if (!parsedKey.ok) {
     return invalidInput(parsedKey.issues.map(({ problem }) => ({ field: 'Idempotency-Key', problem })))
   }
-  const issue = bodyIssue(request)
+  const issue = strayKey(key, request.headers, 'Idempotency-Key') ?? bodyIssue(request)
   if (issue) return invalidInput([issue])
   const merged = requestInput(request.body, request.path_params)
   if (!merged.ok) return invalidInput(merged.issues)
@@ -197,6 +199,17 @@ async function overHttp(
   } catch (error) {
     return failed(error)
   }
+}
+
+/**
+ * What is wrong if an idempotency key was given under another name than `place` and not there. Whoever gives one relies
+ * on it: without the key, the command would be carried out again when it is sent again.
+ */
+function strayKey(key: string | undefined, given: unknown, place: string): InputIssue | undefined {
+  if (key !== undefined) return undefined
+  const isKey = (name: string) => /^x?idempotencykey$/.test(name.toLowerCase().replaceAll(/[-_]/g, ''))
+  const field = Object.keys(given ?? {}).find((name) => name !== place && isKey(name))
+  return field === undefined ? undefined : { field, problem: `is not read; give the key as ${place}` }
 }
 
 function toResponse(outcome: CommandOutcome, status = 200): HttpResponse {

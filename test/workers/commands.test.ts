@@ -50,6 +50,41 @@ test('a worker that calls a command twice with one key gets the first answer aga
   expect(await call('cmd::add-inventory-item', mug, metadata)).toMatchObject({ position: 1, replayed: true })
 })
 
+test.each(['idempotency_key', 'Idempotency-Key', 'idempotencykey', 'X-Idempotency-Key'])(
+  'a key under the name %s is refused, and not taken for none',
+  async (name) => {
+    const call = await commands()
+    expect(await call('cmd::add-inventory-item', mug, { [name]: 'k' })).toEqual({
+      kind: 'invalid',
+      issues: [{ field: name, problem: 'is not read; give the key as idempotencyKey' }],
+    })
+    // The key counts if it is at its place, too.
+    const both = { [name]: 'k', idempotencyKey: 'k' }
+    expect(await call('cmd::add-inventory-item', mug, both)).toMatchObject({ kind: 'accepted' })
+  },
+)
+
+test.each(['x-idempotency-key', 'idempotency_key'])(
+  'a header %s is refused, and not taken for none',
+  async (name) => {
+    const call = await commands()
+    const request = (headers: object) => ({
+      trigger: { type: 'http' },
+      path_params: {},
+      query_params: {},
+      headers: { 'content-type': 'application/json', 'content-length': '80', ...headers },
+      body: mug,
+    })
+    expect(await call('cmd::add-inventory-item', request({ [name]: 'k' }))).toMatchObject({
+      status_code: 400,
+      body: { error: { issues: [{ field: name, problem: 'is not read; give the key as Idempotency-Key' }] } },
+    })
+    expect(await call('cmd::add-inventory-item', request({ 'idempotency-key': 'k' }))).toMatchObject({
+      status_code: 201,
+    })
+  },
+)
+
 test('what a worker says about its call is checked, and the field is named', async () => {
   const call = await commands()
   for (const [metadata, field] of [
