@@ -197,3 +197,14 @@ function closedPort(): Promise<number> {
     })
   })
 }
+
+test.each([['migrate'], ['events', 'import', 'no-such-file'], ['status']])(
+  'a mistyped variable is named before the command does anything: %s %s',
+  async (...args) => {
+    const { stderr, stdout } = await run(args, { CQRS_DTA: '/elsewhere', III_PORT: '1' })
+    expect(stderr.split('\n')[0]).toBe(
+      'The environment variable CQRS_DTA is not a setting and has no effect. Did you mean CQRS_DATA?',
+    )
+    expect(stdout).not.toContain('CQRS_DTA')
+  },
+)

@@ -16,6 +16,7 @@ import { OperationFailed } from './operations.ts'
 import { projectionsCommand, pruneCommand, rollbackCommand } from './projections.ts'
 import { queuesCommand } from './queues.ts'
 import { rebuildCommand, verifyCommand } from './rebuild.ts'
+import { warnOfUnknownVariables } from './service.ts'
 import { statusCommand } from './status.ts'
 import { allCommands, fullName, refuseUnknown } from './unknown-command.ts'
 import { upCommand } from './up.ts'
@@ -45,6 +46,9 @@ export async function runCli(args: readonly string[], host: CliProcess): Promise
   }
 }
 
+/** Commands that report unknown variables in their own way: services in their log, `doctor` as a check. */
+const REPORTING = ['up', 'worker', 'engine', 'doctor']
+
 /** The program with all its commands. */
 export function createProgram(context: CliContext): Command {
   const program = new Command('cqrs')
@@ -58,6 +62,8 @@ export function createProgram(context: CliContext): Command {
       refuseBlank(command)
       const { config } = program.opts<{ config?: string }>()
       if (config) context.process.env.CQRS_CONFIG = config
+      const isSupervised = context.process.send !== undefined
+      if (!isSupervised && !REPORTING.includes(command.name())) warnOfUnknownVariables(context)
     })
     .addHelpText('after', exitCodeHelp())
   const commands = [

@@ -43,13 +43,16 @@ function logEnd(log: Logger, err: unknown): void {
   } else log.fatal({ err }, 'failed unexpectedly')
 }
 
-/** Warns about each environment variable that looks like a setting but is not: it has no effect. */
-export function warnOfUnknownVariables({ process }: CliContext, log: Logger): void {
+/**
+ * Warns about each environment variable that looks like a setting but is not: it has no effect.
+ *
+ * @param log of a service; a command that ends by itself prints the warning on standard error
+ */
+export function warnOfUnknownVariables({ process, warn }: CliContext, log?: Logger): void {
   for (const { name, nearest } of unknownVariables({ env: process.env, cwd: process.cwd() })) {
     const advice = nearest ? `Did you mean ${nearest}?` : 'iii.config.yaml lists the settings.'
-    log.warn(
-      { variable: name },
-      `The environment variable ${name} is not a setting and has no effect. ${advice}`,
-    )
+    const text = `The environment variable ${name} is not a setting and has no effect. ${advice}`
+    if (log) log.warn({ variable: name }, text)
+    else warn(text)
   }
 }
