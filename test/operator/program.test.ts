@@ -3,30 +3,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { startEngine } from '../../src/engine/engine.ts'
 import type { EventsRequest } from '../../src/operator/contract.ts'
-import { runProgram, startProgram } from '../support/program.ts'
+import { operatorAnswers } from '../support/operator-answers.ts'
+import { startProgram } from '../support/program.ts'
 import { functionKnown, sdkWorker } from '../support/sdk-worker.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
-
-type Operations = Record<string, (input: never, metadata: unknown) => unknown>
-
-/** An engine with a worker that answers as the operator role would. @returns runs the program against it */
-async function operatorAnswers(operations: Operations) {
-  const engine = await startEngine({ port: 0, http: false })
-  onTestFinished(() => engine.close())
-  const worker = await sdkWorker(engine.url)
-  for (const [id, answer] of Object.entries(operations)) {
-    worker.registerFunction(id, async (input: unknown, metadata: unknown) => answer(input as never, metadata))
-    await functionKnown(worker, id)
-  }
-  const env = { III_URL: engine.url }
-  return {
-    run: (...args: string[]) => runProgram(args, tempFolder(), env),
-    start: (...args: string[]) => startProgram(args, tempFolder(), env),
-  }
-}
 
 /** A log of `head` events, every third of type `c`, read as the operator role reads it. */
 function logOf(head: () => number) {

@@ -29,6 +29,7 @@ Examples:
     .action(async (projection: string | undefined, { json }: { json?: boolean }) => {
       await withOperations(context, async (call) => {
         const names = await unitsOf(call, projection)
+        if (names.length === 0) return nothingToProve(context)
         for (const name of names) {
           try {
             const answer = await audit(call, name, (done) => progress(context, name, done))
@@ -43,6 +44,11 @@ Examples:
         }
       })
     })
+}
+
+/** Says that an app has no view. That is no failure, but must not be taken for a proof either. */
+export function nothingToProve(context: CliContext): void {
+  context.warn('This app has no projections and no reactors, so there is nothing to check.')
 }
 
 /** The units of one projection, or of all. An unknown name is passed on as it is: the audit reports it. */

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { EXIT } from '../../supervisor/exit-codes.ts'
 import type { GenerationDetails, RebuildRequest } from '../generations-contract.ts'
 import { until } from '../request.ts'
+import { nothingToProve } from './audit.ts'
 import { differences } from './comparison.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
@@ -104,6 +105,7 @@ Examples:
           projection === undefined
             ? (await call('ops::projections', {})).projections.map(({ name }) => name)
             : [projection]
+        if (names.length === 0) return nothingToProve(context)
         for (const name of names) {
           const started = await call('ops::verify', { projection: name })
           const watched = await watchGeneration(call, context, started, { json })
@@ -118,6 +120,24 @@ Examples:
     })
 }
 
+/**
+ * States that a build ends in if all went well, also if another one has been swapped in since. In any other, e.g. when it is
+ * being pruned, it may have failed before anybody looked.
+ */
+const ENDED_WELL: readonly GenerationDetails['state'][] = [
+  'active',
+  'previous',
+  'returning',
+  'retired',
+  'side',
+  'verified',
+]
+
+/** Whether its comparison has ended. Another verify removes the result of the one before. */
+function wasVerified({ state, purpose, verdict }: GenerationDetails): boolean {
+  return state === 'verified' || (state === 'pruning' && purpose === 'verify' && verdict !== undefined)
+}
+
 /** Prints how it ended; sets exit code 1 if it did not end well. */
 function conclude(
   context: CliContext,
@@ -125,7 +145,7 @@ function conclude(
   generation: GenerationDetails | undefined,
   json: boolean | undefined,
 ): void {
-  const wrong = !generation || generation.state === 'failed'
+  const wrong = !generation || !(ENDED_WELL.includes(generation.state) || wasVerified(generation))
   const differs = generation?.purpose === 'verify' && generation.verdict !== 'same'
   if (wrong || differs) context.exit(EXIT.failed.code)
   if (json) return
@@ -144,8 +164,15 @@ export function conclusion(projection: string, generation: GenerationDetails | u
       `${projection}: ${number} is at position ${count(generation.position)}; read it with "cqrs view".`,
     )
   } else if (state === 'failed') lines.push(`${projection}: ${number} was not swapped in. ${error ?? ''}`)
-  else if (state === 'verified') lines.push(`${projection}: ${verified(projection, generation)}`)
-  const unsure = state === 'verified' && verdict === 'inconclusive'
+  else if (wasVerified(generation)) lines.push(`${projection}: ${verified(projection, generation)}`)
+  else if (ENDED_WELL.includes(state)) {
+    lines.push(`${projection}: ${number} was swapped in, and another one has taken its place since.`)
+  } else {
+    lines.push(
+      `${projection}: ${number} is being removed, so it is not known how it ended. ${error ?? ''}`.trimEnd(),
+    )
+  }
+  const unsure = wasVerified(generation) && verdict === 'inconclusive'
   if (report && verdict !== 'same' && !unsure) lines.push(...differences(projection, state, report))
   return lines
 }
