@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import { CqrsError } from '../kernel/errors.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
+import { invalidField } from '../kernel/input.ts'
 import { MAX_DEPTH, nestsDeeper, PAGE_CHARACTERS } from '../kernel/json-size.ts'
 import type { Position } from '../kernel/position.ts'
 import { EventFileWriter } from '../log/interchange.ts'
@@ -92,7 +93,7 @@ export async function* exportEvents(
 ): AsyncGenerator<string> {
   const { from, to: wanted } = parseRequest(exportRequest, input ?? {})
   const head = await log.head()
-  const to = Math.min(wanted ?? head, head)
+  const to = wanted ?? head
   assertStretch(from, to, head)
   const file = new EventFileWriter()
   yield file.begin({ app: app.name, from, to })
@@ -108,6 +109,8 @@ export async function* exportEvents(
 
 /** @throws CqrsError CQRS_VALIDATION if a log that ends at `head` does not have the stretch */
 export function assertStretch(from: Position, to: Position, head: Position): void {
+  // A shorter file than was asked for would pass for the whole stretch, e.g. if the log is an old copy.
+  if (to > head) throw invalidField('to', `${to} is beyond the log, which ends at ${head}`)
   if (from <= to + 1 && from <= head + 1) return
   throw new CqrsError(
     'CQRS_VALIDATION',

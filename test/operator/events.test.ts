@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { App } from '../../src/kernel/app.ts'
+import type { EventLog } from '../../src/log/contract.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { exportEvents, readEvents, showEvent } from '../../src/operator/events.ts'
 import type { System } from '../../src/operator/system.ts'
@@ -113,4 +114,13 @@ test('an export lets others have their turn, however fast it is taken', async ()
   clearImmediate(next)
   expect(pieces).toBe(8)
   expect(turns).toBeGreaterThanOrEqual(6)
+})
+
+test('an export of more than the log has is refused, and not shortened', async () => {
+  const log = { head: async () => 3 } as unknown as EventLog
+  const first = exportEvents({ app: { name: 'shop' } as App, log }, { from: '2', to: '9' }).next()
+  await expect(first).rejects.toMatchObject({
+    code: 'CQRS_VALIDATION',
+    message: 'to: 9 is beyond the log, which ends at 3',
+  })
 })

@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { startEngine } from '../../src/engine/engine.ts'
@@ -267,4 +269,12 @@ test('a reader that closes the pipe early ends the program quietly', async () =>
   await until('it prints', () => output.stdout.length > 0)
   program.stdout?.destroy()
   expect([await exited, output.stderr]).toEqual([0, ''])
+})
+
+test('an export of more than the log has leaves no file, and ends with 1', async () => {
+  const { run } = await operatorAnswers({ 'ops::status': () => ({ app: 'shop', head: 3 }) })
+  const file = join(tempFolder(), 'events.ndjson')
+  const { exitCode, stderr } = await run('events', 'export', '--to', '9', file)
+  expect([exitCode, stderr]).toEqual([1, 'CQRS_VALIDATION: to: 9 is beyond the log, which ends at 3\n'])
+  expect(existsSync(file)).toBe(false)
 })

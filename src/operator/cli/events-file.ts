@@ -115,7 +115,7 @@ async function* exportPieces(
   onEvents: (events: number) => void,
 ): AsyncGenerator<string> {
   const { app, head } = await call('ops::status', {})
-  const to = Math.min(wanted ?? head, head)
+  const to = wanted ?? head
   assertStretch(from, to, head)
   const file = new EventFileWriter()
   yield file.begin({ app, from, to })
