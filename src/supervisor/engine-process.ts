@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../config/paths.ts'
 import { type EngineOptions, startEngine } from '../engine/engine.ts'
-import { workerSecret } from '../workers/worker-secret.ts'
+import { workerSecret } from '../workers/link/worker-secret.ts'
 import { giveSignsOfLife, type HostProcess, reportReady, stopRequested } from './supervised.ts'
 
 /** What {@link runEngine} needs. */

@@ -26,9 +26,9 @@ import {
   rejected,
   requestInput,
   success,
-} from './http.ts'
-import { assertLogReachesViews } from './log-reaches-views.ts'
-import { type OfferedFunction, offer } from './offer.ts'
+} from './link/http.ts'
+import { type OfferedFunction, offer } from './link/offer.ts'
+import { assertLogReachesViews } from './projections/log-reaches-views.ts'
 import type { StartRole } from './role.ts'
 
 const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')

@@ -11,7 +11,7 @@ import type { Operator } from '../operator/operation.ts'
 import { openSqliteActionStore } from '../operator/sqlite/action-store.ts'
 import { tryOwn } from '../sqlite/owner-lock.ts'
 import { storeFiles } from '../sqlite/store-files.ts'
-import { madeOfOthers, type PlaceAhead, viewsAhead } from './log-reaches-views.ts'
+import { madeOfOthers, type PlaceAhead, viewsAhead } from './projections/log-reaches-views.ts'
 
 export interface OfflineImport {
   readonly config: Config

@@ -15,11 +15,11 @@ import {
   rejected,
   requestInput,
   success,
-} from './http.ts'
-import { type OfferedFunction, offer } from './offer.ts'
-import { openReaders } from './open-readers.ts'
+} from './link/http.ts'
+import { type OfferedFunction, offer } from './link/offer.ts'
+import { openReaders } from './projections/open-readers.ts'
+import { type Source, viewSource, WaitingReads } from './projections/view-source.ts'
 import type { StartRole } from './role.ts'
-import { type Source, viewSource, WaitingReads } from './view-source.ts'
 
 /** The answer of a query: the result, or why there is none, and at least how fresh the data was ({@link Freshness}). */
 type Answer =

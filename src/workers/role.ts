@@ -3,9 +3,9 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { App } from '../kernel/app.ts'
 import type { MetDamage } from '../operator/contract.ts'
-import type { CallsInFlight } from './calls-in-flight.ts'
-import type { Metrics } from './metrics.ts'
-import type { Tracing } from './tracing.ts'
+import type { CallsInFlight } from './link/calls-in-flight.ts'
+import type { Metrics } from './process/metrics.ts'
+import type { Tracing } from './process/tracing.ts'
 
 /** What a worker process can be; several may share one process and one connection. */
 export const ROLES = ['queue', 'commands', 'projections', 'queries', 'operator'] as const

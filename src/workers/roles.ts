@@ -1,8 +1,8 @@
 import { startCommands } from './commands.ts'
-import { startOperator } from './operator.ts'
-import { startProjections } from './projections.ts'
+import { startOperator } from './operator/operator.ts'
+import { startProjections } from './projections/projections.ts'
 import { startQueries } from './queries.ts'
-import { startQueue } from './queue.ts'
+import { startQueue } from './queue/queue.ts'
 import type { RoleName, StartRole } from './role.ts'
 import { withStandby } from './standby.ts'
 

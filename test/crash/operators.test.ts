@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
-import { openReaders } from '../../src/workers/open-readers.ts'
+import { openReaders } from '../../src/workers/projections/open-readers.ts'
 import { expectHeard, hearAlerts, repeated } from '../support/alerts.ts'
 import { hammerInventory } from '../support/hammer.ts'
 import { startLoad } from '../support/load.ts'

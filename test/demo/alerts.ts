@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { registerWorker } from 'iii-sdk'
 import { pino } from 'pino'
 import { z } from 'zod'
-import { redirectSdkOutput } from '../../src/workers/sdk-output.ts'
+import { redirectSdkOutput } from '../../src/workers/link/sdk-output.ts'
 import { opsToken } from '../support/ops-token.ts'
 
 const FUNCTION = 'demo::low-stock'

@@ -3,9 +3,9 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import type { System } from '../../src/operator/system.ts'
-import type { OfferedFunction } from '../../src/workers/offer.ts'
-import { operatorFunctions } from '../../src/workers/operator.ts'
-import type { OpsAccess, Scope } from '../../src/workers/ops-access.ts'
+import type { OfferedFunction } from '../../src/workers/link/offer.ts'
+import { operatorFunctions } from '../../src/workers/operator/operator.ts'
+import type { OpsAccess, Scope } from '../../src/workers/operator/ops-access.ts'
 
 const text = readFileSync(new URL('../../docs/ops-http.md', import.meta.url), 'utf8')
 

@@ -7,7 +7,7 @@ import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { openSqliteLogCheck } from '../../src/log/sqlite/log-check.ts'
 import { unpackEvents } from '../../src/log/sqlite/packed-events.ts'
 import { EMPTY_DIGEST, extendDigest } from '../../src/projection/digest.ts'
-import { checkAhead } from '../../src/workers/checked-log.ts'
+import { checkAhead } from '../../src/workers/builds/checked-log.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 interface Written {

@@ -4,7 +4,7 @@ import type { RecordedEvent } from '../../src/kernel/event.ts'
 import { defineEvent } from '../../src/kernel/event.ts'
 import { defineReactor } from '../../src/kernel/projection.ts'
 import { fold } from '../../src/projection/fold.ts'
-import { sendEffect } from '../../src/workers/send-effect.ts'
+import { sendEffect } from '../../src/workers/projections/send-effect.ts'
 
 const Sent = defineEvent({ type: 'sent', schema: z.object({ length: z.int() }) })
 

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { DurableQueue } from '../../src/queue/queue.ts'
-import { startQueue } from '../../src/workers/queue.ts'
+import { startQueue } from '../../src/workers/queue/queue.ts'
 import type { RoleContext } from '../../src/workers/role.ts'
 import { silent } from '../support/queue-harness.ts'
 import { tempFolder } from '../support/temp-folder.ts'

@@ -27,7 +27,7 @@ const NOTHING: readonly Discarded[] = []
 /** Batches between two reports of a build. */
 const REPORT_EVERY = 2
 
-/** The build threads of a process, as src/workers/build-thread.ts and start-build.ts make them; each has a gate of its own. */
+/** The build threads of a process, as src/workers/builds/build-thread.ts and start-build.ts make them; each has a gate of its own. */
 export class GatedBuilds {
   readonly #options: GatedBuildsOptions
   readonly #threads = new Map<Gate, () => void>()

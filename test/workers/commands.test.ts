@@ -3,10 +3,10 @@ import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import app from '../../src/inventory/app.ts'
-import { CallsInFlight } from '../../src/workers/calls-in-flight.ts'
 import { startCommands } from '../../src/workers/commands.ts'
-import { Metrics } from '../../src/workers/metrics.ts'
-import { relayTracing } from '../../src/workers/tracing.ts'
+import { CallsInFlight } from '../../src/workers/link/calls-in-flight.ts'
+import { Metrics } from '../../src/workers/process/metrics.ts'
+import { relayTracing } from '../../src/workers/process/tracing.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 type Handler = (payload: unknown, metadata?: unknown) => Promise<unknown>

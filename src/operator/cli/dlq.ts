@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import type { Letter, LetterDetails, LettersRequest } from '../contract.ts'
-import { parseLetterId } from '../letter-id.ts'
+import { parseLetterId } from '../letters/letter-id.ts'
 import type { CliContext } from './context.ts'
 import { type BulkOptions, bulk, chosen, type FilterOptions, filterOf, withFilter } from './dlq-bulk.ts'
 import { groupsCommand } from './dlq-groups.ts'

@@ -8,8 +8,8 @@ import { readSecretFile } from '../../config/secret-file.ts'
 import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
 import type { RecordedEvent } from '../../kernel/event.ts'
 import { parseJson } from '../../kernel/json.ts'
-import { CallsInFlight } from '../../workers/calls-in-flight.ts'
-import { fromRemote } from '../../workers/remote-error.ts'
+import { CallsInFlight } from '../../workers/link/calls-in-flight.ts'
+import { fromRemote } from '../../workers/link/remote-error.ts'
 import type { ActionsPage } from '../actions.ts'
 import type {
   AuditAnswer,
@@ -110,9 +110,9 @@ export async function withOperations<Result>(
 ): Promise<Result> {
   const config = context.config()
   await assertListening(config)
-  const { connect, disconnect } = await import('../../workers/connect.ts')
-  const { connected } = await import('../../workers/link.ts')
-  const { REFUSED } = await import('../../workers/sdk-output.ts')
+  const { connect, disconnect } = await import('../../workers/link/connect.ts')
+  const { connected } = await import('../../workers/link/link.ts')
+  const { REFUSED } = await import('../../workers/link/sdk-output.ts')
   const refused = Promise.withResolvers<never>()
   refused.promise.catch(() => {})
   const onRefused = () => refused.reject(new CqrsError('CQRS_UNAUTHORIZED', REFUSED))

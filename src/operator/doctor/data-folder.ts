@@ -52,7 +52,7 @@ export async function checkStores(data: string, known: readonly KnownStore[] = [
 }
 
 /**
- * Checks for files of views that a start has moved aside (see src/workers/unknown-views.ts): nothing reads them, but
+ * Checks for files of views that a start has moved aside (see src/workers/projections/unknown-views.ts): nothing reads them, but
  * they take space.
  */
 export async function checkAside(data: string): Promise<Check[]> {

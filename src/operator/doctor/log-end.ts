@@ -8,7 +8,7 @@ import { type Check, fail } from './check.ts'
 
 /**
  * Checks whether the event log ends before an event that it acknowledged or that a view has applied. The next start
- * refuses such a log (see src/workers/log-reaches-views.ts). Only reads the stores, and needs no app. A store that
+ * refuses such a log (see src/workers/projections/log-reaches-views.ts). Only reads the stores, and needs no app. A store that
  * cannot be read is left out: the checks of the stores report it.
  *
  * @returns one failed check, or none

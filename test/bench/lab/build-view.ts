@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import { startBuildThread } from '../../../src/workers/start-build.ts'
+import { startBuildThread } from '../../../src/workers/builds/start-build.ts'
 
 export interface ViewToBuild {
   /** The module of the app. */

@@ -1,0 +1,48 @@
+import type { IIIClient } from 'iii-sdk'
+import type { Effect } from '../../kernel/projection.ts'
+import type { SendOutcome } from '../../projection/effect-sender.ts'
+import { assertFitsFrame } from '../../projection/effect-size.ts'
+import { LINK_LOST } from '../link/calls-in-flight.ts'
+import { assertAccepted, isCommand } from '../link/refused-command.ts'
+import { isCalleeSlow } from '../link/slow-callee.ts'
+
+/** How long one effect may take to be sent, in milliseconds. */
+const EFFECT_TIMEOUT_MS = 5_000
+
+/**
+ * Sends an effect through the engine. A command gets the idempotency key in the metadata of its call, where it looks
+ * for it; whoever else takes the effect gets the key as a field of the data.
+ *
+ * @throws the error of the function that takes it; an error if it is a command and was not accepted; CqrsError
+ *   CQRS_TOO_LARGE if it does not fit into a frame, and then nothing is sent
+ */
+export async function sendEffect(
+  iii: Pick<IIIClient, 'trigger'>,
+  effect: Effect,
+  idempotencyKey: string,
+): Promise<SendOutcome> {
+  assertFitsFrame(effect)
+  const begunAt = performance.now()
+  const timeoutMs = EFFECT_TIMEOUT_MS
+  try {
+    const call = callOf(effect, idempotencyKey)
+    assertAccepted(call.function_id, await iii.trigger({ ...call, timeoutMs }))
+    return 'sent'
+  } catch (error) {
+    const { code } = error as { code?: unknown }
+    if (code === 'invocation_stopped' || code === LINK_LOST) return 'stopped'
+    if (code === 'function_not_found') return 'unreachable'
+    if (code === 'TIMEOUT' && !(await isCalleeSlow(iii, { begunAt, timeoutMs }))) return 'unreachable'
+    throw error
+  }
+}
+
+function callOf(effect: Effect, idempotencyKey: string) {
+  if (effect.kind === 'call' && isCommand(effect.functionId)) {
+    return { function_id: effect.functionId, payload: effect.data, metadata: { idempotencyKey } }
+  }
+  const data = { ...effect.data, idempotencyKey }
+  return effect.kind === 'publish'
+    ? { function_id: 'publish', payload: { topic: effect.topic, data } }
+    : { function_id: effect.functionId, payload: data }
+}

@@ -1,0 +1,108 @@
+import { existsSync } from 'node:fs'
+import { dataPaths } from '../../config/paths.ts'
+import { allUnits } from '../../kernel/unit.ts'
+import { DurableQueue } from '../../queue/queue.ts'
+import { openSqliteQueueStore } from '../../queue/sqlite/store.ts'
+import { markPath, readHighWater } from '../../sqlite/high-water.ts'
+import { type OfferedFunction, offer } from '../link/offer.ts'
+import { guarded, openOpsAccess } from '../operator/ops-access.ts'
+import { PROJECTION_QUEUE } from '../projections/projection-queue.ts'
+import type { RoleContext, StartRole } from '../role.ts'
+import { parsePayload, queuePayload } from './queue-payloads.ts'
+import { type QueueProvider, registerQueueProvider } from './queue-provider.ts'
+
+/**
+ * The queue worker: the queue provider of the engine, on the one store of the data folder. While another
+ * process owns the store this one stands by, registers nothing, and takes over when that process ends.
+ */
+export const startQueue: StartRole = async (context) => {
+  const standingBy = Promise.withResolvers<void>()
+  const provider = provide(context, () => {
+    context.stands('standing by')
+    standingBy.resolve()
+  })
+  provider.then(
+    () => context.stands('at work'),
+    () => {},
+  )
+  await Promise.race([provider, standingBy.promise])
+  // A standby that fails to take over is of no use: the process ends, and is started again.
+  provider.catch((error) => {
+    if (!context.stopping.aborted) context.fail(error)
+  })
+  return {
+    async stop() {
+      const started = await provider.catch(() => undefined)
+      const unfinished = await started?.stop()
+      if (unfinished)
+        context.log.warn({ unfinished }, 'deliveries did not finish in time; they will be repeated')
+    },
+  }
+}
+
+async function provide(
+  { app, config, iii, log, metrics, tracing, stopping }: RoleContext,
+  onWaiting: () => void,
+): Promise<QueueProvider> {
+  const access = openOpsAccess(config, log)
+  const path = dataPaths(config.data).queue
+  // The first open makes a new file and forgets the mark of the old one.
+  const isGone = !existsSync(path) && readHighWater(path) > 0
+  const store = await openSqliteQueueStore({
+    folder: config.data,
+    signal: stopping,
+    onWaiting: (pid) => {
+      log.info({ pid }, 'another process owns the queue store; standing by')
+      onWaiting()
+    },
+  })
+  const { concurrency, maxRetries, backoffMs, timeoutMs } = config.queue
+  const { memoryMessages, memoryCharacters, memoryNumbers } = config.queue
+  const queues = {
+    default: { concurrency, max_retries: maxRetries, backoff_ms: backoffMs, timeout_ms: timeoutMs },
+    ...Object.fromEntries(allUnits(app).map(({ name }) => [name, PROJECTION_QUEUE])),
+  }
+  const memory = { messages: memoryMessages, bytes: memoryCharacters, tracked: memoryNumbers }
+  const queue = await DurableQueue.open({ store, log, queues, memory })
+  log.info({ store: path }, 'the queue is open')
+  if (isGone) {
+    log.warn(
+      { store: path },
+      `the queue begins empty: ${path} was gone, and ${markPath(path)} said that messages had been stored. Projections lose ` +
+        'nothing by it. If nobody removed it on purpose, stop the system and put it back: messages and dead letters of other ' +
+        'workers were in it',
+    )
+  }
+  const provider = registerQueueProvider({
+    iii,
+    queue,
+    log,
+    metrics,
+    tracing,
+    drainMs: config.queue.drainMs,
+  })
+  const operations = guarded([purgeFunction(queue)], access)
+  const offered = await offer(iii, operations, log)
+  return {
+    stop() {
+      offered.unregister()
+      return provider.stop()
+    },
+  }
+}
+
+/**
+ * Deletes what waits in a queue. iii has no such function, so it belongs to the operator's functions and requires the
+ * token.
+ */
+function purgeFunction(queue: DurableQueue): OfferedFunction {
+  const id = 'ops::queues::purge'
+  return {
+    id,
+    description: 'Deletes every message that waits in a queue; dead letters stay.',
+    async handle(payload) {
+      const name = parsePayload(id, queuePayload, payload)
+      return { queue: name, purged: await queue.purge(name) }
+    },
+  }
+}

@@ -1,0 +1,108 @@
+import pino from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import { startEngine } from '../../../src/engine/engine.ts'
+import type { Ownership } from '../../../src/engine/options.ts'
+import { offer } from '../../../src/workers/link/offer.ts'
+import { functionKnown, sdkWorker } from '../../support/sdk-worker.ts'
+import { until } from '../../support/until.ts'
+
+const silent = pino({ level: 'silent' })
+
+async function twoWorkers(ownership: Ownership = 'last') {
+  const engine = await startEngine({ port: 0, http: { port: 0 }, ownership })
+  onTestFinished(() => engine.close())
+  const [owner, other] = [await sdkWorker(engine.url), await sdkWorker(engine.url)]
+  const offered = await offer(
+    owner,
+    [
+      {
+        id: 'cmd::greet',
+        description: 'Greets.',
+        http: { method: 'GET', path: '/greet' },
+        handle: async () => ({ status_code: 200, body: { from: 'owner' } }),
+      },
+    ],
+    silent,
+  )
+  const call = () => other.trigger({ function_id: 'cmd::greet', payload: {}, timeoutMs: 1_000 })
+  const fromOwner = async () => ((await call()) as { body: { from: string } }).body.from === 'owner'
+  await until('the function is there', fromOwner)
+  return { engine, owner, other, offered, call, fromOwner }
+}
+
+test('a function that another worker took comes back when that worker goes, with its route', async () => {
+  const { engine, call, fromOwner } = await twoWorkers()
+  const thief = await sdkWorker(engine.url)
+  thief.registerFunction('cmd::greet', async () => ({ body: { from: 'thief' } }))
+  await until(
+    'the thief has it',
+    async () => ((await call()) as { body: { from: string } }).body.from === 'thief',
+  )
+  await thief.shutdown()
+  await until('the owner has it again', fromOwner)
+  await until('the route is there', async () => (await fetch(`${engine.httpUrl}/greet`)).status === 200)
+})
+
+test('where the first registration wins, who was refused has the function as soon as its owner goes', async () => {
+  const { engine, owner, call, fromOwner } = await twoWorkers('first')
+  const standby = await offer(
+    await sdkWorker(engine.url),
+    [{ id: 'cmd::greet', description: 'Greets.', handle: async () => ({ body: { from: 'standby' } }) }],
+    silent,
+  )
+  expect(await fromOwner()).toBe(true)
+  await owner.shutdown()
+  await until(
+    'the standby has it',
+    async () => ((await call()) as { body: { from: string } }).body.from === 'standby',
+  )
+  standby.unregister()
+})
+
+test('where the first registration wins, a route that a second worker took comes back when that one goes', async () => {
+  const { engine, fromOwner } = await twoWorkers('first')
+  const second = await sdkWorker(engine.url)
+  const greet = { id: 'cmd::greet', description: 'Greets.', handle: async () => ({ body: {} }) }
+  await offer(second, [{ ...greet, http: { method: 'GET', path: '/greet' } }], silent)
+  await functionKnown(second, 'cmd::greet')
+  await second.shutdown()
+  expect(await fromOwner()).toBe(true)
+  await until('the route is there', async () => (await fetch(`${engine.httpUrl}/greet`)).status === 200)
+})
+
+test('what is withdrawn stays away', async () => {
+  const { engine, offered, call } = await twoWorkers()
+  offered.unregister()
+  await until('it is gone', () =>
+    call().then(
+      () => false,
+      ({ code }) => code === 'function_not_found',
+    ),
+  )
+  const passer = await sdkWorker(engine.url)
+  await passer.shutdown()
+  await expect(call()).rejects.toMatchObject({ code: 'function_not_found' })
+})
+
+test('who takes functions that another worker has is warned: it may be a second system', async () => {
+  const { engine } = await twoWorkers()
+  const warnings: string[] = []
+  const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(line) })
+  const greet = { id: 'cmd::greet', description: 'Greets.', handle: async () => ({}) }
+  await offer(await sdkWorker(engine.url), [greet], log)
+  expect(warnings).toEqual([
+    expect.stringContaining('another worker on this engine has registered the same functions'),
+  ])
+})
+
+test('an answer larger than the engine takes is an error for who asked, and cuts off nobody', async () => {
+  const { engine, owner, other, fromOwner } = await twoWorkers()
+  const answer = async () => ({ status_code: 200, body: 'x'.repeat(16 * 1024 * 1024) })
+  const http = { method: 'GET', path: '/large' } as const
+  await offer(owner, [{ id: 'query::large', description: 'Too large.', http, handle: answer }], silent)
+  await until('the route is there', async () => (await fetch(`${engine.httpUrl}/large`)).status === 500)
+  const response = await fetch(`${engine.httpUrl}/large`)
+  expect(await response.json()).toMatchObject({ error: { code: 'CQRS_TOO_LARGE' } })
+  await expect(other.trigger({ function_id: 'query::large', payload: {} })).rejects.toThrow('CQRS_TOO_LARGE')
+  expect(await fromOwner()).toBe(true)
+})

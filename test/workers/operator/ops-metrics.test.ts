@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import type { App } from '../../../src/kernel/app.ts'
+import type { System } from '../../../src/operator/system.ts'
+import { renderMetrics } from '../../../src/workers/operator/ops-metrics.ts'
+import { balances } from '../../support/ledger-app.ts'
+
+test('parts that do not answer are waited for side by side, not one after the other', async () => {
+  const unit = balances()
+  const asked = new Set<string>()
+  // Nobody answers before everybody was asked.
+  const all = Promise.withResolvers<void>()
+  const silent = async (what: string) => {
+    asked.add(what)
+    if (asked.size === 3) all.resolve()
+    await all.promise
+    throw new Error(`${what} is not answered in time`)
+  }
+  const system = {
+    app: { name: 'ledger', projections: new Map([['balances', unit]]) } as unknown as App,
+    log: { head: async () => 0 },
+    control: { projection: async () => undefined },
+    splitOtherwise: () => undefined,
+    standing: async () => ({
+      position: 0,
+      parked: { retrying: 0, dead: 0, waiting: 0 },
+      effects: { pending: 0, dead: 0 },
+    }),
+    ask: async (id: string) =>
+      id === 'engine::functions::list' ? { functions: [{ function_id: unit.functionId }] } : silent(id),
+    disk: async () => ({ free: 1, total: 2 }),
+    now: () => new Date(0),
+  } as unknown as System
+  const told = silent('processes').catch(() => [])
+  const text = await renderMetrics(system, told)
+  expect([...asked].sort()).toEqual(['engine::queue::topic_stats', 'iii::queue::list', 'processes'])
+  expect(text).toContain('cqrs_queue_provider_up 0')
+  expect(text).toContain('cqrs_projection_owned{projection="balances"} 1')
+})
