@@ -53,7 +53,7 @@ export class Trials {
     reached('trial-begun', this.#projection)
     try {
       const result = await work()
-      // It is stored now what became of the event, so a later try of it begins with a clean slate.
+      // What became of the event is stored (or another writer was faster), so a later try begins with a clean slate.
       if (this.#ended?.position === from) this.#ended = undefined
       return result
     } catch (error) {
