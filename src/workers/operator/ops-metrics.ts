@@ -147,8 +147,8 @@ async function queueGauges(
         dead.set({ queue }, each.deadLetters)
         inFlight.set({ queue }, each.inFlight)
         paused.set({ queue }, each.paused ? 1 : 0)
-        const since = each.oldestAt === null ? system.now().getTime() : Date.parse(each.oldestAt)
-        age.set({ queue }, Math.max(0, (system.now().getTime() - since) / 1_000))
+        const waited = each.oldestAt === null ? 0 : system.now().getTime() - Date.parse(each.oldestAt)
+        age.set({ queue }, Math.max(0, waited / 1_000))
       }
       if (page.next === null) break
       after = page.next

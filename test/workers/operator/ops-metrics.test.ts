@@ -36,3 +36,31 @@ test('parts that do not answer are waited for side by side, not one after the ot
   expect(text).toContain('cqrs_queue_provider_up 0')
   expect(text).toContain('cqrs_projection_owned{projection="balances"} 1')
 })
+
+test('an empty queue has no oldest message, and so no age, however long its figures take', async () => {
+  let now = 0
+  const empty = {
+    queue: 'default',
+    topic: null,
+    depth: 0,
+    dlq_depth: 0,
+    in_flight: 0,
+    paused: false,
+    oldest_at: null,
+  }
+  const listed = { ...empty, retrying: 0, waiting_for_functions: [], config: { type: 'standard' } }
+  const system = {
+    app: { name: 'ledger', projections: new Map() } as unknown as App,
+    log: { head: async () => 0 },
+    ask: async (id: string) => (id === 'iii::queue::list' ? [listed] : { functions: [] }),
+    disk: async () => ({ free: 1, total: 2 }),
+    // Each look at it takes a millisecond.
+    now() {
+      now += 1
+      return new Date(now)
+    },
+  } as unknown as System
+  const text = await renderMetrics(system, Promise.resolve([]))
+  expect(text).toContain('cqrs_queue_depth{queue="default"} 0')
+  expect(text).toContain('cqrs_queue_oldest_message_age_seconds{queue="default"} 0\n')
+})
