@@ -13,7 +13,8 @@ import { Damages } from './damages.ts'
 import { Handover, type HandoverOptions, hasTakenOver } from './handover.ts'
 import { PartBuilds } from './part-builds.ts'
 import { fits, type Place, type StartBuild } from './place.ts'
-import { stepBeside, takeTheLead } from './take-the-lead.ts'
+import { stepBeside } from './step-beside.ts'
+import { takeTheLead } from './take-the-lead.ts'
 
 export interface UnitGenerationsOptions extends HandoverOptions {
   /** Makes the projector of one generation of the unit; `serves` says whether that is the active one at the moment. */
@@ -318,8 +319,7 @@ export class UnitGenerations implements Followed {
   }
 
   /**
-   * Lets go of such generations. What would be written to them, no reader would ever see, and no process after this
-   * one. They are opened again like at a start: a missing active one begins again, and is made from the log. One that
+   * Lets go of such generations, to open them again like at a start: a missing active one is made from the log. One that
    * leads may be behind now, or may have left effects to the active one (see stepBeside): it must not be swapped in.
    */
   async #leaveReplaced(): Promise<void> {

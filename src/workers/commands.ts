@@ -201,14 +201,16 @@ async function overHttp(
   }
 }
 
+/** Names under which an idempotency key is given elsewhere, or by mistake. */
+const LIKE_A_KEY = /^(x[-_]?)?idempotency[-_]?key$/i
+
 /**
  * What is wrong if an idempotency key was given under another name than `place` and not there. Whoever gives one relies
  * on it: without the key, the command would be carried out again when it is sent again.
  */
 function strayKey(key: string | undefined, given: unknown, place: string): InputIssue | undefined {
   if (key !== undefined) return undefined
-  const isKey = (name: string) => /^x?idempotencykey$/.test(name.toLowerCase().replaceAll(/[-_]/g, ''))
-  const field = Object.keys(given ?? {}).find((name) => name !== place && isKey(name))
+  const field = Object.keys(given ?? {}).find((name) => name !== place && LIKE_A_KEY.test(name))
   return field === undefined ? undefined : { field, problem: `is not read; give the key as ${place}` }
 }
 

@@ -21,8 +21,8 @@ export function groupsCommand(context: CliContext): Command {
       'after',
       `
 Letters belong to the same group if they have the same queue or projection and the same event type, function or target, and
-their errors differ only in numbers, ids, times and quoted texts. If a source has very many
-letters, the first 5,000 to 10,000 of them are examined.
+their errors differ only in numbers, ids, times and quoted texts. If a source has very many letters, the
+first 5,000 to 10,000 of them are examined.
 
 Examples:
   cqrs dlq groups
