@@ -44,7 +44,11 @@ type EffectHandlers<Document, Definitions extends readonly EventDefinition[]> = 
 }
 
 /** A view built from events: JSON documents by key. A reactor is a view whose handlers also emit effects. */
-export interface ProjectionDefinition<Document = unknown, Index extends string = string> {
+export interface ProjectionDefinition<
+  Document = unknown,
+  Index extends string = string,
+  Definitions extends readonly EventDefinition[] = readonly EventDefinition[],
+> {
   readonly kind: 'projection' | 'reactor'
   readonly name: string
   /** Increase it by one whenever the fold changes; the view is then rebuilt. */
@@ -55,7 +59,7 @@ export interface ProjectionDefinition<Document = unknown, Index extends string =
   readonly functionId: string
   /** How many partitions the work is split into, by the stream of the events; 1 means that it is not split. */
   readonly partitions: number
-  readonly events: readonly EventDefinition[]
+  readonly events: Definitions
   /** Top-level fields by which documents can be found and sorted. */
   readonly indexes: readonly Index[]
   /** The document of a key before any event has changed it. */
@@ -99,9 +103,14 @@ export interface ViewOptions<
 }
 
 /** The second half of a definition: one keyed, pure fold per type of event. */
-export interface ViewBuilder<Document, Handlers, Index extends string = string> {
+export interface ViewBuilder<
+  Document,
+  Handlers,
+  Index extends string = string,
+  Definitions extends readonly EventDefinition[] = readonly EventDefinition[],
+> {
   /** @throws CqrsError CQRS_APP_INVALID if a handler is for an event that `events` does not have, or an option is unknown */
-  on(handlers: Handlers): ProjectionDefinition<Document, Index>
+  on(handlers: Handlers): ProjectionDefinition<Document, Index, Definitions>
 }
 
 /**
@@ -114,7 +123,7 @@ export function defineProjection<
   const Index extends string = never,
 >(
   options: ViewOptions<Definitions, Document, Index>,
-): ViewBuilder<Document, EventHandlers<Document, Definitions>, Index> {
+): ViewBuilder<Document, EventHandlers<Document, Definitions>, Index, Definitions> {
   return { on: (handlers) => define('projection', `proj::${options.name}`, options, handlers) }
 }
 
@@ -128,18 +137,18 @@ export function defineReactor<
   const Index extends string = never,
 >(
   options: ViewOptions<Definitions, Document, Index>,
-): ViewBuilder<Document, EffectHandlers<Document, Definitions>, Index> {
+): ViewBuilder<Document, EffectHandlers<Document, Definitions>, Index, Definitions> {
   return { on: (handlers) => define('reactor', `notify::${options.name}`, options, handlers) }
 }
 
 const OPTIONS = ['name', 'version', 'events', 'initial', 'indexes', 'sequence', 'partitions']
 
-function define<Document, Index extends string>(
+function define<Document, Index extends string, Definitions extends readonly EventDefinition[]>(
   kind: ProjectionDefinition['kind'],
   functionId: string,
-  options: ViewOptions<readonly EventDefinition[], Document, Index>,
+  options: ViewOptions<Definitions, Document, Index>,
   on: object,
-): ProjectionDefinition<Document, Index> {
+): ProjectionDefinition<Document, Index, Definitions> {
   const { name, partitions = 1 } = options
   assertOptions(`The ${kind} ${name}`, options, OPTIONS)
   assertHandlers(`The ${kind} ${name}`, on, options.events)

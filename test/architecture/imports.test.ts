@@ -18,6 +18,7 @@ interface Arrow {
  */
 const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = [
   ['index.ts', ['kernel/']],
+  ['testing.ts', ['kernel/testing.ts', 'projection/testing.ts']],
   ['cli.ts', ['operator/cli/']],
   ['boundaries.ts', []],
   ['turn-cork.ts', []],

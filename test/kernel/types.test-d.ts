@@ -13,7 +13,7 @@ import {
   type EventOf,
   type RecordedEventOf,
 } from 'iii-durable-cqrs'
-import { given } from 'iii-durable-cqrs/testing'
+import { given, project } from 'iii-durable-cqrs/testing'
 import { z } from 'zod'
 
 const Opened = defineEvent({ type: 'opened', schema: z.object({ account: z.string() }) })
@@ -154,6 +154,24 @@ export function projectionsAreChecked(): void {
       },
     },
   })
+}
+
+export function projectionSpecificationsAreChecked(): void {
+  const list = defineProjection({ name: 'list', events, initial: (_key: string) => ({ cents: 0 }) }).on({
+    paid: { key: ({ data }) => data.account, apply: (_, { data }) => ({ cents: data.cents }) },
+  })
+  const paid = { type: 'paid', data: { account: 'ada', cents: 1 } } as const
+  project(list, paid, { ...paid, stream: 'ada', recordedAt: '2026-01-01T00:00:00.000Z' }).get('ada')?.cents
+  project(list, { type: 'paid', schemaVersion: 1, data: { amount: 1 } })
+
+  // @ts-expect-error a field that the document does not have
+  project(list, paid).get('ada')?.amount
+
+  // @ts-expect-error an event that the projection does not list
+  project(list, { type: 'closed', data: { account: 'ada' } })
+
+  // @ts-expect-error the payload of another event, without an older schemaVersion
+  project(list, { type: 'paid', data: { account: 'ada' } })
 }
 
 export function queriesAreChecked(): void {

@@ -1,5 +1,5 @@
 import { defineDecider, defineEvent, defineProjection, defineQuery, notFound } from 'iii-durable-cqrs'
-import { given } from 'iii-durable-cqrs/testing'
+import { given, project } from 'iii-durable-cqrs/testing'
 import { z } from 'zod'
 
 const Opened = defineEvent({ type: 'opened', schema: z.object({ by: z.string() }) })
@@ -30,6 +30,9 @@ const visits = defineProjection({
 }).on({
   opened: { key: ({ data }) => data.by, apply: (visit) => ({ ...visit, times: visit.times + 1 }) },
 })
+
+const visit = project(visits, opened).get('ada')
+if (visit?.times !== 1) throw new Error('The visit is missing.')
 
 /** What an input leaves open is passed on as it is. */
 export const listVisits = defineQuery({
