@@ -18,7 +18,9 @@ interface Arrow {
  */
 const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = [
   ['index.ts', ['kernel/']],
-  ['testing.ts', ['kernel/testing.ts', 'projection/testing.ts']],
+  ['testing.ts', ['kernel/', 'projection/testing.ts', 'testing/']],
+  // A whole app in one process.
+  ['testing/', ['kernel/', 'command/', 'log/', 'projection/', 'workers/link/refused-command.ts']],
   ['cli.ts', ['operator/cli/']],
   ['boundaries.ts', []],
   ['turn-cork.ts', []],
@@ -84,7 +86,7 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
 ]
 
 /** Who may name a concrete store: those who wire, and those who look at the files past the workers. */
-const WIRES_STORES = ['workers/', 'operator/doctor/', 'chaos/']
+const WIRES_STORES = ['workers/', 'operator/doctor/', 'chaos/', 'testing/']
 const CONCRETE_STORE = /^(command|control|log|projection|queue|operator)\/sqlite\//
 
 const MAX_LINES = 400

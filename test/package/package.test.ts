@@ -95,6 +95,21 @@ test('deciders are tested with the kit of the package', async () => {
   expect(await runNode(['door.ts'], project)).toMatchObject({ exitCode: 0, stderr: '' })
 })
 
+test('a whole app is tested with the kit of the package', async () => {
+  const script = join(project, 'try-app.js')
+  const text = `import { runApp } from 'iii-durable-cqrs/testing'
+    import app from './app.js'
+    const bank = await runApp(app)
+    await bank.command('save', { owner: 'ada', cents: 500 })
+    console.log(JSON.stringify(await bank.query('richest')))
+    await bank.close()`
+  writeFileSync(script, text)
+  expect(await runNode([script], project)).toMatchObject({
+    exitCode: 0,
+    stdout: '{"items":[{"owner":"ada","cents":500}]}\n',
+  })
+})
+
 test('the program and an app share one set of classes', async () => {
   const imports = `import { CqrsError } from 'iii-durable-cqrs'
     import { CqrsError as own } from './node_modules/iii-durable-cqrs/dist/kernel/errors.js'

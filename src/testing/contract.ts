@@ -1,0 +1,49 @@
+import type { CommandContext, CommandOutcome } from '../command/execute.ts'
+import type { RecordedEvent } from '../kernel/event.ts'
+import type { Rejection } from '../kernel/rejection.ts'
+
+/** What a test gives to an app besides the app itself. */
+export interface AppOptions {
+  /**
+   * The functions that effects call, by their ids, except commands of the app. Each gets the data of the effect with
+   * its `idempotencyKey`. Throw to let the effect fail.
+   */
+  readonly functions?: Readonly<Record<string, (data: Record<string, unknown>) => unknown>>
+  /** The clock of decisions and of `recordedAt`. Default the system's. */
+  readonly now?: () => Date
+  /** How many effects one {@link RunningApp.settle} carries out at most, in case they cause each other. Default 1,000. */
+  readonly maxEffects?: number
+}
+
+/** An app that runs in the process of a test; see `runApp`. */
+export interface RunningApp {
+  /** What effects have published so far, in order. */
+  readonly published: readonly { readonly topic: string; readonly data: unknown }[]
+  /**
+   * Carries out a command.
+   *
+   * @param context its `idempotencyKey`, `actor`, …; all may be left out
+   * @throws CqrsError CQRS_UNKNOWN_COMMAND; CQRS_APP_INVALID if the decider did what it must not do
+   */
+  command(name: string, input: unknown, context?: Partial<CommandContext>): Promise<CommandOutcome>
+  /**
+   * Brings the query's view to the end of the log, and asks the query. @returns its result, or the rejection it returned
+   *
+   * @throws CqrsError CQRS_VALIDATION if the input does not fit; CQRS_APP_INVALID if the app has no such query, or if an
+   *   event was parked
+   */
+  query(name: string, input?: unknown): Promise<unknown | Rejection>
+  /**
+   * Brings all views to the end of the log and carries out the effects of reactors, over and over, until nothing is left
+   * to do. What failed is tried again by the next call.
+   *
+   * @throws CqrsError CQRS_APP_INVALID if an event was parked; Error if an effect was not carried out, with its reason:
+   *   its function threw, its command was not accepted, or there is no such function
+   */
+  settle(): Promise<void>
+  /** The events of the log, or those of a stream, oldest first. */
+  events(stream?: string): Promise<RecordedEvent[]>
+  /** Ends the app and removes its files. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
