@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { assertAppShape } from './app-shape.ts'
 import type { CommandDefinition, DeciderDefinition } from './decider.ts'
 import { CqrsError } from './errors.ts'
@@ -59,18 +60,30 @@ export function defineApp(options: {
     }
   }
   assertRoutes([
-    ...commands.map(({ name, definition }) => ({ owner: `command ${name}`, route: definition.http })),
-    ...queries.map(({ name, http }) => ({ owner: `query ${name}`, route: http })),
+    ...commands.map(({ name, definition: { http, schema } }) => ({
+      owner: `command ${name}`,
+      route: http,
+      schema,
+    })),
+    ...queries.map(({ name, http, input }) => ({ owner: `query ${name}`, route: http, schema: input })),
   ])
   return Object.freeze(app)
 }
 
+interface Routed {
+  readonly owner: string
+  readonly route: HttpRoute | undefined
+  /** Of the input. */
+  readonly schema: z.ZodType
+}
+
 /** A request has to mean one command or query: on an engine, the route that is registered last would displace the other. */
-function assertRoutes(routed: readonly { owner: string; route: HttpRoute | undefined }[]): void {
+function assertRoutes(routed: readonly Routed[]): void {
   const owners = new Map<string, string>()
-  for (const { owner, route } of routed) {
+  for (const { owner, route, schema } of routed) {
     if (route === undefined) continue
     assertOwnPath(route.path)
+    assertParameters(owner, route.path, schema)
     // Parameters are told apart by their place, not by their names.
     const shape = `${route.method} /${route.path.replace(/^\//, '').replaceAll(/:[^/]+/g, ':')}`
     const other = owners.get(shape)
@@ -82,6 +95,28 @@ function assertRoutes(routed: readonly { owner: string; route: HttpRoute | undef
     }
     owners.set(shape, owner)
   }
+}
+
+/**
+ * Parameters of a path become fields of the input: those that its schema does not have would be refused with every
+ * request, or dropped. Only a plain object schema says which fields it has.
+ */
+function assertParameters(owner: string, path: string, schema: z.ZodType): void {
+  if (!(schema instanceof z.ZodObject) || isLoose(schema)) return
+  const fields = Object.keys(schema.shape)
+  for (const [, parameter = ''] of path.matchAll(/(?<=^|\/):(\w+)(?=\/|$)/g)) {
+    if (fields.includes(parameter)) continue
+    throw new CqrsError(
+      'CQRS_APP_INVALID',
+      `The path of the ${owner}, ${path}, has the parameter :${parameter}, but its schema has no such field; ` +
+        `it has: ${fields.join(', ') || 'none'}.`,
+    )
+  }
+}
+
+/** Whether an object schema accepts fields that it does not name. */
+function isLoose({ def: { catchall } }: z.ZodObject): boolean {
+  return catchall !== undefined && !(catchall instanceof z.ZodNever)
 }
 
 /** First path segments that are reserved for operators in every app. */

@@ -21,7 +21,7 @@ const appWith = (path: string) =>
         name: 'all',
         reads: inventoryList,
         http: { method: 'GET', path },
-        input: z.strictObject({}),
+        input: z.looseObject({}),
         run: (view) => view.find({ by: 'stock', limit: 10 }),
       }),
     ],
@@ -129,7 +129,7 @@ test('a query without "reads" is refused with a message that says so', () => {
 test.each(['/shops/:shop/stock', '/shops/:name/stock', 'shops/:shop/stock'])(
   'two commands may not have one route: /shops/:shop/stock and %s',
   (path) => {
-    const schema = z.strictObject({ shop: z.string() })
+    const schema = z.strictObject({ shop: z.string().optional(), name: z.string().optional() })
     const command = (path: string) => ({
       schema,
       http: { method: 'POST' as const, path },
@@ -147,3 +147,21 @@ test.each(['/shops/:shop/stock', '/shops/:name/stock', 'shops/:shop/stock'])(
     expect(both({ ...command(path), http: { method: 'PUT' as never, path } }).commands.size).toBe(2)
   },
 )
+
+test.each([
+  ['strict', z.strictObject({ sku: z.string() })],
+  ['that drops unknown fields', z.object({ sku: z.string() })],
+])('a parameter of a path that an object schema (%s) does not have is refused', (_kind, input) => {
+  const history = (path: string, input: z.ZodType) =>
+    defineApp({
+      name: 'paths',
+      deciders: [],
+      queries: [defineLogQuery({ name: 'history', http: { method: 'GET', path }, input, run: () => [] })],
+    })
+  expect(() => history('/items/:id/history', input)).toThrow(
+    'The path of the query history, /items/:id/history, has the parameter :id, but its schema has no such field; it has: sku.',
+  )
+  expect(history('/items/:sku/history', input).queries.size).toBe(1)
+  expect(history('/items/:id', z.looseObject({})).queries.size).toBe(1)
+  expect(history('/items/:id', z.unknown()).queries.size).toBe(1)
+})
