@@ -42,6 +42,11 @@ export const projections = z.object({
       max: 1_000,
     },
   ),
+  effectTimeoutMs: milliseconds('How long the receiver of an effect has to answer.', {
+    env: 'CQRS_PROJECTIONS_EFFECT_TIMEOUT_MS',
+    default: 5_000,
+    min: 1,
+  }),
   retryBaseMs: milliseconds('Wait before the second attempt; doubles with each further one.', {
     env: 'CQRS_PROJECTIONS_RETRY_BASE_MS',
     default: 200,

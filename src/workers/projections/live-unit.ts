@@ -57,6 +57,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
     cachedBytes,
     maxAttempts,
     maxStops,
+    effectTimeoutMs,
     retryBaseMs: baseMs,
     retryCapMs: capMs,
     sweepIntervalMs,
@@ -112,7 +113,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
     view,
     async send(effect, idempotencyKey) {
       try {
-        const send = () => sendEffect(iii, effect, idempotencyKey)
+        const send = () => sendEffect(iii, effect, idempotencyKey, effectTimeoutMs)
         const outcome = await tracing.sending({ effect, idempotencyKey }, send)
         metrics.effect(unit.name, outcome)
         return outcome

@@ -6,13 +6,11 @@ import { LINK_LOST } from '../link/calls-in-flight.ts'
 import { assertAccepted, isCommand } from '../link/refused-command.ts'
 import { isCalleeSlow } from '../link/slow-callee.ts'
 
-/** How long one effect may take to be sent, in milliseconds. */
-const EFFECT_TIMEOUT_MS = 5_000
-
 /**
  * Sends an effect through the engine. A command gets the idempotency key in the metadata of its call, where it looks
  * for it; whoever else takes the effect gets the key as a field of the data.
  *
+ * @param timeoutMs how long the receiver has to answer, in milliseconds
  * @throws the error of the function that takes it; an error if it is a command and was not accepted; CqrsError
  *   CQRS_TOO_LARGE if it does not fit into a frame, and then nothing is sent
  */
@@ -20,10 +18,10 @@ export async function sendEffect(
   iii: Pick<IIIClient, 'trigger'>,
   effect: Effect,
   idempotencyKey: string,
+  timeoutMs: number,
 ): Promise<SendOutcome> {
   assertFitsFrame(effect)
   const begunAt = performance.now()
-  const timeoutMs = EFFECT_TIMEOUT_MS
   try {
     const call = callOf(effect, idempotencyKey)
     assertAccepted(call.function_id, await iii.trigger({ ...call, timeoutMs }))
