@@ -5,6 +5,7 @@ import { dataPaths } from '../config/paths.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError, isCqrsError } from '../kernel/errors.ts'
 import { toStoreError } from '../sqlite/errors.ts'
+import { unfitFileSystem } from '../sqlite/file-system.ts'
 import { type OwnerLock, tryOwn } from '../sqlite/owner-lock.ts'
 import type { RoleName } from '../workers/role.ts'
 import { systemClock } from './clock.ts'
@@ -62,7 +63,8 @@ export async function up({ app, config, log, host, print, linkOf }: UpOptions): 
     })
     const outcome = await Promise.race([supervisor.start(), stop])
     if (typeof outcome === 'object' && outcome.ready) {
-      for (const line of welcome({ app, config, engine })) print(line)
+      const unfit = unfitFileSystem(config.data)
+      for (const line of welcome({ app, config, engine, unfit })) print(line)
       reportReady(host, engine)
     }
     const refused = typeof outcome === 'object' && !outcome.ready ? outcome : undefined

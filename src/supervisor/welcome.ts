@@ -1,6 +1,7 @@
 import { join, relative } from 'node:path'
 import { type Config, DEFAULT_APP } from '../config/config.ts'
 import type { App } from '../kernel/app.ts'
+import type { UnfitFileSystem } from '../sqlite/file-system.ts'
 import type { EngineAddresses } from './supervised.ts'
 
 /** The port at which other programs look for the engine by default. */
@@ -14,10 +15,12 @@ export function welcome(options: {
   config: Config
   /** Where the embedded engine listens; undefined if it runs elsewhere. */
   engine: EngineAddresses | undefined
+  /** What is wrong with the file system of the data folder, if anything. */
+  unfit?: UnfitFileSystem | undefined
   /** The folder in which the reader will type the commands shown. Default: the working directory. */
   cwd?: string
 }): string[] {
-  const { app, config, engine, cwd = process.cwd() } = options
+  const { app, config, engine, unfit, cwd = process.cwd() } = options
   const url = engine?.url ?? config.engine.url
   const http = engine ? engine.httpUrl : httpElsewhere(config)
   const isDefault = new URL(url).host === `127.0.0.1:${DEFAULT_PORT}`
@@ -31,6 +34,7 @@ export function welcome(options: {
     ...(http ? [`  HTTP     ${http}`] : []),
     `  Engine   ${url}${engine ? ' (embedded)' : ''}`,
     `  Data     ${config.data}`,
+    ...(unfit ? [`  Warning  The data folder is on ${unfit.name}. ${unfit.advice}`] : []),
     '',
     ...(http ? tryNext(app, config, http) : ['  HTTP is switched off in the configuration.']),
     '',

@@ -57,6 +57,14 @@ test('a data folder of its own is shown with what the status command needs to fi
   )
 })
 
+test('a data folder that its file system cannot keep safe is shown with what to do', () => {
+  const config = loadConfig({ env: {}, cwd: tempFolder() })
+  const unfit = { name: 'tmpfs', advice: 'Use a disk.' }
+  expect(welcome({ app: inventory, config, engine, unfit }).join('\n')).toContain(
+    `Data     ${config.data}\n  Warning  The data folder is on tmpfs. Use a disk.\n`,
+  )
+})
+
 test('with an engine elsewhere, HTTP is looked for on its host', () => {
   const cwd = tempFolder()
   const config = loadConfig({

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { dataPaths } from '../../config/paths.ts'
 import { isCqrsError } from '../../kernel/errors.ts'
 import { toStoreError } from '../../sqlite/errors.ts'
+import { unfitFileSystem } from '../../sqlite/file-system.ts'
 import { isOlder, type StoreSchema } from '../../sqlite/migrate.ts'
 import { quickCheck } from '../../sqlite/quick-check.ts'
 import { storeFiles, storeSize } from '../../sqlite/store-files.ts'
@@ -28,11 +29,11 @@ export interface KnownStore {
   readonly schema: StoreSchema
 }
 
-/** Checks the data folder itself: whether it can be written, who can read it, and how much space is left. */
+/** Checks the data folder itself: whether it can be written, who can read it, how much space is left, on what it is. */
 export async function checkDataFolder(data: string): Promise<Check[]> {
   const exists = await isThere(data)
   const folder = exists ? data : await nearestFolder(data)
-  return [await checkAccess(data, folder), await checkSpace(folder)]
+  return [await checkAccess(data, folder), await checkSpace(folder), ...checkFileSystem(folder)]
 }
 
 /**
@@ -127,6 +128,11 @@ async function checkSpace(folder: string): Promise<Check> {
     return fail('disk', found, 'Free some space: commands are refused when the disk is full.')
   if (free < LITTLE_SPACE) return warn('disk', found, 'Free some space before it runs out.')
   return ok('disk', found)
+}
+
+function checkFileSystem(folder: string): Check[] {
+  const unfit = unfitFileSystem(folder)
+  return unfit ? [warn('file system', `${folder} is on ${unfit.name}`, unfit.advice)] : []
 }
 
 /** 28672 as `28 KiB`; from 1 MiB on in MiB. Most stores are small. */
