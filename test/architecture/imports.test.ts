@@ -37,10 +37,12 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
   ['command/', ['kernel/', 'log/contract.ts', 'boundaries.ts']],
   ['engine/', ['kernel/errors.ts', 'kernel/json.ts', 'sqlite/', 'turn-cork.ts']],
   ['config/', ['kernel/']],
+  // It copies files of stores, past everybody who works with them.
+  ['backup/', ['kernel/', 'sqlite/', 'config/', 'log/']],
   // The program and its doctor look at everything; the use cases of operators do not.
   [
     'operator/cli/',
-    ['operator/', 'log/interchange.ts', 'chaos/', 'config/', 'kernel/', 'supervisor/', 'workers/'],
+    ['operator/', 'log/interchange.ts', 'backup/', 'chaos/', 'config/', 'kernel/', 'supervisor/', 'workers/'],
   ],
   [
     'operator/doctor/',
@@ -86,7 +88,7 @@ const ALLOWED: readonly (readonly [files: string, from: readonly string[]])[] = 
 ]
 
 /** Who may name a concrete store: those who wire, and those who look at the files past the workers. */
-const WIRES_STORES = ['workers/', 'operator/doctor/', 'chaos/', 'testing/']
+const WIRES_STORES = ['workers/', 'operator/doctor/', 'backup/', 'chaos/', 'testing/']
 const CONCRETE_STORE = /^(command|control|log|projection|queue|operator)\/sqlite\//
 
 const MAX_LINES = 400

@@ -26,6 +26,7 @@ test('there are the commands that the documentation names', () => {
     'prune',
     'view',
     'doctor',
+    'backup',
     'migrate',
   ])
 })
@@ -61,6 +62,7 @@ test.each([
   ['chaos'],
   ['queues', 'list'],
   ['queues', 'purge'],
+  ['backup'],
 ])('cqrs %s %s --help explains itself with an example', async (...args) => {
   const { exitCode, stdout } = await run([...args.filter(Boolean), '--help'])
   expect(exitCode).toBe(0)

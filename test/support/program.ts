@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { until } from './until.ts'
 
-const CLI = fileURLToPath(new URL('../../src/cqrs.js', import.meta.url))
+/** The program. */
+export const CLI = fileURLToPath(new URL('../../src/cqrs.js', import.meta.url))
 
 /** A run of the program `cqrs` as a process of its own. */
 export interface ProgramRun {

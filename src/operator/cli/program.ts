@@ -4,6 +4,7 @@ import { isCqrsError } from '../../kernel/errors.ts'
 import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
 import { actionsCommand } from './actions.ts'
 import { auditCommand } from './audit.ts'
+import { backupCommand } from './backup.ts'
 import { chaosCommand } from './chaos.ts'
 import { type CliContext, type CliProcess, createContext } from './context.ts'
 import { dlqCommand } from './dlq.ts'
@@ -85,6 +86,7 @@ export function createProgram(context: CliContext): Command {
     pruneCommand,
     viewCommand,
     doctorCommand,
+    backupCommand,
     migrateCommand,
   ]
   for (const make of commands) program.addCommand(make(context))

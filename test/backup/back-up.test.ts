@@ -1,24 +1,16 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test, vi } from 'vitest'
 import { viewPath } from '../../src/config/paths.ts'
 import type { ProjectionsList } from '../../src/operator/generations-contract.ts'
 import { damageView } from '../support/damage-view.ts'
-import { runNode, runProgram, startUp } from '../support/program.ts'
+import { CLI, runNode, runProgram, startUp } from '../support/program.ts'
 import { seedInventory } from '../support/seed-inventory.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
 vi.setConfig({ testTimeout: 150_000 })
-
-/** The script of the runbook, as it stands there. */
-function script(folder: string): string {
-  const text = readFileSync(new URL('../../docs/operate.md', import.meta.url), 'utf8')
-  const path = join(folder, 'backup.mjs')
-  writeFileSync(path, /This is `backup\.mjs`:\n\n```js\n(.*?)```/s.exec(text)?.[1] ?? '')
-  return path
-}
 
 type Program = (...args: string[]) => ReturnType<typeof runProgram>
 
@@ -67,19 +59,18 @@ async function expectWhole(data: string): Promise<void> {
   await system.exited
 }
 
-test('the backup of the runbook, taken after a rebuild and while generations come and go, is whole', async () => {
+test('a backup that is taken after a rebuild and while generations come and go is whole', async () => {
   const folder = tempFolder()
   const data = join(folder, 'data')
   const head = await seedInventory({ data, events: 5_000, items: 20 })
   const { engine, http } = await startUp(folder, { CQRS_DATA: data })
-  const cqrs: Program = (...args) => runProgram(args, folder, { III_URL: engine })
+  const cqrs: Program = (...args) => runProgram(args, folder, { III_URL: engine, CQRS_DATA: data })
   await until(
     'the list is at the head',
     async () => (await fetch(`${http}/inventory?after=${head}`)).ok,
     60_000,
   )
-  const backup = script(folder)
-  const take = (name: string) => runNode([backup, data, join(folder, name)], folder)
+  const take = (name: string) => cqrs('backup', name)
 
   for (const projection of ['inventory-list', 'inventory-alert']) {
     expect(await cqrs('rebuild', projection)).toMatchObject({ exitCode: 0 })
@@ -103,7 +94,10 @@ test('the backup of the runbook, taken after a rebuild and while generations com
   const during = await take('during')
   isOver = true
   await changes
-  expect(during).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(during).toMatchObject({
+    exitCode: 0,
+    stderr: expect.stringMatching(/^(A generation .* begins anew\.\n)*$/),
+  })
   await expectWhole(join(folder, 'during'))
 })
 
@@ -119,21 +113,24 @@ test('a backup during which a generation stopped serving and served again is beg
   writeFileSync(
     meanwhile,
     `import { DatabaseSync } from 'node:sqlite'
-    const { exec } = DatabaseSync.prototype
+    const { prepare } = DatabaseSync.prototype
     let isFirst = true
-    DatabaseSync.prototype.exec = function (sql) {
-      if (isFirst && sql.includes('events.db')) {
+    DatabaseSync.prototype.prepare = function (sql) {
+      if (isFirst && sql.startsWith('VACUUM') && this.location().endsWith('events.db')) {
         isFirst = false
         const control = new DatabaseSync(${JSON.stringify(join(data, 'control.db'))})
-        exec.call(control, "UPDATE projections SET swaps = swaps + 2 WHERE name = 'inventory-alert'")
+        control.exec("UPDATE projections SET swaps = swaps + 2 WHERE name = 'inventory-alert'")
         control.close()
       }
-      return exec.call(this, sql)
+      return prepare.call(this, sql)
     }`,
   )
   const to = join(folder, 'backup')
-  const taken = await runNode(['--import', meanwhile, script(folder), data, to], folder)
-  expect(taken).toMatchObject({ exitCode: 0, stderr: '' })
+  const taken = await runNode(['--import', meanwhile, CLI, 'backup', to], folder)
+  expect(taken).toMatchObject({
+    exitCode: 0,
+    stderr: 'A generation of a view has changed meanwhile; the copy begins anew.\n',
+  })
   const control = new DatabaseSync(join(to, 'control.db'), { readOnly: true })
   const swaps = control.prepare('SELECT name, swaps FROM projections WHERE swaps > 0').all()
   control.close()
@@ -155,10 +152,10 @@ test('a damaged view is left out of the backup, which says so; the rest is whole
   damageView(viewPath(data, 'inventory-list'), 'document page')
   await startUp(folder, { CQRS_DATA: data })
 
-  const taken = await runNode([script(folder), data, join(folder, 'backup')], folder)
-  expect(taken).toMatchObject({ exitCode: 2, stdout: '' })
+  const taken = await runProgram(['backup', 'backup'], folder)
+  expect(taken.exitCode).toBe(6)
   expect(taken.stderr).toMatch(
-    /^Damaged, and left out: views\/inventory-list\.1\.db \(.*malformed.*\)\..*\n$/,
+    /^Left out: views\/inventory-list\.1\.db\. The store .* is damaged \(.*malformed.*\)\..*take another backup\.\n$/,
   )
   const copied = readdirSync(join(folder, 'backup'), { recursive: true })
   expect(copied).toEqual(expect.arrayContaining(['control.db', 'queue.db', 'events.db']))
@@ -177,18 +174,63 @@ test('a backup that cannot be taken for another reason ends with an error, and l
   process.kill('SIGTERM')
   await exited
   damageView(join(data, 'queue.db'), 'header page')
-  const taken = await runNode([script(folder), data, join(folder, 'backup')], folder)
-  expect(taken).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('file is not a database') })
-  expect(existsSync(join(folder, 'backup'))).toBe(false)
+  const taken = await runProgram(['backup', 'backup'], folder)
+  expect(taken).toMatchObject({ exitCode: 6, stderr: expect.stringContaining('file is not a database') })
+  expect(readdirSync(folder)).toEqual(['data'])
 })
 
-test('a backup that is told no folder to go to is refused', async () => {
+test('a log with an event that is not what was written is not backed up: an older backup is worth more', async () => {
+  const folder = tempFolder()
+  const data = join(folder, 'data')
+  await seedInventory({ data, events: 100, items: 5 })
+  const log = new DatabaseSync(join(data, 'events.db'))
+  log.exec(`UPDATE events SET data = data || ' ' WHERE position = 57`)
+  log.close()
+  expect(await runProgram(['backup', 'backup'], folder)).toMatchObject({
+    exitCode: 6,
+    stderr: expect.stringMatching(/^CQRS_STORE_CORRUPT: The event at position 57 .*no backup was taken/),
+  })
+  expect(readdirSync(folder)).toEqual(['data'])
+})
+
+test('a backup is for its owner only, and says what is in it', async () => {
+  const folder = tempFolder()
+  const head = await seedInventory({ data: join(folder, 'data'), events: 100, items: 5 })
+  const { exitCode, stdout } = await runProgram(['backup', 'backup', '--json'], folder)
+  expect(exitCode).toBe(0)
+  const report = JSON.parse(stdout)
+  expect(report).toEqual({
+    folder: join(folder, 'backup'),
+    stores: expect.arrayContaining([{ store: 'events.db', bytes: expect.any(Number) }]),
+    leftOut: [],
+    head,
+    isChecked: true,
+  })
+  const modes = ['backup', 'backup/views', 'backup/events.db'].map(
+    (path) => statSync(join(folder, path)).mode,
+  )
+  expect(modes.map((mode) => mode & 0o777)).toEqual([0o700, 0o700, 0o600])
+})
+
+test('a folder that cannot be what is wanted is refused, and nothing is written', async () => {
   const folder = tempFolder()
   const data = join(folder, 'data')
   await seedInventory({ data, events: 1, items: 1 })
-  const path = script(folder)
-  const before = readdirSync(folder)
-  const taken = await runNode([path, data], folder)
-  expect(taken).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('name two folders') })
-  expect(readdirSync(folder)).toEqual(before)
+  const refusal = async (...args: string[]) => {
+    const { exitCode, stderr } = await runProgram(['backup', ...args], folder)
+    expect(exitCode).not.toBe(0)
+    return stderr
+  }
+  expect(await refusal()).toContain("missing required argument 'folder'")
+  expect(await refusal('')).toContain('folder')
+  expect(await refusal('data/backup')).toContain('is in the data folder')
+  expect(await refusal('data')).toContain('exists already')
+  expect(await refusal('no/such/backup')).toContain('cannot be made')
+  mkdirSync(join(folder, 'half.part'))
+  expect(await refusal('half')).toContain('another backup writes it, or one was interrupted')
+  expect(readdirSync(folder).sort()).toEqual(['data', 'half.part'])
+  expect(existsSync(join(data, 'backup'))).toBe(false)
+  expect(await runProgram(['backup', 'b'], folder, { CQRS_DATA: 'nowhere' })).toMatchObject({
+    stderr: expect.stringContaining('There is no log in'),
+  })
 })
