@@ -44,8 +44,8 @@ export interface Backup {
   readonly stores: readonly CopiedStore[]
   /** Views that are damaged and therefore not in the backup. */
   readonly leftOut: readonly { readonly store: string; readonly error: string }[]
-  /** The last event of the log in the backup. */
-  readonly head: Position
+  /** The last position of the log in the backup; null if there is no log, as for a queue that is used alone. */
+  readonly head: Position | null
   /** Whether every event was checked; not if an older version of this software wrote the log. */
   readonly isChecked: boolean
 }
@@ -148,8 +148,8 @@ function copyOnce({ data, draft, onStore }: Copying): Omit<Backup, 'folder'> {
 }
 
 /** @throws CqrsError CQRS_STORE_CORRUPT if an event is damaged: this copy must not take the place of an older one */
-function checkLog(copy: string, source: string): { head: Position; isChecked: boolean } {
-  if (!existsSync(copy)) return { head: 0, isChecked: true }
+function checkLog(copy: string, source: string): Pick<Backup, 'head' | 'isChecked'> {
+  if (!existsSync(copy)) return { head: null, isChecked: true }
   const { head, damagedAt, isOlder } = checkWholeLog(copy)
   if (damagedAt === undefined) return { head, isChecked: !isOlder }
   throw new CqrsError(
@@ -213,12 +213,13 @@ function standing(data: string): string {
   }
 }
 
-/** @throws CqrsError CQRS_VALIDATION if the folder to write exists or is in the data folder, or if there are no data */
+/** @throws CqrsError CQRS_VALIDATION if the folder to write exists or is in the data folder, or if there is no store */
 function assertNew(folder: string, data: string): void {
-  if (!existsSync(dataPaths(data).events)) {
+  const { events, queue } = dataPaths(data)
+  if (!existsSync(events) && !existsSync(queue)) {
     throw new CqrsError(
       'CQRS_VALIDATION',
-      `There is no log in ${data}. Name the data folder with CQRS_DATA=<folder>.`,
+      `There is no store in ${data}. Name the data folder with CQRS_DATA=<folder>.`,
     )
   }
   if (existsSync(folder)) {

@@ -231,6 +231,6 @@ test('a folder that cannot be what is wanted is refused, and nothing is written'
   expect(readdirSync(folder).sort()).toEqual(['data', 'half.part'])
   expect(existsSync(join(data, 'backup'))).toBe(false)
   expect(await runProgram(['backup', 'b'], folder, { CQRS_DATA: 'nowhere' })).toMatchObject({
-    stderr: expect.stringContaining('There is no log in'),
+    stderr: expect.stringContaining('There is no store in'),
   })
 })

@@ -42,6 +42,7 @@ Examples:
       if (json) return context.print(JSON.stringify(backup, null, 2))
       const size = bytes(stores.reduce((sum, each) => sum + each.bytes, 0))
       const checked = isChecked ? 'each of them checked' : 'not checked, since an older version wrote them'
-      context.print(`${folder}: ${size}, with ${count(head)} events, ${checked}.`)
+      const events = head === null ? 'without a log' : `with ${count(head)} events, ${checked}`
+      context.print(`${folder}: ${size}, ${events}.`)
     })
 }
