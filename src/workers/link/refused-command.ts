@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { CommandOutcome } from '../../command/execute.ts'
 import { describeIssues } from '../../kernel/input.ts'
 
 /** How the ids of functions that carry out commands begin. */
@@ -12,22 +13,31 @@ export function isCommand(functionId: string): boolean {
   return functionId.startsWith(COMMAND)
 }
 
-/** The outcomes of a command that stored nothing; see `CommandOutcome` in src/command/execute.ts. */
-const refusal = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('rejected'), rejection: z.object({ code: z.string(), message: z.string() }) }),
-  z.object({
-    kind: z.literal('invalid'),
-    issues: z.array(z.object({ field: z.string(), problem: z.string() })),
-  }),
-  z.object({ kind: z.literal('key-reused') }),
-  z.object({ kind: z.literal('conflict'), attempts: z.number() }),
-])
+type Refusal = Exclude<CommandOutcome, { kind: 'accepted' }>
+
+/** For each way in which a command can refuse: what is read of its answer, and what it says. */
+const REASONS: { readonly [Kind in Refusal['kind']]: z.ZodType<string> } = {
+  rejected: z
+    .object({ rejection: z.object({ code: z.string(), message: z.string() }) })
+    .transform(({ rejection: { code, message } }) => `${code}: ${message}`),
+  invalid: z
+    .object({ issues: z.array(z.object({ field: z.string(), problem: z.string() })) })
+    .transform(({ issues }) => `its input is not valid: ${describeIssues(issues)}`),
+  'key-reused': z.unknown().transform(() => 'its idempotency key was used for another command or input.'),
+  conflict: z
+    .object({ attempts: z.number() })
+    .transform(({ attempts }) => `other commands kept changing the same stream (${attempts} attempts).`),
+}
+
+const refusal = z.object({ kind: z.enum(Object.keys(REASONS) as Refusal['kind'][]) })
 
 /** How a command answers, whatever went wrong, if its payload is an HTTP request that somebody passed on as it came. */
-const httpFailure = z.object({
-  status_code: z.number().min(400),
-  body: z.object({ error: z.object({ code: z.string(), message: z.string() }) }),
-})
+const httpFailure = z
+  .object({
+    status_code: z.number().min(400),
+    body: z.object({ error: z.object({ code: z.string(), message: z.string() }) }),
+  })
+  .transform(({ body }) => `${body.error.code}: ${body.error.message}`)
 
 /** A command was called, and refused. Who called it for somebody else must not take that for done. */
 export class RefusedCommand extends Error {}
@@ -39,21 +49,12 @@ export class RefusedCommand extends Error {}
  */
 export function assertAccepted(functionId: string, answer: unknown): void {
   if (!isCommand(functionId)) return
-  const reason = reasonOf(refusal.or(httpFailure).safeParse(answer).data)
+  const reason = reasonOf(answer)
   if (reason) throw new RefusedCommand(`The command ${functionId} was not accepted: ${reason}`)
 }
 
-function reasonOf(refused: z.output<typeof refusal | typeof httpFailure> | undefined): string | undefined {
-  if (!refused) return undefined
-  if ('body' in refused) return `${refused.body.error.code}: ${refused.body.error.message}`
-  switch (refused.kind) {
-    case 'rejected':
-      return `${refused.rejection.code}: ${refused.rejection.message}`
-    case 'invalid':
-      return `its input is not valid: ${describeIssues(refused.issues)}`
-    case 'key-reused':
-      return 'its idempotency key was used for another command or input.'
-    case 'conflict':
-      return `other commands kept changing the same stream (${refused.attempts} attempts).`
-  }
+/** Undefined if the answer is no refusal. */
+function reasonOf(answer: unknown): string | undefined {
+  const kind = refusal.safeParse(answer).data?.kind
+  return (kind && REASONS[kind].safeParse(answer).data) ?? httpFailure.safeParse(answer).data
 }
