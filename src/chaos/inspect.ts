@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { dataPaths, viewPath } from '../config/paths.ts'
+import { activeOf } from '../control/contract.ts'
 import { openSqliteControl } from '../control/sqlite/control-store.ts'
 import type { App } from '../kernel/app.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
@@ -264,8 +265,7 @@ export async function activeGenerations(app: App, data: string): Promise<Map<str
   try {
     const active = new Map<string, number>()
     for (const name of app.projections.keys()) {
-      const { generations = [] } = (await control.projection(name)) ?? {}
-      const serving = generations.find(({ state }) => state === 'active')
+      const serving = activeOf(await control.projection(name))
       if (serving) active.set(name, serving.generation)
     }
     return active

@@ -69,6 +69,11 @@ export interface ProjectionControl {
   readonly generations: readonly Generation[]
 }
 
+/** The generation that serves; undefined if nothing is known of the projection. */
+export function activeOf(known: Pick<ProjectionControl, 'generations'> | undefined): Generation | undefined {
+  return known?.generations.find(({ state }) => state === 'active')
+}
+
 /** A request to build a generation. */
 export interface GenerationRequest {
   readonly projection: string

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { reached } from '../boundaries.ts'
-import type { ControlStore, Generation, ProjectionControl } from '../control/contract.ts'
+import { activeOf, type ControlStore, type Generation, type ProjectionControl } from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
@@ -43,7 +43,7 @@ export class Coordinator {
     const { projection, control } = this.#options
     const state = await control.projection(projection.name)
     if (!state || state === this.#at) return
-    const active = state.generations.find((one) => one.state === 'active')
+    const active = activeOf(state)
     if (!active) return
     await this.#followTheCode(state, active)
     let waits = false
@@ -174,7 +174,7 @@ function isAnswer({ state, generation }: Generation, active: Generation): boolea
 
 /** Whether the serving generation is of a later version than the code. */
 export function isOlder({ version }: ProjectionDefinition, state: ProjectionControl | undefined): boolean {
-  const active = state?.generations.find((one) => one.state === 'active')
+  const active = activeOf(state)
   return active !== undefined && active.version > version
 }
 
@@ -184,7 +184,7 @@ export function isOlder({ version }: ProjectionDefinition, state: ProjectionCont
  * @throws CqrsError CQRS_VIEW_NEWER that says what to do
  */
 export function assertNotOlder(state: ProjectionControl, projection: ProjectionDefinition): void {
-  const active = state.generations.find((one) => one.state === 'active')
+  const active = activeOf(state)
   if (!active || !isOlder(projection, state)) return
   const { name, version } = projection
   throw new CqrsError(

@@ -1,4 +1,4 @@
-import type { ControlStore, ProjectionControl } from '../control/contract.ts'
+import { activeOf, type ControlStore, type ProjectionControl } from '../control/contract.ts'
 import { isComing } from '../control/machine.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import { fits } from './place.ts'
@@ -18,7 +18,7 @@ export async function takeTheLead({
 }): Promise<ProjectionControl | undefined> {
   const { projection, partition } = unit
   const state = await control.projection(projection.name)
-  const active = state?.generations.find((one) => one.state === 'active')
+  const active = activeOf(state)
   if (!state || !active || !fits(active, projection)) return state
   for (const generation of state.generations) {
     if (!isComing(generation.state) || fits(generation, projection)) continue

@@ -1,4 +1,4 @@
-import type { Generation, ProjectionControl } from '../control/contract.ts'
+import { activeOf, type Generation, type ProjectionControl } from '../control/contract.ts'
 import { isComing, isUnderWay } from '../control/machine.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ViewStore } from '../projection/contract.ts'
@@ -81,7 +81,7 @@ export class UnitGenerations implements Followed {
     await this.#leaveReplaced()
     const state = await takeTheLead(this.#options)
     if (!state) return
-    const active = state.generations.find((one) => one.state === 'active')
+    const active = activeOf(state)
     this.view.pause(state.paused)
     await this.#activate(state, active)
     this.#state = state
@@ -118,7 +118,7 @@ export class UnitGenerations implements Followed {
   async step(): Promise<StepOutcome> {
     const { projection, partition } = this.#options.unit
     const state = this.#state
-    const active = state?.generations.find((one) => one.state === 'active')
+    const active = activeOf(state)
     const serving = this.#active()
     if (!state || !active || state.paused || this.#isHeldUp) return 'at-head'
     // It is of another version, so nobody advances it.
@@ -199,7 +199,7 @@ export class UnitGenerations implements Followed {
   }
 
   #active(): Member | undefined {
-    const active = this.#state?.generations.find(({ state }) => state === 'active')
+    const active = activeOf(this.#state)
     return active && this.#members.get(active.generation)
   }
 

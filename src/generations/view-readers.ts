@@ -1,4 +1,4 @@
-import type { ControlStore, Generation } from '../control/contract.ts'
+import { activeOf, type ControlStore, type Generation } from '../control/contract.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
@@ -94,7 +94,7 @@ export class ViewReaders {
 
   async #choose(projection: string, generation: number | undefined) {
     const state = await this.#options.control.projection(projection)
-    const active = state?.generations.find((one) => one.state === 'active')
+    const active = activeOf(state)
     const chosen =
       generation === undefined ? active : state?.generations.find((one) => one.generation === generation)
     if (chosen && isReadable(chosen)) return { chosen, active: active?.generation }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Generation, ProjectionControl } from '../control/contract.ts'
+import { activeOf, type Generation, type ProjectionControl } from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
 import { fits, placesOf } from '../generations/place.ts'
 import { findProjection } from '../generations/view-readers.ts'
@@ -74,7 +74,7 @@ async function describe(
 ): Promise<ProjectionDetails | undefined> {
   const { name, kind, version, partitions } = definition
   const state: ProjectionControl | undefined = await system.control.projection(name)
-  const active = state?.generations.find((one) => one.state === 'active')
+  const active = activeOf(state)
   if (!state || !active) return undefined
   const served = await unlessDamaged(() => system.views.use(name, ({ view }) => view.position()))
   const generations: GenerationDetails[] = []

@@ -1,5 +1,10 @@
 import { z } from 'zod'
-import type { Generation, GenerationRequest, ProjectionControl } from '../control/contract.ts'
+import {
+  activeOf,
+  type Generation,
+  type GenerationRequest,
+  type ProjectionControl,
+} from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
 import { fits } from '../generations/place.ts'
 import { findProjection } from '../generations/view-readers.ts'
@@ -82,15 +87,15 @@ async function requested(system: System, request: GenerationRequest) {
 export async function startVerify(system: System, input: unknown, { by }: Operator): Promise<RebuildStarted> {
   const { projection: name } = parseRequest(inputs.one, input)
   const definition = findProjection(system.app, name)
-  const { generations } = await known(system, name)
-  const active = generations.find(({ state }) => state === 'active')
+  const state = await known(system, name)
+  const active = activeOf(state)
   if (!active || !fits(active, definition)) {
     throw new CqrsError(
       'CQRS_VIEW_BEHIND',
       `The generation of ${name} that serves belongs to other code than this app; verify it when its rebuild is done.`,
     )
   }
-  for (const one of generations) {
+  for (const one of state.generations) {
     if (one.state === 'verified') await system.control.move(name, one.generation, 'pruning')
   }
   const { version, partitions } = definition
@@ -108,12 +113,12 @@ export async function startVerify(system: System, input: unknown, { by }: Operat
 export async function cancelRebuild(system: System, input: unknown): Promise<GenerationsChanged> {
   const { projection: name } = parseRequest(inputs.one, input)
   const definition = findProjection(system.app, name)
-  const { generations } = await known(system, name)
-  const active = generations.find(({ state }) => state === 'active')
+  const state = await known(system, name)
+  const active = activeOf(state)
   const isNeeded = (one: Generation) =>
     one.purpose === 'serve' && active && !fits(active, definition) && fits(one, definition)
   const changed: number[] = []
-  for (const one of generations) {
+  for (const one of state.generations) {
     const givenUp = isUnderWay(one.state) && !isNeeded(one)
     const to = givenUp ? 'cancelling' : one.state === 'returning' ? 'previous' : undefined
     if (to && (await system.control.move(name, one.generation, to))) changed.push(one.generation)
@@ -122,7 +127,7 @@ export async function cancelRebuild(system: System, input: unknown): Promise<Gen
     return { generations: changed.map((generation) => ({ projection: name, generation })) }
   }
   // Nothing was cancelled: builds that could be cancelled above were finished or cancelled by others in between.
-  const needed = generations.some((one) => isUnderWay(one.state) && isNeeded(one))
+  const needed = state.generations.some((one) => isUnderWay(one.state) && isNeeded(one))
   if (!needed) throw nothing(`Nothing is being built for ${name}, so there is nothing to cancel.`)
   throw new CqrsError(
     'CQRS_VALIDATION',
@@ -185,10 +190,9 @@ export async function resumeProjection(system: System, input: unknown): Promise<
 async function setPaused(system: System, input: unknown, paused: boolean): Promise<GenerationsChanged> {
   const { projection: name } = parseRequest(inputs.one, input)
   findProjection(system.app, name)
-  const { generations } = await known(system, name)
+  const active = activeOf(await known(system, name))
   await system.control.pause(name, paused)
-  const active = generations.filter(({ state }) => state === 'active')
-  return { generations: active.map(({ generation }: Generation) => ({ projection: name, generation })) }
+  return { generations: active ? [{ projection: name, generation: active.generation }] : [] }
 }
 
 /**

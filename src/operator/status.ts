@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Generation } from '../control/contract.ts'
+import { activeOf, type Generation } from '../control/contract.ts'
 import { isUnderWay } from '../control/machine.ts'
 import { fits } from '../generations/place.ts'
 import type { Position } from '../kernel/position.ts'
@@ -33,7 +33,7 @@ async function projectionStatus(
 ): Promise<ProjectionStatus> {
   const other = system.splitOtherwise(name)
   const state = await system.control.projection(projection.name)
-  const active = state?.generations.find((one) => one.state === 'active')
+  const active = activeOf(state)
   const builds = (state?.generations ?? []).filter((one) => isUnderWay(one.state)).map(buildStatus)
   const facts = {
     name,

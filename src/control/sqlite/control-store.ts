@@ -3,13 +3,14 @@ import { toStoreError } from '../../sqlite/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import { inTransaction } from '../../sqlite/transaction.ts'
 import { withWholeCheckpoints } from '../../sqlite/whole-checkpoint.ts'
-import type {
-  ControlStore,
-  GenerationRequest,
-  PartProgress,
-  ProjectionControl,
-  RequestOutcome,
-  SwapOutcome,
+import {
+  activeOf,
+  type ControlStore,
+  type GenerationRequest,
+  type PartProgress,
+  type ProjectionControl,
+  type RequestOutcome,
+  type SwapOutcome,
 } from '../contract.ts'
 import { type GenerationState, statesBefore } from '../machine.ts'
 import { toControl } from './rows.ts'
@@ -166,7 +167,7 @@ class SqliteControlStore implements ControlStore {
     return this.#write((): SwapOutcome => {
       const control = this.#readProjection(projection)
       const incoming = control?.generations.find((one) => one.generation === generation)
-      const outgoing = control?.generations.find(({ state }) => state === 'active')
+      const outgoing = activeOf(control)
       if (!control || !incoming || !outgoing) return { kind: 'refused' }
       if (!statesBefore('active').includes(incoming.state)) return { kind: 'refused' }
       if (!incoming.forced && !this.#allLead(projection, generation)) return { kind: 'not-yet' }
@@ -277,8 +278,9 @@ class SqliteControlStore implements ControlStore {
 }
 
 /** Whether all parts of the active generation have taken over the effects that the previous one still had to send. */
-function isTakenOver({ swaps, takenOver, generations }: ProjectionControl): boolean {
-  const active = generations.find(({ state }) => state === 'active')
+function isTakenOver(control: ProjectionControl): boolean {
+  const { swaps, takenOver } = control
+  const active = activeOf(control)
   return swaps === 0 || !active || active.parts.every(({ partition }) => takenOver.get(partition) === swaps)
 }
 
