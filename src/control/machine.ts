@@ -84,3 +84,8 @@ export function isUnderWay(state: GenerationState): boolean {
 export function isComing(state: GenerationState): boolean {
   return isUnderWay(state) || state === 'returning'
 }
+
+/** Whether the files of a generation are not needed any more: the owner of each part removes them. */
+export function losesItsFiles(state: GenerationState): boolean {
+  return state === 'cancelling' || state === 'pruning' || state === 'verified'
+}

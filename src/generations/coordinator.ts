@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { reached } from '../boundaries.ts'
 import { activeOf, type ControlStore, type Generation, type ProjectionControl } from '../control/contract.ts'
-import { isUnderWay } from '../control/machine.ts'
+import { isUnderWay, losesItsFiles } from '../control/machine.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
 import type { ParityReport } from '../projection/parity.ts'
@@ -111,7 +111,7 @@ export class Coordinator {
       reached('generation-swapped', projection.name)
       log.info({ generation: generation.generation, was: state }, 'a generation was swapped in')
       return 'swapped'
-    } else if (state === 'cancelling' || state === 'pruning' || state === 'verified') {
+    } else if (losesItsFiles(state)) {
       await this.#removeStrange(generation)
     }
     return 'done'

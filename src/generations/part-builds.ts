@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { ControlStore, Generation, PartPhase, ProjectionControl } from '../control/contract.ts'
-import { isUnderWay } from '../control/machine.ts'
+import { isUnderWay, losesItsFiles } from '../control/machine.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import { unlessDamaged, type ViewDamage } from '../projection/damage.ts'
 import type { Damages } from './damages.ts'
@@ -21,9 +21,6 @@ export interface PartBuildsOptions {
   readonly startBuild: StartBuild
   readonly log: Logger
 }
-
-/** States in which nothing of a generation is needed any more, its files included. */
-const UNWANTED = ['cancelling', 'pruning', 'verified']
 
 /** The parts of generations that this process builds for one unit, and those that it removes. */
 export class PartBuilds {
@@ -53,7 +50,7 @@ export class PartBuilds {
     for (const note of unnoted) await note()
     for (const generation of state.generations) {
       if (generation.partitions !== this.#options.unit.partition.count) continue
-      if (UNWANTED.includes(generation.state)) await this.#remove(generation)
+      if (losesItsFiles(generation.state)) await this.#remove(generation)
       else if (await this.#isStillToBeBuilt(generation, active)) this.#begin(generation, active)
       else if (active && this.#hasLostTheLead(generation, active)) await this.#leadAgain(generation, active)
     }

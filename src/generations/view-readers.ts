@@ -1,4 +1,5 @@
 import { activeOf, type ControlStore, type Generation } from '../control/contract.ts'
+import { losesItsFiles } from '../control/machine.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
@@ -153,8 +154,7 @@ async function areWritten(parts: readonly ReadableView[]): Promise<boolean> {
 
 /** Whether all its parts are there, complete up to some position. */
 function isReadable({ state, parts }: Generation): boolean {
-  if (state === 'cancelling' || state === 'pruning' || state === 'verified') return false
-  return parts.every(({ phase }) => phase === 'following')
+  return !losesItsFiles(state) && parts.every(({ phase }) => phase === 'following')
 }
 
 function notThere(projection: string, generation: number | undefined): CqrsError {
