@@ -8,7 +8,7 @@ import {
   type Build,
   type BuildProgress,
   fits,
-  type Place,
+  placeOf,
   placesOfStreams,
   type StartBuild,
   type ViewHouse,
@@ -129,7 +129,7 @@ export class PartBuilds {
     // An active generation that nobody advances: this code cannot, and no other does while this process owns the unit.
     const frozen = active && !fits(active, projection) ? active : undefined
     const order = {
-      place: this.#place(generation),
+      place: placeOf(unit, generation),
       // What the active generation has settled stays settled; the new one takes over at its position.
       until: generation.until ?? (frozen ? 'owing' : 'head'),
       owing: active ? placesOfStreams(active, projection, partition).places : [],
@@ -177,10 +177,10 @@ export class PartBuilds {
   }
 
   async #giveUp(generation: Generation, damage: ViewDamage): Promise<void> {
-    const { log } = this.#options
+    const { unit, log } = this.#options
     this.#running.delete(generation.generation)
     try {
-      await this.#damages.giveUp(generation, this.#place(generation), damage)
+      await this.#damages.giveUp(generation, placeOf(unit, generation), damage)
     } catch (error) {
       const about = { err: error, generation: generation.generation }
       log.warn(about, 'The damage of a build could not be recorded; trying again')
@@ -204,13 +204,8 @@ export class PartBuilds {
   async #remove(generation: Generation): Promise<void> {
     const { unit, control, house, log } = this.#options
     if (generation.parts[unit.partition.index]?.phase === 'gone' && generation.state === 'verified') return
-    await house.remove(this.#place(generation))
+    await house.remove(placeOf(unit, generation))
     await control.gone(unit.projection.name, generation.generation, unit.partition.index)
     log.info({ generation: generation.generation, was: generation.state }, 'a generation was removed')
-  }
-
-  #place({ generation, version }: Generation): Place {
-    const { projection, partition } = this.#options.unit
-    return { projection, generation, version, partition }
   }
 }

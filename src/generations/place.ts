@@ -2,6 +2,7 @@ import type { Generation } from '../control/contract.ts'
 import type { Partition } from '../kernel/partition.ts'
 import type { Position } from '../kernel/position.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
+import type { ProjectionUnit } from '../kernel/unit.ts'
 import type { ViewStore } from '../projection/contract.ts'
 import type { ViewDamage } from '../projection/damage.ts'
 
@@ -72,6 +73,11 @@ export type StartBuild = (order: BuildOrder, events: BuildEvents) => Build
 /** Whether the code at hand can fold a generation: it has the same version, and as many partitions. */
 export function fits(generation: Generation, { version, partitions }: ProjectionDefinition): boolean {
   return generation.version === version && generation.partitions === partitions
+}
+
+/** The place of a unit's part of a generation. */
+export function placeOf({ projection, partition }: ProjectionUnit, generation: Generation): Place {
+  return { projection, generation: generation.generation, version: generation.version, partition }
 }
 
 /** The places of a generation's parts, in order. */

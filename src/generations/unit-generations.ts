@@ -12,7 +12,7 @@ import { ActiveView } from './active-view.ts'
 import { Damages } from './damages.ts'
 import { Handover, type HandoverOptions, hasTakenOver } from './handover.ts'
 import { PartBuilds } from './part-builds.ts'
-import { fits, type Place, type StartBuild } from './place.ts'
+import { fits, type Place, placeOf, type StartBuild } from './place.ts'
 import { stepBeside } from './step-beside.ts'
 import { takeTheLead } from './take-the-lead.ts'
 
@@ -232,7 +232,7 @@ export class UnitGenerations implements Followed {
     }
     const known = this.#members.get(active.generation)
     if (known && this.view.current === known.store && settled) return
-    const opened = await unlessDamaged(() => known ?? this.#enter(this.#place(active)))
+    const opened = await unlessDamaged(() => known ?? this.#enter(placeOf(this.#options.unit, active)))
     if (opened.damage) {
       this.view.becomeDamaged(opened.error)
       await this.#damages.note(active.generation, opened.error)
@@ -265,8 +265,9 @@ export class UnitGenerations implements Followed {
     if (this.#members.has(generation.generation) || !this.#isFollowed(generation, active)) return
     // An active generation that is no member is damaged, which has been reported.
     if (generation.generation === active?.generation) return
-    const { projection, partition } = this.#options.unit
-    const place = this.#place(generation)
+    const { unit } = this.#options
+    const { projection, partition } = unit
+    const place = placeOf(unit, generation)
     const position = await this.#aside(place.generation, () =>
       this.#enter(place, { mustExist: true }).projector.position(),
     )
@@ -344,11 +345,6 @@ export class UnitGenerations implements Followed {
     return isOwn ? this.#members.get(generation)?.store : undefined
   }
 
-  #place({ generation, version }: Generation): Place {
-    const { projection, partition } = this.#options.unit
-    return { projection, generation, version, partition }
-  }
-
   /**
    * Does something with a generation that does not serve. A failure is logged once until something succeeds, and then
    * the generation is left alone for a while, so that it takes little from the serving one. A damaged one is given up.
@@ -378,7 +374,7 @@ export class UnitGenerations implements Followed {
     const { unit, control } = this.#options
     const found = this.#state?.generations.find((one) => one.generation === generation)
     if (!found) return
-    await this.#damages.giveUp(found, this.#place(found), damage)
+    await this.#damages.giveUp(found, placeOf(unit, found), damage)
     this.#state = await control.projection(unit.projection.name)
   }
 
