@@ -1,9 +1,7 @@
 import { CqrsError } from '../kernel/errors.ts'
 import { parseJson } from '../kernel/json.ts'
+import { MAX_DEPTH } from '../kernel/json-size.ts'
 import { isPlain } from '../kernel/plain.ts'
-
-/** Deepest nesting of a document or effect; a frame of the engine takes 127 levels, its own included. */
-const MAX_DEPTH = 100
 
 /** The value can be written as JSON, but what is read back differs from it in a way that a handler can notice. */
 const CHANGES = Symbol()
