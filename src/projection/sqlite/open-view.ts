@@ -5,7 +5,7 @@ import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
 import { storeFiles } from '../../sqlite/store-files.ts'
 import { viewSchema } from './schema.ts'
-import { damagedView, foreignView } from './view-error.ts'
+import { damagedView, foreignView, toViewError } from './view-error.ts'
 
 /**
  * Opens the file of a view. A missing file is created only for a writer: for a reader, it may have been removed just
@@ -31,6 +31,27 @@ export function openView(
       throw damagedView(new Error('there is no such file'), path, projection)
     if (!isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
     throw damagedView((error.cause as Error | undefined) ?? error, path, projection)
+  }
+}
+
+/**
+ * Opens the file of a view for one look or change from outside, and closes it again.
+ *
+ * @throws CqrsError CQRS_STORE_… that says what to do for a view
+ */
+export function withView<Result>(
+  path: string,
+  projection: string,
+  options: Parameters<typeof openView>[2],
+  use: (db: DatabaseSync) => Result,
+): Result {
+  const db = openView(path, projection, options)
+  try {
+    return use(db)
+  } catch (error) {
+    throw toViewError(error, path, projection)
+  } finally {
+    db.close()
   }
 }
 

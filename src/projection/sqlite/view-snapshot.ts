@@ -12,7 +12,7 @@ import {
 } from '../parity.ts'
 import { EffectTable } from './effect-table.ts'
 import { HandoverTables } from './handover-tables.ts'
-import { openView } from './open-view.ts'
+import { openView, withView } from './open-view.ts'
 import { type DocumentRow, documentChecksum } from './rows.ts'
 import { damagedView, toViewError } from './view-error.ts'
 
@@ -208,15 +208,11 @@ class SideView {
 
 function hasWholeEstate(projection: string, paths: readonly string[]): boolean {
   return paths.every((path) => {
-    let db: DatabaseSync | undefined
     try {
-      db = openView(path, projection, { readOnly: true })
-      readEstate(db)
+      withView(path, projection, { readOnly: true }, readEstate)
       return true
     } catch {
       return false
-    } finally {
-      db?.close()
     }
   })
 }

@@ -1,5 +1,4 @@
-import { openView } from './open-view.ts'
-import { toViewError } from './view-error.ts'
+import { withView } from './open-view.ts'
 
 /**
  * The version of the fold that made a view; undefined if it has not been written yet.
@@ -7,13 +6,8 @@ import { toViewError } from './view-error.ts'
  * @throws CqrsError CQRS_STORE_…
  */
 export function readViewVersion(path: string, projection: string): number | undefined {
-  const db = openView(path, projection, { readOnly: true })
-  try {
+  return withView(path, projection, { readOnly: true }, (db) => {
     const version = db.prepare('SELECT version FROM checkpoint').get()?.version
     return version === undefined ? undefined : Number(version)
-  } catch (error) {
-    throw toViewError(error, path, projection)
-  } finally {
-    db.close()
-  }
+  })
 }
