@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { EffectPlace, NamedEffect, PlacedEffect, RecordedEffect, Redriven } from '../contract.ts'
 import { positionOf } from '../duty.ts'
+import { firstRows } from './page.ts'
 import { type EffectRow, effectColumns, toEffect } from './rows.ts'
 import { EFFECT_NUMBER, EFFECT_POSITION } from './schema.ts'
 import { BrokenOrder, inOrder, OtherRow } from './view-error.ts'
@@ -35,7 +36,11 @@ export class EffectTable {
   /** The effects before a place, the last one first. */
   before(place: number | undefined, limit: number, maxBytes: number): PlacedEffect[] {
     const rows = this.#before(place)
-    return upTo(limit, maxBytes, rows).map((row) => ({ ...toEffect(row), place: row.id, bytes: row.bytes }))
+    return firstRows(rows, limit, maxBytes).map((row) => ({
+      ...toEffect(row),
+      place: row.id,
+      bytes: row.bytes,
+    }))
   }
 
   #before(place = Number.MAX_SAFE_INTEGER): Iterable<PlacedRow> {
@@ -61,7 +66,8 @@ export class EffectTable {
   }
 
   pending(limit: number, maxBytes: number): RecordedEffect[] {
-    return upTo(limit, maxBytes, this.#sql.pending.iterate() as Iterable<PlacedRow>).map(toEffect)
+    const rows = this.#sql.pending.iterate() as Iterable<PlacedRow>
+    return firstRows(rows, limit, maxBytes).map(toEffect)
   }
 
   dead(
@@ -71,8 +77,8 @@ export class EffectTable {
     maxBytes = Number.POSITIVE_INFINITY,
   ): RecordedEffect[] {
     if (idempotencyKey === undefined) {
-      const rows = this.#sql.dead.iterate(...placeAfter(after), limit)
-      return upTo(limit, maxBytes, rows as Iterable<PlacedRow>).map(toEffect)
+      const rows = this.#sql.dead.iterate(...placeAfter(after), limit) as Iterable<PlacedRow>
+      return firstRows(rows, limit, maxBytes).map(toEffect)
     }
     const row =
       this.#sql.deadByKey.get(idempotencyKey) ??
@@ -127,18 +133,6 @@ export class EffectTable {
 interface PlacedRow extends EffectRow {
   id: number
   bytes: number
-}
-
-/** The first rows: at most `limit`, and none after the one that reaches `maxBytes`. The rest is not read. */
-function upTo(limit: number, maxBytes: number, rows: Iterable<PlacedRow>): PlacedRow[] {
-  const page: PlacedRow[] = []
-  let bytes = 0
-  for (const row of rows) {
-    page.push(row)
-    bytes += row.bytes
-    if (page.length >= limit || bytes >= maxBytes) break
-  }
-  return page
 }
 
 function placeAfter({ position, n }: EffectPlace = { position: 0, n: 0 }): [number, number, number] {

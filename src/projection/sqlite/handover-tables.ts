@@ -4,6 +4,7 @@ import type { Position } from '../../kernel/position.ts'
 import type { Discarded, NamedEffect, PlacedDiscard, TakeOverStep } from '../contract.ts'
 import { type Duty, positionOf } from '../duty.ts'
 import type { EffectTable } from './effect-table.ts'
+import { firstRows } from './page.ts'
 import { effectColumns } from './rows.ts'
 import { BrokenOrder, inOrder } from './view-error.ts'
 
@@ -77,14 +78,8 @@ export class HandoverTables {
   }
 
   discardedAfter(place: number, limit: number, maxBytes: number): PlacedDiscard[] {
-    const page: PlacedDiscard[] = []
-    let bytes = 0
-    for (const row of this.#discardedAfter(place)) {
-      page.push({ ...toDiscarded(row), place: Number(row.place) })
-      bytes += Number(row.bytes)
-      if (page.length >= limit || bytes >= maxBytes) break
-    }
-    return page
+    const rows = firstRows(this.#discardedAfter(place), limit, maxBytes)
+    return rows.map((row) => ({ ...toDiscarded(row), place: Number(row.place) }))
   }
 
   #discardedAfter(place: number): Iterable<Record<string, unknown>> {
@@ -97,15 +92,9 @@ export class HandoverTables {
   }
 
   withheldAfter(position: Position, limit: number, maxBytes: number): Position[] {
-    const positions: Position[] = []
-    let bytes = 0
-    const rows = this.#sql.withheldAfter.iterate(position)
-    for (const row of inOrder('withheld', rows, position, (each) => Number(each.position))) {
-      positions.push(Number(row.position))
-      bytes += Number(row.bytes)
-      if (positions.length >= limit || bytes >= maxBytes) break
-    }
-    return positions
+    const found = this.#sql.withheldAfter.iterate(position)
+    const rows = inOrder('withheld', found, position, (row) => Number(row.position))
+    return firstRows(rows, limit, maxBytes).map((row) => Number(row.position))
   }
 
   dropWithheld(positions: readonly number[]): void {
