@@ -11,13 +11,6 @@ import { BrokenOrder, inOrder } from './view-error.ts'
 /** Selects given-up events: given-up effects are recorded in the same table, but only events have a sequence. */
 const OF_EVENT = `json_extract(event, '$.sequence') IS NOT NULL`
 
-/**
- * Records that an event was given up, but only once: a generation that goes back in time takes this record over and
- * meets the event again later.
- */
-export const RECORD_DISCARD = `INSERT INTO discarded SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (
-  SELECT 1 FROM discarded WHERE position = ?1 AND ${OF_EVENT})`
-
 /** One search in the index for all positions of a page. */
 export const DISCARDED_AMONG = `SELECT position, event, discarded_by, reason, discarded_at FROM discarded
   WHERE position BETWEEN ? AND ? AND ${OF_EVENT}`
@@ -39,6 +32,14 @@ export class HandoverTables {
     for (const effect of effects) {
       this.#sql.withhold.run(positionOf(effect.idempotencyKey), ...effectColumns(effect))
     }
+  }
+
+  /**
+   * Records that an event was given up, but only once: a generation that goes back in time takes this record over and
+   * meets the event again later.
+   */
+  recordDiscard({ event, by, reason, at }: Discarded): void {
+    this.#sql.recordDiscard.run(event.position, JSON.stringify(event), by, reason, at)
   }
 
   /** A write that changes nothing, so that a synced commit also syncs what was committed before it. */
@@ -128,11 +129,12 @@ export class HandoverTables {
   }
 
   /** An event that this generation has applied stays applied; one that it has not reached yet will be skipped. */
-  #giveUp({ event, by, reason, at }: Discarded, now: number): void {
+  #giveUp(discarded: Discarded, now: number): void {
     const sql = this.#sql
+    const { event } = discarded
     const settled = sql.settle.get(event.position)
     if (!settled && event.position <= this.#position()) return
-    sql.recordDiscard.run(event.position, JSON.stringify(event), by, reason, at)
+    this.recordDiscard(discarded)
     // A sequence whose head was given up goes on with what waited behind it.
     if (settled) sql.nextInLine.run(now, settled.sequence as string)
   }
@@ -176,7 +178,8 @@ function statements(db: DatabaseSync) {
     settle: db.prepare('DELETE FROM parked WHERE position = ? RETURNING sequence'),
     discardedAmong: db.prepare(DISCARDED_AMONG),
     discardedAfter: db.prepare(DISCARDED_AFTER),
-    recordDiscard: db.prepare(RECORD_DISCARD),
+    recordDiscard: db.prepare(`INSERT INTO discarded SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (
+      SELECT 1 FROM discarded WHERE position = ?1 AND ${OF_EVENT})`),
     nextInLine: db.prepare(`UPDATE parked SET status = 'retrying', due_at = ? WHERE status = 'waiting'
       AND position = (SELECT min(position) FROM parked WHERE sequence = ?)`),
     revise: db.prepare('UPDATE checkpoint SET revision = revision + 1'),

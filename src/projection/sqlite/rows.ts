@@ -1,31 +1,6 @@
 import { parseJson } from '../../kernel/json.ts'
 import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
-import type { NamedEffect, ParkedEvent, ParkedStatus, RecordedEffect } from '../contract.ts'
-
-/** A row of the table `parked`. */
-export interface ParkedRow {
-  position: number
-  sequence: string
-  type: string
-  status: ParkedStatus
-  attempts: number
-  due_at: number
-  failures: string
-  parked_at: string
-}
-
-export function toParked(row: ParkedRow): ParkedEvent {
-  return {
-    position: row.position,
-    sequence: row.sequence,
-    type: row.type,
-    status: row.status,
-    attempts: row.attempts,
-    dueAt: row.due_at,
-    failures: JSON.parse(row.failures),
-    parkedAt: row.parked_at,
-  }
-}
+import type { NamedEffect, RecordedEffect } from '../contract.ts'
 
 /** What the tables `effects` and `withheld` have in common. */
 export interface NamedEffectRow {

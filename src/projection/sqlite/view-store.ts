@@ -22,10 +22,11 @@ import { EMPTY_DIGEST, passesMark } from '../digest.ts'
 import { type Duty, positionOf } from '../duty.ts'
 import { freezeJson } from '../plain-json.ts'
 import { EffectTable } from './effect-table.ts'
-import { HandoverTables, RECORD_DISCARD } from './handover-tables.ts'
+import { HandoverTables } from './handover-tables.ts'
 import { createIndexes } from './indexes.ts'
 import { fileNumber, openView, wasReplaced } from './open-view.ts'
-import { type DocumentRow, documentChecksum, type ParkedRow, toDocument, toParked } from './rows.ts'
+import { ParkedTable } from './parked-table.ts'
+import { type DocumentRow, documentChecksum, toDocument } from './rows.ts'
 import { foreignView, OtherRow, toViewError } from './view-error.ts'
 
 export interface OpenViewOptions {
@@ -83,6 +84,7 @@ class SqliteViewStore implements ViewStore {
   readonly #projection: string
   readonly #fileNumber: bigint | undefined
   readonly #sql: ReturnType<typeof statements>
+  readonly #parked: ParkedTable
   readonly #effects: EffectTable
   readonly #handover: HandoverTables
   readonly #checkpoints: Checkpoints
@@ -93,6 +95,7 @@ class SqliteViewStore implements ViewStore {
     this.#projection = projection
     this.#fileNumber = number
     this.#sql = statements(db)
+    this.#parked = new ParkedTable(db)
     this.#effects = new EffectTable(db)
     this.#handover = new HandoverTables(db, this.#effects)
     this.#checkpoints = takeCheckpointsAside(path)
@@ -162,7 +165,7 @@ class SqliteViewStore implements ViewStore {
   #write({ documents, parked, settled, effects, withheld = [], discarded = [] }: ViewChange): void {
     const sql = this.#sql
     // Events that were settled in the previous generation have had their effects already.
-    const due = effects.filter(({ idempotencyKey }) => !sql.silent.get(positionOf(idempotencyKey)))
+    const due = effects.filter(({ idempotencyKey }) => !this.#parked.isSilent(positionOf(idempotencyKey)))
     for (const [key, document] of documents) {
       if (document === null) {
         const removed = sql.removeDocument.get(key)
@@ -172,77 +175,47 @@ class SqliteViewStore implements ViewStore {
         sql.putDocument.run(key, text, documentChecksum(key, text))
       }
     }
-    for (const position of settled) sql.settle.run(position)
-    for (const event of parked) {
-      const { position, sequence, type, status, attempts, dueAt, failures, parkedAt } = event
-      sql.park.run(position, sequence, type, status, attempts, dueAt, JSON.stringify(failures), parkedAt)
-    }
+    for (const position of settled) this.#parked.settle(position)
+    for (const event of parked) this.#parked.put(event)
     for (const effect of due) this.#effects.add(effect)
     this.#handover.withhold(withheld)
-    for (const { event, by, reason, at } of discarded) {
-      sql.discard.run(event.position, JSON.stringify(event), by, reason, at)
-    }
+    for (const one of discarded) this.#handover.recordDiscard(one)
   }
 
   async hasParked(): Promise<boolean> {
-    return this.#run(() => this.#sql.anyParked.get() !== undefined)
+    return this.#run(() => this.#parked.hasAny())
   }
 
   async parkedSequences(among: Iterable<string>): Promise<Set<string>> {
-    return this.#run(() => {
-      const parked = new Set<string>()
-      for (const sequence of new Set(among)) {
-        const found = this.#sql.inSequence.get(sequence)
-        if (found && found.sequence !== sequence) throw new OtherRow('parked', sequence)
-        if (found) parked.add(sequence)
-      }
-      return parked
-    })
+    return this.#run(() => this.#parked.sequencesAmong(among))
   }
 
   async dueEvents(now: number, limit: number): Promise<ParkedEvent[]> {
-    return this.#run(() => this.#sql.due.all(now, limit).map((row) => toParked(row as unknown as ParkedRow)))
+    return this.#run(() => this.#parked.due(now, limit))
   }
 
   async notDueAfter(latest: number): Promise<void> {
-    this.#run(() => this.#sql.notDueAfter.run(latest, latest))
+    this.#run(() => this.#parked.notDueAfter(latest))
   }
 
   async nextDueAt(): Promise<number | undefined> {
-    return this.#run(() => (this.#sql.nextDue.get()?.due_at as number | null | undefined) ?? undefined)
+    return this.#run(() => this.#parked.nextDueAt())
   }
 
   async sequence(sequence: string, limit: number): Promise<ParkedEvent[]> {
-    return this.#run(() => {
-      const events = this.#sql.sequence
-        .all(sequence, limit)
-        .map((row) => toParked(row as unknown as ParkedRow))
-      if (events.some((event) => event.sequence !== sequence)) throw new OtherRow('parked', sequence)
-      return events
-    })
+    return this.#run(() => this.#parked.sequence(sequence, limit))
   }
 
   async letters({ after, limit }: { after: number; limit: number }) {
-    return this.#run(() =>
-      this.#sql.letters.all(after, limit).map((row) => ({
-        event: toParked(row as unknown as ParkedRow),
-        waiting: Number(row.waiting),
-      })),
-    )
+    return this.#run(() => this.#parked.letters(after, limit))
   }
 
   async parkedEvent(position: number): Promise<ParkedEvent | undefined> {
-    return this.#run(() => {
-      const row = this.#sql.parkedEvent.get(position)
-      return row && toParked(row as unknown as ParkedRow)
-    })
+    return this.#run(() => this.#parked.find(position))
   }
 
   async parkedCounts(): Promise<ParkedCounts> {
-    return this.#run(() => {
-      const found = this.#sql.counts.all().map((row) => [String(row.status), Number(row.events)])
-      return { retrying: 0, dead: 0, waiting: 0, ...Object.fromEntries(found) }
-    })
+    return this.#run(() => this.#parked.counts())
   }
 
   async pendingEffects(limit: number, maxBytes = Number.POSITIVE_INFINITY): Promise<RecordedEffect[]> {
@@ -355,15 +328,6 @@ class SqliteViewStore implements ViewStore {
   }
 }
 
-/*
- * These use the index of due times. SQLite would choose the index of the status instead, and would then read and sort
- * all events that are retrying, with each batch and each sweep.
- */
-const RETRYING = `parked INDEXED BY parked_due`
-export const DUE = `SELECT * FROM ${RETRYING} WHERE status = 'retrying' AND due_at <= ? ORDER BY due_at LIMIT ?`
-export const NOT_DUE_AFTER = `UPDATE ${RETRYING} SET due_at = ? WHERE status = 'retrying' AND due_at > ?`
-export const NEXT_DUE = `SELECT min(due_at) AS due_at FROM ${RETRYING} WHERE status = 'retrying'`
-
 function statements(db: DatabaseSync) {
   return {
     checkpoint: db.prepare('SELECT position, processed, digest, revision FROM checkpoint'),
@@ -377,24 +341,5 @@ function statements(db: DatabaseSync) {
     putDocument: db.prepare(`INSERT INTO documents (key, document, checksum) VALUES (?, ?, ?)
       ON CONFLICT (key) DO UPDATE SET document = excluded.document, checksum = excluded.checksum`),
     removeDocument: db.prepare('DELETE FROM documents WHERE key = ? RETURNING key'),
-    park: db.prepare(`INSERT INTO parked (position, sequence, type, status, attempts, due_at, failures, parked_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (position) DO UPDATE SET status = excluded.status,
-      attempts = excluded.attempts, due_at = excluded.due_at, failures = excluded.failures`),
-    silent: db.prepare('SELECT 1 FROM parked WHERE position = ? AND silent = 1'),
-    settle: db.prepare('DELETE FROM parked WHERE position = ?'),
-    parkedEvent: db.prepare('SELECT * FROM parked WHERE position = ?'),
-    anyParked: db.prepare('SELECT 1 FROM parked LIMIT 1'),
-    inSequence: db.prepare('SELECT sequence FROM parked WHERE sequence = ? LIMIT 1'),
-    sequence: db.prepare('SELECT * FROM parked WHERE sequence = ? ORDER BY position LIMIT ?'),
-    due: db.prepare(DUE),
-    notDueAfter: db.prepare(NOT_DUE_AFTER),
-    nextDue: db.prepare(NEXT_DUE),
-    letters: db.prepare(`SELECT parked.*, (
-        SELECT count(*) FROM parked AS behind
-        WHERE behind.sequence = parked.sequence AND behind.position > parked.position
-      ) AS waiting
-      FROM parked WHERE status <> 'waiting' AND position > ? ORDER BY position LIMIT ?`),
-    counts: db.prepare('SELECT status, count(*) AS events FROM parked GROUP BY status'),
-    discard: db.prepare(RECORD_DISCARD),
   }
 }
