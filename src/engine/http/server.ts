@@ -4,9 +4,23 @@ import type { Call } from '../invocations.ts'
 import type { HttpOptions } from '../options.ts'
 import type { ErrorBody, Outcome } from '../outcome.ts'
 import { type Answer, answerFrom, errorAnswer, writeAnswer } from './answer.ts'
-import { type Body, readBody } from './body.ts'
+import { readBody } from './body.ts'
 import { corsHeaders, isForeign, preflight } from './cors.ts'
 import { Exchange } from './exchange.ts'
+import {
+  AWAY,
+  BAD_PATH,
+  BODY_LATE,
+  CONDITION_NOT_MET,
+  CONGESTED,
+  CROSS_SITE,
+  NO_ANSWER,
+  notFound,
+  OVERLOADED,
+  refusedBody,
+  TIMED_OUT,
+  wrongMethod,
+} from './own-answers.ts'
 import { callPayload, type HttpCall, middlewarePayload, readCall, splitTarget } from './request.ts'
 import { type Route, RouteTable } from './routes.ts'
 
@@ -278,6 +292,8 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
+const INTERNAL_ERROR = { code: 'INTERNAL_ERROR', message: 'The engine failed to serve the request.' }
+
 /** The deadline of a request, and the answer if its function has not answered by then. */
 class Deadline {
   answer: Answer = BODY_LATE
@@ -292,78 +308,6 @@ class Deadline {
     this.giveUp()
     return this.answer
   }
-}
-
-const AWAY = errorAnswer(
-  503,
-  { code: 'WORKER_AWAY', message: 'Nobody serves this path at the moment. Try again in a second.' },
-  [['retry-after', '1']],
-)
-const BAD_PATH = errorAnswer(400, {
-  code: 'INVALID_PATH',
-  message: 'The path is not percent-encoded UTF-8: two hexadecimal digits have to follow each percent sign.',
-})
-const CROSS_SITE = errorAnswer(403, {
-  code: 'CROSS_SITE',
-  message:
-    'A page of another site may not send this request. If that site is yours, allow its origin in iii-http.cors.',
-})
-const OVERLOADED = errorAnswer(
-  503,
-  { code: 'OVERLOADED', message: 'Too many requests are in flight. Try again in a moment.' },
-  [['retry-after', '1']],
-)
-const CONGESTED = errorAnswer(
-  503,
-  {
-    code: 'OVERLOADED',
-    message:
-      'Too much is waiting for the worker of this route; its function was not called. Try again in a moment.',
-  },
-  [['retry-after', '1']],
-)
-const BODY_LATE = errorAnswer(408, {
-  code: 'BODY_LATE',
-  message: 'The body of the request did not arrive in time; no function was called.',
-})
-const TIMED_OUT = errorAnswer(504, {
-  code: 'TIMEOUT',
-  message: 'The function of the route did not answer in time.',
-})
-const NO_ANSWER = errorAnswer(504, {
-  code: 'NO_ANSWER',
-  message:
-    'The function of the route returned nothing and wrote no answer; it has to return {status_code?, headers?, body}.',
-})
-const CONDITION_NOT_MET = errorAnswer(
-  422,
-  { code: 'CONDITION_NOT_MET', message: 'The condition of the route is not met.' },
-  [],
-  { skipped: true },
-)
-const INTERNAL_ERROR = { code: 'INTERNAL_ERROR', message: 'The engine failed to serve the request.' }
-
-/** The most characters of a path that an answer repeats. */
-const MAX_SHOWN_PATH = 200
-
-function notFound(method: string, path: string): Answer {
-  const shown = path.length > MAX_SHOWN_PATH ? `${path.slice(0, MAX_SHOWN_PATH)}…` : path
-  return errorAnswer(404, {
-    code: 'NOT_FOUND',
-    message:
-      `There is no route ${method} ${shown}. Check the path, and which app runs: its commands and queries have the routes. ` +
-      'Operators find theirs under /console and /ops.',
-  })
-}
-
-function wrongMethod(allowed: readonly string[]): Answer {
-  const message = `The path takes ${allowed.join(', ')}.`
-  return errorAnswer(405, { code: 'METHOD_NOT_ALLOWED', message }, [['allow', allowed.join(',')]])
-}
-
-function refusedBody(body: Extract<Body, { kind: 'malformed' | 'too_large' }>, maxBytes: number): Answer {
-  if (body.kind === 'malformed') return errorAnswer(400, { code: 'INVALID_JSON', message: body.why })
-  return errorAnswer(413, { code: 'BODY_TOO_LARGE', message: `The body is larger than ${maxBytes} bytes.` })
 }
 
 const CONFIG_SCHEMA = {
