@@ -25,6 +25,11 @@ export interface TriggerProvider {
   unregister(trigger: Trigger): void
 }
 
+/** Why a provider refuses a binding. */
+export function refusal(message: string): ErrorBody {
+  return { code: 'trigger_registration_failed', message }
+}
+
 /** A kind of trigger. */
 export interface TriggerType {
   readonly id: string

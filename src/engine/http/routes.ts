@@ -1,6 +1,6 @@
 import findMyWay, { type HTTPMethod } from 'find-my-way'
 import type { ErrorBody } from '../outcome.ts'
-import type { Trigger, TriggerProvider } from '../triggers.ts'
+import { refusal, type Trigger, type TriggerProvider } from '../triggers.ts'
 
 /** A path and method that run a function. */
 export interface Route {
@@ -270,10 +270,6 @@ function shapeOf(route: Route): string {
  */
 function patternOf(route: Pick<Route, 'segments'>): string {
   return `/${route.segments.map((segment, index) => (segment.startsWith(':') ? `:p${index}` : segment.replaceAll(':', '::'))).join('/')}`
-}
-
-function refusal(message: string): ErrorBody {
-  return { code: 'trigger_registration_failed', message }
 }
 
 function noop(): void {}

@@ -1,7 +1,7 @@
 import type { Hub } from '../hub.ts'
 import type { ErrorBody } from '../outcome.ts'
 import type { RawJson } from '../raw-json.ts'
-import type { Trigger, TriggerProvider } from '../triggers.ts'
+import { refusal, type Trigger, type TriggerProvider } from '../triggers.ts'
 
 /** A change of one value, before and after as raw JSON. */
 export interface StateEvent {
@@ -82,8 +82,4 @@ export class StateTriggers implements TriggerProvider {
     }
     this.#hub.run(trigger.functionId, data, trigger.metadata)
   }
-}
-
-function refusal(message: string): ErrorBody {
-  return { code: 'trigger_registration_failed', message }
 }
