@@ -1,7 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { CqrsError } from '../kernel/errors.ts'
-import type { StoreSchema } from './migrate.ts'
-import { offerRowChecksum } from './row-checksum.ts'
+import { migrate, type StoreSchema } from './migrate.ts'
 
 /** The columns and indexes of each table, as SQLite reports them. */
 type Shape = ReadonlyMap<string, { readonly columns: string; readonly indexes: ReadonlySet<string> }>
@@ -16,7 +15,7 @@ const expected = new WeakMap<StoreSchema, Shape>()
  * @throws CqrsError CQRS_STORE_CORRUPT that names the table
  */
 export function assertSchema(db: DatabaseSync, schema: StoreSchema, path: string): void {
-  const wanted = expected.get(schema) ?? shapeOfMigrations(schema)
+  const wanted = expected.get(schema) ?? shapeOfNew(schema)
   expected.set(schema, wanted)
   const found = shapeOf(db)
   for (const [table, { columns, indexes }] of wanted) {
@@ -31,11 +30,11 @@ export function assertSchema(db: DatabaseSync, schema: StoreSchema, path: string
   }
 }
 
-function shapeOfMigrations({ migrations }: StoreSchema): Shape {
+/** The shape of a store that was created just now. */
+function shapeOfNew(schema: StoreSchema): Shape {
   const db = new DatabaseSync(':memory:')
   try {
-    offerRowChecksum(db)
-    for (const step of migrations) db.exec(step)
+    migrate(db, schema, ':memory:')
     return shapeOf(db)
   } finally {
     db.close()

@@ -1,7 +1,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
-import type { StoreSchema } from '../../sqlite/migrate.ts'
+import { migrate, type StoreSchema } from '../../sqlite/migrate.ts'
 import { openDatabase } from '../../sqlite/open.ts'
-import { assertChecksum, offerRowChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
+import { assertChecksum, rowChecksum } from '../../sqlite/row-checksum.ts'
 import { inTransaction } from '../../sqlite/transaction.ts'
 import { withWholeCheckpoints } from '../../sqlite/whole-checkpoint.ts'
 import type { RawJson } from '../raw-json.ts'
@@ -115,7 +115,6 @@ function toValue(row: Record<string, unknown>): RawJson {
 
 function openInMemory(): DatabaseSync {
   const db = new DatabaseSync(':memory:')
-  offerRowChecksum(db)
-  for (const step of STATE_SCHEMA.migrations) db.exec(step)
+  migrate(db, STATE_SCHEMA, ':memory:')
   return db
 }
