@@ -10,15 +10,7 @@ import { STATE_WORKER, StateWorker } from './state/worker.ts'
 import { TelemetryRelay } from './telemetry.ts'
 import { WorkerListener } from './worker-listener.ts'
 
-export type { EngineLogger } from './logger.ts'
-export type {
-  CorsOptions,
-  EngineOptions,
-  HttpMiddleware,
-  HttpOptions,
-  StateOptions,
-  WorkerLimits,
-} from './options.ts'
+export type { EngineOptions } from './options.ts'
 
 /** The version of the iii engine whose protocol and behaviour this engine follows. */
 const ENGINE_VERSION = '0.22.1'

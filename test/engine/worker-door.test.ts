@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
-import type { EngineLogger } from '../../src/engine/engine.ts'
+import type { EngineLogger } from '../../src/engine/logger.ts'
 import { engineForTest } from './start.ts'
 
 const secret = 's'.repeat(40)
