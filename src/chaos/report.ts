@@ -1,3 +1,4 @@
+import type { ViewVerdict } from './inspect.ts'
 import type { FaultRecord, StormOutcome } from './storm.ts'
 
 /** The 50th and the 99th percentile and the largest value, in whole milliseconds. */
@@ -55,13 +56,7 @@ export interface StormReport {
   readonly events: number | null
   readonly recovery: RecoverySummary
   readonly recoveryByKind: Readonly<Record<string, RecoverySummary>>
-  readonly views: readonly {
-    readonly name: string
-    readonly position: number
-    readonly processed: number
-    readonly audit: string
-    readonly equalsFold: boolean | null
-  }[]
+  readonly views: readonly ViewVerdict[]
   /** What is wrong; empty if everything is right. */
   readonly findings: StormOutcome['findings']
 }

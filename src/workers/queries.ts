@@ -1,5 +1,5 @@
 import { dataPaths } from '../config/paths.ts'
-import { parseInput } from '../kernel/input.ts'
+import { type InputIssue, parseInput } from '../kernel/input.ts'
 import { toPosition } from '../kernel/position.ts'
 import type { QueryDefinition } from '../kernel/query.ts'
 import { isRejection, type Rejection } from '../kernel/rejection.ts'
@@ -25,7 +25,7 @@ import type { StartRole } from './role.ts'
 type Answer =
   | ({ readonly kind: 'answered'; readonly result: unknown } & Freshness)
   | ({ readonly kind: 'rejected'; readonly rejection: Rejection } & Freshness)
-  | { readonly kind: 'invalid'; readonly issues: readonly { field: string; problem: string }[] }
+  | { readonly kind: 'invalid'; readonly issues: readonly InputIssue[] }
 
 /**
  * The queries worker: `query::<name>` for every query of the app, and its HTTP route. With `after` a query
