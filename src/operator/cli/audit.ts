@@ -5,6 +5,7 @@ import { EXIT, exitCodeOf } from '../../supervisor/exit-codes.ts'
 import type { AuditAnswer } from '../contract.ts'
 import type { CliContext } from './context.ts'
 import { type CallOperation, withOperations } from './operations.ts'
+import { bar } from './progress-bar.ts'
 import { count, cut } from './table.ts'
 
 /** `cqrs audit`. */
@@ -76,10 +77,8 @@ async function audit(
 /** Shows a progress bar on a terminal; elsewhere nothing, because the verdict is enough. */
 function progress({ process, width }: CliContext, name: string, { progress, target }: AuditAnswer): void {
   if (!process.stdout.isTTY) return
-  const filled = target.position === 0 ? 30 : Math.floor((30 * progress.position) / target.position)
-  const bar = '█'.repeat(filled) + '░'.repeat(30 - filled)
   const ended = progress.position >= target.position
-  const line = `${name} ${bar} ${count(progress.position)} of ${count(target.position)}`
+  const line = `${name} ${bar(progress.position, target.position)} ${count(progress.position)} of ${count(target.position)}`
   process.stdout.write(`\r\x1b[K${ended ? '' : cut(line, width)}`)
 }
 
