@@ -1,7 +1,6 @@
-import { z } from 'zod'
 import { allUnits } from '../kernel/unit.ts'
 import type { MetDamage, ProjectionStatus, RoleStanding, SystemStatus } from './contract.ts'
-import { systemStatus } from './status.ts'
+import { ownedFunctions, systemStatus } from './status.ts'
 import type { System } from './system.ts'
 import { undecided } from './undecided.ts'
 
@@ -29,8 +28,6 @@ export interface HealthLimits {
   /** How long the system waits for the answer of a worker, in milliseconds. The reasons name it. */
   readonly readyAnswerMs: number
 }
-
-const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
 
 /** The function of every queue provider. */
 const ENQUEUE = 'engine::queue::enqueue'
@@ -124,9 +121,7 @@ async function functionParts(
   const { maxLagMs, readyAnswerMs } = limits
   let present: ReadonlySet<string>
   try {
-    const list = functionList.parse(await system.ask('engine::functions::list', {}))
-    // The engine hides its own functions, but not those of a queue.
-    present = new Set(list.functions.map(({ function_id }) => function_id))
+    present = await ownedFunctions(system)
   } catch (error) {
     return [part('engine', () => Promise.reject(error))]
   }

@@ -89,7 +89,8 @@ async function secondsBehind(
   }
 }
 
-async function ownedFunctions(system: System): Promise<Set<string>> {
+/** The functions that workers have now. The engine hides its own, but not those of a queue. */
+export async function ownedFunctions(system: System): Promise<Set<string>> {
   const list = functionList.parse(await system.ask('engine::functions::list', {}))
   return new Set(list.functions.map(({ function_id }) => function_id))
 }
