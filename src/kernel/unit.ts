@@ -39,10 +39,15 @@ export function findUnit(app: App, name: string): ProjectionUnit {
   throw new CqrsError('CQRS_UNKNOWN_PROJECTION', `There is no projection ${name}; there are: ${known}.`)
 }
 
+/** The name of the projection that a unit, given by its name, is or is a partition of. */
+export function projectionOf(unit: string): string {
+  return unit.replace(/\.\d+$/, '')
+}
+
 /**
  * Whether `name` refers to the unit: it is the unit's own name, or that of the projection that the unit is a partition
  * of.
  */
 export function isMeant(name: string, unit: string): boolean {
-  return unit === name || (unit.startsWith(`${name}.`) && /^\d+$/.test(unit.slice(name.length + 1)))
+  return unit === name || projectionOf(unit) === name
 }

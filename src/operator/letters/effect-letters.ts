@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { CqrsError } from '../../kernel/errors.ts'
-import { allUnits } from '../../kernel/unit.ts'
+import { allUnits, projectionOf } from '../../kernel/unit.ts'
 import type { Letter } from '../contract.ts'
 import { fingerprint } from '../fingerprint.ts'
 import type { LetterBox } from './letter-box.ts'
@@ -94,7 +94,7 @@ function toPlace(cursor: string): { position: number; n: number } {
  * several.
  */
 function idempotencyKey({ name, key }: LetterId): string {
-  return `${name.replace(/\.\d+$/, '')}:${key.replace('.', ':')}`
+  return `${projectionOf(name)}:${key.replace('.', ':')}`
 }
 
 function toLetter(reactor: string, one: z.output<typeof effect>): Letter {
@@ -111,9 +111,6 @@ function toLetter(reactor: string, one: z.output<typeof effect>): Letter {
     attempts: one.attempts,
     failedAt: one.failedAt ?? '',
     waiting: 0,
-    fingerprint: fingerprint(
-      { source: 'effect', name: reactor.replace(/\.\d+$/, ''), kind: what },
-      one.error ?? '',
-    ),
+    fingerprint: fingerprint({ source: 'effect', name: projectionOf(reactor), kind: what }, one.error ?? ''),
   }
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Position } from '../../kernel/position.ts'
-import { allUnits } from '../../kernel/unit.ts'
+import { allUnits, projectionOf } from '../../kernel/unit.ts'
 import type { Letter } from '../contract.ts'
 import { fingerprint } from '../fingerprint.ts'
 import type { System } from '../system.ts'
@@ -98,6 +98,8 @@ async function heads(
 function toLetter(projection: string, event: z.output<typeof parkedEvent>, waiting: number): Letter {
   const last = event.failures.at(-1)
   const error = last?.message ?? 'It waits behind an earlier event of its sequence.'
+  // Letters of all partitions of a projection belong to the same groups.
+  const name = projectionOf(projection)
   return {
     id: letterId({ source: 'parked', name: projection, key: String(event.position) }),
     source: 'parked',
@@ -108,11 +110,6 @@ function toLetter(projection: string, event: z.output<typeof parkedEvent>, waiti
     attempts: event.attempts,
     failedAt: last?.at ?? event.parkedAt,
     waiting,
-    fingerprint: fingerprint({ source: 'parked', name: projectionOf(projection), kind: event.type }, error),
+    fingerprint: fingerprint({ source: 'parked', name, kind: event.type }, error),
   }
-}
-
-/** The projection of a unit: letters of all its partitions belong to the same groups. */
-function projectionOf(unit: string): string {
-  return unit.replace(/\.\d+$/, '')
 }
