@@ -92,13 +92,7 @@ export function isInventory({ name, projections }: App): boolean {
  */
 export async function inspect({ data, app, settled, alone, ended }: Inspected): Promise<Inspection> {
   const log = openSqliteEventLog({ path: dataPaths(data).events })
-  const active = await activeGenerations(app, data)
-  const units = allUnits(app).map((unit) => {
-    const { projection, partition } = unit
-    const generation = active.get(projection.name) ?? 1
-    const path = viewPath(data, projection.name, { generation, partition })
-    return { ...unit, view: openSqliteViewReader(path, projection) }
-  })
+  const units = await openServing(app, data)
   try {
     const events = await readAll(log)
     const known = isInventory(app)
@@ -146,7 +140,19 @@ export async function inspect({ data, app, settled, alone, ended }: Inspected): 
   }
 }
 
-type OpenUnit = ProjectionUnit & { readonly view: ReadableView }
+/** A unit with its part of the generation that serves, open for reading. */
+export type OpenUnit = ProjectionUnit & { readonly view: ReadableView }
+
+/** Opens the views that serve; one that the data folder does not have is empty. The caller closes them. */
+export async function openServing(app: App, data: string): Promise<OpenUnit[]> {
+  const active = await activeGenerations(app, data)
+  return allUnits(app).map((unit) => {
+    const { projection, partition } = unit
+    const generation = active.get(projection.name) ?? 1
+    const path = viewPath(data, projection.name, { generation, partition })
+    return { ...unit, view: openSqliteViewReader(path, projection) }
+  })
+}
 
 async function readAll(log: EventLog): Promise<RecordedEvent[]> {
   const events: RecordedEvent[] = []

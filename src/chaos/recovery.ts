@@ -1,10 +1,8 @@
-import { dataPaths, viewPath } from '../config/paths.ts'
+import { dataPaths } from '../config/paths.ts'
 import type { Position } from '../kernel/position.ts'
-import { allUnits } from '../kernel/unit.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
-import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { acceptedAt } from './client.ts'
-import { activeGenerations } from './inspect.ts'
+import { type OpenUnit, openServing } from './inspect.ts'
 import type { Load } from './load.ts'
 import { VICTIMS, type Victim } from './schedule.ts'
 import type { StormSystem } from './system.ts'
@@ -29,32 +27,24 @@ export class RecoveryWatch {
   readonly #load: Load | undefined
   readonly #ended: AbortSignal
   readonly #log: ReturnType<typeof openSqliteEventLog>
-  readonly #views: readonly {
-    readonly name: string
-    readonly view: ReturnType<typeof openSqliteViewReader>
-  }[]
-
+  readonly #views: readonly OpenUnit[]
   readonly #system: Watched
   /** How many processes each victim had at the beginning. */
   readonly #ran: ReadonlyMap<Victim, number>
 
-  private constructor(system: Watched, load: Load | undefined, generations: ReadonlyMap<string, number>) {
-    const { data, app, ended } = system
+  private constructor(system: Watched, load: Load | undefined, views: readonly OpenUnit[]) {
+    const { data, ended } = system
     this.#system = system
     this.#load = load
     this.#ended = ended
     this.#ran = new Map(VICTIMS.map((victim) => [victim, system.pidsOf(victim).length]))
     this.#log = openSqliteEventLog({ path: dataPaths(data).events })
-    this.#views = allUnits(app).map(({ name, projection, partition }) => {
-      const generation = generations.get(projection.name) ?? 1
-      const path = viewPath(data, projection.name, { generation, partition })
-      return { name, view: openSqliteViewReader(path, projection) }
-    })
+    this.#views = views
   }
 
   /** Watches the generations that serve now. */
   static async open(system: Watched, load: Load | undefined): Promise<RecoveryWatch> {
-    return new RecoveryWatch(system, load, await activeGenerations(system.app, system.data))
+    return new RecoveryWatch(system, load, await openServing(system.app, system.data))
   }
 
   /**
