@@ -35,7 +35,7 @@ export interface ProjectorOptions {
   now: () => number
   /** How many parked events are applied in a row before the log has its turn again. Default 1,000. */
   retriesAtOnce?: number
-  /** A clock that does not jump, for due times, in milliseconds since 1970; see steady-clock.ts. Default `now`. */
+  /** A clock that does not jump, for due times, in milliseconds since 1970; see kernel/steady-clock.ts. Default `now`. */
   steady?: () => number
   /** Gives a number in [0, 1). */
   random: () => number

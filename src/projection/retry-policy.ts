@@ -1,3 +1,4 @@
+import { backoff } from '../kernel/backoff.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
 import type { FailedAttempt, ParkedEvent } from './contract.ts'
 
@@ -16,18 +17,6 @@ const KEPT_FAILURES = 10
 
 /** How much of an error is kept with each of them, in characters: many letters have to fit into one answer. */
 const KEPT = { message: 4_000, stack: 8_000 } as const
-
-/**
- * Delay before the next attempt: exponential with equal jitter, i.e. half of it fixed and half random
- * (Marc Brooker, "Exponential Backoff And Jitter", 2015).
- *
- * @param attempts failures so far, at least 1
- * @param random gives a number in [0, 1)
- */
-function retryDelay(policy: RetryPolicy, attempts: number, random: () => number): number {
-  const full = Math.min(policy.capMs, policy.baseMs * 2 ** Math.min(attempts - 1, 30))
-  return full / 2 + (full / 2) * random()
-}
 
 /** Parks an event behind an earlier one of its sequence. */
 export function parkBehind(event: RecordedEvent, sequence: string, now: number): ParkedEvent {
@@ -59,7 +48,7 @@ export function parkFailed(
     ...parked,
     attempts,
     status: dead ? 'dead' : 'retrying',
-    dueAt: dead ? 0 : Math.round(context.steady + retryDelay(context.policy, attempts, context.random)),
+    dueAt: dead ? 0 : context.steady + backoff(attempts, context.policy, context.random),
     failures: [...parked.failures, failure].slice(-KEPT_FAILURES),
   }
 }

@@ -1,11 +1,12 @@
 import type { Logger } from 'pino'
 import { reached } from '../boundaries.ts'
+import { backoff } from '../kernel/backoff.ts'
 import { isCqrsError } from '../kernel/errors.ts'
-import { backoff } from './backoff.ts'
+import { steadyClock } from '../kernel/steady-clock.ts'
 import type { Clock } from './clock.ts'
 import type { Failure, QueueStore, StoredMessage } from './contract.ts'
 import { DueTimes } from './due-times.ts'
-import type { Lane } from './lane.ts'
+import { type Lane, seqOf } from './lane.ts'
 import type { MemoryPool } from './memory-pool.ts'
 import { MissingFunctions } from './missing-functions.ts'
 import { Outcomes } from './outcomes.ts'
@@ -68,11 +69,8 @@ export class QueueRunner {
   readonly #missing: MissingFunctions
   readonly #retries: DueTimes<Lane>
   readonly #inFlight = new Set<Delivery>()
-  /**
-   * The wall-clock time at which the monotonic clock was 0. Taken once, so that due times do not jump with the wall
-   * clock.
-   */
-  readonly #origin: number
+  /** The clock of due times: what is stored does not jump with the wall clock. */
+  readonly #steadyNow: () => number
   #settings: QueueSettings
   #paused: boolean
   /** Changes that are in progress; one more until deliveries begin. */
@@ -88,9 +86,12 @@ export class QueueRunner {
   constructor(options: RunnerOptions) {
     this.#options = options
     this.#settings = options.settings
-    this.#origin = options.clock.now() - options.clock.monotonic()
     this.#paused = options.paused
     const { queue, store, limits, pool, clock, log, probeMs, storeRetryMs } = options
+    this.#steadyNow = steadyClock(
+      () => clock.now(),
+      () => clock.monotonic(),
+    )
     this.#window = new Window({
       queue,
       store,
@@ -266,12 +267,8 @@ export class QueueRunner {
     return Math.min(wait, this.#settings.max_backoff_ms)
   }
 
-  #steadyNow(): number {
-    return Math.round(this.#origin + this.#options.clock.monotonic())
-  }
-
   #wait(lane: Lane, ms: number): void {
-    lane.waitedFor = typeof lane.head === 'object' ? lane.head.seq : (lane.head ?? 0)
+    lane.waitedFor = seqOf(lane.head)
     this.#window.block(lane, 'waiting')
     if (lane.state !== 'waiting') return
     if (ms > 0) this.#retries.add(lane, ms)
@@ -322,7 +319,8 @@ export class QueueRunner {
       return
     }
     const failures = kind === 'failed' ? attempts : stops - 1
-    const wait = failures === 0 ? 0 : backoff(failures, this.#settings, random)
+    const { backoff_ms: baseMs, max_backoff_ms: capMs } = this.#settings
+    const wait = failures === 0 ? 0 : backoff(failures, { baseMs, capMs }, random)
     const due = clock.monotonic() + wait
     this.#outcomes.store(
       () => store.recordFailure(queue, record, this.#steadyNow() + wait),
