@@ -29,14 +29,6 @@ export type Enqueue = (
   traceparent: string | undefined,
 ) => Promise<void>
 
-/** Counters since the process started. */
-export interface FanOutStats {
-  readonly sent: number
-  readonly failed: number
-  /** Appends that joined a later message because one was in progress. */
-  readonly coalesced: number
-}
-
 /** How often a message may be sent to a projection, and the clock used for that. */
 export interface FanOutPace {
   /** The shortest time between two messages for one projection, in milliseconds. */
@@ -61,9 +53,6 @@ export class FanOut {
   readonly #enqueue: Enqueue
   readonly #log: Logger
   readonly #pace: FanOutPace
-  #sent = 0
-  #failed = 0
-  #coalesced = 0
 
   constructor(targets: readonly FanOutTarget[], enqueue: Enqueue, log: Logger, pace = UNPACED) {
     this.#lanes = targets.map((target) => ({
@@ -85,13 +74,8 @@ export class FanOut {
     for (const lane of this.#lanes) {
       lane.wanted = Math.max(lane.wanted, position)
       lane.traceparent ??= traceparent
-      if (lane.underWay) this.#coalesced += 1
-      else lane.underWay = this.#drain(lane)
+      lane.underWay ??= this.#drain(lane)
     }
-  }
-
-  get stats(): FanOutStats {
-    return { sent: this.#sent, failed: this.#failed, coalesced: this.#coalesced }
   }
 
   /** Resolves when no message is in progress. */
@@ -113,10 +97,8 @@ export class FanOut {
         reachedNextTurn('enqueue-sent', message.projection)
         await taken
         reached('enqueue-answered', message.projection)
-        this.#sent += 1
         this.#report(lane, undefined)
       } catch (error) {
-        this.#failed += 1
         this.#report(lane, error)
       }
       lane.told = message.to

@@ -42,7 +42,6 @@ test('while a message is under way, later appends join the next one', async () =
   next()?.resolve()
   await fanOut.idle()
   expect(sent).toHaveLength(2)
-  expect(fanOut.stats).toEqual({ sent: 2, failed: 0, coalesced: 3 })
 })
 
 test('a slow queue holds up no other projection', async () => {
@@ -60,7 +59,7 @@ test('a slow queue holds up no other projection', async () => {
   expect(heard).toEqual(['stats', 'stats'])
 })
 
-test('a message that fails is counted, and the next append is announced all the same', async () => {
+test('a message that fails is not sent again, and the next append is announced all the same', async () => {
   const { sent, enqueue, next } = gate()
   const fanOut = new FanOut([list], enqueue, silent)
   fanOut.appended(1)
@@ -70,7 +69,6 @@ test('a message that fails is counted, and the next append is announced all the 
   next()?.resolve()
   await fanOut.idle()
   expect(sent.map(({ to }) => to)).toEqual([1, 2])
-  expect(fanOut.stats).toMatchObject({ sent: 1, failed: 1 })
 })
 
 test('an outage of the queue is logged once, and so is its end', async () => {
