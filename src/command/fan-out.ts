@@ -74,7 +74,7 @@ export class FanOut {
     for (const lane of this.#lanes) {
       lane.wanted = Math.max(lane.wanted, position)
       lane.traceparent ??= traceparent
-      lane.underWay ??= this.#drain(lane)
+      if (lane.wanted > lane.told) lane.underWay ??= this.#drain(lane)
     }
   }
 

@@ -44,6 +44,16 @@ test('while a message is under way, later appends join the next one', async () =
   expect(sent).toHaveLength(2)
 })
 
+test('an append that is reported after a later one, whose message is done, stops nothing', async () => {
+  const to: number[] = []
+  const fanOut = new FanOut([list], async (_, message) => void to.push(message.to), silent)
+  for (const position of [5, 4, 6]) {
+    fanOut.appended(position)
+    await fanOut.idle()
+  }
+  expect(to).toEqual([5, 6])
+})
+
 test('a slow queue holds up no other projection', async () => {
   const heard: string[] = []
   const fanOut = new FanOut(
