@@ -162,12 +162,12 @@ export class UnitGenerations implements Followed {
     return outcomes.find((outcome) => outcome !== 'at-head') ?? 'at-head'
   }
 
-  async retryDue(limit?: number): Promise<number> {
+  async retryDue(): Promise<number> {
     if (this.#state?.paused || this.#isHeldUp) return 0
     const serving = this.#active()
-    const applied = serving && (await this.#unlessDamaged(serving, () => serving.projector.retryDue(limit)))
+    const applied = serving && (await this.#unlessDamaged(serving, () => serving.projector.retryDue()))
     for (const member of this.#members.values()) {
-      if (member !== serving) await this.#aside(member.generation, () => member.projector.retryDue(limit))
+      if (member !== serving) await this.#aside(member.generation, () => member.projector.retryDue())
     }
     return applied ?? 0
   }

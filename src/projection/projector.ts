@@ -52,6 +52,9 @@ export interface ProjectorOptions {
 /** Called when a batch or retry begins. The result is called with its events and the parked ones, once stored. */
 export type Applying = () => (events: readonly RecordedEvent[], parked: readonly ParkedEvent[]) => void
 
+/** How many sequences with events that are due are tried before the log has its turn again. */
+const DUE_AT_ONCE = 100
+
 /** An event has failed when processes have ended this often while it was tried alone. */
 const ENDS_THAT_COUNT = 2
 
@@ -151,11 +154,11 @@ export class Projector {
    *
    * @returns how many events were applied
    */
-  async retryDue(limit = 100): Promise<number> {
+  async retryDue(): Promise<number> {
     const { view } = this.#options
     const isDue = ({ status, dueAt }: ParkedEvent) => status === 'retrying' && dueAt <= this.#steady()
     let applied = 0
-    for (const { position } of await view.dueEvents(this.#steady(), limit)) {
+    for (const { position } of await view.dueEvents(this.#steady(), DUE_AT_ONCE)) {
       if (applied < this.#atOnce) applied += await this.#retrySequence(position, isDue)
     }
     return applied

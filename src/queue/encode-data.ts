@@ -6,16 +6,16 @@ const MAX_LENGTH = 1_048_576
 /**
  * The data of a message as JSON text.
  *
- * @throws CqrsError CQRS_QUEUE_INVALID if it cannot be JSON (nested too deep), or is longer than `limit` characters
+ * @throws CqrsError CQRS_QUEUE_INVALID if it cannot be JSON (nested too deep), or is longer than {@link MAX_LENGTH}
  */
-export function encodeData(data: unknown, limit = MAX_LENGTH): string {
+export function encodeData(data: unknown): string {
   let text: string
   try {
     text = JSON.stringify(data ?? null)
   } catch (cause) {
     throw new CqrsError('CQRS_QUEUE_INVALID', 'The data of the message cannot be written as JSON.', { cause })
   }
-  if (text.length <= limit) return text
-  const message = `The data of the message has ${text.length} characters of JSON; at most ${limit} are allowed.`
+  if (text.length <= MAX_LENGTH) return text
+  const message = `The data of the message has ${text.length} characters of JSON; at most ${MAX_LENGTH} are allowed.`
   throw new CqrsError('CQRS_QUEUE_INVALID', message)
 }

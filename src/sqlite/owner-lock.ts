@@ -20,14 +20,14 @@ export type OwnerLockOutcome = { held: true; lock: OwnerLock } | { held: false; 
  * dies, so a crash never leaves it behind; a stopped process (SIGSTOP) keeps it. Other processes can still read the row
  * that names the owner.
  */
-export function tryOwn(path: string, pid: number = process.pid): OwnerLockOutcome {
+export function tryOwn(path: string): OwnerLockOutcome {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const db = new DatabaseSync(path, { timeout: 20 })
   try {
     db.exec('PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF')
     db.exec('BEGIN IMMEDIATE')
     db.exec('CREATE TABLE IF NOT EXISTS owner (id INTEGER PRIMARY KEY CHECK (id = 1), pid INTEGER NOT NULL)')
-    db.prepare('INSERT OR REPLACE INTO owner (id, pid) VALUES (1, ?)').run(pid)
+    db.prepare('INSERT OR REPLACE INTO owner (id, pid) VALUES (1, ?)').run(process.pid)
     db.exec('COMMIT')
     // Another process may win between the two transactions; then the row holds its pid, and this BEGIN fails.
     db.exec('BEGIN IMMEDIATE')

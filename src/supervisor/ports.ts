@@ -39,8 +39,7 @@ export async function isFree({ host, port }: Pick<NeededPort, 'host' | 'port'>):
 }
 
 /** The error for a port that is taken; it says what to do. */
-export function portTakenError(needed: NeededPort, cause?: unknown): CqrsError {
-  const { host, port, what, variable } = needed
+export function portTakenError({ host, port, what, variable }: NeededPort): CqrsError {
   const byChance =
     port >= EPHEMERAL.first && port <= EPHEMERAL.last
       ? ' It may be in use only for a moment: Linux picks ports in that range for outgoing connections.'
@@ -49,7 +48,7 @@ export function portTakenError(needed: NeededPort, cause?: unknown): CqrsError {
     'CQRS_PORT_TAKEN',
     `Port ${port} on ${host}, which ${what} needs, is in use by another program.${byChance} ` +
       `Stop that program, or choose another port with ${variable}=<port>.`,
-    { cause, details: { host, port } },
+    { details: { host, port } },
   )
 }
 
