@@ -5,7 +5,7 @@ import type { Partition } from '../kernel/partition.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
 import type { ViewStore } from '../projection/contract.ts'
-import { readLegacy } from '../projection/damage.ts'
+import { readEstate } from '../projection/damage.ts'
 import type { Estate } from '../projection/duty.ts'
 import { type TakeOverRequest, takeOver } from '../projection/take-over.ts'
 import { type Place, placesOf, placesOfStreams, type ViewHouse } from './place.ts'
@@ -70,7 +70,7 @@ export class Handover {
       }
     }
     // A damaged part takes over nothing, and its successor need not wait for that.
-    await readLegacy(projection.kind, take, undefined)
+    await readEstate(projection.kind, take, undefined)
     reached('effects-taken-over', projection.name)
   }
 
@@ -93,7 +93,7 @@ export class Handover {
       const { index } = place.partition
       const isOwn = isSplitAlike ? index === unit.partition.index : unit.partition.index === 0
       if (!isOwn || hasTakenOver(state, index)) continue
-      const frozen = await readLegacy(unit.projection.kind, () => house.open(place), undefined)
+      const frozen = await readEstate(unit.projection.kind, () => house.open(place), undefined)
       if (frozen) await this.takeOver(state, place.partition, frozen).finally(() => frozen.close())
       await this.note(state, active, place.partition)
     }
@@ -120,7 +120,7 @@ export class Handover {
         return { found: await ask(opened ?? (own as ViewStore)) }
       }
       const kind = owesAll ? 'projection' : unit.projection.kind
-      const result = isLost ? undefined : await readLegacy(kind, attempt, undefined)
+      const result = isLost ? undefined : await readEstate(kind, attempt, undefined)
       if (result) return result.found
       if (!isLost) {
         log.warn(

@@ -40,7 +40,7 @@ export async function unlessDamaged<Result>(work: () => Result | Promise<Result>
  *
  * @throws CqrsError CQRS_STORE_CORRUPT if what a reactor leaves cannot be read
  */
-export async function readLegacy<Result, Otherwise>(
+export async function readEstate<Result, Otherwise>(
   kind: 'projection' | 'reactor',
   read: () => Result | Promise<Result>,
   otherwise: Otherwise,

@@ -3,7 +3,7 @@ import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
 import type { EventLog } from '../../src/log/contract.ts'
 import { BufferedView } from '../../src/projection/buffered-view.ts'
 import type { Discarded, ViewStore } from '../../src/projection/contract.ts'
-import { damageOf, readLegacy } from '../../src/projection/damage.ts'
+import { damageOf, readEstate } from '../../src/projection/damage.ts'
 import { owedAmong } from '../../src/projection/duty.ts'
 import { givenUpIn } from '../../src/projection/given-up.ts'
 import { Projector } from '../../src/projection/projector.ts'
@@ -134,13 +134,13 @@ export class GatedBuilds {
     const owing = (
       await Promise.all(
         places.map((one) =>
-          readLegacy(kind, () => open(one, { version: one.version, indexes: false }), undefined),
+          readEstate(kind, () => open(one, { version: one.version, indexes: false }), undefined),
         ),
       )
     ).filter((one) => one !== undefined)
     const end = await whereToEnd(order, kind, owing)
     const givenUp = givenUpIn(
-      owing.map((view) => (positions) => readLegacy(kind, () => view.discardedAmong(positions), NOTHING)),
+      owing.map((view) => (positions) => readEstate(kind, () => view.discardedAmong(positions), NOTHING)),
     )
     const head = async () => end ?? (await log.head())
     const foldOn = async (indexes: boolean) => {
@@ -218,7 +218,7 @@ async function whereToEnd(
   if (until === 'head') return undefined
   if (until !== 'owing') return until
   const positions = await Promise.all(
-    owing.map((view) => readLegacy(kind, async () => (await view.checkpoint()).position, undefined)),
+    owing.map((view) => readEstate(kind, async () => (await view.checkpoint()).position, undefined)),
   )
   const isWhole = owing.length === places.length && positions.every((position) => position !== undefined)
   return isWhole ? Math.max(...positions) : undefined

@@ -15,7 +15,7 @@ import { unitsOf } from '../../src/kernel/unit.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { BufferedView } from '../../src/projection/buffered-view.ts'
 import type { ViewStore } from '../../src/projection/contract.ts'
-import { readLegacy, unlessDamaged } from '../../src/projection/damage.ts'
+import { readEstate, unlessDamaged } from '../../src/projection/damage.ts'
 import { owedAmong } from '../../src/projection/duty.ts'
 import { givenUpIn } from '../../src/projection/given-up.ts'
 import { Projector, type ProjectorOptions } from '../../src/projection/projector.ts'
@@ -115,7 +115,7 @@ export function generations() {
       stop: Promise<void>,
     ) {
       const legacy = async <Result>(read: () => Result | Promise<Result>) =>
-        readLegacy(takesOver ? projection.kind : 'projection', read, undefined)
+        readEstate(takesOver ? projection.kind : 'projection', read, undefined)
       const opened = await Promise.all(places.map((one) => legacy(() => house.open(one))))
       const owing = opened.filter((one) => one !== undefined)
       const store = new BufferedView(house.open(place), {

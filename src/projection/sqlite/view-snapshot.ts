@@ -161,7 +161,7 @@ class SideView {
       this.#read(path, () => {
         const found = quickCheck(db)
         if (found) throw damagedView(new Error(found), path, this.#files.projection)
-        readEstate(db)
+        checkEstate(db)
       })
     }
   }
@@ -209,7 +209,7 @@ class SideView {
 function hasWholeEstate(projection: string, paths: readonly string[]): boolean {
   return paths.every((path) => {
     try {
-      withView(path, projection, { readOnly: true }, readEstate)
+      withView(path, projection, { readOnly: true }, checkEstate)
       return true
     } catch {
       return false
@@ -217,8 +217,8 @@ function hasWholeEstate(projection: string, paths: readonly string[]): boolean {
   })
 }
 
-/** Reads what a generation leaves to its successor; see ../duty.ts. */
-function readEstate(db: DatabaseSync): void {
+/** Reads all that a generation leaves to its successor, so that any damage is found; see ../duty.ts. */
+function checkEstate(db: DatabaseSync): void {
   const effects = new EffectTable(db)
   const handover = new HandoverTables(db, effects)
   effects.check()

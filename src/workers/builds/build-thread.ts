@@ -5,7 +5,7 @@ import { handledTypes, type ProjectionDefinition } from '../../kernel/projection
 import { openSqliteEventLog } from '../../log/sqlite/event-log.ts'
 import { BufferedView } from '../../projection/buffered-view.ts'
 import type { CommitOutcome, Discarded, Trial, ViewChange, ViewStore } from '../../projection/contract.ts'
-import { damageOf, readLegacy } from '../../projection/damage.ts'
+import { damageOf, readEstate } from '../../projection/damage.ts'
 import { owedAmong } from '../../projection/duty.ts'
 import { givenUpIn } from '../../projection/given-up.ts'
 import { Projector } from '../../projection/projector.ts'
@@ -96,7 +96,7 @@ async function build(): Promise<void> {
   const owing = await openOwing(projection, kind)
   const end = await whereToEnd(kind, owing)
   const givenUp = givenUpIn(
-    owing.map((view) => (positions) => readLegacy(kind, () => view.discardedAmong(positions), NOTHING)),
+    owing.map((view) => (positions) => readEstate(kind, () => view.discardedAmong(positions), NOTHING)),
   )
   const head = async () => end ?? (await log.head())
 
@@ -191,7 +191,7 @@ async function build(): Promise<void> {
 
 async function openOwing(projection: ProjectionDefinition, kind: Kind): Promise<ViewStore[]> {
   const opened = order.owing.map(({ path, version }) =>
-    readLegacy(kind, () => openSqliteView(path, projection, { version, indexes: false }), undefined),
+    readEstate(kind, () => openSqliteView(path, projection, { version, indexes: false }), undefined),
   )
   return (await Promise.all(opened)).filter((view) => view !== undefined)
 }
@@ -204,7 +204,7 @@ async function whereToEnd(kind: Kind, owing: readonly ViewStore[]): Promise<Posi
   if (order.until === 'head') return undefined
   if (order.until !== 'owing') return order.until
   const positions = await Promise.all(
-    owing.map((view) => readLegacy(kind, async () => (await view.checkpoint()).position, undefined)),
+    owing.map((view) => readEstate(kind, async () => (await view.checkpoint()).position, undefined)),
   )
   const isWhole = owing.length === order.owing.length && positions.every((position) => position !== undefined)
   return isWhole ? Math.max(...positions) : undefined
