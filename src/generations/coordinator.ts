@@ -5,13 +5,13 @@ import { isUnderWay, losesItsFiles } from '../control/machine.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { ProjectionDefinition } from '../kernel/projection.ts'
 import type { ParityReport } from '../projection/parity.ts'
-import { fits, type Place, placesOf, type ViewHouse } from './place.ts'
+import { fits, type Place, placesOf, type ViewStorage } from './place.ts'
 import { verdictOn } from './verdict.ts'
 
 export interface CoordinatorOptions {
   readonly projection: ProjectionDefinition
   readonly control: ControlStore
-  readonly house: ViewHouse
+  readonly storage: ViewStorage
   /** Compares two generations, at the same position if both come to one. */
   compare(before: readonly Place[], after: readonly Place[]): Promise<ParityReport>
   readonly log: Logger
@@ -150,14 +150,14 @@ export class Coordinator {
    * Removes the parts of a generation that is split differently, so that no unit of this code is responsible for them.
    */
   async #removeStrange(generation: Generation): Promise<void> {
-    const { projection, control, house } = this.#options
+    const { projection, control, storage } = this.#options
     if (generation.partitions === projection.partitions) return
     for (const place of placesOf(generation, projection)) {
       const { index } = place.partition
       // A verified generation stays in the control store without files. When it is pruned, it is forgotten with its
       // last part.
       if (generation.state === 'verified' && generation.parts[index]?.phase === 'gone') continue
-      await house.remove(place)
+      await storage.remove(place)
       await control.gone(projection.name, generation.generation, index)
     }
   }

@@ -3,7 +3,7 @@ import type { ControlStore, Generation } from '../control/contract.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { ProjectionUnit } from '../kernel/unit.ts'
 import type { ViewDamage } from '../projection/damage.ts'
-import { type Place, placesOfStreams, type ViewHouse } from './place.ts'
+import { type Place, placesOfStreams, type ViewStorage } from './place.ts'
 import { lostEstate, lostTakeOver, ownDamage } from './verdict.ts'
 
 const REPLACED =
@@ -13,7 +13,7 @@ const REPLACED =
 export interface DamagesOptions {
   readonly unit: ProjectionUnit
   readonly control: ControlStore
-  readonly house: ViewHouse
+  readonly storage: ViewStorage
   readonly log: Logger
 }
 
@@ -48,9 +48,9 @@ export class Damages {
    * {@link note} it.
    */
   lostTakeOver(active: Generation, damage: ViewDamage, cause: Error): CqrsError {
-    const { unit, house } = this.#options
+    const { unit, storage } = this.#options
     const { places } = placesOfStreams(active, unit.projection, unit.partition)
-    const own = places.map((place) => house.file(place))
+    const own = places.map((place) => storage.file(place))
     const message = lostTakeOver(unit.projection.name, damage, own)
     return new CqrsError('CQRS_STORE_CORRUPT', message, { cause, details: { ...damage } })
   }
@@ -74,9 +74,9 @@ export class Damages {
    * @param damage its own, or that of the active one, whose effects it is to take over
    */
   async giveUp({ generation, state }: Generation, place: Place, damage: ViewDamage): Promise<void> {
-    const { unit, control, house, log } = this.#options
+    const { unit, control, storage, log } = this.#options
     const { name } = unit.projection
-    const error = damage.file === house.file(place) ? ownDamage(damage) : lostEstate(name, damage)
+    const error = damage.file === storage.file(place) ? ownDamage(damage) : lostEstate(name, damage)
     if (!this.#givenUp.has(generation))
       log.error({ generation, was: state, error }, 'A generation cannot go on')
     this.#givenUp.add(generation)

@@ -8,13 +8,13 @@ import type { ViewStore } from '../projection/contract.ts'
 import { readEstate } from '../projection/damage.ts'
 import type { Estate } from '../projection/duty.ts'
 import { type TakeOverRequest, takeOver } from '../projection/take-over.ts'
-import { type Place, placesOf, placesOfStreams, type ViewHouse } from './place.ts'
+import { type Place, placesOf, placesOfStreams, type ViewStorage } from './place.ts'
 
 export interface HandoverOptions {
   readonly unit: ProjectionUnit
   readonly control: ControlStore
   readonly events: EventLog
-  readonly house: ViewHouse
+  readonly storage: ViewStorage
   readonly now: () => number
   readonly log: Logger
   /** See {@link TakeOverRequest.atOnce}. */
@@ -87,13 +87,13 @@ export class Handover {
    * active generation is split differently, no unit owns its parts, and the first unit does this for all of them.
    */
   async takeOverFrozen(state: ProjectionControl, active: Generation): Promise<void> {
-    const { unit, house } = this.#options
+    const { unit, storage } = this.#options
     const isSplitAlike = active.partitions === unit.partition.count
     for (const place of placesOf(active, unit.projection)) {
       const { index } = place.partition
       const isOwn = isSplitAlike ? index === unit.partition.index : unit.partition.index === 0
       if (!isOwn || hasTakenOver(state, index)) continue
-      const frozen = await readEstate(unit.projection.kind, () => house.open(place), undefined)
+      const frozen = await readEstate(unit.projection.kind, () => storage.open(place), undefined)
       if (frozen) await this.takeOver(state, place.partition, frozen).finally(() => frozen.close())
       await this.note(state, active, place.partition)
     }
@@ -111,12 +111,12 @@ export class Handover {
 
   /** @param opened the store if it is open already; it stays open. Otherwise it is opened when it is read */
   #estateOf(place: Place, opened: ViewStore | undefined, owesAll: boolean) {
-    const { unit, house, log } = this.#options
+    const { unit, storage, log } = this.#options
     let own: ViewStore | undefined
     let isLost = false
     const read = async <Result>(ask: (estate: Estate) => Promise<Result>): Promise<Result> => {
       const attempt = async () => {
-        own ??= opened ? undefined : house.open(place, { mustExist: true })
+        own ??= opened ? undefined : storage.open(place, { mustExist: true })
         return { found: await ask(opened ?? (own as ViewStore)) }
       }
       const kind = owesAll ? 'projection' : unit.projection.kind

@@ -11,13 +11,13 @@ import {
   placeOf,
   placesOfStreams,
   type StartBuild,
-  type ViewHouse,
+  type ViewStorage,
 } from './place.ts'
 
 export interface PartBuildsOptions {
   readonly unit: ProjectionUnit
   readonly control: ControlStore
-  readonly house: ViewHouse
+  readonly storage: ViewStorage
   readonly startBuild: StartBuild
   readonly log: Logger
 }
@@ -107,12 +107,12 @@ export class PartBuilds {
   }
 
   async #leadAgain(generation: Generation, active: Generation): Promise<void> {
-    const { unit, control, house } = this.#options
+    const { unit, control, storage } = this.#options
     const { projection, partition } = unit
     const position = generation.parts[partition.index]?.position ?? 0
     for (const place of placesOfStreams(active, projection, partition).places) {
       const { result: served } = await unlessDamaged(async () => {
-        const view = house.open(place)
+        const view = storage.open(place)
         return view.checkpoint().finally(() => view.close())
       })
       // Nobody can read a damaged part, so nobody sees its position go back.
@@ -202,9 +202,9 @@ export class PartBuilds {
   }
 
   async #remove(generation: Generation): Promise<void> {
-    const { unit, control, house, log } = this.#options
+    const { unit, control, storage, log } = this.#options
     if (generation.parts[unit.partition.index]?.phase === 'gone' && generation.state === 'verified') return
-    await house.remove(placeOf(unit, generation))
+    await storage.remove(placeOf(unit, generation))
     await control.gone(unit.projection.name, generation.generation, unit.partition.index)
     log.info({ generation: generation.generation, was: generation.state }, 'a generation was removed')
   }

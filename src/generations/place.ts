@@ -16,7 +16,7 @@ export interface Place {
 }
 
 /** Where parts of views are stored. Each part is written by the process that owns its unit. */
-export interface ViewHouse {
+export interface ViewStorage {
   /**
    * Opens a part. A missing one is created or, with `mustExist`, counts as damaged.
    *

@@ -289,8 +289,8 @@ export class UnitGenerations implements Followed {
   }
 
   #enter(place: Place, options: { mustExist?: boolean } = {}): Member {
-    const { house, events, projector } = this.#options
-    const store = house.open(place, options)
+    const { storage, events, projector } = this.#options
+    const store = storage.open(place, options)
     // Looked up each time, because who owes changes with a swap.
     const view = new WithholdingView(store, async (positions) => {
       const owing = this.view.current
@@ -303,7 +303,7 @@ export class UnitGenerations implements Followed {
       const stores = new Set([store, this.#active()?.store ?? store])
       return givenUpIn([...stores].map((each) => (among) => discardedIn(each, among)))(positions)
     }
-    const [generation, file] = [place.generation, house.file(place)]
+    const [generation, file] = [place.generation, storage.file(place)]
     const member = { generation, file, store, projector: projector(view, givenUp, serves) }
     this.#members.set(generation, member)
     return member

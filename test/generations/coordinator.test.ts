@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { Coordinator } from '../../src/generations/coordinator.ts'
-import type { ViewHouse } from '../../src/generations/place.ts'
+import type { ViewStorage } from '../../src/generations/place.ts'
 import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
 import { generations } from '../support/generations.ts'
 import { balances } from '../support/ledger-app.ts'
@@ -18,7 +18,7 @@ test('a comparison that fails is begun again after longer and longer rests, and 
   const coordinator = new Coordinator({
     projection: balances(),
     control: worker.control,
-    house: {} as ViewHouse,
+    storage: {} as ViewStorage,
     async compare() {
       comparisons += 1
       if (disk === 'fails') throw new Error('the disk fails')

@@ -5,7 +5,7 @@ import { viewPath } from '../../src/config/paths.ts'
 import type { ControlStore } from '../../src/control/contract.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import { Coordinator, isOlder } from '../../src/generations/coordinator.ts'
-import type { Place, ViewHouse } from '../../src/generations/place.ts'
+import type { Place, ViewStorage } from '../../src/generations/place.ts'
 import { UnitGenerations } from '../../src/generations/unit-generations.ts'
 import type { ProjectionDefinition } from '../../src/kernel/projection.ts'
 import type { ProjectionUnit } from '../../src/kernel/unit.ts'
@@ -190,7 +190,7 @@ export class GatedWorker {
   #live(unit: ProjectionUnit): Live {
     const { log, now, batchSize, take } = this.#site
     const events = this.calls.guard(log) as unknown as EventLog
-    const house: ViewHouse = {
+    const storage: ViewStorage = {
       open: ({ version, ...place }, options) => {
         const indexes = version === this.projection.version
         const path = this.path({ version, ...place })
@@ -207,7 +207,7 @@ export class GatedWorker {
       unit,
       control,
       events,
-      house,
+      storage,
       projector: (view, givenUp) =>
         new Projector({
           projection: this.projection,
@@ -252,7 +252,7 @@ export class GatedWorker {
         ? new Coordinator({
             projection: this.projection,
             control,
-            house,
+            storage,
             compare: this.#compare,
             log: silent,
           })

@@ -6,7 +6,7 @@ import { viewPath } from '../../src/config/paths.ts'
 import type { ControlStore } from '../../src/control/contract.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import { Coordinator } from '../../src/generations/coordinator.ts'
-import type { Build, BuildEvents, BuildOrder, Place, ViewHouse } from '../../src/generations/place.ts'
+import type { Build, BuildEvents, BuildOrder, Place, ViewStorage } from '../../src/generations/place.ts'
 import { UnitGenerations } from '../../src/generations/unit-generations.ts'
 import { ViewReaders } from '../../src/generations/view-readers.ts'
 import type { App } from '../../src/kernel/app.ts'
@@ -59,7 +59,7 @@ export function generations() {
     const control = through(bare)
     const { name, version, partitions } = projection
     await bare.adopt({ projection: name, generation: 1, version, partitions })
-    const house: ViewHouse = {
+    const storage: ViewStorage = {
       open: (place, options) =>
         openSqliteView(path(place), projection, {
           version: place.version,
@@ -116,9 +116,9 @@ export function generations() {
     ) {
       const legacy = async <Result>(read: () => Result | Promise<Result>) =>
         readEstate(takesOver ? projection.kind : 'projection', read, undefined)
-      const opened = await Promise.all(places.map((one) => legacy(() => house.open(one))))
+      const opened = await Promise.all(places.map((one) => legacy(() => storage.open(one))))
       const owing = opened.filter((one) => one !== undefined)
-      const store = new BufferedView(house.open(place), {
+      const store = new BufferedView(storage.open(place), {
         maxDocuments: 1_000,
         maxBytes: 64_000_000,
         heldBackMs: { first: 1e9, least: 1e9, most: 1e9 },
@@ -168,7 +168,7 @@ export function generations() {
         unit,
         control,
         events: log,
-        house,
+        storage,
         projector: (view, givenUp) => projector(view, unit.partition, givenUp),
         startBuild,
         now: () => clock.now,
@@ -179,7 +179,7 @@ export function generations() {
     const coordinator = new Coordinator({
       projection,
       control,
-      house,
+      storage,
       // Nothing moves meanwhile.
       compare: async (before, after) => compareSqliteViews(name, before.map(path), after.map(path), 1),
       log: pino({ level: 'silent' }),

@@ -5,7 +5,7 @@ import { placesOf } from '../../generations/place.ts'
 import type { App } from '../../kernel/app.ts'
 import { unlessDamaged } from '../../projection/damage.ts'
 import { forgetSwapsAfter, lastSwapIn } from '../../projection/sqlite/later-swaps.ts'
-import { placePath } from './view-house.ts'
+import { placePath } from './view-storage.ts'
 
 /**
  * Makes the parts of all views forget swaps that the control store does not know. A part stores the number of the last

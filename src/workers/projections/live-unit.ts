@@ -17,7 +17,7 @@ import type { RoleContext } from '../role.ts'
 import { parkedLines } from './parked-lines.ts'
 import { repeat } from './repeat.ts'
 import { sendEffect } from './send-effect.ts'
-import { compareInThread, placePath, sqliteViewHouse } from './view-house.ts'
+import { compareInThread, placePath, sqliteViewStorage } from './view-storage.ts'
 
 /** How many documents of one unit are kept in memory between batches. */
 const DOCUMENT_CACHE = 10_000
@@ -74,7 +74,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
     unit,
     control,
     events,
-    house: sqliteViewHouse(config.data),
+    storage: sqliteViewStorage(config.data),
     projector: (view, givenUp, serves) =>
       new Projector({
         projection,
@@ -145,7 +145,7 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
       ? new Coordinator({
           projection,
           control,
-          house: sqliteViewHouse(config.data),
+          storage: sqliteViewStorage(config.data),
           compare: (before, after) => compareInThread(config.data, projection.name, before, after),
           log,
         })

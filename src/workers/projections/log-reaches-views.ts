@@ -11,7 +11,7 @@ import { unlessDamaged } from '../../projection/damage.ts'
 import { openSqliteViewReader } from '../../projection/sqlite/view-reader.ts'
 import { markPath, readHighWater } from '../../sqlite/high-water.ts'
 import { adoptViews } from './adopt.ts'
-import { placePath } from './view-house.ts'
+import { placePath } from './view-storage.ts'
 
 /**
  * Refuses a log that is too short: it ends before a position that a view has applied, or that the log's own mark says

@@ -5,7 +5,7 @@ import { ViewReaders } from '../../generations/view-readers.ts'
 import type { App } from '../../kernel/app.ts'
 import { openSqliteViewReader } from '../../projection/sqlite/view-reader.ts'
 import { adoptViews } from './adopt.ts'
-import { placePath } from './view-house.ts'
+import { placePath } from './view-storage.ts'
 
 /** Opens the views of a data folder for reading, and the store that says which generation of each is active. */
 export async function openReaders(

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import { viewPath } from '../../config/paths.ts'
-import type { Place, ViewHouse } from '../../generations/place.ts'
+import type { Place, ViewStorage } from '../../generations/place.ts'
 import type { ParityReport } from '../../projection/parity.ts'
 import { openSqliteView } from '../../projection/sqlite/view-store.ts'
 import { storeFiles, storeSize } from '../../sqlite/store-files.ts'
@@ -12,7 +12,7 @@ export function placePath(data: string, { projection, generation, partition }: P
 }
 
 /** The views as SQLite files in a data folder. */
-export function sqliteViewHouse(data: string): ViewHouse {
+export function sqliteViewStorage(data: string): ViewStorage {
   return {
     open(place, options) {
       const { projection, version } = place
