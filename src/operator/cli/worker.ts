@@ -30,7 +30,7 @@ Examples:
           await migrateFirst({ data: config.data, app: await loadApp(config.app) })
         }
         const { runWorker } = await import('../../supervisor/worker-process.ts')
-        const { STARTERS } = await import('../../workers/roles.ts')
+        const { STARTERS } = await import('../../workers/starters.ts')
         await runWorker({ roles, config, starters: STARTERS, log, host: context.process })
         return undefined
       }),
