@@ -4,8 +4,11 @@ import { describeIssues, parseInput } from '../kernel/input.ts'
 
 const whole = (least: number) => z.int().min(least)
 
+/** How long the longest wait between two deliveries is unless it is set, or the first wait is longer. In milliseconds. */
+const MAX_BACKOFF_MS = 60_000
+
 /** A queue's settings as users write them (names as in iii). */
-export const queueSettings = z
+const settingsGiven = z
   .strictObject({
     /** `standard`: no order, up to `concurrency` at a time. `fifo`: in order within a group. */
     type: z.enum(['standard', 'fifo']).default('standard'),
@@ -17,8 +20,8 @@ export const queueSettings = z
     max_retries: whole(0).max(1_000_000).default(3),
     /** The wait after the first failure; it doubles with each further one. In milliseconds. */
     backoff_ms: whole(0).max(86_400_000).default(1_000),
-    /** The longest wait between two deliveries, in milliseconds. */
-    max_backoff_ms: whole(0).max(86_400_000).default(60_000),
+    /** The longest wait between two deliveries, in milliseconds. A longer `backoff_ms` raises the default. */
+    max_backoff_ms: whole(0).max(86_400_000).optional(),
     /** A delivery that is not answered within this time has failed. In milliseconds. */
     timeout_ms: whole(1).max(86_400_000).default(300_000),
     /** A message becomes a dead letter after this many deliveries whose worker died. */
@@ -34,6 +37,12 @@ export const queueSettings = z
     path: ['message_group_field'],
     error: 'is required for a fifo queue; it is the field whose value names the group of a message',
   })
+
+/** The settings as users write them, completed with the defaults. */
+const queueSettings = settingsGiven.transform((settings) => ({
+  ...settings,
+  max_backoff_ms: settings.max_backoff_ms ?? Math.max(MAX_BACKOFF_MS, settings.backoff_ms),
+}))
 
 /** The settings of one queue, complete with defaults. */
 export type QueueSettings = z.output<typeof queueSettings>

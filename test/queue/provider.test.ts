@@ -269,6 +269,27 @@ function provider(kind: EngineKind): void {
     expect([stays.calls, back.calls]).toEqual([[{ n: 1 }], [{ n: 1 }]])
   })
 
+  test('a subscriber is tried as often as it asks for, and a setting that is not known is refused', async () => {
+    const { worker, call, stats } = await world()
+    const { calls } = recorder(worker, 'strict::run', () => {
+      throw new Error('no')
+    })
+    const subscribe = (topic: string, queue_config: object) =>
+      worker.registerTrigger({
+        type: 'durable:subscriber',
+        function_id: 'strict::run',
+        config: { topic, queue_config },
+      })
+    subscribe('typos', { maxRetry: 1 })
+    subscribe('news', { maxRetries: 1, backoffDelayMs: 10 })
+    await eventuallyAnswers(() => stats('news'))
+    await expect(stats('typos')).rejects.toThrow(/typos/)
+    await call('iii::durable::publish', { topic: 'news', data: { n: 1 } })
+    await eventuallyEquals(() => stats('news'), { depth: 0, dlq_depth: 1 })
+    // The first delivery and one retry, as with iii's own queue.
+    expect(calls).toHaveLength(2)
+  })
+
   test('a condition that answers false skips the message, anything else lets it pass', async () => {
     const { worker, call, stats } = await world()
     const { calls } = recorder(worker, 'big::run')

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { CqrsError } from '../../kernel/errors.ts'
 import { describeIssues, parseInput } from '../../kernel/input.ts'
-import { parseQueueSettings, type QueueSettings, queueSettings } from '../../queue/settings.ts'
+import { parseQueueSettings, type QueueSettings } from '../../queue/settings.ts'
 
 // Top-level keys that are not named here are tolerated: the engine adds some, such as `_caller_worker_id`.
 
@@ -74,21 +74,36 @@ export const pagePayload = z
 /** `iii::queue::unsubscribe` */
 export const unsubscribePayload = z.object({ topic: name, function_id: name })
 
+/** What iii's own names in a `queue_config` may be; those of a named queue are checked by {@link parseQueueSettings}. */
+const subscriberQueueConfig = z.looseObject({
+  type: z.enum(['concurrent', 'standard', 'fifo']).optional(),
+  concurrency: z.int().min(0).max(10_000).optional(),
+  maxRetries: z.int().min(0).max(999_999).optional(),
+  backoffDelayMs: z.int().min(0).max(86_400_000).optional(),
+})
+
+/** Settings that iii knows, and that change nothing in iii's own queue (without RabbitMQ) nor here. */
+const WITHOUT_EFFECT = [
+  'max_priority',
+  'priority_field',
+  'maxPriority',
+  'visibilityTimeout',
+  'delaySeconds',
+  'backoffType',
+]
+
+/** Which of the settings that somebody gave for a queue have no effect. */
+export function settingsWithoutEffect(given: unknown): string[] {
+  const isThere = (key: string) => Object.hasOwn(Object(given ?? {}), key)
+  return WITHOUT_EFFECT.filter(isThere)
+}
+
 /** The configuration of a `durable:subscriber` trigger. */
 export const subscriberConfig = z
   .object({
     ...queueOrTopic,
     condition_function_id: name.optional(),
-    queue_config: z
-      .object({
-        ...queueSettings.shape,
-        type: z.enum(['concurrent', 'standard', 'fifo']),
-        concurrency: z.int().min(0).max(10_000),
-        maxRetries: queueSettings.shape.max_retries,
-        backoffDelayMs: queueSettings.shape.backoff_ms,
-      })
-      .partial()
-      .optional(),
+    queue_config: subscriberQueueConfig.optional(),
   })
   .transform(({ condition_function_id, queue_config, ...rest }, context) => ({
     topic: toName(rest, context),
@@ -98,14 +113,18 @@ export const subscriberConfig = z
 
 /**
  * The queue settings of a subscriber: iii's own names (`maxRetries`, type `concurrent`) or those of a named
- * queue. A fifo subscriber without a group field is one group; concurrency 0 delivers nothing.
+ * queue. A fifo subscriber without a group field is one group; concurrency 0 delivers nothing. iii's `maxRetries`
+ * counts the deliveries after the first one, `max_retries` all of them.
+ *
+ * @throws CqrsError CQRS_QUEUE_INVALID that names every wrong or unknown setting
  */
 export function subscriberSettings({ topic, queueConfig }: z.output<typeof subscriberConfig>): QueueSettings {
-  const { type, concurrency, maxRetries, backoffDelayMs, ...rest } = queueConfig
+  const { type, concurrency, maxRetries, backoffDelayMs, ...others } = queueConfig
+  const effective = Object.entries(others).filter(([key]) => !WITHOUT_EFFECT.includes(key))
   const settings = parseQueueSettings(topic, {
-    ...rest,
-    max_retries: rest.max_retries ?? maxRetries,
-    backoff_ms: rest.backoff_ms ?? backoffDelayMs,
+    ...(maxRetries !== undefined && { max_retries: maxRetries + 1 }),
+    ...(backoffDelayMs !== undefined && { backoff_ms: backoffDelayMs }),
+    ...Object.fromEntries(effective),
   })
   return { ...settings, type: type === 'fifo' ? 'fifo' : 'standard', concurrency: concurrency ?? 10 }
 }

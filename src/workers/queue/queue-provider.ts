@@ -20,6 +20,7 @@ import {
   publishPayload,
   queuePayload,
   redrivePayload,
+  settingsWithoutEffect,
   subscriberConfig,
   subscriberSettings,
   unsubscribePayload,
@@ -85,6 +86,11 @@ export function registerQueueProvider({
     registered.set(id, () => iii.registerFunction(id, withinFrame(id, handler), { description }))
   }
 
+  const warnOfSettings = (given: unknown, of: object): void => {
+    const settings = settingsWithoutEffect(given)
+    if (settings.length > 0) log.warn({ ...of, settings }, 'these settings of a queue have no effect')
+  }
+
   register(
     ENQUEUE,
     enqueuePayload,
@@ -110,7 +116,11 @@ export function registerQueueProvider({
     'queue::define',
     definePayload,
     'Defines a queue or changes its settings',
-    async ({ queue: name, config }) => ({ queue: name, config: await queue.define(name, config) }),
+    async ({ queue: name, config }) => {
+      const settings = await queue.define(name, config)
+      warnOfSettings(config, { queue: name })
+      return { queue: name, config: settings }
+    },
   )
   const redrives = new LongRedrives(queue)
   register(
@@ -207,6 +217,7 @@ export function registerQueueProvider({
           const { topic, conditionFunctionId } = subscriber
           const subscription = { topic, functionId: function_id, conditionFunctionId }
           await queue.subscribe(subscription, subscriberSettings(subscriber))
+          warnOfSettings(subscriber.queueConfig, { topic, function: function_id })
           queue.functionsAvailable([function_id])
         },
         // A trigger also goes when its worker does. The subscription stays, so that no message is missed.
