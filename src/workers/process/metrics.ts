@@ -119,10 +119,12 @@ export class Metrics {
   /** Called when a delivery begins. @returns a function to call with how it ended */
   delivery(queue: string, attempts: number): (outcome: DeliveryOutcome) => void {
     const seconds = this.#deliverySeconds.startTimer({ queue })
-    if (attempts > 0) this.#retries.inc({ queue })
     return ({ outcome }) => {
-      seconds()
       this.#deliveries.inc({ queue, outcome })
+      // No function got the message: it is asked for again and again, which is no retry.
+      if (outcome === 'missing' || outcome === 'unsent') return
+      seconds()
+      if (attempts > 0) this.#retries.inc({ queue })
     }
   }
 
