@@ -7,6 +7,9 @@ import { choice, flag, httpAddress, milliseconds, port, settingsOf, text, wholeN
 /** The app that runs when none is configured. */
 export const DEFAULT_APP = fileURLToPath(new URL('../inventory/app.ts', import.meta.url))
 
+/** The app of a system that is only a queue. */
+export const NO_APP = fileURLToPath(new URL('../kernel/no-app.ts', import.meta.url))
+
 /**
  * Every setting, with its default, its place in iii.config.yaml and its environment variable. Times are in
  * milliseconds.
@@ -16,7 +19,7 @@ export const configSchema = z.object({
     env: 'CQRS_DATA',
     default: './data',
   }),
-  app: text('The module whose default export is the app; relative to the working directory.', {
+  app: text('The module whose default export is the app, relative to the working directory; or `none`.', {
     env: 'CQRS_APP',
     default: DEFAULT_APP,
   }),
@@ -251,7 +254,11 @@ export interface EngineFeatures {
 
 /** The configuration of one process: read once, validated, frozen. Paths are absolute. */
 export type Config = DeepReadonly<
-  Omit<Settings, 'engine'> & {
+  Omit<Settings, 'engine' | 'queue'> & {
+    queue: Settings['queue'] & {
+      /** The queues that the file defines, by name, with their settings as they were given. */
+      queues: Record<string, unknown>
+    }
     engine: Settings['engine'] &
       EngineFeatures & {
         /** Whether `cqrs up` starts the embedded engine; `url` is then the address of that engine. */

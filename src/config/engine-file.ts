@@ -10,6 +10,8 @@ export interface EngineFile {
   readonly features: EngineFeatures
   /** Something in the file that the embedded engine cannot do. */
   readonly embeddedProblem: CqrsError | undefined
+  /** The queues that the file defines (`cqrs.queue.queues`), by name; their settings are not validated. */
+  readonly queues: Table
   /** The value at a setting's place in the file, e.g. `http.port`; undefined if the file does not have it. */
   valueAt(at: string): unknown
 }
@@ -39,6 +41,9 @@ const FURTHER_KEYS: Readonly<Record<string, readonly string[]>> = {
   pubsub: ['adapter'],
 }
 
+/** Where tables of ours are whose keys the user chooses. */
+const TABLES = ['cqrs.queue.queues']
+
 /** Settings that protect the engine. Ignoring them silently would open access that the user has closed. */
 const GUARDS = ['middleware_function_id', 'rbac']
 
@@ -52,6 +57,7 @@ export const NO_FILE: EngineFile = {
     stateMaxValueBytes: undefined,
   },
   embeddedProblem: undefined,
+  queues: {},
   valueAt: () => undefined,
 }
 
@@ -74,7 +80,7 @@ export function parseEngineFile(text: string, file: string): EngineFile {
     const worker = table(entry, file, 'workers[]') ?? {}
     const name = workerName(worker.name, file)
     if (name === undefined) {
-      embeddedProblem ??= unknownWorker(String(worker.name), file)
+      embeddedProblem ??= unknownWorker(String(worker.name), file) ?? queuesElsewhere(worker, file)
       continue
     }
     if (configs.has(name)) throw invalid(file, `has two entries for the worker "${name}"; remove one.`)
@@ -102,6 +108,7 @@ export function parseEngineFile(text: string, file: string): EngineFile {
       stateMaxValueBytes: maxValueBytes(configs.get('state')?.max_value_bytes, file),
     },
     embeddedProblem,
+    queues: table(table(cqrs.queue, file, 'cqrs.queue')?.queues, file, 'cqrs.queue.queues') ?? {},
     valueAt(at) {
       const [worker = '', ...keys] = at.split('.')
       let value: unknown = worker === 'cqrs' ? cqrs : configs.get(worker)
@@ -142,13 +149,25 @@ function unknownWorker(name: string, file: string): CqrsError | undefined {
   )
 }
 
+/** The error for queues that are defined for iii's own queue worker: here nobody would define them. */
+function queuesElsewhere({ name, config }: Table, file: string): CqrsError | undefined {
+  const isQueue = ['queue', 'iii-queue'].includes(String(name).split('#')[0] ?? '')
+  if (!isQueue || !isTable(config) || !isTable(config.queue_configs)) return
+  return invalid(
+    file,
+    `defines queues in ${name}.config.queue_configs, for a queue worker that the embedded engine does not have. Move them to ` +
+      'cqrs.queue.queues of iii-worker-manager, and remove that entry; see docs/queue.md.',
+  )
+}
+
 function ownKeys(worker: string): string[] {
   return SETTINGS.flatMap(({ at }) => (at.startsWith(`${worker}.`) ? [at.slice(worker.length + 1)] : []))
 }
 
 /** Checks the keys of `cqrs`, and of the tables in it, against the settings. */
 function checkNested(found: Table, path: string, file: string): void {
-  const below = SETTINGS.flatMap(({ at }) => (at.startsWith(`${path}.`) ? [at.slice(path.length + 1)] : []))
+  const places = [...SETTINGS.map(({ at }) => at), ...TABLES]
+  const below = places.flatMap((at) => (at.startsWith(`${path}.`) ? [at.slice(path.length + 1)] : []))
   knownKeys(found, new Set(below.map((rest) => rest.split('.')[0] ?? rest)), file, path)
   for (const key of Object.keys(found)) {
     if (below.includes(key)) continue

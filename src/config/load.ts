@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { CqrsError } from '../kernel/errors.ts'
-import { type Config, configSchema, SETTINGS } from './config.ts'
+import { type Config, configSchema, NO_APP, SETTINGS } from './config.ts'
 import { type EngineFile, NO_FILE, parseEngineFile } from './engine-file.ts'
 import { expandVariables, variablesIn } from './expand.ts'
 import { readSecrets, SECRET_VARIABLES } from './secrets.ts'
@@ -43,8 +43,9 @@ export function loadConfig({ env, cwd }: LoadOptions): Config {
   return deepFreeze({
     ...settings,
     data: resolve(cwd, settings.data),
-    app: resolve(cwd, settings.app),
+    app: settings.app === 'none' ? NO_APP : resolve(cwd, settings.app),
     engine,
+    queue: { ...settings.queue, queues: source.queues },
     secrets: readSecrets(env),
     file: content === undefined ? undefined : file,
   })

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import type { Logger } from 'pino'
-import type { Config } from '../config/config.ts'
+import { type Config, NO_APP } from '../config/config.ts'
 import { dataPaths } from '../config/paths.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError, isCqrsError } from '../kernel/errors.ts'
@@ -118,9 +118,13 @@ interface WorkerProcess {
   readonly roles: readonly RoleName[]
 }
 
-/** The worker processes of a system in groups; the groups are asked to stop one after the other, the last one first. */
-export function workerGroups({ projections }: Pick<Config, 'projections'>): WorkerProcess[][] {
+/**
+ * The worker processes of a system in groups; the groups are asked to stop one after the other, the last one first.
+ * Without an app there is only a queue to run and to operate.
+ */
+export function workerGroups({ app, projections }: Pick<Config, 'app' | 'projections'>): WorkerProcess[][] {
   const worker = (...roles: RoleName[]): WorkerProcess => ({ name: roles.join('+'), roles })
+  if (app === NO_APP) return [[worker('queue')], [worker('operator')]]
   const sharing = Array.from({ length: projections.workers }, (_, index): WorkerProcess => {
     return { name: index === 0 ? 'projections' : `projections-${index + 1}`, roles: ['projections'] }
   })

@@ -1,5 +1,5 @@
 import { join, relative } from 'node:path'
-import { type Config, DEFAULT_APP } from '../config/config.ts'
+import { type Config, DEFAULT_APP, NO_APP } from '../config/config.ts'
 import type { App } from '../kernel/app.ts'
 import type { UnfitFileSystem } from '../sqlite/file-system.ts'
 import type { EngineAddresses } from './supervised.ts'
@@ -26,10 +26,11 @@ export function welcome(options: {
   const isDefault = new URL(url).host === `127.0.0.1:${DEFAULT_PORT}`
   // `cqrs` finds the operator's token in the data folder.
   const folder = config.data === join(cwd, 'data') ? '' : `CQRS_DATA='${config.data}' `
-  const status = `${isDefault ? '' : `III_URL=${url} `}${folder}npx cqrs status`
+  const look = config.app === NO_APP ? 'CQRS_APP=none npx cqrs queues list' : 'npx cqrs status'
+  const status = `${isDefault ? '' : `III_URL=${url} `}${folder}${look}`
   return [
     '',
-    `  ${app.name} is up.`,
+    `  ${config.app === NO_APP ? 'The queue' : app.name} is up.`,
     '',
     ...(http ? [`  HTTP     ${http}`] : []),
     `  Engine   ${url}${engine ? ' (embedded)' : ''}`,
@@ -56,6 +57,12 @@ function tryNext(app: App, config: Config, http: string): string[] {
       '  CQRS_APP names no app, so this is the reference application, an inventory. Try:',
       `    curl -X POST ${http}/inventory -H 'content-type: application/json' -d '${EXAMPLE}'`,
       `    curl ${http}/inventory`,
+    ]
+  }
+  if (config.app === NO_APP) {
+    return [
+      '  There is no app (CQRS_APP=none), only the queue. Workers of this engine can use it.',
+      `  Console  ${http}/console`,
     ]
   }
   const routes = [

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { DEFAULT_APP, SETTINGS } from '../../src/config/config.ts'
+import { DEFAULT_APP, NO_APP, SETTINGS } from '../../src/config/config.ts'
 import { clientUrl, loadConfig, unknownVariables } from '../../src/config/load.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
@@ -107,6 +107,31 @@ test('III_URL means that no embedded engine is started; what only a real engine 
   const config = load(file, { III_URL: 'ws://engine:49134' })
   expect(config.engine).toMatchObject({ url: 'ws://engine:49134', embedded: false })
   expect(() => load('', { III_URL: 'engine:49134' })).toThrow('Allowed: an address like ws://')
+})
+
+test('queues are defined by any name, beside settings that are known', () => {
+  const file = ours('queue:\n  maxRetries: 9\n  queues: { mails: { type: fifo }, jobs: }')
+  expect(load(file).queue).toMatchObject({ maxRetries: 9, queues: { mails: { type: 'fifo' }, jobs: null } })
+  expect(load('').queue.queues).toEqual({})
+  expect(() => load(ours('queue: { queues: [mails] }'))).toThrow(/cqrs\.queue\.queues: .* mapping/)
+})
+
+test("queues that are defined for iii's own queue worker are refused, since nobody would define them", () => {
+  const file = (name: string, config: string) => `workers: [{ name: ${name}, config: ${config} }]`
+  for (const name of ['queue', 'iii-queue']) {
+    expect(() => load(file(name, '{ queue_configs: { mails: {} } }'))).toThrow(
+      /Move them to cqrs\.queue\.queues/,
+    )
+    expect(load(file(name, '{ adapter: { name: builtin } }')).queue.queues).toEqual({})
+  }
+  // A real engine has that worker.
+  load(file('queue', '{ queue_configs: { mails: {} } }'), { III_URL: 'ws://engine:49134' })
+})
+
+test('without an app the system is only a queue', () => {
+  expect(load('', { CQRS_APP: 'none' }).app).toBe(NO_APP)
+  expect(load(ours('app: none')).app).toBe(NO_APP)
+  expect(load('', { CQRS_APP: './none' }).app).not.toBe(NO_APP)
 })
 
 test('the configuration cannot be changed', () => {

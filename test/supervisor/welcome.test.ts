@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import inventory from '../../src/inventory/app.ts'
 import { defineApp } from '../../src/kernel/app.ts'
+import noApp from '../../src/kernel/no-app.ts'
 import { welcome } from '../../src/supervisor/welcome.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
@@ -39,6 +40,15 @@ test('an app without routes says so', () => {
   const config = loadConfig({ env: { CQRS_APP: join(process.cwd(), 'my-app.ts') }, cwd: tempFolder() })
   const app = defineApp({ name: 'mine', deciders: [] })
   expect(welcome({ app, config, engine }).join('\n')).toContain('The app my-app.ts has no HTTP routes.')
+})
+
+test('without an app it is the queue that is up, and its commands are shown', () => {
+  const cwd = tempFolder()
+  const config = loadConfig({ env: { CQRS_APP: 'none' }, cwd })
+  const text = welcome({ app: noApp, config, engine, cwd }).join('\n')
+  expect(text).toContain('The queue is up.')
+  expect(text).toContain('Console  http://127.0.0.1:3111/console')
+  expect(text).toContain('Look:    CQRS_APP=none npx cqrs queues list\n')
 })
 
 test('an engine on another port is shown with what the status command needs to find it', () => {

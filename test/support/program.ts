@@ -38,7 +38,8 @@ export async function runNode(args: string[], cwd: string) {
   return { exitCode: await exited, ...output }
 }
 
-function startNode(args: string[], cwd: string, env: Environment): ProgramRun {
+/** Starts a script of Node as {@link startProgram} does. */
+export function startNode(args: string[], cwd: string, env: Environment): ProgramRun {
   const { PATH, NODE_COMPILE_CACHE } = process.env
   const child = spawn(process.execPath, args, {
     cwd,

@@ -1,7 +1,11 @@
 import { existsSync } from 'node:fs'
+import type { Config } from '../../config/config.ts'
 import { dataPaths } from '../../config/paths.ts'
+import type { App } from '../../kernel/app.ts'
+import { CqrsError } from '../../kernel/errors.ts'
 import { allUnits } from '../../kernel/unit.ts'
 import { DurableQueue } from '../../queue/queue.ts'
+import { parseQueueSettings } from '../../queue/settings.ts'
 import { openSqliteQueueStore } from '../../queue/sqlite/store.ts'
 import { markPath, readHighWater } from '../../sqlite/high-water.ts'
 import { type OfferedFunction, offer } from '../link/offer.ts'
@@ -40,6 +44,29 @@ export const startQueue: StartRole = async (context) => {
   }
 }
 
+/**
+ * The queues that the program defines at its start: `default`, those of the configuration and those of the app.
+ *
+ * @throws CqrsError CQRS_CONFIG_INVALID if the configuration defines a queue wrongly
+ */
+export function queuesToDefine({ queue, file }: Pick<Config, 'queue' | 'file'>, app: App) {
+  const { concurrency, maxRetries, backoffMs, timeoutMs } = queue
+  const standard = { concurrency, max_retries: maxRetries, backoff_ms: backoffMs, timeout_ms: timeoutMs }
+  const ofApp = Object.fromEntries(allUnits(app).map(({ name }) => [name, PROJECTION_QUEUE]))
+  const given = Object.entries(queue.queues).map(([name, settings]) => {
+    try {
+      if (Object.hasOwn(ofApp, name))
+        throw new Error(`"${name}" is the queue of a projection; choose another name.`)
+      if (name !== 'default') return [name, parseQueueSettings(name, settings)]
+      return [name, parseQueueSettings(name, { ...standard, ...Object(settings) })]
+    } catch (cause) {
+      const message = `cqrs.queue.queues in ${file}: ${(cause as Error).message}`
+      throw new CqrsError('CQRS_CONFIG_INVALID', message, { cause })
+    }
+  })
+  return { default: standard, ...Object.fromEntries(given), ...ofApp }
+}
+
 async function provide(
   { app, config, iii, log, metrics, tracing, stopping }: RoleContext,
   onWaiting: () => void,
@@ -56,12 +83,8 @@ async function provide(
       onWaiting()
     },
   })
-  const { concurrency, maxRetries, backoffMs, timeoutMs } = config.queue
   const { memoryMessages, memoryCharacters, memoryNumbers } = config.queue
-  const queues = {
-    default: { concurrency, max_retries: maxRetries, backoff_ms: backoffMs, timeout_ms: timeoutMs },
-    ...Object.fromEntries(allUnits(app).map(({ name }) => [name, PROJECTION_QUEUE])),
-  }
+  const queues = queuesToDefine(config, app)
   const memory = { messages: memoryMessages, bytes: memoryCharacters, tracked: memoryNumbers }
   const queue = await DurableQueue.open({ store, log, queues, memory })
   log.info({ store: path }, 'the queue is open')
