@@ -27,7 +27,8 @@ const purged = z.object({ queue: z.string(), purged: z.number() })
 /** Every queue, ordered by name. @throws CqrsError CQRS_ENGINE_UNREACHABLE if no queue worker answers */
 export async function listQueues(system: System, input: unknown): Promise<QueuesPage> {
   const { limit, after } = parseRequest(listRequest, input ?? {})
-  const queues = (await allQueues(system)).filter(({ queue }) => queue > after)
+  // One more than fits tells whether another page follows.
+  const queues = (await askQueues(system, { after, limit: limit + 1 })).filter(({ queue }) => queue > after)
   const page = queues.slice(0, limit)
   return { queues: page, next: queues.length > limit ? (page.at(-1)?.queue ?? null) : null }
 }
@@ -72,15 +73,18 @@ async function setPaused(system: System, input: unknown, functionId: string): Pr
 }
 
 async function find(system: System, name: string): Promise<QueueSummary> {
-  const queues = await allQueues(system)
-  const found = queues.find(({ queue }) => queue === name)
+  const found = (await askQueues(system, { queue: name })).find(({ queue }) => queue === name)
   if (found) return found
-  const known = queues.slice(0, 20).map(({ queue }) => queue)
+  const known = (await askQueues(system, { limit: 20 })).slice(0, 20).map(({ queue }) => queue)
   throw new CqrsError('CQRS_NOT_FOUND', `There is no queue ${name}; there are: ${known.join(', ')}.`)
 }
 
-async function allQueues({ ask }: System): Promise<QueueSummary[]> {
-  const found = listed.parse(await ask('iii::queue::list', {}))
+/** Queues, ordered by name. */
+async function askQueues(
+  { ask }: System,
+  which: { after?: string; limit?: number; queue?: string },
+): Promise<QueueSummary[]> {
+  const found = listed.parse(await ask('iii::queue::list', which))
   return found
     .map(({ in_flight, waiting_for_functions, dlq_depth, oldest_at, config, ...queue }) => ({
       ...queue,

@@ -266,6 +266,12 @@ export class DurableQueue {
     }
   }
 
+  /** Names of queues, including those of subscriptions, sorted: those after `after`, at most `limit`. */
+  names(after: string, limit: number): string[] {
+    const names = Array.from(this.#queues.all(), ({ name }) => name).filter((name) => name > after)
+    return names.sort((left, right) => (left < right ? -1 : 1)).slice(0, limit)
+  }
+
   /** Every queue, including those of subscriptions; with `only`, those of these names that exist. */
   async list(only?: readonly string[]): Promise<QueueStatus[]> {
     await this.#queues.endDoubts()

@@ -330,6 +330,19 @@ function provider(kind: EngineKind): void {
     await eventually(() => calls.length === 1)
   })
 
+  test('queues are listed page by page, and one alone', async () => {
+    const { call } = await world({ queues: { b: {}, a: {}, c: {} } })
+    const names = async (page: object) => {
+      const listed = (await call('iii::queue::list', page)) as { queue: string }[]
+      return listed.map(({ queue }) => queue)
+    }
+    expect(await names({})).toEqual(['a', 'b', 'c', 'default'])
+    expect(await names({ limit: 2 })).toEqual(['a', 'b'])
+    expect(await names({ after: 'b', limit: 2 })).toEqual(['c', 'default'])
+    expect(await names({ after: 'c' })).toEqual(['default'])
+    expect([await names({ queue: 'b' }), await names({ queue: 'x' })]).toEqual([['b'], []])
+  })
+
   test('stopping lets the call in flight finish and leaves the rest to the next provider', async () => {
     const { worker, enqueue, provider } = await world({ queues: { jobs: { concurrency: 1 } } })
     let finish: (() => void) | undefined

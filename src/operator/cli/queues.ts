@@ -83,7 +83,7 @@ Example:
 async function everyQueue(call: CallOperation): Promise<QueueSummary[]> {
   const queues: QueueSummary[] = []
   for (let after = ''; ; ) {
-    const page: QueuesPage = await call('ops::queues', { after })
+    const page: QueuesPage = await call('ops::queues', { after, limit: 500 })
     queues.push(...page.queues)
     if (page.next === null) return queues
     after = page.next

@@ -48,7 +48,7 @@ export const queueLetters: LetterBox = {
     // Letters of a subscription are listed under its topic. The name of its own queue also works, and means only its
     // letters.
     if (!wanted?.includes(OF_SUBSCRIPTION) || names.includes(wanted)) return names
-    const all = queues.parse(await ask('iii::queue::list', {}))
+    const all = queues.parse(await ask('iii::queue::list', { queue: wanted }))
     return all.some(({ queue, topic }) => queue === wanted && topic !== null) ? [...names, wanted] : names
   },
 

@@ -36,6 +36,14 @@ const queueOrTopic = { queue: name.optional(), topic: name.optional() }
 /** Functions on one queue or topic; both keys mean the same, as in iii. */
 export const queuePayload = z.object(queueOrTopic).transform(toName)
 
+/** `iii::queue::list`: every queue, or a page, or one. */
+export const listPayload = z.object({
+  after: z.string().default(''),
+  limit: z.int().min(1).max(1_000).optional(),
+  // The queue of a subscription has a longer name than any that a user gives.
+  queue: z.string().optional(),
+})
+
 /** `iii::queue::redrive` */
 export const redrivePayload = z
   .object({ ...queueOrTopic, wait_ms: z.int().min(0).max(600_000).optional() })

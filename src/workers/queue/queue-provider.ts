@@ -14,6 +14,7 @@ import { watchEngine } from './queue-engine-watch.ts'
 import {
   definePayload,
   enqueuePayload,
+  listPayload,
   messagePayload,
   pagePayload,
   parsePayload,
@@ -168,9 +169,12 @@ export function registerQueueProvider({
     'Ends a subscription for good and deletes what waits for it',
     async ({ topic, function_id }) => ({ unsubscribed: await queue.unsubscribe(topic, function_id) }),
   )
-  register('iii::queue::list', anything, 'Every queue with its counts and settings', async () =>
-    (await queue.list()).map(toListed),
-  )
+  register('iii::queue::list', listPayload, 'Queues with their counts and settings', async (page) => {
+    const { after, limit, queue: one } = page
+    const isAll = after === '' && limit === undefined
+    const only = one !== undefined ? [one] : isAll ? undefined : queue.names(after, limit ?? Infinity)
+    return (await queue.list(only)).map(toListed)
+  })
   register('engine::queue::list_topics', anything, 'Every queue and topic', async () =>
     summarise(await queue.list()).map(({ name, broker, consumers }) => ({
       name,

@@ -64,3 +64,29 @@ test('an empty queue has no oldest message, and so no age, however long its figu
   expect(text).toContain('cqrs_queue_depth{queue="default"} 0')
   expect(text).toContain('cqrs_queue_oldest_message_age_seconds{queue="default"} 0\n')
 })
+
+test('of thousands of queues each is told once, however many pages it takes', async () => {
+  const names = Array.from({ length: 3_000 }, (_, index) => `q${index}`).sort()
+  let told = 0
+  const ask = async (
+    id: string,
+    { after = '', limit = names.length }: { after?: string; limit?: number },
+  ) => {
+    if (id !== 'iii::queue::list') return { functions: [] }
+    const page = names.filter((queue) => queue > after).slice(0, limit)
+    told += page.length
+    const figures = { depth: 1, dlq_depth: 0, in_flight: 0, retrying: 0, oldest_at: null, config: {} }
+    return page.map((queue) => ({ queue, topic: null, paused: false, waiting_for_functions: [], ...figures }))
+  }
+  const system = {
+    app: { name: 'ledger', projections: new Map() } as unknown as App,
+    log: { head: async () => 0 },
+    ask,
+    disk: async () => ({ free: 1, total: 2 }),
+    now: () => new Date(0),
+  } as unknown as System
+  const text = await renderMetrics(system, Promise.resolve([]))
+  expect(text.match(/^cqrs_queue_depth\{.* 1$/gm)).toHaveLength(names.length)
+  // One of each page is the first of the next.
+  expect(told).toBeLessThan(names.length + 20)
+})
