@@ -31,6 +31,8 @@ export interface SnapshotStore {
   find(stream: string): Promise<StoredSnapshot | undefined>
   /** Stores a snapshot in place of an older one of its stream, some time after the call. */
   save(snapshot: StoredSnapshot): void
+  /** Removes all snapshots with a fingerprint, some time after the call. */
+  forget(fingerprint: string): void
   close(): Promise<void>
 }
 
@@ -38,6 +40,8 @@ export interface StreamSnapshotsOptions {
   store: SnapshotStore
   /** How many events of a stream are between two of its snapshots. */
   every: number
+  /** Identifies the code of the app. Snapshots that other code has made are not used. */
+  code: string
   log: Logger
 }
 
@@ -48,14 +52,15 @@ const CHECKED_FOLDS = 3
  * Snapshots of folded streams, so that the time to load a stream does not grow with its length. The log always wins
  * over a snapshot. A snapshot is used only if
  *
- * - it was made by the same fold: the decider's name and version, the text of its folds, and the types, versions,
- *   schemas and upcasters (by their text) of its events are the same;
+ * - it was made by the same code: the files of the app are the same, and so are the decider's name and version, the text
+ *   of its folds, and the types, versions, schemas and upcasters (by their text) of its events;
  * - the log has, at the snapshot's position, an event with the same stream, version and id. A log that was restored
  *   from a backup may not have it.
  *
- * A fold can also change because a function that it calls has changed, which its text does not show. So the first
- * snapshots that a process uses are compared with a new fold. If one differs, no snapshot of that decider is used until
- * the process starts again. A state that changes when it is converted to JSON and back is not stored at all.
+ * A fold can also change because of something that is in no file of the app, such as a variable of the environment. So the
+ * first snapshots that a process uses are compared with a new fold. If one differs, all snapshots of that code are
+ * removed, and none of that decider is used until the process starts again. A state that changes when it is converted to
+ * JSON and back is not stored at all.
  */
 export class StreamSnapshots {
   readonly #options: StreamSnapshotsOptions
@@ -93,6 +98,8 @@ export class StreamSnapshots {
       this.#checked.set(decider, (this.#checked.get(decider) ?? 0) + 1)
       return
     }
+    // Otherwise the next process would use them, if the first ones that it compares happen to agree.
+    this.#options.store.forget(this.#fingerprint(decider))
     this.#refuse(
       decider,
       `the snapshot of ${stream} differs from a fold of its events: the decider no longer folds them as it did ` +
@@ -132,7 +139,8 @@ export class StreamSnapshots {
       const lifts = Object.values(upcasters).map(String)
       return [type, version, describe(schema), ...(lifts.length > 0 ? [lifts] : [])]
     })
-    const made = hash('sha256', JSON.stringify([decider.name, decider.version, decider.foldText, events]))
+    const { name, version, foldText } = decider
+    const made = hash('sha256', JSON.stringify([this.#options.code, name, version, foldText, events]))
     this.#fingerprints.set(decider, made)
     return made
   }

@@ -2,11 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { CqrsError } from '../kernel/errors.ts'
+import { loadAppWithCode } from '../workers/code-of-app.ts'
 import { CallsInFlight } from '../workers/link/calls-in-flight.ts'
 import { connect, disconnect } from '../workers/link/connect.ts'
 import { answersOverLink, connected } from '../workers/link/link.ts'
 import { watchLink } from '../workers/link/link-watch.ts'
-import { loadApp } from '../workers/load-app.ts'
 import { guarded, openOpsAccess } from '../workers/operator/ops-access.ts'
 import { Metrics } from '../workers/process/metrics.ts'
 import { ProcessReport } from '../workers/process/process-report.ts'
@@ -46,7 +46,7 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   void stop.then(() => stopping.abort())
   const endWatchdog = startWatchdog({ limitMs: config.hangMs })
   const endSigns = giveSignsOfLife(host, config.hangMs)
-  const app = await loadApp(config.app)
+  const { app, code } = await loadAppWithCode(config.app)
   const inFlight = new CallsInFlight()
   const iii = connect(config, `cqrs-${roles.join('-')}`, log, {
     stopping: stopping.signal,
@@ -65,7 +65,17 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   const startOne = async (name: RoleName) => {
     const fail = (error: unknown) => failure.reject(error)
     report.stands(name, 'starting')
-    const context = { app, config, iii, inFlight, log: log.child({ role: name }), metrics, tracing, fail }
+    const context = {
+      app,
+      code,
+      config,
+      iii,
+      inFlight,
+      log: log.child({ role: name }),
+      metrics,
+      tracing,
+      fail,
+    }
     const stands: RoleContext['stands'] = (state, owns) => report.stands(name, state, owns)
     const met: RoleContext['met'] = (damage) => report.met(name, damage)
     running.push(await starters[name]({ ...context, stands, met, stopping: stopping.signal }))

@@ -54,7 +54,7 @@ type CallerContext = z.output<typeof callerContext>
  * the events are on stable storage; projections are told about them afterwards.
  */
 export const startCommands: StartRole = async (context) => {
-  const { app, config, iii, inFlight, log, metrics, tracing, met } = context
+  const { app, code, config, iii, inFlight, log, metrics, tracing, met } = context
   const { maxWaiting, idempotencyKeyDays } = config.commands
   const events = openSqliteEventLog({
     path: dataPaths(config.data).events,
@@ -92,7 +92,7 @@ export const startCommands: StartRole = async (context) => {
   const executor = new CommandExecutor({
     app,
     log: events,
-    snapshots: store && new StreamSnapshots({ store, every, log }),
+    snapshots: store && new StreamSnapshots({ store, every, code, log }),
     streamCacheSize: config.commands.streamCacheSize,
     streamCacheBytes: config.commands.streamCacheBytes,
     conflictRetries: config.commands.conflictRetries,

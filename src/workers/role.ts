@@ -15,6 +15,8 @@ export type RoleName = (typeof ROLES)[number]
 /** What a role gets from the process that it runs in. */
 export interface RoleContext {
   readonly app: App
+  /** Identifies the code of the app; see code-of-app.ts. */
+  readonly code: string
   readonly config: Config
   /** The process's one connection to the engine. */
   readonly iii: IIIClient

@@ -53,7 +53,7 @@ async function stocked() {
   for (let version = 0; version < 25; version += 1) await append(log, version)
 
   /** A process: its snapshots, what it said, and how many events each load read. */
-  const start = (own: EventLog = log) => {
+  const start = (own: EventLog = log, code = 'the code') => {
     const warnings: string[] = []
     const logger = pino(
       { level: 'warn' },
@@ -61,7 +61,7 @@ async function stocked() {
     )
     const store = openSqliteSnapshots(snapshotPath, logger)
     onTestFinished(() => store.close())
-    const snapshots = new StreamSnapshots({ store, every: 10, log: logger })
+    const snapshots = new StreamSnapshots({ store, every: 10, code, log: logger })
     let read = 0
     const counted: EventLog = Object.assign(Object.create(own), {
       readFrom: own.readFrom.bind(own),
@@ -92,6 +92,9 @@ async function believed(
   for (let check = 0; check < 3; check += 1) await process.load(decider)
   return decider
 }
+
+/** A snapshot of a stream that the change of the fold does not concern. */
+const AGREED = { version: 10, position: 10, eventId: 'e', state: { total: 0 } }
 
 const WHOLE = { state: { total: 25, events: 25 }, version: 25, read: 25 }
 
@@ -173,6 +176,28 @@ test('a fold that changed where its text does not show it is found out, and its 
     expect(await next.load(decider)).toEqual({ state: { total: 50, events: 25 }, version: 25, read: 25 })
   }
   expect(next.warnings).toEqual([expect.stringContaining('Raise the version in defineDecider')])
+})
+
+test('a snapshot that other code has made is not used, though the text of the fold is the same', async () => {
+  const { start, log } = await stocked()
+  await believed(start())
+  factor = 2
+  const deployed = start(log, 'a helper of the fold was changed')
+  expect(await deployed.load()).toEqual({ state: { total: 50, events: 25 }, version: 25, read: 25 })
+  expect(deployed.warnings).toEqual([])
+})
+
+test('snapshots that were found out stay unused in the next process, whichever it compares first', async () => {
+  const { start } = await stocked()
+  await believed(start())
+  factor = 2
+  const first = start()
+  await first.load()
+  await until('they are gone', async () => (await first.store.find('s')) === undefined)
+  const next = start()
+  const decider = counter()
+  for (const agreed of ['a', 'b', 'c']) next.snapshots.check(agreed, decider, AGREED, AGREED.state)
+  expect(await next.load(decider)).toMatchObject({ state: { total: 50 }, read: 25 })
 })
 
 test('a state that JSON does not give back is not kept, which is said once', async () => {

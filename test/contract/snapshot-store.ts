@@ -71,6 +71,18 @@ export function snapshotStoreContract(newStore: () => OpenSnapshots): void {
     expect(await (await open()).find('s')).toEqual(snapshot('s', 2))
   })
 
+  test('what was made by one fold is forgotten as a whole, and nothing else', async () => {
+    const store = await driver().open()
+    const other = snapshot('c', 1, { fingerprint: 'e'.repeat(64) })
+    for (const one of [snapshot('a'), snapshot('b'), other]) {
+      store.save(one)
+      await kept(store, one)
+    }
+    store.forget('f'.repeat(64))
+    await until('they are gone', async () => !(await store.find('a')) && !(await store.find('b')))
+    expect(await store.find('c')).toEqual(other)
+  })
+
   test('after closing it has nothing, keeps nothing, and nothing fails', async () => {
     const { open, warnings } = driver()
     const store = await open()

@@ -36,6 +36,7 @@ export async function liveUnit({ env = {}, turns = new Turns(), level = 'error' 
       turns,
       context: {
         app,
+        code: '',
         config,
         iii: {} as IIIClient,
         inFlight: new CallsInFlight(),

@@ -26,6 +26,7 @@ async function commands(env: Record<string, string> = {}) {
   const folder = tempFolder()
   const role = await startCommands({
     app,
+    code: '',
     config: loadConfig({ env: { CQRS_DATA: folder, ...env }, cwd: folder }),
     iii: iii as unknown as IIIClient,
     inFlight: new CallsInFlight(),

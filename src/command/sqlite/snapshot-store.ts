@@ -5,7 +5,7 @@ import { openDatabase } from '../../sqlite/open.ts'
 import { rowChecksum } from '../../sqlite/row-checksum.ts'
 import type { SnapshotStore, StoredSnapshot } from '../snapshots.ts'
 import { snapshotSchema } from './snapshot-schema.ts'
-import type { SnapshotRow } from './snapshot-writer.ts'
+import type { Forgotten, SnapshotRow } from './snapshot-writer.ts'
 
 /** How many snapshots may wait for the disk. More are dropped; later events bring new ones. */
 const MAX_WAITING = 1_000
@@ -23,7 +23,7 @@ export function openSqliteSnapshots(path: string, log: Logger): SnapshotStore {
 class SqliteSnapshots implements SnapshotStore {
   readonly #path: string
   readonly #log: Logger
-  readonly #writer: GroupCommit<SnapshotRow, null>
+  readonly #writer: GroupCommit<SnapshotRow | Forgotten, null>
   #db: DatabaseSync | undefined
   #find: StatementSync | undefined
 
@@ -53,10 +53,18 @@ class SqliteSnapshots implements SnapshotStore {
   }
 
   save({ stream, fingerprint, version, position, eventId, state }: StoredSnapshot): void {
+    this.#submit([stream, fingerprint, version, position, eventId, state])
+  }
+
+  forget(fingerprint: string): void {
+    this.#submit({ forget: fingerprint })
+  }
+
+  #submit(request: SnapshotRow | Forgotten): void {
     if (!this.#find) return
     this.#writer
-      .submit([stream, fingerprint, version, position, eventId, state])
-      .catch((error) => this.#log.debug({ err: error }, 'a snapshot could not be stored'))
+      .submit(request)
+      .catch((error) => this.#log.debug({ err: error }, 'the snapshots could not be changed'))
   }
 
   async close(): Promise<void> {

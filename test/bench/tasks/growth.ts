@@ -43,7 +43,7 @@ serveTask(async ({ folder, events, streams, commands, snapshots }: GrowthInput):
   const executor = new CommandExecutor({
     app: inventory,
     log,
-    snapshots: store && new StreamSnapshots({ store, every: 100, log: logger }),
+    snapshots: store && new StreamSnapshots({ store, every: 100, code: 'bench', log: logger }),
     // Nothing stays in memory.
     streamCacheSize: 0,
     conflictRetries: 0,

@@ -1,0 +1,52 @@
+import { hash } from 'node:crypto'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { registerHooks } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { App } from '../kernel/app.ts'
+import { loadApp } from './load-app.ts'
+
+/** An app, and what its code is. */
+export interface AppWithCode {
+  readonly app: App
+  /**
+   * A hash over the files that the app was loaded from: its module and all that this one imports, directly or through
+   * others. The same files in another folder have the same hash. Not in it: what is read or imported later, the
+   * environment, and this package.
+   */
+  readonly code: string
+}
+
+/** This package, as far as it is not the app. */
+const OWN_FOLDER = pathToFileURL(join(import.meta.dirname, '..', '/')).href
+
+/**
+ * Loads the app that a module exports by default, and identifies its code.
+ *
+ * @param path absolute path of the module
+ * @throws CqrsError CQRS_APP_INVALID as {@link loadApp}
+ */
+export async function loadAppWithCode(path: string): Promise<AppWithCode> {
+  // Node knows a module by its real path; the app may be behind a link that a deployment changes.
+  const real = existsSync(path) ? realpathSync(path) : path
+  const folder = pathToFileURL(join(dirname(real), '/')).href
+  const files = new Set([pathToFileURL(real).href])
+  // Only what comes from the app counts. Others may import modules at the same time, and which modules of this package
+  // are loaded by now depends on the process.
+  const hooks = registerHooks({
+    resolve(specifier, context, next) {
+      const found = next(specifier, context)
+      const { url } = found
+      const isOwn = url.startsWith(OWN_FOLDER) && !url.startsWith(folder)
+      if (!isOwn && url.startsWith('file:') && files.has(context.parentURL ?? '')) files.add(url)
+      return found
+    },
+  })
+  try {
+    const app = await loadApp(path)
+    const contents = [...files].map((url) => hash('sha256', readFileSync(fileURLToPath(url))))
+    return { app, code: hash('sha256', contents.toSorted().join()) }
+  } finally {
+    hooks.deregister()
+  }
+}
