@@ -35,6 +35,11 @@ export interface AuditFinding {
   /** The difference lies at this position or before it. */
   readonly upTo: Position
   readonly message: string
+  /**
+   * As {@link AuditProgress.undefinedTypes}, up to the difference: if the view was made by code that handled such a type,
+   * they are the difference.
+   */
+  readonly undefinedTypes?: Readonly<Record<string, number>> | undefined
 }
 
 /** What one stretch of an audit found. */
@@ -93,7 +98,7 @@ export async function auditStep(request: AuditRequest): Promise<AuditStep> {
         const [mark] = pending
         if (mark?.position !== position) continue
         const finding = compare({ position, processed, digest }, mark, agreed)
-        if (finding) return { kind: 'found', finding }
+        if (finding) return { kind: 'found', finding: { ...finding, ...undefinedAmong(others) } }
         pending = pending.slice(1)
         agreed = position
       }
@@ -117,11 +122,11 @@ export async function auditStep(request: AuditRequest): Promise<AuditStep> {
       `The log has no event at position ${position + 1}.`,
     )
   }
-  const undefinedTypes = others.size > 0 ? Object.fromEntries(others) : undefined
-  return {
-    kind: 'agrees',
-    progress: { position, processed, digest, agreed, ...(undefinedTypes && { undefinedTypes }) },
-  }
+  return { kind: 'agrees', progress: { position, processed, digest, agreed, ...undefinedAmong(others) } }
+}
+
+function undefinedAmong(others: ReadonlyMap<string, number>): Pick<AuditProgress, 'undefinedTypes'> {
+  return others.size > 0 ? { undefinedTypes: Object.fromEntries(others) } : {}
 }
 
 /** The events after `after` up to `last`, in pages; ends early where one is missing. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import inventory from '../../src/inventory/app.ts'
 import { auditProjection } from '../../src/operator/audit.ts'
+import { renderAudit } from '../../src/operator/cli/audit.ts'
 import type { System } from '../../src/operator/system.ts'
 import { EMPTY_DIGEST } from '../../src/projection/digest.ts'
 
@@ -39,4 +40,23 @@ test('an audit tells of events whose type was renamed in the app, which every vi
   const next = { ...system, marks: async () => [last], log: rest } as unknown as System
   const answer = await auditProjection(next, { projection: 'inventory-list', progress, target: last })
   expect(answer.progress.undefinedTypes).toEqual({ [type]: 3 })
+})
+
+test('a view that was made while the app still had a type is not told to be rebuilt without it', async () => {
+  const type = 'inventory-item-added-before'
+  const events = [1, 2].map((position) => ({ position, id: `e${position}`, stream: 's', type }))
+  const system = {
+    app: inventory,
+    log: { readFrom: async () => ({ events, through: 2, head: 2 }) },
+    standing: async () => ({ parked: { retrying: 0, dead: 0, waiting: 0 } }),
+    marks: async () => [{ position: 2, processed: 2, digest: 'of these two' }],
+  } as unknown as System
+  const answer = await auditProjection(system, { projection: 'inventory-list' })
+  expect(answer.finding).toMatchObject({ kind: 'differs', undefinedTypes: { [type]: 2 } })
+  const line = renderAudit(answer)
+  expect(line).toContain('NOT certified')
+  expect(line).toContain(
+    `${type}. If the app was changed and they were removed or renamed, the view is right`,
+  )
+  expect(line).toContain('do not rebuild')
 })

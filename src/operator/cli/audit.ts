@@ -35,7 +35,7 @@ Examples:
           try {
             const answer = await audit(call, name, (done) => progress(context, name, done))
             if (answer.finding) context.exit(EXIT.failed.code)
-            context.print(json ? JSON.stringify(answer) : verdict(answer))
+            context.print(json ? JSON.stringify(answer) : renderAudit(answer))
           } catch (error) {
             // A view that is damaged keeps nobody from the proof of the others.
             if (names.length === 1 || !isCqrsError(error, 'CQRS_STORE_CORRUPT')) throw error
@@ -82,10 +82,11 @@ function progress({ process, width }: CliContext, name: string, { progress, targ
   process.stdout.write(`\r\x1b[K${ended ? '' : cut(line, width)}`)
 }
 
-function verdict({ projection, progress, target, parked, finding }: AuditAnswer): string {
+/** The result of an audit as text for people. */
+export function renderAudit({ projection, progress, target, parked, finding }: AuditAnswer): string {
   if (finding) {
     return (
-      `${projection}: NOT certified. Everything up to position ${count(finding.after)} agrees. ${finding.message} ` +
+      `${projection}: NOT certified. Everything up to position ${count(finding.after)} agrees. ${finding.message}${givenUp(finding)} ` +
       'What to do: docs/operate.md, "A view that differs from the log".'
     )
   }
@@ -93,6 +94,16 @@ function verdict({ projection, progress, target, parked, finding }: AuditAnswer)
   return (
     `${projection}: certified through position ${count(target.position)}: ${count(progress.processed)} events, ` +
     `0 missing, 0 doubled, ${count(waiting)} parked${passedOver(progress)}`
+  )
+}
+
+/** A rebuild would take the events of such a type out of the view for good. */
+function givenUp({ undefinedTypes = {} }: NonNullable<AuditAnswer['finding']>): string {
+  const types = Object.keys(undefinedTypes).join(', ')
+  if (types === '') return ''
+  return (
+    ` The log has types that this app does not define: ${types}. If the app was changed and they were removed or renamed, the view ` +
+    'is right and the app is not: define them again, and do not rebuild.'
   )
 }
 
