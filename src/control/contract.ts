@@ -169,5 +169,12 @@ export interface ControlStore {
    */
   gone(projection: string, generation: number, partition: number): Promise<void>
   pause(projection: string, paused: boolean): Promise<void>
+  /**
+   * Notes which code works on a version of a projection.
+   *
+   * @param fold identifies the code
+   * @returns `changed` if other code did so last; a version that nobody has noted yet is `same`
+   */
+  noteFold(projection: string, version: number, fold: string): Promise<'same' | 'changed'>
   close(): Promise<void>
 }

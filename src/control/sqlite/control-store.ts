@@ -208,6 +208,13 @@ class SqliteControlStore implements ControlStore {
     this.#write(() => this.#sql.pause.run(Number(paused), projection))
   }
 
+  async noteFold(projection: string, version: number, fold: string): Promise<'same' | 'changed'> {
+    const known = this.#run(() => this.#sql.fold.get(projection, version)?.fold)
+    if (known === fold) return 'same'
+    this.#write(() => this.#sql.noteFold.run(projection, version, fold))
+    return known === undefined ? 'same' : 'changed'
+  }
+
   async close(): Promise<void> {
     if (this.#db.isOpen) this.#db.close()
   }
@@ -348,5 +355,7 @@ function statements(db: DatabaseSync) {
     forgetGeneration: db.prepare(`DELETE FROM generations WHERE projection = ? AND generation = ?
       AND state IN ('cancelling', 'pruning')`),
     pause: db.prepare('UPDATE projections SET paused = ? WHERE name = ?'),
+    fold: db.prepare('SELECT fold FROM folds WHERE projection = ? AND version = ?'),
+    noteFold: db.prepare('INSERT OR REPLACE INTO folds VALUES (?, ?, ?)'),
   }
 }

@@ -55,5 +55,14 @@ export const controlSchema: StoreSchema = {
       PRIMARY KEY (projection, partition)
     ) STRICT, WITHOUT ROWID;
     `,
+    // The code that worked on each version of a projection last.
+    `
+    CREATE TABLE folds (
+      projection TEXT NOT NULL,
+      version INTEGER NOT NULL,
+      fold TEXT NOT NULL,
+      PRIMARY KEY (projection, version)
+    ) STRICT, WITHOUT ROWID;
+    `,
   ],
 }

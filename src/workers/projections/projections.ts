@@ -9,6 +9,7 @@ import { openOffering, type Registration } from '../link/offer.ts'
 import { guarded, openOpsAccess } from '../operator/ops-access.ts'
 import type { RoleContext, StartRole } from '../role.ts'
 import { adoptViews, assertCodeIsNotOlder } from './adopt.ts'
+import { tellOfChangedFolds } from './changed-folds.ts'
 import { forgetLaterSwaps } from './later-swaps.ts'
 import { applyUpTo, openLiveUnit } from './live-unit.ts'
 import { assertLogReachesViews } from './log-reaches-views.ts'
@@ -33,6 +34,11 @@ export const startProjections: StartRole = async (context) => {
   await forgetLaterSwaps(app, config.data, control, log)
   await assertCodeIsNotOlder(app, control)
   await assertLogReachesViews(app, config.data, events)
+  try {
+    await tellOfChangedFolds(app, control, log)
+  } catch (error) {
+    log.warn({ err: error }, 'The app could not be compared with the one that ran before')
+  }
   const turns = new Turns()
   const offering = openOffering(iii, log)
   const units = new Map(allUnits(app).map((unit) => [unit.name, unit]))
