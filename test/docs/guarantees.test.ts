@@ -8,6 +8,7 @@ const ROOT = join(import.meta.dirname, '..', '..')
 const QUOTING = [
   'README.md',
   'docs/effects.md',
+  'docs/evolve.md',
   'docs/flow.md',
   'docs/guarantees.md',
   'docs/write-your-own.md',

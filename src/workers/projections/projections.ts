@@ -10,6 +10,7 @@ import { guarded, openOpsAccess } from '../operator/ops-access.ts'
 import type { RoleContext, StartRole } from '../role.ts'
 import { adoptViews, assertCodeIsNotOlder } from './adopt.ts'
 import { tellOfChangedFolds } from './changed-folds.ts'
+import { tellOfGivenUpViews } from './given-up-views.ts'
 import { forgetLaterSwaps } from './later-swaps.ts'
 import { applyUpTo, openLiveUnit } from './live-unit.ts'
 import { assertLogReachesViews } from './log-reaches-views.ts'
@@ -36,6 +37,7 @@ export const startProjections: StartRole = async (context) => {
   await assertLogReachesViews(app, config.data, events)
   try {
     await tellOfChangedFolds(app, control, log)
+    await tellOfGivenUpViews(app, config.data, control, log)
   } catch (error) {
     log.warn({ err: error }, 'The app could not be compared with the one that ran before')
   }
