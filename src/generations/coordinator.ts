@@ -33,6 +33,8 @@ export class Coordinator {
    */
   #failed = { times: 0, reason: '', rest: 0 }
   #at: ProjectionControl | undefined
+  /** The generation that serves frozen, if that was logged. */
+  #toldFrozen: number | undefined
 
   constructor(options: CoordinatorOptions) {
     this.#options = options
@@ -78,12 +80,25 @@ export class Coordinator {
         await control.move(name, generation.generation, 'cancelling')
     }
     if (!rebuilds) return
-    const known = state.generations.some((one) => fits(one, projection) && isAnswer(one, active))
-    if (known) return
+    const known = state.generations.find((one) => fits(one, projection) && isAnswer(one, active))
+    if (known) return this.#tellIfRolledBack(known, active)
     await control.request({ projection: name, version, partitions, purpose: 'serve', by: 'cqrs' })
     log.info(
       { version, partitions, servedVersion: active.version },
       'the code defines another version of this view than the active one; rebuilding the view',
+    )
+  }
+
+  /** Says why a frozen view is not rebuilt; once, until another generation serves. */
+  #tellIfRolledBack({ generation, state, version }: Generation, active: Generation): void {
+    const { name } = this.#options.projection
+    if (state !== 'previous' || this.#toldFrozen === active.generation) return
+    this.#toldFrozen = active.generation
+    this.#options.log.warn(
+      { generation, version, servedVersion: active.version },
+      `Generation ${active.generation} of ${name} serves and stands still: it belongs to other code, and an operator went back to it ` +
+        `from generation ${generation}, which belongs to this code. So the view is not rebuilt by itself. Start the code that it ` +
+        `belongs to; or run "cqrs rebuild ${name}"`,
     )
   }
 

@@ -121,3 +121,39 @@ test('a rebuild that later code began does not keep a view frozen that this code
   expect(await earlier.states()).toEqual({ 1: 'previous', 3: 'active' })
   expect(await earlier.read('ada')).toMatchObject({ moves: 2 })
 })
+
+test('why a view that an operator rolled back is not rebuilt by the later code is said once, at its next start, too', async () => {
+  const { work, move } = generations()
+  await move('ada', 1)
+  const first = await work(balances())
+  await first.settle()
+  await first.kill()
+  const later = { ...balances(), version: 2 }
+  const second = await work(later)
+  await second.settle()
+  expect(await second.states()).toEqual({ 1: 'previous', 2: 'active' })
+  const lines: string[] = []
+  const looking = () =>
+    new Coordinator({
+      projection: later,
+      control: second.control,
+      storage: {} as ViewStorage,
+      compare: async () => expect.unreachable(),
+      log: pino({ level: 'warn' }, { write: (line) => void lines.push(JSON.parse(line).msg) }),
+    })
+  await looking().reconcile()
+  expect(lines).toEqual([])
+  await second.control.move('balances', 1, 'returning', { forced: true })
+  await second.settle()
+  expect(await second.states()).toEqual({ 1: 'active', 2: 'previous' })
+  for (const coordinator of [looking(), looking()]) {
+    await coordinator.reconcile()
+    await second.control.pause('balances', true)
+    await second.control.pause('balances', false)
+    await coordinator.reconcile()
+  }
+  const said = expect.stringMatching(
+    /^Generation 1 of balances serves and stands still.*"cqrs rebuild balances"$/,
+  )
+  expect(lines).toEqual([said, said])
+})
