@@ -31,6 +31,15 @@ export interface ViewSnapshot {
   readonly positions: readonly Position[]
   /** Each document once, in the order of the keys' bytes in UTF-8. */
   readonly documents: Iterable<StoredDocument>
+  readonly parked?: ParkedSide | undefined
+}
+
+/** What a state of a view lacks, because it could not be applied. */
+export interface ParkedSide {
+  /** How many events are parked; those that wait behind others count, too. */
+  readonly events: number
+  /** Why the first of them failed. */
+  readonly error: string
 }
 
 /** One document that is not the same in both. */
@@ -91,6 +100,8 @@ interface Side {
   readonly documents: number
   /** SHA-256 over the keys and documents in order, hexadecimal; the same if and only if all documents are. */
   readonly hash: string
+  /** Left out if nothing is parked. */
+  readonly parked?: ParkedSide
 }
 
 /**
@@ -181,13 +192,15 @@ export function* mergeDocuments(parts: readonly Iterable<StoredDocument>[]): Gen
 class Walk {
   readonly #position: Position
   readonly #iterator: Iterator<StoredDocument>
+  readonly #parked: ParkedSide | undefined
   #documents = 0
   #hash = ''
   #pending = ''
   current: StoredDocument | undefined
 
-  constructor({ positions, documents }: ViewSnapshot) {
+  constructor({ positions, documents, parked }: ViewSnapshot) {
     this.#position = Math.min(...positions)
+    this.#parked = parked
     this.#iterator = documents[Symbol.iterator]()
     this.next()
   }
@@ -202,7 +215,8 @@ class Walk {
 
   side(): Side {
     this.#fold()
-    return { position: this.#position, documents: this.#documents, hash: this.#hash }
+    const parked = this.#parked && { parked: this.#parked }
+    return { position: this.#position, documents: this.#documents, hash: this.#hash, ...parked }
   }
 
   /** Pieces are cut by size, so the same documents always give the same pieces. */

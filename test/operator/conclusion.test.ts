@@ -38,6 +38,20 @@ test('a verify says that all is well, that something differs, or that nothing ca
   }
 })
 
+test('a comparison names the events that a side lacks because they are parked, also if both lack the same', () => {
+  const side = { position: 12_000, documents: 3_000, hash: '' }
+  const lacking = { ...side, parked: { events: 1_254, error: 'no method' } }
+  const inFold = '  The fold from the log lacks parked events (1,254): no method'
+  expect(ended('verified', { ...changed, after: lacking })).toEqual([
+    'list: NOT as the log says.',
+    '  0 documents added, 1 changed, 0 removed (served -> folded from the log)',
+    inFold,
+    '  changed mug: 1 -> 2',
+  ])
+  const inView = '  The view that served lacks parked events (1,254): no method'
+  expect(ended('verified', { before: lacking, after: lacking }).slice(1)).toEqual([inView, inFold])
+})
+
 test('a damaged document is not as the log says, wherever both stood', () => {
   const lines = ended('verified', { ...changed, samePosition: false, damaged: 1 })
   expect(lines[0]).toBe('list: NOT as the log says.')

@@ -26,7 +26,10 @@ export function lastComparison({ name, generations }: ProjectionDetails): string
     if (report?.kind !== 'compared' || verdict !== 'same')
       return report ? differences(name, state, report) : []
     const { position, documents } = report.after
-    return [`  all ${count(documents)} documents are the same at position ${count(position)}`]
+    return [
+      `  all ${count(documents)} documents are the same at position ${count(position)}`,
+      ...parkedIn(report),
+    ]
   }
 }
 
@@ -44,6 +47,7 @@ export function differences(projection: string, state: State, report: Report): s
       `  They were compared at different positions: ${count(before.position)} and ${count(after.position)}.`,
     )
   }
+  lines.push(...parkedIn(report))
   for (const example of examples) {
     const how = example.damaged ? ' (the stored document is damaged)' : ''
     lines.push(`  ${example.kind} ${printable(example.key)}: ${change(example)}${how}`)
@@ -53,6 +57,17 @@ export function differences(projection: string, state: State, report: Report): s
   if (damaged > 0)
     lines.push(...damage(projection, state, `${count(damaged)} of its documents are not what was written`))
   return lines
+}
+
+/** That a side lacks parked events; of the fold from the log nothing else is left to tell why it differs. */
+export function parkedIn({ before, after }: Extract<Report, { kind: 'compared' }>): string[] {
+  const sides = [
+    ['The view that served', before.parked],
+    ['The fold from the log', after.parked],
+  ] as const
+  return sides.flatMap(([side, parked]) =>
+    parked ? [`  ${side} lacks parked events (${count(parked.events)}): ${printable(parked.error)}`] : [],
+  )
 }
 
 type Example = Extract<Report, { kind: 'compared' }>['examples'][number]

@@ -3,7 +3,7 @@ import { EXIT } from '../../supervisor/exit-codes.ts'
 import type { GenerationDetails, RebuildRequest } from '../generations-contract.ts'
 import { until } from '../request.ts'
 import { nothingToProve } from './audit.ts'
-import { differences } from './comparison.ts'
+import { differences, parkedIn } from './comparison.ts'
 import type { CliContext } from './context.ts'
 import { withOperations } from './operations.ts'
 import { count } from './table.ts'
@@ -173,6 +173,7 @@ export function conclusion(projection: string, generation: GenerationDetails | u
     )
   }
   const unsure = wasVerified(generation) && verdict === 'inconclusive'
+  if (report?.kind === 'compared' && verdict === 'same') lines.push(...parkedIn(report))
   if (report && verdict !== 'same' && !unsure) lines.push(...differences(projection, state, report))
   return lines
 }

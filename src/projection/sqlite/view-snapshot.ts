@@ -1,11 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { quickCheck } from '../../sqlite/quick-check.ts'
+import type { FailedAttempt } from '../contract.ts'
 import { damageOf, type ViewDamage } from '../damage.ts'
 import {
   areAtOnePosition,
   compareViews,
   mergeDocuments,
   type ParityReport,
+  type ParkedSide,
   type SideName,
   type StoredDocument,
   type ViewSnapshot,
@@ -21,6 +23,10 @@ const LOOKS = 400
 
 /** The pause between two looks, in milliseconds. */
 const PAUSE_MS = 5
+
+/** How many events are parked, and the failures of the first one that does not wait behind another. */
+const COUNT_PARKED = `SELECT count(*) AS events,
+  (SELECT failures FROM parked WHERE status <> 'waiting' ORDER BY position LIMIT 1) AS failures FROM parked`
 
 /** One of the two generations: its side, and the files of its partitions. */
 interface ViewFiles {
@@ -170,7 +176,23 @@ class SideView {
     return {
       positions,
       documents: mergeDocuments(this.#parts.map(({ path, db }) => this.#documents(path, db))),
+      parked: this.#parked(),
     }
+  }
+
+  #parked(): ParkedSide | undefined {
+    const parts = this.#parts.map(({ path, db }) =>
+      this.#read(
+        path,
+        () => db.prepare(COUNT_PARKED).get() as unknown as { events: number; failures: string | null },
+      ),
+    )
+    const events = parts.reduce((sum, part) => sum + part.events, 0)
+    if (events === 0) return undefined
+    const failures: FailedAttempt[] = JSON.parse(
+      parts.find((part) => part.failures !== null)?.failures ?? '[]',
+    )
+    return { events, error: failures.at(-1)?.message ?? '' }
   }
 
   close(): void {
