@@ -92,8 +92,11 @@ export interface ViewOptions<
   initial(key: string): Document
   /** Top-level fields by which documents can be found and sorted. */
   indexes?: readonly (Index & keyof NoInfer<Document>)[]
-  /** Names the sequence of an event, within which order is kept; by default its stream. */
-  sequence?(event: RecordedEvent): string
+  /**
+   * Names the sequence of an event, within which order is kept; by default its stream. An event that cannot be decoded
+   * is given as it was stored; if this then throws or returns nothing, the event is kept in the order of its stream.
+   */
+  sequence?(event: RecordedEventOf<Definitions[number]>): string
   /**
    * Splits the work into this many partitions, by the stream of the events. Each partition has its own checkpoint,
    * queue and function, so several processes can share the work. Only for views in which every document is built from

@@ -31,7 +31,9 @@ export function sequenceOf(
 ): string {
   const event = prepared.ok ? prepared.event : recorded
   try {
-    return String(projection.sequence(event)).toWellFormed()
+    // An event that could not be decoded may lack the field that its sequence is named after.
+    const name: string | undefined = projection.sequence(event)
+    return name === undefined ? event.stream : String(name).toWellFormed()
   } catch {
     return event.stream
   }

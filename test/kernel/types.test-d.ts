@@ -123,6 +123,10 @@ export function projectionsAreChecked(): void {
     indexes: ['amount'],
   })
 
+  defineProjection({ ...view, sequence: ({ data }) => data.account })
+  // @ts-expect-error a field that the event does not have
+  defineReactor({ ...view, sequence: ({ data }) => data.amounts })
+
   defineProjection(view).on({
     // @ts-expect-error an event that the projection does not list
     closed: { key, apply: (total) => total },

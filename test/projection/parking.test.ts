@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { CqrsError } from '../../src/kernel/errors.ts'
+import type { RecordedEvent } from '../../src/kernel/event.ts'
 import type { ViewChange } from '../../src/projection/contract.ts'
 import type { Projector } from '../../src/projection/projector.ts'
 import { ViewDecorator } from '../../src/projection/view-decorator.ts'
@@ -223,4 +224,19 @@ test('a sequence is kept in order by the next process, whatever characters its n
   await toHead(projector())
   expect(await document('bob')).toBeUndefined()
   expect(await view.parkedCounts()).toEqual({ retrying: 1, dead: 0, waiting: 1 })
+})
+
+test('an unreadable event whose data does not name its sequence holds back its stream, and no other events', async () => {
+  const byAccount = {
+    ...balances(),
+    sequence: ({ data }: RecordedEvent) => (data as { account: string }).account,
+  }
+  const { appendRaw, move, projector, document, view } = ledger(byAccount)
+  await appendRaw('ada', 0, 'moved', { name: 'ada' })
+  await appendRaw('bob', 0, 'moved', { name: 'bob' })
+  await move('ada', 5)
+  await toHead(projector())
+  expect((await view.sequence('ada', 10)).map(({ position }) => position)).toEqual([1, 3])
+  expect(await view.parkedCounts()).toEqual({ retrying: 2, dead: 0, waiting: 1 })
+  expect(await document('ada')).toBeUndefined()
 })
