@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { quickCheck } from '../../sqlite/quick-check.ts'
+import { inTransaction } from '../../sqlite/transaction.ts'
 import type { FailedAttempt } from '../contract.ts'
 import { damageOf, type ViewDamage } from '../damage.ts'
 import {
@@ -239,10 +240,17 @@ function hasWholeEstate(projection: string, paths: readonly string[]): boolean {
   })
 }
 
-/** Reads all that a generation leaves to its successor, so that any damage is found; see ../duty.ts. */
+/**
+ * Reads all that a generation leaves to its successor, so that any damage is found, as it is at one moment: its owner goes
+ * on meanwhile, and effects that it records between two reads must not be taken for rows that a damaged page hid. See
+ * ../duty.ts.
+ */
 function checkEstate(db: DatabaseSync): void {
   const effects = new EffectTable(db)
   const handover = new HandoverTables(db, effects)
-  effects.check()
-  handover.check()
+  const check = () => {
+    effects.check()
+    handover.check()
+  }
+  inTransaction(db, check, 'BEGIN')
 }
