@@ -23,6 +23,8 @@ export interface CommandContext {
   readonly commandId: string
   readonly idempotencyKey?: string
   readonly correlationId?: string
+  /** The id of the event because of which the command was sent. */
+  readonly causationId?: string
   readonly actor?: string
   readonly traceparent?: string
 }
@@ -283,10 +285,11 @@ function answerAgain(original: RecordedCommand, idempotency: Idempotency | undef
 /** Only thrown and caught in this file: p-retry retries when a promise rejects. */
 class StreamMoved extends Error {}
 
-function metadata({ commandId, correlationId = commandId, actor, traceparent }: CommandContext) {
+function metadata({ commandId, correlationId = commandId, causationId, actor, traceparent }: CommandContext) {
   return {
     commandId,
     correlationId,
+    ...(causationId === undefined ? {} : { causationId }),
     ...(actor === undefined ? {} : { actor }),
     ...(traceparent === undefined ? {} : { traceparent }),
   }

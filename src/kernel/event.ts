@@ -16,7 +16,7 @@ export interface EventMetadata {
   readonly commandId: string
   /** Shared by everything that one request triggered. */
   readonly correlationId: string
-  /** The id of the event or command that directly caused this one. */
+  /** The id of the event because of which a reactor, or another worker, sent the command. */
   readonly causationId?: string
   /** Who asked for it. */
   readonly actor?: string

@@ -50,8 +50,18 @@ export interface ParkedEvent {
   readonly parkedAt: string
 }
 
-/** An effect with the W3C trace context of its event, if that has one. */
-export type TracedEffect = Effect & { readonly traceparent?: string }
+/** What an effect inherits from its event; effects that an earlier version recorded have only `traceparent`. */
+export interface Inherited {
+  /** The W3C trace context of the event, if it has one. */
+  readonly traceparent?: string
+  /** The correlation id of the event. */
+  readonly correlationId?: string
+  /** The id of the event. */
+  readonly causationId?: string
+}
+
+/** An effect with what it inherits from its event. */
+export type TracedEffect = Effect & Inherited
 
 /** An effect under the key that it is sent with. */
 export interface NamedEffect {

@@ -1,20 +1,25 @@
 import type { RecordedEvent } from '../kernel/event.ts'
 import type { Effect } from '../kernel/projection.ts'
-import type { NamedEffect } from './contract.ts'
+import type { Inherited, NamedEffect } from './contract.ts'
 
 /**
- * The effects of one event, with the keys under which they are always sent and with the trace context of the event.
+ * The effects of one event, with the keys under which they are always sent and with what they inherit from the event.
  *
  * @param reactor its name, which has no colon
  */
 export function nameEffects(
   reactor: string,
-  { position, metadata }: RecordedEvent,
+  { position, id, metadata }: RecordedEvent,
   effects: readonly Effect[],
 ): NamedEffect[] {
-  const { traceparent } = metadata
+  const { traceparent, correlationId } = metadata
+  const inherited: Inherited = {
+    ...(traceparent === undefined ? {} : { traceparent }),
+    correlationId,
+    causationId: id,
+  }
   return effects.map((effect, index) => ({
     idempotencyKey: `${reactor}:${position}:${index + 1}`,
-    effect: traceparent === undefined ? effect : { ...effect, traceparent },
+    effect: { ...effect, ...inherited },
   }))
 }

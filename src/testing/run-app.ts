@@ -6,12 +6,11 @@ import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
 import { describeIssues, parseInput } from '../kernel/input.ts'
-import type { Effect } from '../kernel/projection.ts'
 import type { Rejection } from '../kernel/rejection.ts'
 import { allUnits, type ProjectionUnit, unitsOf } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
-import type { ViewStore } from '../projection/contract.ts'
+import type { TracedEffect, ViewStore } from '../projection/contract.ts'
 import { wholeView } from '../projection/partitioned-view.ts'
 import { Projector } from '../projection/projector.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
@@ -179,14 +178,16 @@ class AppInProcess implements RunningApp {
     return pending.length
   }
 
-  async #carryOut(effect: Effect, idempotencyKey: string): Promise<void> {
+  async #carryOut(effect: TracedEffect, idempotencyKey: string): Promise<void> {
     // Whoever takes it may change it.
     const data = structuredClone(effect.data)
     if (effect.kind === 'publish') {
       this.published.push({ topic: effect.topic, data })
     } else if (isCommand(effect.functionId)) {
       const name = effect.functionId.slice('cmd::'.length)
-      assertAccepted(effect.functionId, await this.command(name, data, { idempotencyKey }))
+      const { correlationId, causationId } = effect
+      const cause = { ...(correlationId && { correlationId }), ...(causationId && { causationId }) }
+      assertAccepted(effect.functionId, await this.command(name, data, { idempotencyKey, ...cause }))
     } else {
       const take = this.#functions[effect.functionId]
       if (!take) throw new Error(`There is no function ${effect.functionId}; give one in "functions".`)

@@ -41,6 +41,7 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 const callerContext = z.object({
   idempotencyKey: idempotencyKey.optional(),
   correlationId: note.optional(),
+  causationId: note.optional(),
   actor: note.optional(),
   traceparent: note.optional(),
 })
@@ -241,11 +242,18 @@ function toResponse(outcome: CommandOutcome, status = 200): HttpResponse {
   }
 }
 
-function context({ idempotencyKey, correlationId, actor, traceparent }: CallerContext): CommandContext {
+function context({
+  idempotencyKey,
+  correlationId,
+  causationId,
+  actor,
+  traceparent,
+}: CallerContext): CommandContext {
   return {
     commandId: randomUUIDv7(),
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(correlationId === undefined ? {} : { correlationId: correlationId.slice(0, 255) }),
+    ...(causationId === undefined ? {} : { causationId }),
     ...(actor === undefined ? {} : { actor }),
     ...(traceparent === undefined ? {} : { traceparent }),
   }

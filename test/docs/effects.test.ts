@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
+import { dataPaths } from '../../src/config/paths.ts'
+import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { opsToken } from '../support/ops-token.ts'
 import { RawWorker } from '../support/raw-worker.ts'
 import { newSite, type Site, startParts } from '../support/system.ts'
@@ -15,8 +17,8 @@ async function transfers() {
     CQRS_PROJECTIONS_SWEEP_INTERVAL_MS: '50',
   })
   await startParts(site, { without: ['queue'] })
-  const post = async (path: string, body: object) => {
-    const headers = { 'content-type': 'application/json' }
+  const post = async (path: string, body: object, given: Record<string, string> = {}) => {
+    const headers = { 'content-type': 'application/json', ...given }
     const response = await fetch(`${site.http}${path}`, {
       method: 'POST',
       headers,
@@ -27,7 +29,8 @@ async function transfers() {
   return {
     site,
     save: (account: string, cents: number) => post(`/accounts/${account}/save`, { cents }),
-    send: (account: string, to: string, cents: number) => post(`/accounts/${account}/send`, { to, cents }),
+    send: (account: string, to: string, cents: number, headers?: Record<string, string>) =>
+      post(`/accounts/${account}/send`, { to, cents }, headers),
     /** The balance of an account; undefined if there is no such account. */
     async cents(account: string): Promise<unknown> {
       const response = await fetch(`${site.http}/accounts/${account}`)
@@ -88,6 +91,23 @@ test('an effect whose command is rejected is not lost: it is dead, says why, and
   await ask('ops::effects::redrive::transfers', {})
   await until('it has arrived', async () => (await cents('bob')) === 310)
   expect(await dead()).toEqual([])
+})
+
+test('what is done because of a request carries its correlation id, whoever does it', async () => {
+  const { site, save, send, cents } = await transfers()
+  const receiver = await RawWorker.connect(site.engine)
+  const kept = Promise.withResolvers<unknown>()
+  await receiver.offer('slips::keep', (_data, { metadata }) => kept.resolve(metadata))
+  await save('ada', 1_000)
+  await save('bob', 10)
+  await send('ada', 'bob', 300, { 'X-Correlation-Id': 'request-7' })
+  await until('it has arrived', async () => (await cents('bob')) === 310)
+  const log = openSqliteEventLog({ path: dataPaths(site.data).events })
+  onTestFinished(() => log.close())
+  const [sent, received] = (await log.readFrom(2, { limit: 2 })).events
+  const cause = { correlationId: 'request-7', causationId: sent?.id }
+  expect(received).toMatchObject({ type: 'money-received', metadata: cause })
+  expect(await kept.promise).toEqual(cause)
 })
 
 test('the receiver of the guide does once what it is called for, and hears what is published', async () => {

@@ -84,15 +84,22 @@ test('two projectors on one view apply every event once: the slower one is fence
 })
 
 test('an effect is recorded with the event that caused it, under a key that never changes', async () => {
-  const { move, projector, view } = ledger()
+  const { log, move, projector, view } = ledger()
   await move('ada', 5)
   await move('ada', -6)
   await move('bob', -1)
   await toHead(projector())
+  const [cause] = (await log.readFrom(1, { limit: 1 })).events
   expect(await view.pendingEffects(10)).toEqual([
     {
       idempotencyKey: 'balances:2:1',
-      effect: { kind: 'publish', topic: 'overdrawn', data: { account: 'ada', balance: -1 } },
+      effect: {
+        kind: 'publish',
+        topic: 'overdrawn',
+        data: { account: 'ada', balance: -1 },
+        correlationId: cause?.metadata.correlationId,
+        causationId: cause?.id,
+      },
       status: 'pending',
       attempts: 0,
       error: undefined,
