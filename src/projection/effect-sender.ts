@@ -8,8 +8,8 @@ import { unlessDamaged } from './damage.ts'
 /**
  * How sending an effect ended:
  * - `sent`: it was taken and answered
- * - `unreachable`: nobody was there to take it, because the engine or the function was away. That is not the effect's
- *   fault, so it stays recorded for as long as this lasts
+ * - `unreachable`: nobody was there to take it, because the engine or the function was away, or no command can be stored
+ *   at the moment. That is not the effect's fault, so it stays recorded for as long as this lasts
  * - `stopped`: its receiver ended before it answered. That may be the effect's fault, so it stays recorded, but only
  *   for a limited number of such ends
  */
@@ -152,7 +152,7 @@ export class EffectSender {
     if (!this.#unreachable)
       this.#options.log.warn(
         { idempotencyKey, effect },
-        'An effect cannot be delivered, because nobody accepts it; it waits',
+        'An effect cannot be delivered, because nobody accepts it at the moment; it waits',
       )
     this.#unreachable = true
     return false

@@ -19,7 +19,8 @@ import { Window, type WindowLimits } from './window.ts'
  * - `failed`: it threw, or took too long
  * - `stopped`: its worker died before it answered
  * - `missing`: no worker offers the function at the moment
- * - `unsent`: the message did not leave this process, or its engine or this process stood still meanwhile
+ * - `unsent`: the message did not leave this process, or its engine or this process stood still meanwhile; or it is for a
+ *   command, and no command can be stored at the moment
  */
 export type DeliveryOutcome =
   | { outcome: 'done' }

@@ -28,6 +28,7 @@ import {
   success,
 } from './link/http.ts'
 import { type OfferedFunction, offer } from './link/offer.ts'
+import { toRemote } from './link/remote-error.ts'
 import { assertLogReachesViews } from './projections/log-reaches-views.ts'
 import type { StartRole } from './role.ts'
 
@@ -170,7 +171,11 @@ async function direct(payload: unknown, metadata: unknown, execute: Execute): Pr
   if (!caller.ok) return { kind: 'invalid', issues: caller.issues }
   const stray = strayKey(caller.value.idempotencyKey, metadata, 'idempotencyKey')
   if (stray) return { kind: 'invalid', issues: [stray] }
-  return execute(directInput(payload), context(caller.value))
+  try {
+    return await execute(directInput(payload), context(caller.value))
+  } catch (error) {
+    throw toRemote(error)
+  }
 }
 
 /** @param metadata of a call that passes on a request as it came; that of a route has no idempotency key */

@@ -3,12 +3,16 @@ import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import app from '../../src/inventory/app.ts'
+import type { DeliveryRequest } from '../../src/queue/queue.ts'
 import { startCommands } from '../../src/workers/commands.ts'
 import { CallsInFlight } from '../../src/workers/link/calls-in-flight.ts'
 import { Metrics } from '../../src/workers/process/metrics.ts'
 import { relayTracing } from '../../src/workers/process/tracing.ts'
+import { sendEffect } from '../../src/workers/projections/send-effect.ts'
+import { deliverBy } from '../../src/workers/queue/queue-delivery.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
+type Call = { function_id: string; payload: unknown; metadata?: unknown }
 type Handler = (payload: unknown, metadata?: unknown) => Promise<unknown>
 
 /** The commands worker on an engine that does nothing. @returns calls a function as another worker does */
@@ -149,4 +153,32 @@ test('more commands than may wait for the disk are refused as overload, and take
     })
   }
   expect(await add('b')).toMatchObject({ status_code: 201, body: { position: 2 } })
+})
+
+test('an effect and a message whose command cannot be stored at the moment have not failed: they wait', async () => {
+  const call = await commands({ CQRS_COMMANDS_MAX_WAITING: '1' })
+  // As it reaches a caller through the engine: of an error, only the message is passed on.
+  const iii = {
+    trigger: ({ function_id, payload, metadata }: Call) =>
+      call(function_id, payload, metadata)?.catch(({ message }: Error) => {
+        throw Object.assign(new Error(message), { code: 'invocation_failed' })
+      }),
+  } as unknown as Parameters<typeof sendEffect>[0]
+  const functionId = 'cmd::add-inventory-item'
+  const send = () => sendEffect(iii, { kind: 'call', functionId, data: mug }, 'buyer:1:1', 5_000)
+  const data = JSON.stringify({ ...mug, sku: 'mug-2' })
+  const message = { id: 'one', functionId, data }
+  const request = { queue: 'orders', message, settings: { timeout_ms: 100 } } as unknown as DeliveryRequest
+  const deliver = deliverBy(iii, relayTracing())
+  const first = call(functionId, { ...mug, sku: 'first' })
+  expect(await Promise.all([send(), deliver(request)])).toEqual(['unreachable', { outcome: 'unsent' }])
+  expect(await first).toMatchObject({ kind: 'accepted', position: 1 })
+  expect(await send()).toBe('sent')
+  expect(await deliver(request)).toEqual({ outcome: 'done' })
+})
+
+test('a worker whose command cannot be stored at the moment is told the code of the error', async () => {
+  const call = await commands({ CQRS_COMMANDS_MAX_WAITING: '1' })
+  const [, second] = ['a', 'b'].map((sku) => call('cmd::add-inventory-item', { ...mug, sku }))
+  await expect(second).rejects.toThrow(/^CQRS_OVERLOADED: /)
 })

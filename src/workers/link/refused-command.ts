@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import type { CommandOutcome } from '../../command/execute.ts'
+import { ERRORS, isCqrsError } from '../../kernel/errors.ts'
 import { describeIssues } from '../../kernel/input.ts'
+import { fromRemote } from './remote-error.ts'
 
 /** How the ids of functions that carry out commands begin. */
 const COMMAND = 'cmd::'
@@ -51,6 +53,16 @@ export function assertAccepted(functionId: string, answer: unknown): void {
   if (!isCommand(functionId)) return
   const reason = reasonOf(answer)
   if (reason) throw new RefusedCommand(`The command ${functionId} was not accepted: ${reason}`)
+}
+
+/**
+ * Whether a function is a command that failed for a reason that passes without anybody changing the command: the disk is
+ * full, too much waits, its worker stops. It was not refused, and it has to wait until commands are stored again.
+ */
+export function cannotNow(functionId: string, error: unknown): boolean {
+  if (!isCommand(functionId)) return false
+  const failure = fromRemote(error)
+  return isCqrsError(failure) && ERRORS[failure.code].retry
 }
 
 /** Undefined if the answer is no refusal. */

@@ -4,7 +4,7 @@ import type { TracedEffect } from '../../projection/contract.ts'
 import type { SendOutcome } from '../../projection/effect-sender.ts'
 import { assertFitsFrame } from '../../projection/effect-size.ts'
 import { LINK_LOST } from '../link/calls-in-flight.ts'
-import { assertAccepted, isCommand } from '../link/refused-command.ts'
+import { assertAccepted, cannotNow, isCommand } from '../link/refused-command.ts'
 import { isCalleeSlow } from '../link/slow-callee.ts'
 
 /** The longest id that a command takes from its caller, in characters. */
@@ -40,6 +40,7 @@ export async function sendEffect(
     if (code === 'invocation_stopped' || code === LINK_LOST) return 'stopped'
     if (code === 'function_not_found') return 'unreachable'
     if (code === 'TIMEOUT' && !(await isCalleeSlow(iii, { begunAt, timeoutMs }))) return 'unreachable'
+    if (effect.kind === 'call' && cannotNow(effect.functionId, error)) return 'unreachable'
     throw error
   }
 }

@@ -4,7 +4,7 @@ import { reachedNextTurn } from '../../boundaries.ts'
 import { parseJson } from '../../kernel/json.ts'
 import type { DeliverToFunction, DeliveryRequest } from '../../queue/queue.ts'
 import type { DeliveryOutcome } from '../../queue/runner.ts'
-import { assertAccepted, isCommand, RefusedCommand } from '../link/refused-command.ts'
+import { assertAccepted, cannotNow, isCommand, RefusedCommand } from '../link/refused-command.ts'
 import { isCalleeSlow } from '../link/slow-callee.ts'
 import type { Metrics } from '../process/metrics.ts'
 import type { Tracing } from '../process/tracing.ts'
@@ -38,6 +38,7 @@ export function deliverBy(
     } catch (error) {
       const isTimeout = (error as { code?: unknown }).code === 'TIMEOUT'
       if (isTimeout && !(await isCalleeSlow(iii, { begunAt, timeoutMs }))) return { outcome: 'unsent' }
+      if (cannotNow(request.message.functionId, error)) return { outcome: 'unsent' }
       return toOutcome(error)
     }
   }
