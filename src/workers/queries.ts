@@ -17,6 +17,7 @@ import {
   success,
 } from './link/http.ts'
 import { type OfferedFunction, offer } from './link/offer.ts'
+import { toRemote } from './link/remote-error.ts'
 import { openReaders } from './projections/open-readers.ts'
 import { type Source, viewSource, WaitingReads } from './projections/view-source.ts'
 import type { StartRole } from './role.ts'
@@ -51,7 +52,9 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
     const handle = async (payload: unknown) => {
       if (isHttpRequest(payload)) return overHttp(query, source, payload)
       const { after, ...input } = (directInput(payload) ?? {}) as Record<string, unknown>
-      const answer = await ask(query, source, input, after)
+      const answer = await ask(query, source, input, after).catch((error: unknown) => {
+        throw toRemote(error)
+      })
       queryLog.debug({ outcome: answer.kind }, 'query')
       return answer
     }

@@ -34,6 +34,9 @@ test('an answer of a view that lacks parked events says so, whoever asks, until 
   expect(await ask('get-item', 'jug-1')).toMatchObject({ kind: 'rejected', position: 2, parked: 1 })
   expect(await ask('event-history', 'jug-1')).toMatchObject({ kind: 'answered', position: 2, parked: 0 })
 
+  const early = worker.trigger({ function_id: 'query::get-item', payload: { sku: 'mug-1', after: 'soon' } })
+  await expect(early).rejects.toThrow(/CQRS_VALIDATION: /)
+
   const discard = ['dlq', 'discard', '--error', 'no shelf', '--reason', 'a test']
   expect(await runProgram(discard, site.data, { ...site.env, III_URL: site.engine })).toMatchObject({
     exitCode: 0,
