@@ -11,6 +11,7 @@ const QUOTING = [
   'docs/evolve.md',
   'docs/flow.md',
   'docs/guarantees.md',
+  'docs/sagas.md',
   'docs/write-your-own.md',
 ]
 

@@ -1,0 +1,91 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { opsToken } from '../support/ops-token.ts'
+import { RawWorker } from '../support/raw-worker.ts'
+import { newSite, startSystem } from '../support/system.ts'
+import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
+
+/** The system with the app of the page and 10 mugs. */
+async function shop() {
+  const site = await newSite({
+    CQRS_APP: join(import.meta.dirname, 'orders-app.ts'),
+    CQRS_PROJECTIONS_SWEEP_INTERVAL_MS: '50',
+  })
+  await startSystem(site)
+  const caller = await RawWorker.connect(site.engine)
+  const call = async (id: string, payload: object) =>
+    (await caller.call(id, payload, { metadata: opsToken(site.data) })).result
+  const command = async (name: string, payload: object) =>
+    (await caller.call(`cmd::${name}`, payload, {})).result as { kind: string; events?: number }
+  const answer = async (name: string, payload: object) =>
+    ((await call(`query::${name}`, payload)) as { result?: Record<string, unknown> }).result
+  const mugs = { sku: 'mug', quantity: 10 }
+  await command('receive-stock', mugs)
+  return {
+    command,
+    pause: (projection: string) => call('ops::pause', { projection }),
+    resume: (projection: string) => call('ops::resume', { projection }),
+    dead: (reactor: string) => call(`ops::effects::dead::${reactor}`, { limit: 10 }),
+    place: (order: string, quantity: number, cents: number) =>
+      command('place-order', { order, sku: 'mug', quantity, cents }),
+    order: (order: string) => answer('get-order', { order }),
+    free: async () => (await answer('get-stock', { sku: 'mug' }))?.free,
+    /** Starts a program of the page as a process of its own. */
+    start(file: string, env: Record<string, string> = {}) {
+      const child = spawn(process.execPath, [join(import.meta.dirname, file)], {
+        env: { ...process.env, III_URL: site.engine, ...env },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      })
+      onTestFinished(() => void child.kill('SIGKILL'))
+    },
+  }
+}
+
+async function ends(order: () => Promise<object | undefined>, end: object) {
+  const { status } = end as { status: string }
+  await until(
+    `the order is ${status}`,
+    async () => ((await order()) as { status?: string } | undefined)?.status === status,
+  )
+  expect(await order()).toMatchObject(end)
+}
+
+test('an order ends confirmed and paid, or cancelled with its stock given back, and no effect is dead', async () => {
+  const { start, place, order, free, dead } = await shop()
+  start('payments.ts', { PAYMENTS_DB: join(tempFolder(), 'payments.db') })
+  await place('fine', 3, 500)
+  await ends(() => order('fine'), { status: 'confirmed' })
+  expect(await free()).toBe(7)
+
+  await place('large', 8, 500)
+  await ends(() => order('large'), { status: 'cancelled', reason: 'There are 7 of mug.' })
+  await place('dear', 2, 100_000)
+  await ends(() => order('dear'), { status: 'cancelled', reason: 'The card has not enough money.' })
+  await until('the stock is given back', async () => (await free()) === 7)
+  expect([await dead('order-saga'), await dead('charges')]).toEqual([[], []])
+})
+
+test('an order that takes too long is cancelled, and the steps that come late do nothing', async () => {
+  const { start, pause, resume, command, place, order, free, dead } = await shop()
+  await pause('order-saga')
+  await place('late', 3, 500)
+  start('order-clock.ts', { MAX_AGE_MS: '100' })
+  await ends(() => order('late'), { status: 'cancelled', reason: 'It took too long.' })
+  await resume('order-saga')
+  await place('next', 10, 500)
+  await until('the order behind it has its stock', async () => (await free()) === 0)
+  expect(await order('late')).toMatchObject({ status: 'cancelled' })
+  expect(await dead('order-saga')).toEqual([])
+  expect(await command('confirm-order', { order: 'late' })).toMatchObject({ kind: 'accepted', events: 0 })
+})
+
+test('a compensation that overtakes its step makes the step void', async () => {
+  const { command, free } = await shop()
+  const step = { order: 'o-1', sku: 'mug', quantity: 3 }
+  expect(await command('release-stock', step)).toMatchObject({ kind: 'accepted', events: 1 })
+  expect(await command('reserve-stock', step)).toMatchObject({ kind: 'accepted', events: 0 })
+  expect(await command('release-stock', step)).toMatchObject({ kind: 'accepted', events: 0 })
+  await until('the view is there', async () => (await free()) === 10)
+})
