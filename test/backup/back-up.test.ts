@@ -1,9 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { TriggerAction } from 'iii-sdk'
 import { expect, test, vi } from 'vitest'
 import { viewPath } from '../../src/config/paths.ts'
 import type { ProjectionsList } from '../../src/operator/generations-contract.ts'
+import { connect } from '../support/connect.ts'
 import { damageView } from '../support/damage-view.ts'
 import { CLI, runNode, runProgram, startUp } from '../support/program.ts'
 import { seedInventory } from '../support/seed-inventory.ts'
@@ -233,4 +235,23 @@ test('a folder that cannot be what is wanted is refused, and nothing is written'
   expect(await runProgram(['backup', 'b'], folder, { CQRS_DATA: 'nowhere' })).toMatchObject({
     stderr: expect.stringContaining('There is no store in'),
   })
+})
+
+test('a queue that is used alone is backed up, too, and goes on from the copy in another folder', async () => {
+  const folder = tempFolder()
+  const env = { CQRS_APP: 'none', CQRS_DATA: join(folder, 'data') }
+  const first = await startUp(folder, env)
+  const message = { function_id: 'nobody::has', payload: { n: 1 } }
+  await connect(first.engine).trigger({ ...message, action: TriggerAction.Enqueue({ queue: 'default' }) })
+  const copy = join(folder, 'copy')
+  const backup = await runProgram(['backup', copy], folder, env)
+  expect(backup).toMatchObject({ exitCode: 0, stderr: '' })
+  first.process.kill('SIGTERM')
+  await first.exited
+
+  const second = await startUp(folder, { ...env, CQRS_DATA: copy })
+  const taken: unknown[] = []
+  connect(second.engine).registerFunction('nobody::has', async ({ n }) => taken.push(n))
+  await until('it is delivered', () => taken.length > 0)
+  expect(taken).toEqual([1])
 })
