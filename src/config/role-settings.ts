@@ -120,6 +120,13 @@ export const queue = z.object({
     env: 'CQRS_QUEUE_TIMEOUT_MS',
     default: 30_000,
   }),
+  // In UTF-8 a message of the largest length has 12 MiB at most, and a frame of the engine 16.
+  maxDataLength: wholeNumber('Longest data of one message, in characters of JSON; a longer one is refused.', {
+    env: 'CQRS_QUEUE_MAX_DATA_LENGTH',
+    default: 1_048_576,
+    min: 1_024,
+    max: 4_194_304,
+  }),
   memoryMessages: wholeNumber('Messages that all queues together hold completely in memory.', {
     env: 'CQRS_QUEUE_MEMORY_MESSAGES',
     default: 50_000,

@@ -9,6 +9,8 @@ export interface DurableQueueOptions {
   log: Logger
   /** Queues to define at the start, by name, with their settings as users write them. */
   queues?: Record<string, unknown>
+  /** The longest data of one message, in characters of JSON. Default 1 Mi. */
+  maxDataLength?: number
   /** How much of each queue is kept in memory; see {@link WindowLimits}. */
   limits?: Partial<WindowLimits>
   /** How much of all queues together is kept in memory; see {@link MemoryPool}. */

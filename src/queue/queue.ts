@@ -156,7 +156,7 @@ export class DurableQueue {
     for (let change = unsettled(); change; change = unsettled()) await change
     const queue = this.#queues.get(request.queue)
     if (!queue) throw this.#queues.unknown(request.queue)
-    const data = encodeData(request.data)
+    const data = encodeData(request.data, this.#options.maxDataLength)
     const group = groupOf(queue.name, queue.definition, request.data)
     const { id, functionId, traceparent } = request
     await this.#store([{ queue: queue.name, id, functionId, group, data, traceparent }])
@@ -168,7 +168,7 @@ export class DurableQueue {
     for (let change = unsettled(); change; change = unsettled()) await change
     const subscribers = this.#queues.subscribers(topic)
     if (subscribers.length === 0) return 0
-    const encoded = encodeData(data)
+    const encoded = encodeData(data, this.#options.maxDataLength)
     const messages = subscribers.map(({ name, definition }) => ({
       queue: name,
       id: randomUUID(),

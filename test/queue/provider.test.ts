@@ -108,6 +108,25 @@ function provider(kind: EngineKind): void {
     await eventuallyEquals(() => stats('jobs'), { depth: 0, dlq_depth: 0 })
   })
 
+  test('a message of the largest length that can be set is delivered, and a dead letter shows it whole', async () => {
+    const maxDataLength = 4_194_304
+    const { worker, enqueue, call, stats } = await world({
+      maxDataLength,
+      queues: { jobs: { max_retries: 1 } },
+    })
+    const { calls } = recorder(worker, 'job::run', () => {
+      throw new Error('no')
+    })
+    // Three bytes each, and the eight characters around them.
+    const text = '€'.repeat(maxDataLength - 8)
+    await enqueue('jobs', 'job::run', { s: text })
+    await expect(enqueue('jobs', 'job::run', { s: `${text}€` })).rejects.toThrow(/CQRS_QUEUE_MAX_DATA_LENGTH/)
+    await eventuallyEquals(() => stats('jobs'), { depth: 0, dlq_depth: 1 })
+    expect(calls.map(({ s }) => s === text)).toEqual([true])
+    const [letter] = (await call('engine::queue::dlq_messages', { topic: 'jobs' })) as { payload: unknown }[]
+    expect(JSON.stringify(letter?.payload).length).toBe(maxDataLength)
+  })
+
   test('a receipt that comes twice is acknowledged twice and runs once', async () => {
     const { worker, call } = await world()
     const { calls } = recorder(worker, 'job::run')

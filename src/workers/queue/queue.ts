@@ -83,10 +83,10 @@ async function provide(
       onWaiting()
     },
   })
-  const { memoryMessages, memoryCharacters, memoryNumbers } = config.queue
+  const { memoryMessages, memoryCharacters, memoryNumbers, maxDataLength } = config.queue
   const queues = queuesToDefine(config, app)
   const memory = { messages: memoryMessages, bytes: memoryCharacters, tracked: memoryNumbers }
-  const queue = await DurableQueue.open({ store, log, queues, memory })
+  const queue = await DurableQueue.open({ store, log, queues, maxDataLength, memory })
   log.info({ store: path }, 'the queue is open')
   if (isGone) {
     log.warn(
