@@ -71,7 +71,10 @@ export interface BuildProgress {
 export type StartBuild = (order: BuildOrder, events: BuildEvents) => Build
 
 /** Whether the code at hand can fold a generation: it has the same version, and as many partitions. */
-export function fits(generation: Generation, { version, partitions }: ProjectionDefinition): boolean {
+export function fits(
+  generation: Generation,
+  { version, partitions }: Pick<ProjectionDefinition, 'version' | 'partitions'>,
+): boolean {
   return generation.version === version && generation.partitions === partitions
 }
 

@@ -1,5 +1,6 @@
 import { allUnits } from '../kernel/unit.ts'
 import type { MetDamage, ProjectionStatus, RoleStanding, SystemStatus } from './contract.ts'
+import { outdatedOperator } from './outdated-operator.ts'
 import { ownedFunctions, systemStatus } from './status.ts'
 import type { System } from './system.ts'
 import { undecided } from './undecided.ts'
@@ -209,9 +210,10 @@ function whatIsDown(projection: ProjectionStatus, { maxLagMs }: HealthLimits): s
 
 /** Why the owner of a projection leaves it where it is on purpose; undefined if it does not. */
 function whyItStandsStill(status: ProjectionStatus): string | undefined {
-  const { projection, paused, frozen, builds } = status
+  const { projection, paused, frozen, builds, version, servingVersion } = status
   if (paused) return `an operator paused it: "cqrs projections resume ${projection}" ends the pause`
   if (!frozen) return undefined
+  if (servingVersion > version) return outdatedOperator(projection, servingVersion, version)
   const isRebuilt = builds.some(({ purpose }) => purpose === 'serve')
   const way = isRebuilt ? 'the rebuild that is under way' : `"cqrs rebuild ${projection}"`
   return `the generation that serves belongs to other code and stands still until ${way} replaces it`

@@ -149,12 +149,16 @@ export async function rollback(system: System, input: unknown): Promise<Generati
   const { generations } = await known(system, name)
   const previous = generations.find(({ state }) => state === 'previous' || state === 'returning')
   if (!previous) throw nothing(`${name} has no previous generation: nothing was rebuilt, or it was pruned.`)
-  const forced = !fits(previous, definition)
+  const active = generations.find((one) => one.state === 'active')
+  // If this worker still runs the code of before a deployment, the projections workers are those of the generation that
+  // serves.
+  const atWork = active && active.version > definition.version ? active : definition
+  const forced = !fits(previous, atWork)
   if (forced && !force) {
     throw new CqrsError(
       'CQRS_VALIDATION',
-      `Generation ${previous.generation} of ${name} has version ${previous.version}; this app has version ` +
-        `${definition.version} and did not keep it up to date, so readers would see an older state until the app of ` +
+      `Generation ${previous.generation} of ${name} has version ${previous.version}; the app has version ` +
+        `${atWork.version} and did not keep it up to date, so readers would see an older state until the app of ` +
         'that version runs. If that is what you want, use --force, then start that app.',
     )
   }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { App } from '../../src/kernel/app.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
 import { readiness } from '../../src/operator/health.ts'
+import { outdatedOperator } from '../../src/operator/outdated-operator.ts'
 import type { System } from '../../src/operator/system.ts'
 import { balances } from '../support/ledger-app.ts'
 
@@ -150,9 +151,11 @@ test.each<[string, Trouble, string]>([
     { paused: true, dead: { letters: 3 } },
     `${RESUME}; 3 failed for good and need a decision: cqrs dlq list`,
   ],
-  [view, { served: { version: 2 } }, REBUILD],
-  [view, { served: { version: 2 }, building: 'serve' }, UNDER_WAY],
-  [view, { served: { version: 2 }, building: 'verify' }, REBUILD],
+  [view, { served: { version: 0 } }, REBUILD],
+  // This worker runs the code of before a deployment, and a rebuild would be one with that code.
+  [view, { served: { version: 2 } }, outdatedOperator('balances', 2, 1)],
+  [view, { served: { version: 0 }, building: 'serve' }, UNDER_WAY],
+  [view, { served: { version: 0 }, building: 'verify' }, REBUILD],
   [
     'queue',
     { missing: [ENQUEUE] },
@@ -180,8 +183,8 @@ test.each<[string, Trouble, string]>([
   // The wall clock was set back by an hour since.
   [view, { position: 4, age: 31 - 3_600, behindFor: 31 }, BEHIND],
   [view, { ...late, paused: true }, `${RESUME}; ${BEHIND}`],
-  [view, { ...late, served: { version: 2 } }, `${REBUILD}; ${BEHIND}`],
-  [view, { ...late, served: { version: 2 }, building: 'serve' }, `${UNDER_WAY}; ${BEHIND}`],
+  [view, { ...late, served: { version: 0 } }, `${REBUILD}; ${BEHIND}`],
+  [view, { ...late, served: { version: 0 }, building: 'serve' }, `${UNDER_WAY}; ${BEHIND}`],
   [view, { ...late, dead: { letters: 3 } }, BEHIND],
   [view, { missing: [unit.functionId] }, 'no worker owns it, so it does not advance; see "cqrs workers"'],
   [

@@ -103,6 +103,7 @@ test.each<[Partial<ProjectionStatus>, string]>([
 test.each<[Partial<ProjectionStatus>, string]>([
   [{ paused: true }, '"cqrs projections resume inventory-list" ends the pause'],
   [{ frozen: true }, 'Start the code that it belongs to, or replace it: "cqrs rebuild inventory-list".'],
+  [{ frozen: true, servingVersion: 2 }, 'replace the operator worker, too'],
   [{ frozen: true, building: true, builds: [folding] }, 'The rebuild that is under way will replace it.'],
 ])('a view that stands still is told with what to do, once for all its parts: %o', (projection, says) => {
   const lines = renderStatus(

@@ -92,3 +92,17 @@ test('a rollback that a rebuild is faster than says so', async () => {
     { state: 'active' },
   ])
 })
+
+test('an operator worker of the code of before a deployment does not take the earlier generation for one that is kept up to date', async () => {
+  const { control, code } = await site()
+  await control.request({ ...input, version: 2, partitions: 1, purpose: 'serve', by: 'test' })
+  const there = { phase: 'following', position: 9, target: 9, eventsPerSecond: 0, error: undefined } as const
+  await control.progress('balances', 3, 0, there)
+  await control.lead('balances', 3, 0, 2)
+  await control.move('balances', 3, 'ready')
+  expect(await control.swap('balances', 3)).toEqual({ kind: 'swapped' })
+  await control.tookOver('balances', 0, 2)
+  await expect(rollback(code(1), input)).rejects.toMatchObject({ code: 'CQRS_VALIDATION' })
+  await rollback(code(1), { ...input, force: true })
+  expect(await control.swap('balances', 2)).toEqual({ kind: 'swapped' })
+})

@@ -222,11 +222,12 @@ export function renderProjections({ projections }: ProjectionsList, width: numbe
   return lines
 }
 
-function standing({ name, paused, frozen, generations }: ProjectionDetails): Standing {
+function standing({ name, paused, frozen, generations, active, version }: ProjectionDetails): Standing {
+  const servingVersion = generations.find(({ generation }) => generation === active)?.version ?? version
   const rebuilding = generations.some(
     ({ state, purpose }) => purpose === 'serve' && ['building', 'ready'].includes(state),
   )
-  return { name, paused, frozen, rebuilding }
+  return { name, paused, frozen, rebuilding, servingVersion, version }
 }
 
 function describeState(state: string, purpose: string, { paused, frozen }: ProjectionDetails): string {

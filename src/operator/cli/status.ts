@@ -116,8 +116,10 @@ function stateOfView(projection: ProjectionStatus): string {
   return total(projection.parked) > 0 ? 'parked' : 'live'
 }
 
-function standing({ projection, paused, frozen, builds }: ProjectionStatus): Standing {
-  return { name: projection, paused, frozen, rebuilding: builds.some(({ purpose }) => purpose === 'serve') }
+function standing(status: ProjectionStatus): Standing {
+  const { projection, paused, frozen, builds, version, servingVersion = version } = status
+  const rebuilding = builds.some(({ purpose }) => purpose === 'serve')
+  return { name: projection, paused, frozen, rebuilding, servingVersion, version }
 }
 
 /** Why builds cannot go on. A set, because the partitions of a projection have the same builds. */
