@@ -2,11 +2,17 @@ import type { Clock } from './clock.ts'
 import { Fifo } from './fifo.ts'
 import type { Lane } from './lane.ts'
 
+/** How long a function is missing before somebody is told, in milliseconds. A worker that restarts is back sooner. */
+const TOLD_AFTER_MS = 10_000
+
 interface MissingFunction {
   lanes: Fifo<Lane>
   /** The lane that was released to find out, by its delivery, whether the function is back. */
   probe: Lane | undefined
   cancelTimer: () => void
+  /** When it was found missing, on the monotonic clock. */
+  readonly since: number
+  told: boolean
 }
 
 interface MissingFunctionsOptions {
@@ -15,6 +21,8 @@ interface MissingFunctionsOptions {
   probeMs: number
   /** Called for each lane that may be delivered again. */
   release: (lane: Lane) => void
+  /** Called once for a function that has been missing for {@link TOLD_AFTER_MS}. */
+  onLongMissing: (functionId: string) => void
 }
 
 /**
@@ -48,7 +56,8 @@ export class MissingFunctions {
   add(functionId: string, lane: Lane): void {
     let missing = this.#missing.get(functionId)
     if (!missing) {
-      missing = { lanes: new Fifo(), probe: undefined, cancelTimer: () => {} }
+      const since = this.#options.clock.monotonic()
+      missing = { lanes: new Fifo(), probe: undefined, cancelTimer: () => {}, since, told: false }
       this.#missing.set(functionId, missing)
       this.#arm(functionId, missing)
     } else if (missing.probe === lane) {
@@ -79,8 +88,15 @@ export class MissingFunctions {
   #arm(functionId: string, missing: MissingFunction): void {
     missing.cancelTimer = this.#options.clock.after(this.#options.probeMs, () => {
       this.#probe(missing)
-      if (missing.lanes.size === 0 && !missing.probe) this.#missing.delete(functionId)
-      else this.#arm(functionId, missing)
+      if (missing.lanes.size === 0 && !missing.probe) {
+        this.#missing.delete(functionId)
+        return
+      }
+      if (!missing.told && this.#options.clock.monotonic() - missing.since >= TOLD_AFTER_MS) {
+        missing.told = true
+        this.#options.onLongMissing(functionId)
+      }
+      this.#arm(functionId, missing)
     })
   }
 

@@ -123,6 +123,11 @@ export class QueueRunner {
         this.#window.unblock(lane)
         this.#pump()
       },
+      onLongMissing: (functionId) =>
+        log.warn(
+          { queue, function: functionId },
+          'messages wait for a function that no worker offers; start its worker, and they are delivered',
+        ),
     })
   }
 

@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { DONE, FAILED, MISSING, queueHarness, STOPPED } from '../support/queue-harness.ts'
 import { eventually } from '../support/until.ts'
@@ -145,6 +146,37 @@ test('while nothing is known of a missing function, only one message is tried fr
   harness.automatic.answer = () => DONE
   harness.clock.advance(5_000)
   await eventually(() => harness.delivered.length === 6)
+})
+
+test('a function that stays missing is named in the log once, and one that is soon back is not', async () => {
+  const said: string[] = []
+  const log = pino({ level: 'warn' }, { write: (line: string) => said.push(line) })
+  const harness = await queueHarness({ log, queues: { jobs: {} } })
+  const { clock, automatic, delivered } = harness
+  automatic.answer = () => MISSING
+  harness.start()
+  await harness.enqueue('a')
+  await eventually(() => delivered.length === 1)
+  for (let second = 1; second <= 30; second++) {
+    await harness.settled()
+    clock.advance(1_000)
+    if (second === 9) expect(said).toEqual([])
+  }
+  expect(said).toEqual([expect.stringMatching(/"queue":"jobs","function":"job::run".*no worker offers/)])
+
+  const before = delivered.length
+  automatic.answer = () => DONE
+  harness.queue.functionsAvailable(['job::run'])
+  await eventually(() => delivered.length > before)
+  await harness.settled()
+  automatic.answer = () => MISSING
+  await harness.enqueue('b')
+  await harness.settled()
+  clock.advance(5_000)
+  harness.queue.functionsAvailable(['job::run'])
+  await harness.settled()
+  clock.advance(6_000)
+  expect(said).toHaveLength(1)
 })
 
 test('a function that is slow to answer the probe counts as back', async () => {
