@@ -55,6 +55,14 @@ test('a running system is hit from outside, and goes on; if somebody stops it, t
   )
 })
 
+test('without an app there is nothing to prove, and no fault is inflicted', async () => {
+  const folder = tempFolder()
+  const storm = await runProgram(['chaos'], folder, { CQRS_APP: 'none', TMPDIR: folder })
+  expect(storm).toMatchObject({ exitCode: 2, stdout: '' })
+  expect(storm.stderr).toMatch(/^CQRS_APP_INVALID: .*CQRS_APP=none.* leave CQRS_APP out/m)
+  expect(readdirSync(folder)).toEqual([])
+})
+
 test('an app that is not the inventory gets faults and an audit, and the report says so', async () => {
   const options = ['--kind', 'kill', 'cut', '--rate', '600', '--faults', '4', '--seed', '9', '--keep']
   const folder = tempFolder()

@@ -10,6 +10,8 @@ import {
 } from '../../chaos/schedule.ts'
 import type { StormSystem } from '../../chaos/system.ts'
 import type { TemporarySystem } from '../../chaos/temporary-system.ts'
+import { NO_APP } from '../../config/config.ts'
+import { CqrsError } from '../../kernel/errors.ts'
 import { EXIT } from '../../supervisor/exit-codes.ts'
 import { describeFault, renderReport } from './chaos-report.ts'
 import type { CliContext } from './context.ts'
@@ -102,7 +104,14 @@ async function chaos(context: CliContext, options: ChaosOptions): Promise<void> 
   const { loadApp } = await import('../../workers/load-app.ts')
 
   const seed = options.seed ?? 1 + Math.floor(Math.random() * LARGEST_SEED)
-  const app = await loadApp(context.config().app)
+  const config = context.config()
+  if (config.app === NO_APP) {
+    const message =
+      'A storm proves what the views of an app hold, and there is no app (CQRS_APP=none). Name an app, or leave CQRS_APP ' +
+      'out to have a storm over the inventory. No fault was inflicted.'
+    throw new CqrsError('CQRS_APP_INVALID', message)
+  }
+  const app = await loadApp(config.app)
   const say = progressOf(context, options.json ?? false)
   let temporary: TemporarySystem | undefined
   const ending = endedBySignal(context, async () => temporary?.dispose({ keep: options.keep ?? false }))
