@@ -9,7 +9,7 @@ import { MemoryPool } from './memory-pool.ts'
 import type { DurableQueueOptions } from './options.ts'
 import { type ManagedQueue, QueueRegistry, subscriptionQueue } from './registry.ts'
 import { type DeliveryOutcome, QueueRunner } from './runner.ts'
-import { parseQueueSettings, type QueueSettings } from './settings.ts'
+import { assertQueueName, parseQueueSettings, type QueueSettings } from './settings.ts'
 import { WINDOW_LIMITS } from './window.ts'
 
 /** The queue that exists without being defined, as in iii. */
@@ -85,9 +85,7 @@ export class DurableQueue {
    * @throws CqrsError CQRS_QUEUE_INVALID
    */
   async define(name: string, given: unknown): Promise<QueueSettings> {
-    if (name.length === 0 || name.length > 256) {
-      throw new CqrsError('CQRS_QUEUE_INVALID', 'The name of a queue must have 1 to 256 characters.')
-    }
+    assertQueueName(name)
     const settings = parseQueueSettings(name, given)
     await this.#queues.inTurn(name, async () => {
       if (this.#queues.get(name)?.definition.subscription) {

@@ -60,3 +60,9 @@ export function parseQueueSettings(queue: string, given: unknown): QueueSettings
     `The settings of queue "${queue}" are not valid: ${describeIssues(result.issues)}.`,
   )
 }
+
+/** @throws CqrsError CQRS_QUEUE_INVALID if a queue cannot have this name */
+export function assertQueueName(name: string): void {
+  if (name.length > 0 && name.length <= 256) return
+  throw new CqrsError('CQRS_QUEUE_INVALID', 'The name of a queue must have 1 to 256 characters.')
+}

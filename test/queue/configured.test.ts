@@ -32,5 +32,6 @@ test('a queue that is defined wrongly, or like one of the app, is named together
     }),
   )
   expect(() => defined({ mails: 3 })).toThrow(/"mails"/)
+  expect(() => defined({ ['q'.repeat(300)]: {} })).toThrow(/iii\.config\.yaml: .* 1 to 256 characters/)
   expect(() => defined({ 'inventory-list': {} }, inventory)).toThrow(/projection; choose another name/)
 })

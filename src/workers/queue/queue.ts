@@ -5,7 +5,7 @@ import type { App } from '../../kernel/app.ts'
 import { CqrsError } from '../../kernel/errors.ts'
 import { allUnits } from '../../kernel/unit.ts'
 import { DurableQueue } from '../../queue/queue.ts'
-import { parseQueueSettings } from '../../queue/settings.ts'
+import { assertQueueName, parseQueueSettings } from '../../queue/settings.ts'
 import { openSqliteQueueStore } from '../../queue/sqlite/store.ts'
 import { markPath, readHighWater } from '../../sqlite/high-water.ts'
 import { type OfferedFunction, offer } from '../link/offer.ts'
@@ -55,6 +55,7 @@ export function queuesToDefine({ queue, file }: Pick<Config, 'queue' | 'file'>, 
   const ofApp = Object.fromEntries(allUnits(app).map(({ name }) => [name, PROJECTION_QUEUE]))
   const given = Object.entries(queue.queues).map(([name, settings]) => {
     try {
+      assertQueueName(name)
       if (Object.hasOwn(ofApp, name))
         throw new Error(`"${name}" is the queue of a projection; choose another name.`)
       if (name !== 'default') return [name, parseQueueSettings(name, settings)]
