@@ -126,6 +126,9 @@ async function functionParts(
   } catch (error) {
     return [part('engine', () => Promise.reject(error))]
   }
+  // Where there is no app, the queue is what users are served with.
+  const { commands, queries, projections } = system.app
+  const isOnlyQueue = commands.size + queries.size + projections.size === 0
   const missing = (ids: readonly string[]) => ids.filter((id) => !present.has(id))
   const served = async (name: string, ids: string[]): Promise<PartHealth> => {
     const away = missing(ids)
@@ -151,13 +154,14 @@ async function functionParts(
     part(
       'queue',
       async () => {
-        const without = 'projections go on from the log by their sweep'
-        if (missing([ENQUEUE]).length > 0) return `no queue worker is connected; ${without}`
+        const without = isOnlyQueue ? '' : '; projections go on from the log by their sweep'
+        if (missing([ENQUEUE]).length > 0) return `no queue worker is connected${without}`
+        if (isOnlyQueue && workers.standsStill('queue')) return standsStill(limits)
         return isQueueSilent
-          ? `the queue worker did not answer within ${readyAnswerMs} ms; ${without}`
+          ? `the queue worker did not answer within ${readyAnswerMs} ms${without}`
           : undefined
       },
-      'degraded',
+      isOnlyQueue ? 'down' : 'degraded',
     ),
   ]
 }

@@ -272,8 +272,8 @@ const orphan = {
 }
 
 /** What is found in a system of that projection, by the name of the check. */
-function found(projections: readonly object[], others: number | Error) {
-  const config = loadConfig({ env: {}, cwd: tempFolder() })
+function found(projections: readonly object[], others: number | Error, env = {}) {
+  const config = loadConfig({ env, cwd: tempFolder() })
   const status = { app: 'inventory', head: 1, takenAt: '', projections }
   return new Map(checkSystem(config, status as never, others).map((check) => [check.name, check]))
 }
@@ -294,6 +294,12 @@ test.each([
   const checks = found(projections, others)
   expect(checks.get('dead letters')).toMatchObject({ status: 'warn', found: 'not known' })
   if (projections[0]?.parked !== null) expect(checks.get('queue')).toMatchObject({ status: 'warn' })
+})
+
+test('where there is no app, a queue that does not answer fails', () => {
+  const checks = found([], new Error('It hangs.'), { CQRS_APP: 'none' })
+  expect(checks.get('queue')).toMatchObject({ status: 'fail', advice: 'It hangs.' })
+  expect(found([], 0, { CQRS_APP: 'none' }).get('queue')).toMatchObject({ status: 'ok' })
 })
 
 test('the command ends with 1 if a check fails, and prints nothing but JSON with --json', async () => {

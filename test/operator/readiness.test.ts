@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { App } from '../../src/kernel/app.ts'
 import { CqrsError } from '../../src/kernel/errors.ts'
+import noApp from '../../src/kernel/no-app.ts'
 import { readiness } from '../../src/operator/health.ts'
 import { outdatedOperator } from '../../src/operator/outdated-operator.ts'
 import type { System } from '../../src/operator/system.ts'
@@ -237,5 +238,20 @@ test('what cannot be asked is down, with what it said', async () => {
       { part: 'engine', ...reason('No engine answers.') },
       { part: view, ...reason('No engine answers.') },
     ],
+  })
+})
+
+test('where there is no app, users are served by the queue alone: without its worker nothing is ready', async () => {
+  const alone = (trouble: Trouble) => readiness({ ...system(trouble), app: noApp }, limits)
+  expect(await alone({})).toMatchObject({ status: 'ready' })
+  const missing = { part: 'queue', state: 'down', reason: 'no queue worker is connected' }
+  expect(await alone({ missing: [ENQUEUE] })).toMatchObject({
+    status: 'not ready',
+    parts: expect.arrayContaining([missing]),
+  })
+  // None of those that answer is the queue's.
+  expect(await alone({ silent: ['projections'] })).toMatchObject({
+    status: 'not ready',
+    parts: expect.arrayContaining([{ part: 'queue', state: 'down', reason: SILENT }]),
   })
 })

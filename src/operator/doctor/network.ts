@@ -1,4 +1,4 @@
-import type { Config } from '../../config/config.ts'
+import { type Config, NO_APP } from '../../config/config.ts'
 import { isFree, neededPorts, portTakenError } from '../../supervisor/ports.ts'
 import type { SystemStatus } from '../contract.ts'
 import { undecided } from '../undecided.ts'
@@ -54,7 +54,9 @@ export function checkSystem(config: Config, status: SystemStatus | Error, others
           'Start "cqrs worker queue"; projections are slower without it.',
         )
       : others instanceof Error
-        ? warn('queue', 'could not be asked for its dead letters', others.message)
+        ? config.app === NO_APP
+          ? fail('queue', 'could not be asked', others.message)
+          : warn('queue', 'could not be asked for its dead letters', others.message)
         : ok('queue', 'answers'),
     deadLetters(letters, unseen),
   ]
