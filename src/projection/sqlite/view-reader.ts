@@ -8,7 +8,7 @@ import { inTransaction } from '../../sqlite/transaction.ts'
 import type { DigestMark } from '../audit.ts'
 import { type Freshness, MOST_PARKED, type ReadableView, type ViewStanding } from '../contract.ts'
 import { type FoundDocument, findPage, type IndexValue, type Search } from '../find.ts'
-import { fieldExpression } from './indexes.ts'
+import { fieldExpression, lacksIndex } from './indexes.ts'
 import { fileNumber, openView } from './open-view.ts'
 import { type DocumentRow, toDocument } from './rows.ts'
 import { type SearchQuery, searchQueries } from './search-query.ts'
@@ -18,10 +18,16 @@ import { toViewError } from './view-error.ts'
  * Opens a view for reading. Until somebody has written it, it is empty: each read looks for the file, and never creates
  * it.
  *
+ * @param version of the fold that made the view; by default that of the code. A view of another version may lack an
+ *   index of the code, and the field, so that a search by it would find nothing: it is refused (CQRS_VIEW_BEHIND)
  * @throws CqrsError CQRS_STORE_…
  */
-export function openSqliteViewReader(path: string, projection: ProjectionDefinition): ReadableView {
-  return new SqliteViewReader(path, projection)
+export function openSqliteViewReader(
+  path: string,
+  projection: ProjectionDefinition,
+  version: number = projection.version,
+): ReadableView {
+  return new SqliteViewReader(path, projection, version)
 }
 
 /** The position and revision of the checkpoint, with the number of events that were parked then. */
@@ -42,6 +48,7 @@ const NO_EFFECTS = { pending: 0, dead: 0 }
 class SqliteViewReader implements ReadableView {
   readonly #path: string
   readonly #projection: ProjectionDefinition
+  readonly #version: number
   #file: ViewFile | undefined
   #isClosed = false
   /** The {@link fileNumber} of the file that was opened. */
@@ -51,9 +58,10 @@ class SqliteViewReader implements ReadableView {
   /** The last count. It is valid for its revision: parking or settling an event makes another one. */
   #counted: Counted | undefined
 
-  constructor(path: string, projection: ProjectionDefinition) {
+  constructor(path: string, projection: ProjectionDefinition, version: number) {
     this.#path = path
     this.#projection = projection
+    this.#version = version
     // Reports at once what is wrong with a file that exists.
     this.#read(undefined, () => undefined)
   }
@@ -122,7 +130,10 @@ class SqliteViewReader implements ReadableView {
 
   async search(search: Search): Promise<FoundDocument[]> {
     const queries = searchQueries(search, this.#field(search.by))
-    const read = (file: ViewFile) => this.#found(file, search, queries)
+    const read = (file: ViewFile) => {
+      this.#assertIndexed(file, search.by)
+      return this.#found(file, search, queries)
+    }
     return this.#read([], (file) => (queries.length === 1 ? read(file) : file.atOneMoment(() => read(file))))
   }
 
@@ -160,6 +171,16 @@ class SqliteViewReader implements ReadableView {
       'CQRS_VALIDATION',
       `The projection ${this.#projection.name} has no index on "${by}"; its indexes are: ` +
         `${this.#projection.indexes.join(', ') || 'none'}. Add it to "indexes" in defineProjection.`,
+    )
+  }
+
+  #assertIndexed(file: ViewFile, by: string | undefined): void {
+    const { name, version } = this.#projection
+    if (by === undefined || this.#version === version || !file.lacksIndex(by)) return
+    throw new CqrsError(
+      'CQRS_VIEW_BEHIND',
+      `The view ${name} is served in version ${this.#version}, which has no index on "${by}"; this code defines version ${version}. ` +
+        'Try again when that one serves: "cqrs status" shows it.',
     )
   }
 
@@ -211,6 +232,10 @@ class ViewFile {
 
   position(): Position {
     return Number(this.checkpoint.get()?.position ?? 0)
+  }
+
+  lacksIndex(field: string): boolean {
+    return lacksIndex(this.#db, [field])
   }
 
   /** How many rows of each status a table has. */

@@ -17,7 +17,7 @@ export async function openReaders(
   const readers = new ViewReaders({
     app,
     control,
-    open: (place) => openSqliteViewReader(placePath(data, place), place.projection),
+    open: (place) => openSqliteViewReader(placePath(data, place), place.projection, place.version),
   })
   return { readers, control }
 }
