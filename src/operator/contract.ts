@@ -97,8 +97,11 @@ export interface EventsPage {
   readonly next: Position
 }
 
-/** Where a letter is: in a queue, parked by a projection, or among the effects of a reactor. */
-export type LetterSource = 'queue' | 'parked' | 'effect'
+/** Where a letter can be: in a queue, parked by a projection, or among the effects of a reactor. */
+export const LETTER_SOURCES = ['queue', 'parked', 'effect'] as const
+
+/** One of {@link LETTER_SOURCES}. */
+export type LetterSource = (typeof LETTER_SOURCES)[number]
 
 /** A message, an event or an effect that failed for good or is being retried. */
 export interface Letter {

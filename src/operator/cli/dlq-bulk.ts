@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { EXIT } from '../../supervisor/exit-codes.ts'
 import type { BulkRequest, BulkStep, LettersFilter, RedriveRequest, RedriveResult } from '../contract.ts'
 import type { CliContext } from './context.ts'
-import { fingerprintOption } from './dlq-groups.ts'
+import { fingerprintOption, withPlace } from './dlq-groups.ts'
 import { joinLeftOut, sayLeftOut } from './left-out.ts'
 import { type CallOperation, withOperations } from './operations.ts'
 import { count, cut, oneLine } from './table.ts'
@@ -22,13 +22,7 @@ export interface BulkOptions extends FilterOptions {
 
 /** Adds the options that select letters. */
 export function withFilter(command: Command): Command {
-  return command
-    .option(
-      '--source <source>',
-      'only letters from this source: queue, parked or effect',
-      oneOf(['queue', 'parked', 'effect']),
-    )
-    .option('--name <name>', 'only letters of this queue or projection')
+  return withPlace(command)
     .option(
       '--status <status>',
       'only letters with this status: dead or retrying',

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
-import type { GroupsRequest, LetterGroup } from '../contract.ts'
+import { type GroupsRequest, LETTER_SOURCES, type LetterGroup } from '../contract.ts'
 import type { CliContext } from './context.ts'
 import { sayLeftOut } from './left-out.ts'
 import { withOperations } from './operations.ts'
@@ -8,14 +8,8 @@ import { oneOf } from './values.ts'
 
 /** `cqrs dlq groups`. */
 export function groupsCommand(context: CliContext): Command {
-  return new Command('groups')
+  return withPlace(new Command('groups'))
     .description('Group letters by what failed and how.')
-    .option(
-      '--source <source>',
-      'only letters from this source: queue, parked or effect',
-      oneOf(['queue', 'parked', 'effect']),
-    )
-    .option('--name <name>', 'only letters of this queue or projection')
     .option('--json', 'print the groups as JSON')
     .addHelpText(
       'after',
@@ -42,6 +36,17 @@ Examples:
       if (page.more)
         context.print('\nThere are more letters than were examined: narrow them down with --name.')
     })
+}
+
+/** Adds the options that say where letters are. */
+export function withPlace(command: Command): Command {
+  return command
+    .option(
+      '--source <source>',
+      'only letters from this source: queue, parked or effect',
+      oneOf(LETTER_SOURCES),
+    )
+    .option('--name <name>', 'only letters of this queue or projection')
 }
 
 /** The argument of `--group`. */

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { CqrsError } from '../../kernel/errors.ts'
 import { isMeant } from '../../kernel/unit.ts'
-import type { Letter, LetterSource } from '../contract.ts'
+import { LETTER_SOURCES, type Letter, type LetterSource } from '../contract.ts'
 import type { System } from '../system.ts'
 import { effectLetters } from './effect-letters.ts'
 import { LeftOut } from './left-out.ts'
@@ -31,7 +31,7 @@ const NAMED = 20
 
 /** Selects letters; a letter has to match every field that is given. */
 export const letterFilter = z.strictObject({
-  source: z.enum(['queue', 'parked', 'effect']).optional(),
+  source: z.enum(LETTER_SOURCES).optional(),
   /** A queue, a projection, or a partition of one. */
   name: z.string().min(1).optional(),
   status: z.enum(['dead', 'retrying']).optional(),
@@ -223,7 +223,7 @@ function has(text: string, part: string | undefined): boolean {
   return part === undefined || text.toLowerCase().includes(part.toLowerCase())
 }
 
-const place = z.tuple([z.enum(['queue', 'parked', 'effect']), z.string(), z.string().nullable()])
+const place = z.tuple([z.enum(LETTER_SOURCES), z.string(), z.string().nullable()])
 
 /** The `next` with which a walk continues from a place. */
 export function writePlace({ source, name, after }: Place): string {
