@@ -1,5 +1,6 @@
 import { dataPaths } from '../config/paths.ts'
 import type { Position } from '../kernel/position.ts'
+import type { EventLog } from '../log/contract.ts'
 import { openSqliteEventLog } from '../log/sqlite/event-log.ts'
 import { acceptedAt } from './client.ts'
 import { type OpenUnit, openServing } from './inspect.ts'
@@ -12,7 +13,10 @@ import { until } from './until.ts'
 export interface Recovery {
   /** Until a command that was sent after that moment was accepted; undefined without a load. */
   readonly acceptedMs: number | undefined
-  /** Until every view had reached that command; without a load, everything that was in the log when the wait began, and until every process runs again. */
+  /**
+   * Until every view had reached that command; without a load, everything that was in the log when the wait began, and
+   * until every process runs again.
+   */
   readonly zeroLagMs: number
 }
 
@@ -26,7 +30,7 @@ type Watched = Pick<StormSystem, 'data' | 'app' | 'ended' | 'pidsOf'>
 export class RecoveryWatch {
   readonly #load: Load | undefined
   readonly #ended: AbortSignal
-  readonly #log: ReturnType<typeof openSqliteEventLog>
+  readonly #log: EventLog
   readonly #views: readonly OpenUnit[]
   readonly #system: Watched
   /** How many processes each victim had at the beginning. */

@@ -39,8 +39,8 @@ export class KeptSize {
 }
 
 /**
- * About how many bytes a value takes in memory, and of how many parts it consists. It need not be JSON: what a decider folds may contain itself, nest
- * deeply, or hold a `Map`.
+ * About how many bytes a value takes in memory, and of how many parts it consists. It need not be JSON: what a decider
+ * folds may contain itself, nest deeply, or hold a `Map`.
  */
 function sizeOf(value: unknown): { bytes: number; parts: number } {
   const seen = new Set<object>()

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { CqrsError } from '../../kernel/errors.ts'
 import type { Position } from '../../kernel/position.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
@@ -215,11 +215,11 @@ class SqliteViewReader implements ReadableView {
 /** The file of a view, open for reading. */
 class ViewFile {
   readonly #db: DatabaseSync
-  readonly #statements = new Map<string, ReturnType<DatabaseSync['prepare']>>()
-  readonly checkpoint: ReturnType<DatabaseSync['prepare']>
+  readonly #statements = new Map<string, StatementSync>()
+  readonly checkpoint: StatementSync
   /** One statement, so that position and count are of one moment. */
-  readonly counted: ReturnType<DatabaseSync['prepare']>
-  readonly document: ReturnType<DatabaseSync['prepare']>
+  readonly counted: StatementSync
+  readonly document: StatementSync
 
   constructor(db: DatabaseSync) {
     this.#db = db
@@ -250,7 +250,7 @@ class ViewFile {
   }
 
   /** A statement, prepared once. */
-  prepare(sql: string): ReturnType<DatabaseSync['prepare']> {
+  prepare(sql: string): StatementSync {
     const statement = this.#statements.get(sql) ?? this.#db.prepare(sql)
     this.#statements.set(sql, statement)
     return statement

@@ -2,7 +2,7 @@ import pRetry from 'p-retry'
 import { dataPaths } from '../../config/paths.ts'
 import { openSqliteControl } from '../../control/sqlite/control-store.ts'
 import { isOlder } from '../../generations/coordinator.ts'
-import { allUnits } from '../../kernel/unit.ts'
+import { allUnits, type ProjectionUnit } from '../../kernel/unit.ts'
 import { openSqliteEventLog } from '../../log/sqlite/event-log.ts'
 import { Turns } from '../../projection/turns.ts'
 import { openOffering, type Registration } from '../link/offer.ts'
@@ -56,7 +56,7 @@ export const startProjections: StartRole = async (context) => {
   const share = spread({
     units: [...units.keys()],
     async own(name) {
-      const unit = units.get(name) as NonNullable<ReturnType<typeof units.get>>
+      const unit = units.get(name) as ProjectionUnit
       const { projection } = unit
       const isSuperseded = async () => isOlder(projection, await control.projection(projection.name))
       // This code could not advance the version that serves, and would keep away the processes that can.
@@ -83,7 +83,7 @@ export const startProjections: StartRole = async (context) => {
     intervalMs: config.standbyIntervalMs,
     signal: AbortSignal.any([stopping, ending.signal]),
     async begin(name) {
-      const unit = units.get(name) as NonNullable<ReturnType<typeof units.get>>
+      const unit = units.get(name) as ProjectionUnit
       const live = await openLiveUnit(unit, { events, control, turns, context })
       const { kind } = unit.projection
       // Not waited for: the view is kept up to date from the log even while the engine is away.
