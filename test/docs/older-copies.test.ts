@@ -1,34 +1,15 @@
 import { copyFileSync, cpSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { acceptedAt, type InventoryCommand, request } from '../support/inventory-client.ts'
+import { itemSite } from '../support/item-site.ts'
 import { runProgram } from '../support/program.ts'
-import { newSite, startSystem } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
 /** A data folder of which there is a copy from when it had two items, and which has four by now; nothing runs. */
 async function withCopy() {
-  const site = await newSite()
+  const { site, add, listed, cqrs, whileUp } = await itemSite()
   const copy = join(tempFolder(), 'copy')
-  const add = async (sku: string) => {
-    const body = { sku, name: sku, category: 'c', priceCents: 100, quantity: 5 }
-    const command: InventoryCommand = { path: '/inventory', body, idempotencyKey: crypto.randomUUID() }
-    return acceptedAt(await request(`${site.http}/inventory`, { command }))
-  }
-  const listed = async (after: number) => {
-    const { status, body } = await request(`${site.http}/inventory?after=${after}`)
-    expect(status).toBe(200)
-    return (body as { items: { sku: string }[] }).items.map(({ sku }) => sku).toSorted()
-  }
-  const cqrs = (...args: string[]) =>
-    runProgram(args, tempFolder(), { ...site.env, III_URL: site.engine, CQRS_DATA: site.data })
-  const whileUp = async (work: () => Promise<void>) => {
-    const up = await startSystem(site)
-    await work()
-    up.signal('SIGTERM')
-    await up.exited
-  }
   await whileUp(async () => {
     await add('one')
     await listed(await add('two'))

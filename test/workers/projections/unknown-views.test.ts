@@ -6,9 +6,7 @@ import { openSqliteControl } from '../../../src/control/sqlite/control-store.ts'
 import inventory from '../../../src/inventory/app.ts'
 import { adoptViews } from '../../../src/workers/projections/adopt.ts'
 import { setAsideUnknownViews } from '../../../src/workers/projections/unknown-views.ts'
-import { acceptedAt, type InventoryCommand, request } from '../../support/inventory-client.ts'
-import { runProgram } from '../../support/program.ts'
-import { newSite, startSystem } from '../../support/system.ts'
+import { itemSite } from '../../support/item-site.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 
 /** A data folder whose control store knows generation 1 of each view and generation 2 of the list. */
@@ -104,25 +102,8 @@ test('a second file of one name takes the place of none, and who was killed half
 })
 
 test('after a backup was put over a newer data folder a rebuild is of its log, and of no file that was left', async () => {
-  const site = await newSite()
+  const { site, add, listed, cqrs, whileUp } = await itemSite()
   const copy = join(tempFolder(), 'copy')
-  const add = async (sku: string) => {
-    const body = { sku, name: sku, category: 'c', priceCents: 100, quantity: 5 }
-    const command: InventoryCommand = { path: '/inventory', body, idempotencyKey: crypto.randomUUID() }
-    return acceptedAt(await request(`${site.http}/inventory`, { command }))
-  }
-  const listed = async (after: number) => {
-    const { body } = await request(`${site.http}/inventory?after=${after}`)
-    return (body as { items: { sku: string }[] }).items.map(({ sku }) => sku).toSorted()
-  }
-  const cqrs = (...args: string[]) =>
-    runProgram(args, tempFolder(), { ...site.env, III_URL: site.engine, CQRS_DATA: site.data })
-  const whileUp = async (work: () => Promise<void>) => {
-    const up = await startSystem(site)
-    await work()
-    up.signal('SIGTERM')
-    await up.exited
-  }
   await whileUp(async () => void (await listed(await add('one'))))
   cpSync(site.data, copy, { recursive: true })
   await whileUp(async () => {
