@@ -3,6 +3,7 @@ import { CqrsError } from '../kernel/errors.ts'
 import { isBusy } from './errors.ts'
 import { lookInto } from './look-into.ts'
 import { offerRowChecksum } from './row-checksum.ts'
+import { inTransaction } from './transaction.ts'
 import { waitForLock } from './wait-for-lock.ts'
 
 /** A kind of store file: its mark and the migration steps to its newest schema. */
@@ -94,17 +95,12 @@ function tryAlone(location: string | URL, schema: StoreSchema, path: string): vo
 export function migrate(db: DatabaseSync, schema: StoreSchema, path: string): void {
   if (version(db, schema, path) === schema.migrations.length) return
   offerRowChecksum(db)
-  db.exec('BEGIN IMMEDIATE')
-  try {
+  inTransaction(db, () => {
     const from = version(db, schema, path)
     for (const step of schema.migrations.slice(from)) db.exec(step)
     db.exec(`PRAGMA user_version = ${schema.migrations.length}`)
     db.exec(`PRAGMA application_id = ${schema.applicationId}`)
-    db.exec('COMMIT')
-  } catch (error) {
-    if (db.isTransaction) db.exec('ROLLBACK')
-    throw error
-  }
+  })
 }
 
 function version(db: DatabaseSync, schema: StoreSchema, path: string): number {

@@ -1,15 +1,16 @@
 import type { DatabaseSync } from 'node:sqlite'
 
-/**
- * Runs `work` as one transaction: everything is stored, or, if it throws, nothing.
- *
- * @param begin `BEGIN IMMEDIATE` (default) to write; `BEGIN` to read several tables at one moment
- */
-export function inTransaction<Result>(
-  db: DatabaseSync,
-  work: () => Result,
-  begin: 'BEGIN' | 'BEGIN IMMEDIATE' = 'BEGIN IMMEDIATE',
-): Result {
+/** Runs `work` as one transaction: everything is stored, or, if it throws, nothing. */
+export function inTransaction<Result>(db: DatabaseSync, work: () => Result): Result {
+  return between(db, 'BEGIN IMMEDIATE', work)
+}
+
+/** Runs several reads that all see the store as it is at one moment, whatever other processes write meanwhile. */
+export function atOneMoment<Result>(db: DatabaseSync, read: () => Result): Result {
+  return between(db, 'BEGIN', read)
+}
+
+function between<Result>(db: DatabaseSync, begin: string, work: () => Result): Result {
   db.exec(begin)
   try {
     const result = work()

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { toStoreError } from '../../sqlite/errors.ts'
 import { openDatabase } from '../../sqlite/open.ts'
-import { inTransaction } from '../../sqlite/transaction.ts'
+import { atOneMoment, inTransaction } from '../../sqlite/transaction.ts'
 import { withWholeCheckpoints } from '../../sqlite/whole-checkpoint.ts'
 import {
   activeOf,
@@ -55,7 +55,7 @@ class SqliteControlStore implements ControlStore {
       if (!this.#known.has(name)) {
         this.#known.set(
           name,
-          this.#atOneMoment(() => this.#readProjection(name)),
+          atOneMoment(this.#db, () => this.#readProjection(name)),
         )
       }
       return this.#known.get(name)
@@ -268,11 +268,6 @@ class SqliteControlStore implements ControlStore {
         this.#known.clear()
       }
     })
-  }
-
-  /** Reads from several tables in one transaction, because another process may write between two statements. */
-  #atOneMoment<Result>(work: () => Result): Result {
-    return inTransaction(this.#db, work, 'BEGIN')
   }
 
   #run<Result>(work: () => Result): Result {

@@ -4,7 +4,7 @@ import { CqrsError } from '../../kernel/errors.ts'
 import type { Position } from '../../kernel/position.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
 import type { FindOptions, Page } from '../../kernel/query.ts'
-import { inTransaction } from '../../sqlite/transaction.ts'
+import { atOneMoment } from '../../sqlite/transaction.ts'
 import type { DigestMark } from '../audit.ts'
 import { type Freshness, MOST_PARKED, type ReadableView, type ViewStanding } from '../contract.ts'
 import { type FoundDocument, findPage, type IndexValue, type Search } from '../find.ts'
@@ -246,7 +246,7 @@ class ViewFile {
 
   /** Runs several reads that all see the same state of the view. */
   atOneMoment<Result>(read: () => Result): Result {
-    return inTransaction(this.#db, read, 'BEGIN')
+    return atOneMoment(this.#db, read)
   }
 
   /** A statement, prepared once. */

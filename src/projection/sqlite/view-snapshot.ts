@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { quickCheck } from '../../sqlite/quick-check.ts'
-import { inTransaction } from '../../sqlite/transaction.ts'
+import { atOneMoment } from '../../sqlite/transaction.ts'
 import type { FailedAttempt } from '../contract.ts'
 import { damageOf, type ViewDamage } from '../damage.ts'
 import {
@@ -248,9 +248,8 @@ function hasWholeEstate(projection: string, paths: readonly string[]): boolean {
 function checkEstate(db: DatabaseSync): void {
   const effects = new EffectTable(db)
   const handover = new HandoverTables(db, effects)
-  const check = () => {
+  atOneMoment(db, () => {
     effects.check()
     handover.check()
-  }
-  inTransaction(db, check, 'BEGIN')
+  })
 }
