@@ -133,7 +133,7 @@ export class SupervisedChild {
     this.#cancelTimer()
     this.#state = 'ready'
     this.#everReady = true
-    this.#readySince = this.#surroundings.clock.now()
+    this.#readySince = this.#surroundings.clock.monotonic()
     this.#surroundings.log.debug({ child: this.spec.name, childPid: this.pid }, 'is ready')
     this.#watch()
     this.#first.resolve({ ready: true, message })
@@ -174,7 +174,7 @@ export class SupervisedChild {
       this.#end('stopped')
       return
     }
-    if (this.#readySince !== undefined && clock.now() - this.#readySince >= policy.stableMs) {
+    if (this.#readySince !== undefined && clock.monotonic() - this.#readySince >= policy.stableMs) {
       this.#backoff.reset()
     }
     if (!this.#everReady && isPermanent(exit.code)) {

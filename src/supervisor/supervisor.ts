@@ -84,8 +84,8 @@ export class Supervisor {
     // and is not restarted. The engine is still restarted until the end, because workers need it to finish work in
     // progress.
     for (const child of this.#workers.flat()) child.retire()
-    const deadline = clock.now() + withinMs
-    const left = (reserve: number) => Math.max(0, deadline - reserve - clock.now())
+    const deadline = clock.monotonic() + withinMs
+    const left = (reserve: number) => Math.max(0, deadline - reserve - clock.monotonic())
     const reserve = this.#engine ? Math.min(ENGINE_RESERVE_MS, withinMs / 2) : 0
     const groups = this.#workers.toReversed()
     const stopping: Promise<unknown>[] = []
