@@ -1,8 +1,11 @@
+import type { Logger } from 'pino'
+import type { Config } from '../../config/config.ts'
 import { dataPaths } from '../../config/paths.ts'
 import type { ControlStore } from '../../control/contract.ts'
+import type { ActiveView } from '../../generations/active-view.ts'
 import { Coordinator } from '../../generations/coordinator.ts'
 import type { BuildOrder, StartBuild } from '../../generations/place.ts'
-import { UnitGenerations } from '../../generations/unit-generations.ts'
+import { UnitGenerations, type UnitGenerationsOptions } from '../../generations/unit-generations.ts'
 import { toPosition } from '../../kernel/position.ts'
 import { steadyClock } from '../../kernel/steady-clock.ts'
 import type { ProjectionUnit } from '../../kernel/unit.ts'
@@ -10,6 +13,7 @@ import type { EventLog } from '../../log/contract.ts'
 import type { ViewStore } from '../../projection/contract.ts'
 import { EffectSender } from '../../projection/effect-sender.ts'
 import { Projector } from '../../projection/projector.ts'
+import type { RetryPolicy } from '../../projection/retry-policy.ts'
 import { ProjectionRunner } from '../../projection/runner.ts'
 import type { Turns } from '../../projection/turns.ts'
 import { startBuildThread } from '../builds/start-build.ts'
@@ -28,12 +32,13 @@ const CONTROL_INTERVAL_MS = 100
 /** The longest time between two checks while something cannot be done, in milliseconds. */
 const CONTROL_CAP_MS = 2_000
 
+const now = () => Date.now()
+
 /** A unit that this process keeps up to date. */
 export interface LiveUnit {
   readonly unit: ProjectionUnit
   /** The view of the active generation. */
   readonly view: ViewStore
-  readonly effects: EffectSender
   readonly runner: ProjectionRunner
   /** Finishes the batch and the effect that are under way and closes the views. */
   close(): Promise<void>
@@ -48,89 +53,26 @@ export interface UnitContext {
 
 /** Opens the views of a unit, and begins to keep them up to date with the log. */
 export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): Promise<LiveUnit> {
-  const { events, control, turns, context } = within
-  const { app, config, metrics, tracing, stopping } = context
-  const iii = context.inFlight.over(context.iii)
-  const {
-    batchSize,
-    batchBytes,
-    cachedBytes,
-    maxAttempts,
-    maxStops,
-    effectTimeoutMs,
-    retryBaseMs: baseMs,
-    retryCapMs: capMs,
-    sweepIntervalMs,
-  } = config.projections
+  const { events, control, context } = within
+  const { config, metrics } = context
+  const { batchSize, sweepIntervalMs } = config.projections
   const { projection, partition } = unit
   const log = context.log.child({ projection: unit.name })
   const closing = new AbortController()
-  const now = () => Date.now()
   const steady = steadyClock(now)
   let isLiveBehind = false
-  const applying = tracing.applying(unit.name)
-  const logParked = parkedLines(unit.name, log, steady)
   const generations = new UnitGenerations({
     unit,
     control,
     events,
     storage: sqliteViewStorage(config.data),
-    projector: (view, givenUp, serves) =>
-      new Projector({
-        projection,
-        partition,
-        catalog: app.events,
-        log: events,
-        view,
-        policy: { maxAttempts, baseMs, capMs },
-        turns,
-        batchSize,
-        batchBytes,
-        documentCache: { documents: DOCUMENT_CACHE, bytes: cachedBytes },
-        now,
-        steady,
-        random: Math.random,
-        givenUp,
-        // Only the generation that serves is counted. Others that are kept up to date beside it apply the same events
-        // again.
-        batchBegins: () => (serves() ? metrics.batch(unit.name) : undefined),
-        // The same holds for log lines: an event that another generation could not apply is not logged, because nobody
-        // reads that generation yet.
-        applying: () => {
-          const record = applying?.()
-          return (applied, parked) => {
-            record?.(applied, parked)
-            if (serves()) logParked(parked)
-          }
-        },
-      }),
+    projector: projectorsOf(unit, within, steady, log),
     startBuild: buildInThread(context, () => isLiveBehind),
     now: steady,
     log,
   })
   const { view } = generations
-  const effects = new EffectSender({
-    view,
-    async send(effect, idempotencyKey) {
-      try {
-        const send = () => sendEffect(iii, effect, idempotencyKey, effectTimeoutMs)
-        const outcome = await tracing.sending({ effect, idempotencyKey }, send)
-        metrics.effect(unit.name, outcome)
-        return outcome
-      } catch (error) {
-        metrics.effect(unit.name, 'failed')
-        throw error
-      }
-    },
-    maxAttempts,
-    maxStops,
-    baseMs,
-    capMs,
-    now,
-    log,
-    isPaused: () => view.isPaused,
-    signal: AbortSignal.any([stopping, closing.signal]),
-  })
+  const effects = effectsOf(unit, view, context, closing.signal, log)
   const runner = new ProjectionRunner({
     projector: generations,
     view,
@@ -174,7 +116,6 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
   return {
     unit,
     view,
-    effects,
     runner,
     async close() {
       closing.abort()
@@ -185,17 +126,89 @@ export async function openLiveUnit(unit: ProjectionUnit, within: UnitContext): P
   }
 }
 
+/** Makes the projector of each generation of a unit. */
+function projectorsOf(
+  { name, projection, partition }: ProjectionUnit,
+  { events, turns, context }: UnitContext,
+  steady: () => number,
+  log: Logger,
+): UnitGenerationsOptions['projector'] {
+  const { app, config, metrics, tracing } = context
+  const { batchSize, batchBytes, cachedBytes } = config.projections
+  const applying = tracing.applying(name)
+  const logParked = parkedLines(name, log, steady)
+  return (view, givenUp, serves) =>
+    new Projector({
+      projection,
+      partition,
+      catalog: app.events,
+      log: events,
+      view,
+      policy: policyOf(config),
+      turns,
+      batchSize,
+      batchBytes,
+      documentCache: { documents: DOCUMENT_CACHE, bytes: cachedBytes },
+      now,
+      steady,
+      random: Math.random,
+      givenUp,
+      // Only the generation that serves is counted. Others that are kept up to date beside it apply the same events
+      // again.
+      batchBegins: () => (serves() ? metrics.batch(name) : undefined),
+      // The same holds for log lines: an event that another generation could not apply is not logged, because nobody
+      // reads that generation yet.
+      applying: () => {
+        const record = applying?.()
+        return (applied, parked) => {
+          record?.(applied, parked)
+          if (serves()) logParked(parked)
+        }
+      },
+    })
+}
+
+/** Sends the effects of whichever generation is active, through the engine. */
+function effectsOf(
+  { name }: ProjectionUnit,
+  view: ActiveView,
+  context: RoleContext,
+  closing: AbortSignal,
+  log: Logger,
+): EffectSender {
+  const { config, metrics, tracing, stopping } = context
+  const { maxStops, effectTimeoutMs } = config.projections
+  const iii = context.inFlight.over(context.iii)
+  return new EffectSender({
+    view,
+    async send(effect, idempotencyKey) {
+      try {
+        const send = () => sendEffect(iii, effect, idempotencyKey, effectTimeoutMs)
+        const outcome = await tracing.sending({ effect, idempotencyKey }, send)
+        metrics.effect(name, outcome)
+        return outcome
+      } catch (error) {
+        metrics.effect(name, 'failed')
+        throw error
+      }
+    },
+    ...policyOf(config),
+    maxStops,
+    now,
+    log,
+    isPaused: () => view.isPaused,
+    signal: AbortSignal.any([stopping, closing]),
+  })
+}
+
+/** How parked events and effects are tried again. */
+function policyOf({ projections }: Config): RetryPolicy {
+  const { maxAttempts, retryBaseMs: baseMs, retryCapMs: capMs } = projections
+  return { maxAttempts, baseMs, capMs }
+}
+
 function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean): StartBuild {
-  const {
-    batchSize,
-    batchBytes,
-    maxAttempts,
-    retryBaseMs: baseMs,
-    retryCapMs: capMs,
-    buildDocuments,
-    buildBytes,
-    buildHeldBackMs,
-  } = config.projections
+  const { batchSize, batchBytes, buildDocuments, buildBytes, buildHeldBackMs } = config.projections
   return ({ place, until, owing, takesOver }: BuildOrder, events) =>
     startBuildThread({
       order: {
@@ -207,7 +220,7 @@ function buildInThread({ config, log }: RoleContext, isLiveBehind: () => boolean
         until,
         owing: owing.map((one) => ({ path: placePath(config.data, one), version: one.version })),
         takesOver,
-        policy: { maxAttempts, baseMs, capMs },
+        policy: policyOf(config),
         batchSize,
         batchBytes,
         cachedDocuments: buildDocuments,
