@@ -42,7 +42,7 @@ export interface DeciderDefinition<
   initialState(): State
   /** Folds one event into the state. Pure. */
   evolve(state: State, event: Event): State
-  readonly commands: { readonly [Name in keyof Inputs]: CommandDefinition<Inputs[Name], State, Event> }
+  readonly commands: Commands<State, Event, Inputs>
 }
 
 type EvolveByType<State, Event extends DomainEvent> = {
