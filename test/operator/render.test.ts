@@ -51,6 +51,12 @@ test('a calm system shows its positions and asks for nothing', () => {
   ])
 })
 
+test('a reactor whose effects are dead says so in its line', () => {
+  const lines = renderStatus(status({ effects: { pending: 12, dead: 3 } }))
+  expect(lines[3]).toMatch(/ live .* 12 \(3 dead\) /)
+  expect(lines.at(-1)).toBe('3 failed for good and need a decision: cqrs dlq list')
+})
+
 test.each([
   [{ owned: false, lag: 3 }, 'no owner'],
   [{ owned: false, waitsFor: 4_711, frozen: true }, 'waits for 4711'],

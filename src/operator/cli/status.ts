@@ -25,7 +25,8 @@ export function statusCommand(context: CliContext): Command {
       'after',
       `
 PARKED counts events that failed and events that wait behind them; DEAD counts those that failed too often and need your
-decision. EFFECTS counts effects that are recorded and not sent yet. LAG is the number of events behind the head of the log.
+decision. EFFECTS counts effects that are recorded and not sent yet and, in brackets, those that failed too often and need
+your decision, too. LAG is the number of events behind the head of the log.
 With --watch, --json prints one object per line.
 
 State of a projection:
@@ -71,7 +72,7 @@ const COLUMNS: readonly Column<ProjectionStatus>[] = [
   { title: 'LAG', align: 'right', cell: ({ lag }) => orNothing(lag) },
   { title: 'PARKED', align: 'right', cell: ({ parked }) => orNothing(parked && total(parked)) },
   { title: 'DEAD', align: 'right', cell: ({ parked }) => orNothing(parked?.dead) },
-  { title: 'EFFECTS', align: 'right', cell: ({ effects }) => orNothing(effects?.pending) },
+  { title: 'EFFECTS', align: 'right', cell: effectsOf },
   { title: 'QUEUE', align: 'right', cell: ({ queue }) => orNothing(queue?.depth) },
   { title: 'DEAD LETTERS', align: 'right', cell: ({ queue }) => orNothing(queue?.deadLetters) },
 ]
@@ -97,6 +98,11 @@ export function renderStatus(
 function named({ name, version, servingVersion = version }: ProjectionStatus): string {
   if (servingVersion !== version) return `${name} v${servingVersion} (code: v${version})`
   return version === 1 ? name : `${name} v${version}`
+}
+
+function effectsOf({ effects }: ProjectionStatus): string {
+  const pending = orNothing(effects?.pending)
+  return effects?.dead ? `${pending} (${count(effects.dead)} dead)` : pending
 }
 
 function stateOf(projection: ProjectionStatus): string {
