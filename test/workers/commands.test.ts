@@ -165,7 +165,11 @@ test('an effect and a message whose command cannot be stored at the moment have 
       }),
   } as unknown as Parameters<typeof sendEffect>[0]
   const functionId = 'cmd::add-inventory-item'
-  const send = () => sendEffect(iii, { kind: 'call', functionId, data: mug }, 'buyer:1:1', 5_000)
+  const send = () =>
+    sendEffect(iii, { kind: 'call', functionId, data: mug }, 'buyer:1:1', {
+      timeoutMs: 5_000,
+      commands: new Map(),
+    })
   const data = JSON.stringify({ ...mug, sku: 'mug-2' })
   const message = { id: 'one', functionId, data }
   const request = { queue: 'orders', message, settings: { timeout_ms: 100 } } as unknown as DeliveryRequest

@@ -5,7 +5,7 @@ import { describeIssues } from '../../kernel/input.ts'
 import { fromRemote } from './remote-error.ts'
 
 /** How the ids of functions that carry out commands begin. */
-const COMMAND = 'cmd::'
+export const COMMAND = 'cmd::'
 
 /**
  * Whether a function carries out a command. It takes its idempotency key from the metadata of a call, and answers that

@@ -176,14 +176,14 @@ function effectsOf(
   closing: AbortSignal,
   log: Logger,
 ): EffectSender {
-  const { config, metrics, tracing, stopping } = context
-  const { maxStops, effectTimeoutMs } = config.projections
+  const { app, config, metrics, tracing, stopping } = context
+  const { maxStops, effectTimeoutMs: timeoutMs } = config.projections
   const iii = context.inFlight.over(context.iii)
   return new EffectSender({
     view,
     async send(effect, idempotencyKey) {
       try {
-        const send = () => sendEffect(iii, effect, idempotencyKey, effectTimeoutMs)
+        const send = () => sendEffect(iii, effect, idempotencyKey, { timeoutMs, commands: app.commands })
         const outcome = await tracing.sending({ effect, idempotencyKey }, send)
         metrics.effect(name, outcome)
         return outcome
