@@ -151,7 +151,7 @@ export const orders = defineDecider({
 
 const key = ({ data }: { data: { order: string } }) => data.order
 
-const saga = defineReactor({
+export const saga = defineReactor({
   name: 'order-saga',
   events: [OrderPlaced, StockReserved, StockRefused, OrderCancelled],
   initial: (_order: string) => ({}),

@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { given, project } from 'iii-durable-cqrs/testing'
 import { expect, onTestFinished, test } from 'vitest'
 import { opsToken } from '../support/ops-token.ts'
 import { RawWorker } from '../support/raw-worker.ts'
 import { newSite, startSystem } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
+import { saga, stock } from './orders-app.ts'
 
 /** The system with the app of the page and 10 mugs. */
 async function shop() {
@@ -81,11 +83,22 @@ test('an order that takes too long is cancelled, and the steps that come late do
   expect(await command('confirm-order', { order: 'late' })).toMatchObject({ kind: 'accepted', events: 0 })
 })
 
-test('a compensation that overtakes its step makes the step void', async () => {
-  const { command, free } = await shop()
+test('a compensation that overtakes its step makes the step void', () => {
+  const received = { type: 'stock-received', data: { sku: 'mug', quantity: 10 } } as const
   const step = { order: 'o-1', sku: 'mug', quantity: 3 }
-  expect(await command('release-stock', step)).toMatchObject({ kind: 'accepted', events: 1 })
-  expect(await command('reserve-stock', step)).toMatchObject({ kind: 'accepted', events: 0 })
-  expect(await command('release-stock', step)).toMatchObject({ kind: 'accepted', events: 0 })
-  await until('the view is there', async () => (await free()) === 10)
+  const released = { type: 'stock-released', data: { ...step, quantity: 0 } } as const
+  given(stock, received).when('release-stock', step).thenEvents(released)
+  given(stock, received, released).when('reserve-stock', step).thenEvents()
+  given(stock, received, released).when('release-stock', step).thenEvents()
+})
+
+test('the saga gives up an order whose stock was refused, and gives back what a cancelled one holds', () => {
+  const item = { order: 'o-1', sku: 'mug', quantity: 3 }
+  const reason = 'There are 0 of mug.'
+  expect(project(saga, { type: 'stock-refused', data: { ...item, reason } }).effects).toEqual([
+    { kind: 'call', functionId: 'cmd::give-up-order', data: { order: 'o-1', reason } },
+  ])
+  expect(project(saga, { type: 'order-cancelled', data: { ...item, reason } }).effects).toEqual([
+    { kind: 'call', functionId: 'cmd::release-stock', data: item },
+  ])
 })

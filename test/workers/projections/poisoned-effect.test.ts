@@ -95,3 +95,28 @@ test('an effect that is under way when the engine dies is sent again when it is 
   await until('it is taken', () => met.length > 0)
   expect(met).toMatchObject([{ sku: 'mug', idempotencyKey: 'sale-receipts:2:1' }])
 })
+
+test('a receiver has as long to answer as the configuration says', async () => {
+  const site = await newSite({
+    CQRS_APP: APP,
+    CQRS_PROJECTIONS_MAX_ATTEMPTS: '1',
+    CQRS_PROJECTIONS_EFFECT_TIMEOUT_MS: '250',
+    CQRS_PROJECTIONS_SWEEP_INTERVAL_MS: '50',
+  })
+  await startParts(site, { without: ['queries', 'queue'] })
+  const taker = await RawWorker.connect(site.engine)
+  await taker.offer(TAKE_RECEIPT, () => new Promise(() => undefined))
+  for (const [path, body] of [
+    ['/inventory', { sku: 'mug', name: 'mug', priceCents: 100, quantity: 9 }],
+    ['/inventory/mug/sell', { quantity: 1 }],
+  ] as const) {
+    const headers = { 'content-type': 'application/json' }
+    const init = { method: 'POST', headers, body: JSON.stringify(body) }
+    expect((await fetch(`${site.http}${path}`, init)).status).toBeLessThan(300)
+  }
+  const dead = async () =>
+    (await taker.call('ops::effects::dead::sale-receipts', { limit: 10 }, { metadata: opsToken(site.data) }))
+      .result as unknown[]
+  await until('it is dead', async () => (await dead()).length > 0)
+  expect(await dead()).toMatchObject([{ attempts: 1, error: expect.stringContaining('after 250ms') }])
+})
