@@ -200,7 +200,7 @@ const charges = defineReactor({
   },
 })
 
-const orderList = defineProjection({
+export const orderList = defineProjection({
   name: 'order-list',
   events: [OrderPlaced, PaymentRequested, OrderConfirmed, OrderCancelled],
   // `waitingSince` is ISO 8601, or empty.
@@ -216,7 +216,7 @@ const orderList = defineProjection({
   },
 })
 
-const stockList = defineProjection({
+export const stockList = defineProjection({
   name: 'stock-list',
   events: [StockReceived, StockReserved, StockReleased],
   initial: (sku: string) => ({ sku, free: 0 }),
@@ -235,7 +235,7 @@ const stockList = defineProjection({
   },
 })
 
-const getOrder = defineQuery({
+export const getOrder = defineQuery({
   name: 'get-order',
   reads: orderList,
   http: { method: 'GET', path: '/orders/:order' },
@@ -245,14 +245,14 @@ const getOrder = defineQuery({
 })
 
 /** The orders that have waited for stock since `before`, those that have waited longest first. */
-const overdueOrders = defineQuery({
+export const overdueOrders = defineQuery({
   name: 'overdue-orders',
   reads: orderList,
   input: z.strictObject({ before: z.iso.datetime() }),
   run: (view, { before }) => view.find({ by: 'waitingSince', from: '0', to: before, limit: 100 }),
 })
 
-const getStock = defineQuery({
+export const getStock = defineQuery({
   name: 'get-stock',
   reads: stockList,
   http: { method: 'GET', path: '/stock/:sku' },
