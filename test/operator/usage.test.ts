@@ -25,6 +25,7 @@ test('there are the commands that the documentation names', () => {
     'rollback',
     'prune',
     'view',
+    'command',
     'doctor',
     'backup',
     'migrate',
@@ -63,6 +64,7 @@ test.each([
   ['queues', 'list'],
   ['queues', 'purge'],
   ['backup'],
+  ['command'],
 ])('cqrs %s %s --help explains itself with an example', async (...args) => {
   const { exitCode, stdout } = await run([...args.filter(Boolean), '--help'])
   expect(exitCode).toBe(0)

@@ -1,7 +1,6 @@
 import { connect as connectTcp } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { IIIClient } from 'iii-sdk'
 import type { Config } from '../../config/config.ts'
 import { dataPaths } from '../../config/paths.ts'
 import { readSecretFile } from '../../config/secret-file.ts'
@@ -109,6 +108,29 @@ export async function withOperations<Result>(
   use: (call: CallOperation) => Promise<Result>,
 ): Promise<Result> {
   const config = context.config()
+  return withEngine(context, (trigger) => {
+    const metadata = credentials(context)
+    return use((name, input) => call(trigger, config, metadata, name, input))
+  })
+}
+
+/** Calls a function of the engine. @throws what the function threw; CqrsError CQRS_ENGINE_UNREACHABLE if the link broke */
+export type CallFunction = (request: {
+  readonly function_id: string
+  readonly payload: unknown
+  readonly metadata: object
+}) => Promise<unknown>
+
+/**
+ * Connects to the engine for as long as `use` takes.
+ *
+ * @throws CqrsError CQRS_ENGINE_UNREACHABLE if no engine answers
+ */
+export async function withEngine<Result>(
+  context: CliContext,
+  use: (trigger: CallFunction) => Promise<Result>,
+): Promise<Result> {
+  const config = context.config()
   await assertListening(config)
   const { connect, disconnect } = await import('../../workers/link/connect.ts')
   const { connected } = await import('../../workers/link/link.ts')
@@ -122,9 +144,10 @@ export async function withOperations<Result>(
     const linked = await Promise.race([within(CONNECT_TIMEOUT_MS, connected(iii)), refused.promise])
     if (!linked)
       throw unreachable(config, 'something listens there, but it does not answer like an iii engine')
-    const metadata = credentials(context)
-    return await use((name, input) =>
-      calls.orLost(call(iii, config, metadata, name, input), () => linkLost(config, name)),
+    return await use((request) =>
+      calls.orLost(iii.trigger({ ...request, timeoutMs: OPERATION_TIMEOUT_MS }), () =>
+        linkLost(config, request.function_id),
+      ),
     )
   } finally {
     await disconnect(iii)
@@ -161,17 +184,17 @@ async function assertListening(config: Config): Promise<void> {
 }
 
 async function call<Name extends keyof Operations>(
-  iii: IIIClient,
+  trigger: CallFunction,
   config: Config,
   metadata: object,
   function_id: Name,
   input: Operations[Name]['input'],
 ): Promise<Operations[Name]['result']> {
   try {
-    const call = { function_id, payload: input, metadata, timeoutMs: OPERATION_TIMEOUT_MS }
-    const answer = await iii.trigger<unknown, Operations[Name]['result'] | string>(call)
-    return typeof answer === 'string' ? (parseJson(answer) as Operations[Name]['result']) : answer
+    const answer = await trigger({ function_id, payload: input, metadata })
+    return (typeof answer === 'string' ? parseJson(answer) : answer) as Operations[Name]['result']
   } catch (error) {
+    if (isCqrsError(error)) throw error
     const { code, message } = error as { code?: string; message: string }
     const text = message.replace(/^[A-Za-z_]+: /, '')
     switch (code) {

@@ -6,6 +6,7 @@ import { actionsCommand } from './actions.ts'
 import { auditCommand } from './audit.ts'
 import { backupCommand } from './backup.ts'
 import { chaosCommand } from './chaos.ts'
+import { commandCommand } from './command.ts'
 import { type CliContext, type CliProcess, createContext } from './context.ts'
 import { dlqCommand } from './dlq.ts'
 import { doctorCommand } from './doctor.ts'
@@ -85,6 +86,7 @@ export function createProgram(context: CliContext): Command {
     rollbackCommand,
     pruneCommand,
     viewCommand,
+    commandCommand,
     doctorCommand,
     backupCommand,
     migrateCommand,
