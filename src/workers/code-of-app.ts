@@ -20,13 +20,23 @@ export interface AppWithCode {
 /** This package, as far as it is not the app. */
 const OWN_FOLDER = pathToFileURL(join(import.meta.dirname, '..', '/')).href
 
+/** Node loads a module once, and only then shows what it imports. So later calls get what the first one found. */
+const loaded = new Map<string, Promise<AppWithCode>>()
+
 /**
- * Loads the app that a module exports by default, and identifies its code.
+ * Loads the app that a module exports by default, and identifies its code. In a process that needs the code, nothing else
+ * may load the app before.
  *
  * @param path absolute path of the module
  * @throws CqrsError CQRS_APP_INVALID as {@link loadApp}
  */
-export async function loadAppWithCode(path: string): Promise<AppWithCode> {
+export function loadAppWithCode(path: string): Promise<AppWithCode> {
+  const known = loaded.get(path) ?? load(path)
+  loaded.set(path, known)
+  return known
+}
+
+async function load(path: string): Promise<AppWithCode> {
   // Node knows a module by its real path; the app may be behind a link that a deployment changes.
   const real = existsSync(path) ? realpathSync(path) : path
   const folder = pathToFileURL(join(dirname(real), '/')).href

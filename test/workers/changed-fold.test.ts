@@ -2,7 +2,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import { newSite, startPart } from '../support/system.ts'
+import { startProgram } from '../support/program.ts'
+import { newSite, type Site, startPart } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
@@ -36,7 +37,26 @@ const bank = defineDecider({ name: 'bank', events: [Saved], initialState: () => 
 export default defineApp({ name: 'bank', deciders: [bank] })
 `
 
-test('no command is decided on the snapshot of an earlier code, also if the change concerns few streams', async () => {
+/** The commands worker, with or without somebody who started it and hears that it is ready. */
+async function startCommands(site: Site, isSupervised: boolean) {
+  if (isSupervised) return startPart(site, 'commands')
+  const run = startProgram(['worker', 'commands'], tempFolder(), { ...site.env, III_URL: site.engine })
+  await until('the commands have routes', async () => {
+    const response = await fetch(`${site.http}/nobody/ask`, { method: 'POST' })
+    return response.status === 409
+  })
+  return {
+    async end(signal: NodeJS.Signals) {
+      run.process.kill(signal)
+      await run.exited
+    },
+  }
+}
+
+test.each([
+  { how: 'under a supervisor', isSupervised: true },
+  { how: 'started by hand', isSupervised: false },
+])('no command is decided on the snapshot of an earlier code, $how', async ({ isSupervised }) => {
   const folder = tempFolder()
   const site = await newSite({
     CQRS_APP: join(folder, 'app.ts'),
@@ -54,7 +74,7 @@ test('no command is decided on the snapshot of an earlier code, also if the chan
   }
   const balance = async (account: string) => (await post(`${account}/ask`, {})).error?.details
   await startPart(site, 'engine')
-  const before = await startPart(site, 'commands')
+  const before = await startCommands(site, isSupervised)
   for (const account of ['ada', 'bob', 'cyd', 'rich']) {
     const cents = account === 'rich' ? 1_000 : 10
     for (let n = 0; n < 4; n += 1) await post(`${account}/save`, { cents })
@@ -72,7 +92,7 @@ test('no command is decided on the snapshot of an earlier code, also if the chan
     join(folder, 'worth.ts'),
     'export const worth = (cents: number) => (cents < 1_000 ? cents : cents + 1)',
   )
-  await startPart(site, 'commands')
+  await startCommands(site, isSupervised)
   // These three do not show that anything has changed.
   for (const account of ['ada', 'bob', 'cyd']) expect(await balance(account)).toEqual({ cents: 40 })
   expect(await balance('rich')).toEqual({ cents: 4_004 })

@@ -52,6 +52,8 @@ test('the code is the same in another folder, with other files beside it, and in
   write('unused.ts', 'export const changed = true')
   expect(await codeIn(folder)).toBe(before)
   expect(await codeIn(folder, `await import('${INDEX}')`)).toBe(before)
+  const again = `await (await import('${MODULE}')).loadAppWithCode('${join(folder, 'app.ts')}')`
+  expect(await codeIn(folder, again)).toBe(before)
   const copy = join(tempFolder(), 'deployed')
   cpSync(folder, copy, { recursive: true })
   expect(await codeIn(copy)).toBe(before)

@@ -26,8 +26,9 @@ Examples:
         const config = context.config()
         if (!context.process.send) {
           const { migrateFirst } = await import('../../supervisor/migrate-stores.ts')
-          const { loadApp } = await import('../../workers/load-app.ts')
-          await migrateFirst({ data: config.data, app: await loadApp(config.app) })
+          const { loadAppWithCode } = await import('../../workers/code-of-app.ts')
+          const { app } = await loadAppWithCode(config.app)
+          await migrateFirst({ data: config.data, app })
         }
         const { runWorker } = await import('../../supervisor/worker-process.ts')
         const { STARTERS } = await import('../../workers/starters.ts')
