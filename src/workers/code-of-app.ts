@@ -40,6 +40,7 @@ async function load(path: string): Promise<AppWithCode> {
   // Node knows a module by its real path; the app may be behind a link that a deployment changes.
   const real = existsSync(path) ? realpathSync(path) : path
   const folder = pathToFileURL(join(dirname(real), '/')).href
+  const isPartOfThis = folder.startsWith(OWN_FOLDER)
   const files = new Set([pathToFileURL(real).href])
   // Only what comes from the app counts. Others may import modules at the same time, and which modules of this package
   // are loaded by now depends on the process.
@@ -47,7 +48,7 @@ async function load(path: string): Promise<AppWithCode> {
     resolve(specifier, context, next) {
       const found = next(specifier, context)
       const { url } = found
-      const isOwn = url.startsWith(OWN_FOLDER) && !url.startsWith(folder)
+      const isOwn = url.startsWith(OWN_FOLDER) && !(isPartOfThis && url.startsWith(folder))
       if (!isOwn && url.startsWith('file:') && files.has(context.parentURL ?? '')) files.add(url)
       return found
     },

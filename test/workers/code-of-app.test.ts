@@ -1,5 +1,6 @@
 import { cpSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import { runNode } from '../support/program.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -25,8 +26,8 @@ function newApp() {
 }
 
 /** What the code is in a process of its own: the test runner loads modules in its own way. */
-async function codeIn(folder: string, first = ''): Promise<string> {
-  const script = `${first};const { loadAppWithCode } = await import('${MODULE}')
+async function codeIn(folder: string, first = '', module = MODULE): Promise<string> {
+  const script = `${first};const { loadAppWithCode } = await import('${module}')
     console.log((await loadAppWithCode('${join(folder, 'app.ts')}')).code)`
   const { stdout, stderr } = await runNode(['--input-type=module', '--eval', script], folder)
   expect(stderr).toBe('')
@@ -67,4 +68,19 @@ test('an app behind a link to its folder is known by all its files, too', async 
   expect(await codeIn(folder)).toBe(before)
   write('prices.json', '{"fee": 2}')
   expect(await codeIn(link)).not.toBe(before)
+})
+
+test('the code of an app does not contain this package, also if that is in a folder beside the app', async () => {
+  const { folder, write } = newApp()
+  const root = new URL('../../', import.meta.url)
+  cpSync(new URL('src', root), join(folder, 'cqrs', 'src'), { recursive: true })
+  symlinkSync(new URL('node_modules', root), join(folder, 'node_modules'))
+  write(
+    'app.ts',
+    `import { defineApp } from './cqrs/src/index.ts'\nexport default defineApp({ name: 'app', deciders: [] })`,
+  )
+  const module = pathToFileURL(join(folder, 'cqrs', 'src', 'workers', 'code-of-app.ts')).href
+  const code = await codeIn(folder, '', module)
+  // Which modules of the package are loaded by then depends on the process.
+  expect(await codeIn(folder, `await import('./cqrs/src/index.ts')`, module)).toBe(code)
 })
