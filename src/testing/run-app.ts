@@ -6,6 +6,7 @@ import type { App } from '../kernel/app.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import type { RecordedEvent } from '../kernel/event.ts'
 import { describeIssues, parseInput } from '../kernel/input.ts'
+import { parseJson } from '../kernel/json.ts'
 import type { Rejection } from '../kernel/rejection.ts'
 import { allUnits, type ProjectionUnit, unitsOf } from '../kernel/unit.ts'
 import type { EventLog } from '../log/contract.ts'
@@ -16,7 +17,7 @@ import { Projector } from '../projection/projector.ts'
 import { openSqliteViewReader } from '../projection/sqlite/view-reader.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
 import { Turns } from '../projection/turns.ts'
-import { assertAccepted, isCommand } from '../workers/link/refused-command.ts'
+import { assertAccepted, COMMAND, isCommand } from '../workers/link/refused-command.ts'
 import type { AppOptions, RunningApp } from './contract.ts'
 
 /** Starts an app; see `runApp` in src/testing.ts. */
@@ -84,7 +85,8 @@ class AppInProcess implements RunningApp {
 
   command(name: string, input: unknown, context: Partial<CommandContext> = {}): Promise<CommandOutcome> {
     this.#commandCount += 1
-    return this.#commands.execute(name, input, { commandId: `command-${this.#commandCount}`, ...context })
+    const commandId = `command-${this.#commandCount}`
+    return this.#commands.execute(name, overTheWire(input), { commandId, ...context })
   }
 
   async query(name: string, input: unknown = {}): Promise<unknown | Rejection> {
@@ -93,33 +95,48 @@ class AppInProcess implements RunningApp {
       const known = [...this.#app.queries.keys()].join(', ')
       throw new CqrsError('CQRS_APP_INVALID', `The app has no query ${name}; it has: ${known}.`)
     }
-    const parsed = parseInput(query.input, input)
+    const parsed = parseInput(query.input, overTheWire(input))
     if (!parsed.ok) {
       const message = `The input of ${name} does not fit its schema: ${describeIssues(parsed.issues)}.`
       throw new CqrsError('CQRS_VALIDATION', message, { details: { issues: parsed.issues } })
     }
-    if (!query.projection) return query.run(this.#log, parsed.value)
+    if (!query.projection) return overTheWire(await query.run(this.#log, parsed.value))
     const { projection } = query
     for (const part of this.#parts) if (part.unit.projection === projection) await this.#catchUp(part)
     const readers = unitsOf(projection).map((unit) => openSqliteViewReader(this.#pathOf(unit), projection))
     try {
-      return await query.run(wholeView(readers), parsed.value)
+      return overTheWire(await query.run(wholeView(readers), parsed.value))
     } finally {
       for (const reader of readers) await reader.close()
     }
   }
 
   async settle(): Promise<void> {
+    // As in production, what fails in one view keeps no other one from going on.
+    const failures = new Map<ViewStore, Error>()
+    let parked: unknown
     for (let sent = 0, before = -1; sent !== before; ) {
       before = sent
-      for (const part of this.#parts) await this.#catchUp(part)
-      for (const { view } of this.#parts) sent += await this.#sendEffects(view)
+      parked = undefined
+      for (const part of this.#parts) {
+        await this.#catchUp(part).catch((error: unknown) => {
+          parked ??= error
+        })
+      }
+      for (const { view } of this.#parts) {
+        if (failures.has(view)) continue
+        const outcome = await this.#sendEffects(view)
+        sent += outcome.sent
+        if (outcome.failure) failures.set(view, outcome.failure)
+      }
       if (sent <= this.#maxEffects) continue
       throw new CqrsError(
         'CQRS_APP_INVALID',
         `There are more than ${this.#maxEffects} effects. If reactors do not cause each other's events for ever, raise "maxEffects".`,
       )
     }
+    const [failure = parked] = failures.values()
+    if (failure) throw failure
   }
 
   async events(stream?: string): Promise<RecordedEvent[]> {
@@ -163,35 +180,43 @@ class AppInProcess implements RunningApp {
     )
   }
 
-  /** Carries out the effects of a view, oldest first. @returns how many; the one that fails, and those after it, stay */
-  async #sendEffects(view: ViewStore): Promise<number> {
-    const pending = await view.pendingEffects(100)
-    for (const { effect, idempotencyKey } of pending) {
+  /** Carries out the effects of a view, oldest first. The one that fails, and those after it, stay. */
+  async #sendEffects(view: ViewStore): Promise<{ readonly sent: number; readonly failure?: Error }> {
+    let sent = 0
+    for (const { effect, idempotencyKey } of await view.pendingEffects(100)) {
       try {
         await this.#carryOut(effect, idempotencyKey)
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
-        throw new Error(`The effect ${idempotencyKey} was not carried out: ${reason}`, { cause: error })
+        const message = `The effect ${idempotencyKey} was not carried out: ${reason}`
+        return { sent, failure: new Error(message, { cause: error }) }
       }
       await view.effectsSent([idempotencyKey])
+      sent += 1
     }
-    return pending.length
+    return { sent }
   }
 
   async #carryOut(effect: TracedEffect, idempotencyKey: string): Promise<void> {
     // Whoever takes it may change it.
     const data = structuredClone(effect.data)
+    const { correlationId, causationId } = effect
+    const cause = { ...(correlationId && { correlationId }), ...(causationId && { causationId }) }
     if (effect.kind === 'publish') {
-      this.published.push({ topic: effect.topic, data })
+      this.published.push({ topic: effect.topic, data: { ...data, idempotencyKey } })
     } else if (isCommand(effect.functionId)) {
-      const name = effect.functionId.slice('cmd::'.length)
-      const { correlationId, causationId } = effect
-      const cause = { ...(correlationId && { correlationId }), ...(causationId && { causationId }) }
+      const name = effect.functionId.slice(COMMAND.length)
       assertAccepted(effect.functionId, await this.command(name, data, { idempotencyKey, ...cause }))
     } else {
       const take = this.#functions[effect.functionId]
       if (!take) throw new Error(`There is no function ${effect.functionId}; give one in "functions".`)
-      await take({ ...data, idempotencyKey })
+      await take({ ...data, idempotencyKey }, cause)
     }
   }
+}
+
+/** A value as it arrives: callers and the app are connected by JSON. */
+function overTheWire(value: unknown): unknown {
+  const text: string | undefined = JSON.stringify(value)
+  return text === undefined ? undefined : parseJson(text)
 }

@@ -19,15 +19,9 @@ const Hit = defineEvent({ type: 'hit', schema: z.strictObject({ ball: z.string()
 
 const key = ({ data }: { data: { ball: string } }) => data.ball
 
-/** A ball that is hit, at most `most` times; `emits` says what each hit causes, `fails` which hits no view can take. */
-function game(options: {
-  most?: number
-  partitions?: number
-  emits?: (ball: string) => Effect
-  fails?: (times: number) => boolean
-}) {
-  const { most = 100, partitions = 1, emits, fails = () => false } = options
-  const decider = defineDecider({ name: 'ball', events: [Hit], initialState: () => ({ times: 0 }) })
+/** Who hits balls, each at most `most` times. */
+function hitting(most: number) {
+  return defineDecider({ name: 'ball', events: [Hit], initialState: () => ({ times: 0 }) })
     .evolve({ hit: (_, { data }) => ({ times: data.times }) })
     .commands({
       hit: {
@@ -39,6 +33,17 @@ function game(options: {
             : conflict('worn_out', 'It is worn out.'),
       },
     })
+}
+
+/** A ball that is hit, at most `most` times; `emits` says what each hit causes, `fails` which hits no view can take. */
+function game(options: {
+  most?: number
+  partitions?: number
+  emits?: (ball: string) => Effect
+  fails?: (times: number) => boolean
+}) {
+  const { most = 100, partitions = 1, emits, fails = () => false } = options
+  const decider = hitting(most)
   const balls = defineProjection({
     name: 'balls',
     events: [Hit],
@@ -117,6 +122,30 @@ test('a command with the same key counts once, one that is not valid says why', 
   await expect(app.query('by-miss')).rejects.toThrow('it has: by-hits, history')
 })
 
+test('what goes in and comes out is what JSON makes of it, as in production', async () => {
+  const clock = defineLogQuery({
+    name: 'clock',
+    input: z.strictObject({ at: z.union([z.date(), z.string()]) }),
+    run: async (_, { at }) => ({ at, seen: new Date(0), gone: undefined }),
+  })
+  const asked = defineDecider({ name: 'clock', events: [Hit], initialState: () => ({}) })
+    .evolve({ hit: (state) => state })
+    .commands({
+      wind: {
+        schema: z.strictObject({ at: z.date() }),
+        stream: () => 'clock',
+        decide: () => [],
+      },
+    })
+  await using app = await runApp(defineApp({ name: 'clocks', deciders: [asked], queries: [clock] }))
+  const at = new Date('2026-01-01')
+  expect(await app.command('wind', { at })).toMatchObject({ kind: 'invalid', issues: [{ field: 'at' }] })
+  expect(await app.query('clock', { at })).toStrictEqual({
+    at: '2026-01-01T00:00:00.000Z',
+    seen: '1970-01-01T00:00:00.000Z',
+  })
+})
+
 test('effects wait until the app settles; commands that they cause have effects in turn', async () => {
   const emits = (ball: string): Effect => ({ kind: 'call', functionId: 'cmd::hit', data: { ball } })
   await using app = await runApp(game({ most: 5, emits }))
@@ -136,20 +165,50 @@ test('what is published is there once, and what failed is tried again', async ()
       ? { kind: 'publish', topic: 'hits', data: { ball } }
       : { kind: 'call', functionId: 'net::catch', data: { ball } }
   const functions = {
-    'net::catch': (data: Record<string, unknown>) => {
+    'net::catch': (data: Record<string, unknown>, metadata: Record<string, unknown>) => {
       if (!isOpen) throw new Error('the net is closed')
-      taken.push(data)
+      taken.push([data, metadata])
     },
   }
   await using app = await runApp(game({ emits }), { functions })
   await app.command('hit', { ball: 'loud' })
-  await app.command('hit', { ball: 'a' })
+  await app.command('hit', { ball: 'a' }, { correlationId: 'game-1' })
   await expect(app.settle()).rejects.toThrow('The effect player:2:1 was not carried out: the net is closed')
   isOpen = true
   await app.settle()
   await app.settle()
-  expect(app.published).toEqual([{ topic: 'hits', data: { ball: 'loud' } }])
-  expect(taken).toEqual([{ ball: 'a', idempotencyKey: 'player:2:1' }])
+  expect(app.published).toEqual([{ topic: 'hits', data: { ball: 'loud', idempotencyKey: 'player:1:1' } }])
+  const [caught] = await app.events('ball-a')
+  expect(taken).toEqual([
+    [
+      { ball: 'a', idempotencyKey: 'player:2:1' },
+      { correlationId: 'game-1', causationId: caught?.id },
+    ],
+  ])
+})
+
+test('what fails in one view keeps no other one from going on', async () => {
+  const reactor = (name: string, functionId: string) =>
+    defineReactor({ name, events: [Hit], initial: () => ({}) }).on({
+      hit: {
+        key,
+        apply: (memory, { data }, emit) => {
+          if (name === 'deaf') throw new Error('it hears nothing')
+          emit({ kind: 'call', functionId, data: { ball: data.ball } })
+          return memory
+        },
+      },
+    })
+  const reactors = [reactor('deaf', ''), reactor('first', 'net::catch'), reactor('second', 'crowd::cheer')]
+  const cheered: unknown[] = []
+  const functions = { 'crowd::cheer': ({ ball }: Record<string, unknown>) => cheered.push(ball) }
+  await using app = await runApp(defineApp({ name: 'match', deciders: [hitting(100)], reactors }), {
+    functions,
+  })
+  await app.command('hit', { ball: 'a' })
+  await app.command('hit', { ball: 'b' })
+  await expect(app.settle()).rejects.toThrow('The effect first:1:1 was not carried out: There is no function')
+  expect(cheered).toEqual(['a', 'b'])
 })
 
 test('a function that is missing, and reactors that never come to an end, fail the test', async () => {
