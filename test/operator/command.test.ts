@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
+import { connect } from '../support/connect.ts'
 import { runProgram } from '../support/program.ts'
-import { newSite, startParts } from '../support/system.ts'
+import { newSite, startPart, startParts } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
+import { until } from '../support/until.ts'
 
 const mug = (quantity: number) => JSON.stringify({ sku: 'mug', name: 'Mug', priceCents: 100, quantity })
 
@@ -48,6 +50,28 @@ test('an operator sends a command: it is accepted, once for each key, or refused
     stderr: expect.stringContaining('Nobody takes the command sell-itme'),
   })
 }, 60_000)
+
+test('if the store cannot say whether a command was stored, its key is shown', async () => {
+  const site = await newSite()
+  await startPart(site, 'engine')
+  const worker = connect(site.engine)
+  let key: unknown
+  worker.registerFunction('cmd::wind-clock', async (_: unknown, metadata: unknown) => {
+    key = (metadata as { idempotencyKey?: string }).idempotencyKey
+    throw new Error('CQRS_STORE_UNAVAILABLE: The disk reported an error.')
+  })
+  await until('the command is offered', async () => {
+    const { exitCode, stderr } = await runProgram(['command', 'wind-clock'], tempFolder(), {
+      ...site.env,
+      III_URL: site.engine,
+    })
+    if (exitCode === 3) return false
+    expect(stderr).toBe(
+      `CQRS_STORE_UNAVAILABLE: The disk reported an error. If you send it again, do so with --key ${key}.\n`,
+    )
+    return true
+  })
+})
 
 test('without an engine nothing is said to be unknown', async () => {
   const sent = await runProgram(['command', 'sell-item', '{}'], tempFolder(), { III_URL: 'ws://127.0.0.1:9' })

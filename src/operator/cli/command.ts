@@ -81,6 +81,11 @@ function whyUnanswered(error: unknown, name: string, key: string): unknown {
     return new CqrsError('CQRS_ENGINE_UNREACHABLE', text, { cause: error })
   }
   const failure = fromRemote(error)
+  // It may have been stored all the same, and what was not sent under the same key would be carried out twice.
+  if (isCqrsError(failure, 'CQRS_STORE_UNAVAILABLE')) {
+    const text = `${failure.message} If you send it again, do so with --key ${key}.`
+    return new CqrsError('CQRS_STORE_UNAVAILABLE', text, { cause: error })
+  }
   const isOpen =
     code === 'invocation_stopped' || code === 'TIMEOUT' || isCqrsError(failure, 'CQRS_ENGINE_UNREACHABLE')
   if (!isOpen) return isCqrsError(failure) ? failure : new OperationFailed(message, { cause: error })
