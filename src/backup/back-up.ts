@@ -6,6 +6,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -225,12 +226,18 @@ function assertNew(folder: string, data: string): void {
   if (existsSync(folder)) {
     throw new CqrsError('CQRS_VALIDATION', `${folder} exists already and was not changed. Name a new folder.`)
   }
-  if (folder.startsWith(data + sep)) {
+  if (realPath(folder).startsWith(realpathSync(data) + sep)) {
     throw new CqrsError(
       'CQRS_VALIDATION',
       `${folder} is in the data folder. Name a folder outside of it, best on another disk.`,
     )
   }
+}
+
+/** Where a folder that does not exist will be, whatever links lead there. */
+function realPath(folder: string): string {
+  const above = dirname(folder)
+  return existsSync(above) ? join(realpathSync(above), basename(folder)) : folder
 }
 
 function makeDraft(draft: string): void {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { TriggerAction } from 'iii-sdk'
@@ -226,11 +226,13 @@ test('a folder that cannot be what is wanted is refused, and nothing is written'
   expect(await refusal()).toContain("missing required argument 'folder'")
   expect(await refusal('')).toContain('folder')
   expect(await refusal('data/backup')).toContain('is in the data folder')
+  symlinkSync(data, join(folder, 'link'))
+  expect(await refusal('link/backup')).toContain('is in the data folder')
   expect(await refusal('data')).toContain('exists already')
   expect(await refusal('no/such/backup')).toContain('cannot be made')
   mkdirSync(join(folder, 'half.part'))
   expect(await refusal('half')).toContain('another backup writes it, or one was interrupted')
-  expect(readdirSync(folder).sort()).toEqual(['data', 'half.part'])
+  expect(readdirSync(folder).sort()).toEqual(['data', 'half.part', 'link'])
   expect(existsSync(join(data, 'backup'))).toBe(false)
   expect(await runProgram(['backup', 'b'], folder, { CQRS_DATA: 'nowhere' })).toMatchObject({
     stderr: expect.stringContaining('There is no store in'),
