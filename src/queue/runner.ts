@@ -18,9 +18,9 @@ import { Window, type WindowLimits } from './window.ts'
  * - `done`: the function succeeded; whatever it returned is ignored
  * - `failed`: it threw, or took too long
  * - `stopped`: its worker died before it answered
- * - `missing`: no worker offers the function at the moment
+ * - `missing`: no worker offers the function at the moment; or it is a command, and no command can be stored
  * - `unsent`: the message did not leave this process, or its engine or this process stood still meanwhile; or it is for a
- *   command, and no command can be stored at the moment
+ *   command, and too many commands wait
  */
 export type DeliveryOutcome =
   | { outcome: 'done' }
@@ -126,7 +126,8 @@ export class QueueRunner {
       onLongMissing: (functionId) =>
         log.warn(
           { queue, function: functionId },
-          'messages wait for a function that no worker offers; start its worker, and they are delivered',
+          'messages wait for a function that no worker offers, or that is a command and cannot be stored (a full disk); start ' +
+            'its worker, or see what its worker logs, and they are delivered',
         ),
     })
   }

@@ -1,10 +1,12 @@
 import { hash } from 'node:crypto'
 import type { IIIClient } from 'iii-sdk'
 import { reachedNextTurn } from '../../boundaries.ts'
+import { isCqrsError } from '../../kernel/errors.ts'
 import { parseJson } from '../../kernel/json.ts'
 import type { DeliverToFunction, DeliveryRequest } from '../../queue/queue.ts'
 import type { DeliveryOutcome } from '../../queue/runner.ts'
 import { assertAccepted, cannotNow, isCommand, RefusedCommand } from '../link/refused-command.ts'
+import { fromRemote } from '../link/remote-error.ts'
 import { isCalleeSlow } from '../link/slow-callee.ts'
 import type { Metrics } from '../process/metrics.ts'
 import type { Tracing } from '../process/tracing.ts'
@@ -38,7 +40,7 @@ export function deliverBy(
     } catch (error) {
       const isTimeout = (error as { code?: unknown }).code === 'TIMEOUT'
       if (isTimeout && !(await isCalleeSlow(iii, { begunAt, timeoutMs }))) return { outcome: 'unsent' }
-      if (cannotNow(request.message.functionId, error)) return { outcome: 'unsent' }
+      if (cannotNow(request.message.functionId, error)) return { outcome: whileItLasts(error) }
       return toOutcome(error)
     }
   }
@@ -78,6 +80,14 @@ async function isWanted(
   if (condition === undefined) return true
   const answer: unknown = await trigger({ function_id: condition, payload })
   return answer !== false
+}
+
+/**
+ * If the store is full, say, no command is stored at all: one message finds out when that is over, and all others wait for
+ * it. If too many commands wait, some are stored all the time, and each message is tried again by itself.
+ */
+function whileItLasts(error: unknown): 'missing' | 'unsent' {
+  return isCqrsError(fromRemote(error), 'CQRS_OVERLOADED') ? 'unsent' : 'missing'
 }
 
 /** What the engine's error code (see iii's wire protocol) says about the delivery. */

@@ -96,6 +96,23 @@ test('every delivery of a message gives its command the same idempotency key, wh
   expect(others[2]).toBeUndefined()
 })
 
+test.each([
+  { code: 'CQRS_STORE_FULL', outcome: 'missing' },
+  { code: 'CQRS_STORE_UNAVAILABLE', outcome: 'missing' },
+  { code: 'CQRS_CLOSED', outcome: 'missing' },
+  { code: 'CQRS_OVERLOADED', outcome: 'unsent' },
+])(
+  'while commands answer $code, messages wait ($outcome): not each of them asks again',
+  async ({ code, outcome }) => {
+    const trigger = async () => {
+      throw Object.assign(new Error(`${code}: It cannot be stored.`), { code: 'invocation_failed' })
+    }
+    const message = { id: 'one', functionId: 'cmd::sell-item', data: '{}' }
+    const request = { queue: 'orders', message, settings: { timeout_ms: 100 } } as unknown as DeliveryRequest
+    expect(await deliverBy({ trigger } as never, relayTracing())(request)).toEqual({ outcome })
+  },
+)
+
 test('an HTTP request that is enqueued for a command as it came fails with the command', async () => {
   const site = await newSite()
   await startSystem(site)
