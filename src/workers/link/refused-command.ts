@@ -34,12 +34,10 @@ const REASONS: { readonly [Kind in Refusal['kind']]: z.ZodType<string> } = {
 const refusal = z.object({ kind: z.enum(Object.keys(REASONS) as Refusal['kind'][]) })
 
 /** How a command answers, whatever went wrong, if its payload is an HTTP request that somebody passed on as it came. */
-const httpFailure = z
-  .object({
-    status_code: z.number().min(400),
-    body: z.object({ error: z.object({ code: z.string(), message: z.string() }) }),
-  })
-  .transform(({ body }) => `${body.error.code}: ${body.error.message}`)
+const httpFailure = z.object({
+  status_code: z.number().min(400),
+  body: z.object({ error: z.object({ code: z.string(), message: z.string() }) }),
+})
 
 /** A command was called, and refused. Who called it for somebody else must not take that for done. */
 export class RefusedCommand extends Error {}
@@ -47,11 +45,15 @@ export class RefusedCommand extends Error {}
 /**
  * Checks what a function answered; functions other than commands may answer anything.
  *
- * @throws RefusedCommand if it is a command that was not accepted
+ * @throws RefusedCommand if it is a command that was not accepted; CqrsError if it is one that {@link cannotNow} be stored,
+ *   and answered that over HTTP
  */
 export function assertAccepted(functionId: string, answer: unknown): void {
   if (!isCommand(functionId)) return
-  const reason = reasonOf(answer)
+  const failure = httpFailure.safeParse(answer).data
+  const { code, message } = failure?.body.error ?? {}
+  if (failure?.status_code === 503) throw fromRemote(new RefusedCommand(`${code}: ${message}`))
+  const reason = failure ? `${code}: ${message}` : reasonOf(answer)
   if (reason) throw new RefusedCommand(`The command ${functionId} was not accepted: ${reason}`)
 }
 
@@ -68,5 +70,5 @@ export function cannotNow(functionId: string, error: unknown): boolean {
 /** Undefined if the answer is no refusal. */
 function reasonOf(answer: unknown): string | undefined {
   const kind = refusal.safeParse(answer).data?.kind
-  return (kind && REASONS[kind].safeParse(answer).data) ?? httpFailure.safeParse(answer).data
+  return kind && REASONS[kind].safeParse(answer).data
 }

@@ -113,6 +113,14 @@ test.each([
   },
 )
 
+test('an HTTP request that is enqueued for a command waits as well while no command can be stored', async () => {
+  const error = { code: 'CQRS_STORE_FULL', message: 'The disk is full.' }
+  const trigger = async () => ({ status_code: 503, body: { error } })
+  const message = { id: 'one', functionId: 'cmd::sell-item', data: '{}' }
+  const request = { queue: 'orders', message, settings: { timeout_ms: 100 } } as unknown as DeliveryRequest
+  expect(await deliverBy({ trigger } as never, relayTracing())(request)).toEqual({ outcome: 'missing' })
+})
+
 test('an HTTP request that is enqueued for a command as it came fails with the command', async () => {
   const site = await newSite()
   await startSystem(site)
