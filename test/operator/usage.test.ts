@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { Command } from 'commander'
 import { expect, test } from 'vitest'
@@ -30,6 +31,9 @@ test('there are the commands that the documentation names', () => {
     'backup',
     'migrate',
   ])
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const listed = new Set([...readme.matchAll(/^ {4}npx cqrs (\S+)/gm)].map(([, name]) => name))
+  expect([...listed].toSorted()).toEqual(COMMANDS.toSorted())
 })
 
 test('--version tells the version of the package', async () => {
