@@ -33,6 +33,29 @@ test.each(pages)('every page of this project that $path links to exists', ({ pat
   expect(links.filter((link) => !existsSync(join(ROOT, dirname(path), link)))).toEqual([])
 })
 
+/** The headings of a page as GitHub names them in links. */
+function anchorsOf(path: string): Set<string> {
+  const headings = read(path)
+    .replaceAll(/^```[\s\S]*?^```/gm, '')
+    .matchAll(/^#+ (.+)$/gm)
+  return new Set(
+    [...headings].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  )
+}
+
+test.each(pages)('every heading that $path links to exists', ({ path, text }) => {
+  const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)].map(([, page, anchor]) => ({
+    page: page ? join(dirname(path), page) : path,
+    anchor: String(anchor),
+  }))
+  expect(links.filter(({ page, anchor }) => !anchorsOf(page).has(anchor))).toEqual([])
+})
+
 test.each(pages)('every block that $path takes from a file stands there, letter by letter', ({ text }) => {
   const blocks = [...text.matchAll(/^<!-- from (\S+) -->\n```\w+\n([\s\S]*?)\n```$/gm)]
   expect(blocks.length).toBe(text.split('<!-- from ').length - 1)
