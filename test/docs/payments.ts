@@ -24,14 +24,14 @@ worker.registerFunction('payments::charge', async ({ idempotencyKey: key, order,
     const { reference = null, refused = null } = await chargeAtProvider(key, order, cents)
     keep.run(key, reference, refused)
   }
-  // What was kept first counts, also if this has been asked twice at a time.
+  // What was kept first counts, also if this was asked twice at the same time.
   const { refused } = find.get(key) as { refused: string | null }
   const answer = await worker.trigger<object, { kind: string }>({
     function_id: refused === null ? 'cmd::confirm-order' : 'cmd::give-up-order',
     payload: refused === null ? { order } : { order, reason: refused },
     metadata: { ...(cause as object), idempotencyKey: `${key}:answer` },
   })
-  // A command that was refused has not thrown. If this does, the effect is tried again.
+  // A refused command does not throw. If this function does, the effect is tried again.
   if (answer.kind !== 'accepted')
     throw new Error(`The answer for ${order} was not taken: ${JSON.stringify(answer)}`)
 })
