@@ -208,6 +208,12 @@ test('a backup is for its owner only, and says what is in it', async () => {
     head,
     isChecked: true,
   })
+  const looked = await runProgram(['doctor', '--json'], folder, { CQRS_DATA: 'backup' })
+  const stores = (JSON.parse(looked.stdout) as { name: string; status: string }[]).filter(({ name }) =>
+    name.endsWith('.db'),
+  )
+  expect(stores).toContainEqual(expect.objectContaining({ name: 'events.db' }))
+  expect(stores.filter(({ status }) => status !== 'ok')).toEqual([])
   const modes = ['backup', 'backup/views', 'backup/events.db'].map(
     (path) => statSync(join(folder, path)).mode,
   )

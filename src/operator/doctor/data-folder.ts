@@ -150,20 +150,16 @@ async function checkStore(path: string, name: string, schema: StoreSchema | unde
     db = new DatabaseSync(path, { readOnly: true, timeout: 1_000 })
     if (schema) isOlder(db, schema, path)
     const pragma = (key: string) => Object.values(db?.prepare(`PRAGMA ${key}`).get() ?? {})[0]
-    const journal = String(pragma('journal_mode'))
     const { mode } = await stat(path)
     const damage = quickCheck(db)
     if (damage) return damaged(name, damage)
-    const found = `schema ${pragma('user_version')}, ${journal}, ${sizeOf(size)}`
+    const found = `schema ${pragma('user_version')}, ${pragma('journal_mode')}, ${sizeOf(size)}`
     if (refused) {
       const { file, code } = refused
       const advice = NO_RIGHT.includes(code)
         ? `This user cannot write to it: change its owner (chown, chmod 600 ${file}), or start the system as the user who owns it.`
         : READ_ONLY
       return fail(name, `${found}, ${relative(dirname(path), file)} cannot be written (${code})`, advice)
-    }
-    if (journal !== 'wal') {
-      return warn(name, found, 'It is not in WAL mode; the next start of its worker switches it back.')
     }
     if (mode & 0o077) return warn(name, `${found}, readable by others`, `chmod 600 ${path}`)
     return ok(name, found)
