@@ -208,12 +208,17 @@ test('a backup is for its owner only, and says what is in it', async () => {
     head,
     isChecked: true,
   })
-  const looked = await runProgram(['doctor', '--json'], folder, { CQRS_DATA: 'backup' })
+  const looked = await runProgram(['doctor', '--stores', '--json'], folder, { CQRS_DATA: 'backup' })
+  expect(looked.exitCode).toBe(0)
   const stores = (JSON.parse(looked.stdout) as { name: string; status: string }[]).filter(({ name }) =>
     name.endsWith('.db'),
   )
   expect(stores).toContainEqual(expect.objectContaining({ name: 'events.db' }))
   expect(stores.filter(({ status }) => status !== 'ok')).toEqual([])
+  expect(await runProgram(['doctor', '--stores'], folder, { CQRS_DATA: 'no-backup' })).toMatchObject({
+    exitCode: 1,
+    stdout: expect.stringMatching(/^FAIL +stores .*no-backup has none$/m),
+  })
   const modes = ['backup', 'backup/views', 'backup/events.db'].map(
     (path) => statSync(join(folder, path)).mode,
   )

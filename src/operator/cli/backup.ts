@@ -19,7 +19,7 @@ or something else is damaged and there is no backup.
 
 Examples:
   cqrs backup /backups/$(date +%F)
-  CQRS_DATA=/backups/2026-01-31 cqrs doctor`,
+  CQRS_DATA=/backups/2026-01-31 cqrs doctor --stores`,
     )
     .action(async (to: string, { json }: { json?: boolean }) => {
       const { backUp } = await import('../../backup/back-up.ts')

@@ -16,13 +16,14 @@ import { layOut, printable, visibleLength } from './table.ts'
 export function doctorCommand(context: CliContext): Command {
   return new Command('doctor')
     .description('Check what the system needs: Node, configuration, data folder, stores, ports, engine.')
+    .option('--stores', 'check only the data folder and its stores, such as those of a backup')
     .option('--json', 'print the checks as JSON')
     .addHelpText(
       'after',
       '\nChanges nothing, and works whether or not the system runs. Exit code 1: a check failed; with warnings alone it is 0.',
     )
-    .action(async ({ json }: { json?: boolean }) => {
-      const checks = await examine(context)
+    .action(async ({ stores, json }: { stores?: boolean; json?: boolean }) => {
+      const checks = stores ? await examineCopy(context.config().data) : await examine(context)
       if (json) context.print(JSON.stringify(checks, null, 2))
       else for (const line of renderChecks(checks, context.width)) context.print(line)
       if (checks.some(({ status }) => status === 'fail')) context.exit(EXIT.failed.code)
@@ -35,7 +36,6 @@ async function examine(context: CliContext): Promise<Check[]> {
   const checks = [...checkRuntime(process.versions), ...environment]
   try {
     const config = context.config()
-    const { allStores } = await import('../../supervisor/migrate-stores.ts')
     const { status, others } = await withOperations(context, async (call) => {
       const found = await call('ops::status', {})
       return { status: found, others: await othersLetters(call, found).catch((error: Error) => error) }
@@ -47,16 +47,34 @@ async function examine(context: CliContext): Promise<Check[]> {
       ...checks,
       checkClock(Date.now(), await newestWrite(config.data)),
       ok('configuration', config.file ?? 'defaults and environment; there is no iii.config.yaml'),
-      ...(await checkDataFolder(config.data)),
-      ...(await checkStores(config.data, allStores(config.data))),
-      ...checkLogEnd(config.data),
-      ...(await checkAside(config.data)),
+      ...(await examineStores(config.data)),
       ...(await checkPorts(config, !(status instanceof Error))),
       ...checkSystem(config, status, others),
     ]
   } catch (error) {
     return [...checks, fail('configuration', (error as Error).message, 'Correct it, then run this again.')]
   }
+}
+
+/** Checks what is in a data folder, whether or not it is that of a system. */
+async function examineStores(data: string): Promise<Check[]> {
+  const { allStores } = await import('../../supervisor/migrate-stores.ts')
+  return [
+    ...(await checkDataFolder(data)),
+    ...(await checkStores(data, allStores(data))),
+    ...checkLogEnd(data),
+    ...(await checkAside(data)),
+  ]
+}
+
+/** Checks a data folder that is expected to have stores, such as a backup. */
+async function examineCopy(data: string): Promise<Check[]> {
+  const checks = await examineStores(data)
+  if (checks.some(({ name }) => name.endsWith('.db'))) return checks
+  return [
+    ...checks,
+    fail('stores', `${data} has none`, 'Name a data folder, or a backup, with CQRS_DATA=<folder>.'),
+  ]
 }
 
 /** Number of dead letters in queues that the status does not cover. */
