@@ -146,10 +146,10 @@ export async function cancelRebuild(system: System, input: unknown): Promise<Gen
 export async function rollback(system: System, input: unknown): Promise<GenerationsChanged> {
   const { projection: name, force } = parseRequest(inputs.rollback, input)
   const definition = findProjection(system.app, name)
-  const { generations } = await known(system, name)
-  const previous = generations.find(({ state }) => state === 'previous' || state === 'returning')
+  const state = await known(system, name)
+  const previous = state.generations.find((one) => one.state === 'previous' || one.state === 'returning')
   if (!previous) throw nothing(`${name} has no previous generation: nothing was rebuilt, or it was pruned.`)
-  const active = generations.find((one) => one.state === 'active')
+  const active = activeOf(state)
   // If this worker still runs the code of before a deployment, the projections workers are those of the generation that
   // serves.
   const atWork = active && active.version > definition.version ? active : definition
@@ -162,8 +162,8 @@ export async function rollback(system: System, input: unknown): Promise<Generati
         'that version runs. If that is what you want, use --force, then start that app.',
     )
   }
-  const { generation, state } = previous
-  if (state === 'previous' || (forced && !previous.forced)) {
+  const { generation } = previous
+  if (previous.state === 'previous' || (forced && !previous.forced)) {
     const moved = await system.control.move(name, generation, 'returning', { forced })
     if (!moved) await assertReturns(system, name, generation)
   }

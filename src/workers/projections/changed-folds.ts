@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Logger } from 'pino'
-import type { ControlStore } from '../../control/contract.ts'
+import { activeOf, type ControlStore } from '../../control/contract.ts'
 import { fits } from '../../generations/place.ts'
 import type { App } from '../../kernel/app.ts'
 import type { ProjectionDefinition } from '../../kernel/projection.ts'
@@ -14,7 +14,7 @@ export async function tellOfChangedFolds(app: App, control: ControlStore, log: L
   for (const projection of app.projections.values()) {
     const { name, version } = projection
     const outcome = await control.noteFold(name, version, foldOf(projection))
-    const active = (await control.projection(name))?.generations.find(({ state }) => state === 'active')
+    const active = activeOf(await control.projection(name))
     // Otherwise the view is rebuilt anyway, or this code will not work on it.
     if (outcome !== 'changed' || !active || !fits(active, projection)) continue
     log.warn(

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { dataPaths, viewPath } from '../../config/paths.ts'
-import type { ControlStore } from '../../control/contract.ts'
+import { activeOf, type ControlStore } from '../../control/contract.ts'
 import type { App } from '../../kernel/app.ts'
 import { defineProjection } from '../../kernel/projection.ts'
 import { unlessDamaged } from '../../projection/damage.ts'
@@ -32,8 +32,7 @@ export async function givenUpViews(app: App, data: string, control: ControlStore
 
 async function whatIsLeft(projection: string, data: string, control: ControlStore): Promise<GivenUpView> {
   const left = { parked: 0, pending: 0, dead: 0 }
-  const { generations = [] } = (await control.projection(projection)) ?? {}
-  const active = generations.find(({ state }) => state === 'active')
+  const active = activeOf(await control.projection(projection))
   const definition = defineProjection({ name: projection, events: [], initial: () => ({}) }).on({})
   for (let index = 0; active && index < active.partitions; index += 1) {
     const partition = { index, count: active.partitions }
