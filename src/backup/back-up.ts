@@ -17,7 +17,7 @@ import { dataPaths } from '../config/paths.ts'
 import { CqrsError, isCqrsError } from '../kernel/errors.ts'
 import type { Position } from '../kernel/position.ts'
 import { checkWholeLog } from '../log/sqlite/log-check.ts'
-import { isSqliteError, toStoreError } from '../sqlite/errors.ts'
+import { isBrokenJson, isSqliteError, toStoreError } from '../sqlite/errors.ts'
 
 /** How often a backup begins anew because generations of views changed meanwhile. */
 const ATTEMPTS = 10
@@ -79,7 +79,7 @@ export function backUp({ data, to, onStore, onRestart }: BackupOptions): Backup 
   makeDraft(draft)
   try {
     const backup = copyWhole({ data, draft, onStore, onRestart })
-    for (const path of [draft, dirname(draft)]) sync(path)
+    sync(draft)
     renameSync(draft, folder)
     sync(dirname(folder))
     return { folder, ...backup }
@@ -189,8 +189,7 @@ function whyNotCopied(error: unknown, source: string, target: string): unknown {
   if (!isSqliteError(error)) return error
   const code = error.errcode & 0xff
   if (CANNOT_WRITE.includes(code)) return toStoreError(error, target)
-  // A document that is no JSON any more breaks the indexes over its fields.
-  if (!DAMAGE.includes(code) && !error.message.includes('malformed JSON')) return toStoreError(error, source)
+  if (!DAMAGE.includes(code) && !isBrokenJson(error)) return toStoreError(error, source)
   return new CqrsError('CQRS_STORE_CORRUPT', `The store ${source} is damaged (${error.message}).`, {
     cause: error,
   })

@@ -64,6 +64,14 @@ export function isDiskError(error: unknown): boolean {
 }
 
 /**
+ * Whether SQLite met text that is no JSON any more: it parses the JSON of documents when it reads or makes an index over
+ * their fields.
+ */
+export function isBrokenJson(error: unknown): boolean {
+  return isSqliteError(error) && error.message.includes('malformed JSON')
+}
+
+/**
  * Turns an error of node:sqlite into a {@link CqrsError} that says which store failed and what to do.
  * Any other error is returned as it is.
  */

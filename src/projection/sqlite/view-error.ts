@@ -1,5 +1,5 @@
 import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
-import { isSqliteError, toStoreError } from '../../sqlite/errors.ts'
+import { isBrokenJson, toStoreError } from '../../sqlite/errors.ts'
 
 /**
  * The error with which a view's store failed. If the view is damaged, the error says how to get a sound one: nothing
@@ -10,6 +10,8 @@ export function toViewError(error: unknown, path: string, projection: string): u
   if (error instanceof CqrsError) return error
   const failure = toStoreError(error, path)
   return isCqrsError(failure, 'CQRS_STORE_CORRUPT') ||
+    // Failures of parked events, and given-up events, are stored as JSON without checksums.
+    error instanceof SyntaxError ||
     isBrokenJson(error) ||
     error instanceof OtherRow ||
     error instanceof BrokenOrder
@@ -56,14 +58,6 @@ export function* inOrder<Row>(
     before = number
     yield row
   }
-}
-
-/**
- * Failures of parked events, and given-up events, are stored as JSON without checksums. And SQLite parses the JSON of
- * documents when it indexes them.
- */
-function isBrokenJson(error: unknown): boolean {
-  return error instanceof SyntaxError || (isSqliteError(error) && error.message.includes('malformed JSON'))
 }
 
 /** The error for a damaged view; see ../damage.ts. */
