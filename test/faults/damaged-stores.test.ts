@@ -20,6 +20,7 @@ import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import { isSqliteError } from '../../src/sqlite/errors.ts'
 import { readHighWater } from '../../src/sqlite/high-water.ts'
 import { copyStore, damage } from '../support/damage.ts'
+import { foldWal } from '../support/fold-wal.ts'
 import { ledger, toHead } from '../support/ledger.ts'
 import { balances } from '../support/ledger-app.ts'
 import { seededRandom, testSeed } from '../support/random.ts'
@@ -56,12 +57,6 @@ async function damaged(
   }
   process.stdout.write(`${basename(store)}, seed ${seed}: ${JSON.stringify(ends)}\n`)
   expect(ends.CQRS_STORE_CORRUPT).toBeGreaterThan(0)
-}
-
-function foldWal(store: string): void {
-  const db = new DatabaseSync(store)
-  db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
-  db.close()
 }
 
 /** What `read` gives, or undefined where the store says that it is damaged. */

@@ -17,6 +17,7 @@ import { MessageTable } from '../../src/queue/sqlite/message-table.ts'
 import { openSqliteQueueStore } from '../../src/queue/sqlite/store.ts'
 import { isSqliteError } from '../../src/sqlite/errors.ts'
 import { withMisledPointers } from '../support/damage.ts'
+import { foldWal } from '../support/fold-wal.ts'
 import { ledger, toHead } from '../support/ledger.ts'
 import { balances } from '../support/ledger-app.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -39,9 +40,7 @@ interface Search {
 
 /** Misleads each pointer of the store and searches for each key, which must give what it gives now, or nothing. */
 async function misled(store: string, open: (path: string) => Search): Promise<void> {
-  const whole = new DatabaseSync(store)
-  whole.exec('PRAGMA wal_checkpoint(TRUNCATE)')
-  whole.close()
+  foldWal(store)
   const expected = new Map<string, unknown>()
   const search = open(store)
   for (const key of KEYS) expected.set(key, await search.find(key))
@@ -173,9 +172,7 @@ async function changed(
   change: (copy: string, key: string) => Promise<unknown>,
   keys = KEYS,
 ): Promise<void> {
-  const whole = new DatabaseSync(store)
-  whole.exec('PRAGMA wal_checkpoint(TRUNCATE)')
-  whole.close()
+  foldWal(store)
   const copy = join(tempFolder(), 'changed.db')
   let [done, refused] = [0, 0]
   for (const [index, bytes] of [...withMisledPointers(store)].entries()) {
@@ -253,9 +250,7 @@ async function inView(path: string, work: (view: ViewStore) => Promise<unknown>)
 
 test('an entry of an index that leads to another effect neither forgets nor marks that one', async () => {
   const store = await viewOfEffects()
-  const whole = new DatabaseSync(store)
-  whole.exec('PRAGMA wal_checkpoint(TRUNCATE)')
-  whole.close()
+  foldWal(store)
   const bytes = readFileSync(store)
   // An entry is the key and the number of its row.
   const key = 'balances:2:1'

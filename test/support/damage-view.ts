@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { foldWal } from './fold-wal.ts'
 
 /** `document`: a byte of one document changed; the others make a page garbage, or cut the file in the middle. */
 export type ViewDamageKind =
@@ -23,8 +24,8 @@ const TREES: Partial<Record<ViewDamageKind, string>> = {
  * @param text of the document whose bytes change, from its beginning
  */
 export function damageView(path: string, kind: ViewDamageKind, text = ''): void {
+  foldWal(path)
   const db = new DatabaseSync(path)
-  db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   const size = Number(db.prepare('PRAGMA page_size').get()?.page_size)
   const tree = TREES[kind]
   const page = db.prepare('SELECT max(pageno) AS page FROM dbstat WHERE name GLOB ?').get(tree ?? '')?.page
