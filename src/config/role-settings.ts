@@ -42,6 +42,10 @@ export const projections = z.object({
       max: 1_000,
     },
   ),
+  effectsAtOnce: wholeNumber(
+    'How many effects of a reactor, or of one of its partitions, are sent at the same time, each of another sequence; 1 sends all of them in their order.',
+    { env: 'CQRS_PROJECTIONS_EFFECTS_AT_ONCE', default: 16, min: 1, max: 1_000 },
+  ),
   effectTimeoutMs: milliseconds('How long the receiver of an effect has to answer.', {
     env: 'CQRS_PROJECTIONS_EFFECT_TIMEOUT_MS',
     default: 5_000,

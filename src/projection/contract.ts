@@ -50,7 +50,7 @@ export interface ParkedEvent {
   readonly parkedAt: string
 }
 
-/** What an effect inherits from its event; effects that an earlier version recorded have only `traceparent`. */
+/** What an effect inherits from its event; effects that an earlier version recorded may lack all of it. */
 export interface Inherited {
   /** The W3C trace context of the event, if it has one. */
   readonly traceparent?: string
@@ -58,6 +58,8 @@ export interface Inherited {
   readonly correlationId?: string
   /** The id of the event. */
   readonly causationId?: string
+  /** The sequence of the event, within which effects are sent in order. */
+  readonly sequence?: string
 }
 
 /** An effect with what it inherits from its event. */

@@ -4,6 +4,7 @@ import { reached } from '../boundaries.ts'
 import { PAGE_BYTES } from '../log/contract.ts'
 import type { RecordedEffect, TracedEffect, ViewStore } from './contract.ts'
 import { unlessDamaged } from './damage.ts'
+import { Lanes } from './lanes.ts'
 
 /**
  * How sending an effect ended:
@@ -21,6 +22,8 @@ export type SendEffect = (effect: TracedEffect, idempotencyKey: string) => Promi
 export interface EffectSenderOptions {
   view: ViewStore
   send: SendEffect
+  /** How many effects are sent at the same time, each of another sequence; 1 sends all of them in their order. */
+  atOnce: number
   /** Attempts before an effect is dead. */
   maxAttempts: number
   /** An effect is dead when its receiver has ended this often before it answered. The number is stored in the view. */
@@ -32,7 +35,7 @@ export interface EffectSenderOptions {
   /** The wall clock, in milliseconds. */
   now: () => number
   log: Logger
-  /** Whether to send no further effect for now; one that is being sent is not interrupted. Default never. */
+  /** Whether to send no further effect for now; those that are being sent are not interrupted. Default never. */
   isPaused?: () => boolean
   /** Ends the waiting for a retry; what is not sent stays recorded. */
   signal: AbortSignal
@@ -46,32 +49,53 @@ const DAMAGED =
 /** How many characters of the last error are kept with a dead effect: many of them have to fit into one answer. */
 const KEPT_ERROR = 4_000
 
-/** How many effects are read from the store at once, unless they exceed {@link PAGE_BYTES}. */
+/**
+ * How many effects are read from the store at once, at least, besides those under way, unless they exceed
+ * {@link PAGE_BYTES}.
+ */
 const PAGE = 100
 
 /**
- * Sends the recorded effects of a view, oldest first, one at a time. An effect is forgotten only after it was sent: if
- * the process dies in between, it is sent again, under the same idempotency key. An effect that nobody takes holds up
- * those behind it until the next {@link flush}, so that the order is kept.
+ * Sends the recorded effects of a view, oldest first: those of one sequence one after the other, several sequences at
+ * the same time. An effect is forgotten only after it was sent: if the process dies in between, it is sent again, under
+ * the same idempotency key. An effect that nobody takes holds up those behind it until the next {@link flush}, so that
+ * the order is kept.
  */
 export class EffectSender {
   readonly #options: EffectSenderOptions
+  readonly #lanes: Lanes
+  readonly #page: number
   #flushing: Promise<void> | undefined
+  /** Whether {@link flush} was called since the last page was read. */
   #again = false
+  /** Ends the waiting for effects under way. */
+  #wake = () => {}
+  /** Whether no further effect is sent in this flush. */
+  #over = false
+  /** What failed in this flush. */
+  #failures: unknown[] = []
   #unreachable = false
+  /** Effects that are being sent or in line for it, by their keys. */
+  readonly #underWay = new Map<string, Promise<void>>()
   /**
    * What is known of effects in the last page, by their keys: that one was sent, why one is dead, or how often the
    * receiver ended. A damaged view, or one that cannot be written, may say otherwise.
    */
   readonly #known = new Map<string, 'sent' | Failed | number>()
+  /** Effects that were given up since the last call of {@link flush}. A damaged view may list them all the same. */
+  readonly #givenUp = new Set<string>()
 
   constructor(options: EffectSenderOptions) {
     this.#options = options
+    this.#lanes = new Lanes(options.atOnce)
+    this.#page = Math.max(PAGE, 2 * options.atOnce)
   }
 
   /** Sends everything that is recorded by now. Calls at the same time share the work. */
   flush(): Promise<void> {
     this.#again = true
+    this.#givenUp.clear()
+    this.#wake()
     this.#flushing ??= this.#sendAll().finally(() => {
       this.#flushing = undefined
     })
@@ -84,30 +108,105 @@ export class EffectSender {
   }
 
   async #sendAll(): Promise<void> {
-    const { view, signal, isPaused = () => false } = this.#options
-    for (let before: string | undefined; this.#again && !signal.aborted; ) {
-      this.#again = false
-      // While nobody takes the first effect, only that one is read for each try. But effects that are done with may be
-      // listed before it; then a whole page is read.
-      const isFirst = [...this.#known.values()].every((known) => typeof known === 'number')
-      const limit = this.#unreachable && isFirst ? 1 : PAGE
-      const pending = await view.pendingEffects(limit, PAGE_BYTES)
-      const first = pending[0]?.idempotencyKey
-      // There may be more than one page. But if a damaged file lists the same effect first again, the rest waits for
-      // the next flush.
-      if (first !== undefined && first !== before) this.#again = true
-      before = first
-      const listed = new Set(pending.map(({ idempotencyKey }) => idempotencyKey))
-      for (const key of this.#known.keys()) if (!listed.has(key)) this.#known.delete(key)
-      for (const effect of pending) {
-        // The rest of a page that was read before a pause stays recorded.
-        if (signal.aborted || isPaused()) return
-        const known = this.#known.get(effect.idempotencyKey)
-        if (known === 'sent') await this.#forget(effect)
-        else if (typeof known === 'object') await this.#giveUp(effect, known)
-        else if (!(await this.#settle(effect))) return
+    this.#over = false
+    this.#failures = []
+    let mayBeMore = false
+    while (!this.#isOver()) {
+      if ((this.#again || mayBeMore) && this.#underWay.size < this.#page / 2) {
+        this.#again = false
+        mayBeMore = await this.#beginPage().catch(this.#fail)
+        if (this.#again) continue
+      } else if (this.#underWay.size === 0) break
+      await this.#change()
+    }
+    await this.#allEnded()
+    if (this.#failures.length > 0) throw this.#failures[0]
+  }
+
+  #isOver(): boolean {
+    const { signal, isPaused = () => false } = this.#options
+    // Once it is over it stays so: what comes later in a sequence must not overtake what was left out.
+    if (signal.aborted || isPaused()) this.#over = true
+    return this.#over
+  }
+
+  readonly #fail = (error: unknown): false => {
+    this.#over = true
+    this.#failures.push(error)
+    return false
+  }
+
+  /** Resolves when an effect under way has ended, or {@link flush} was called; at once if nothing is under way. */
+  async #change(): Promise<void> {
+    if (this.#underWay.size === 0) return
+    const called = new Promise<void>((resolve) => (this.#wake = resolve))
+    await Promise.race([called, ...this.#underWay.values()])
+  }
+
+  async #allEnded(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay.values())
+  }
+
+  /** Reads the effects to be sent next, and begins to send them. @returns whether there were any */
+  async #beginPage(): Promise<boolean> {
+    // While nobody takes the first effect, only that one is read for each try. But effects that are done with may be
+    // listed before it; then a whole page is read.
+    const isFirst = [...this.#known.values()].every((known) => typeof known === 'number')
+    const onlyFirst = this.#unreachable && isFirst
+    // What is under way now may be listed, although it has ended when the list arrives.
+    const underWay = new Set(this.#underWay.keys())
+    const limit = onlyFirst ? 1 : underWay.size + this.#page
+    const pending = await this.#options.view.pendingEffects(limit, PAGE_BYTES)
+    if (!onlyFirst) this.#keep(new Set(pending.map(({ idempotencyKey }) => idempotencyKey)))
+    let begun = false
+    for (const effect of pending) {
+      const { idempotencyKey } = effect
+      if (this.#isOver()) break
+      if (underWay.has(idempotencyKey) || this.#givenUp.has(idempotencyKey)) continue
+      const known = this.#known.get(idempotencyKey)
+      if (known === 'sent') await this.#forget(effect)
+      else if (typeof known === 'object') await this.#giveUp(effect, known)
+      else {
+        begun = true
+        const isAlone = this.#isAlone(effect)
+        if (isAlone) await this.#allEnded()
+        this.#begin(effect)
+        if (isAlone) await this.#allEnded()
       }
     }
+    return begun
+  }
+
+  /** Forgets what is known of effects that are listed no more. */
+  #keep(listed: ReadonlySet<string>): void {
+    for (const key of this.#known.keys()) if (!listed.has(key)) this.#known.delete(key)
+    for (const key of this.#givenUp) if (!listed.has(key)) this.#givenUp.delete(key)
+  }
+
+  /**
+   * Whether nothing else may be sent at the same time. If receivers ended while they had several effects, each of these
+   * is sent alone the next time, which shows the cause. An effect that an earlier version recorded does not say what its
+   * sequence is.
+   */
+  #isAlone({ idempotencyKey, attempts, effect }: RecordedEffect): boolean {
+    return attempts > 0 || this.#known.has(idempotencyKey) || effect.sequence === undefined
+  }
+
+  #begin(recorded: RecordedEffect): void {
+    const { atOnce } = this.#options
+    const { idempotencyKey, effect } = recorded
+    const send = async () => {
+      if (this.#isOver()) return
+      try {
+        if (!(await this.#settle(recorded))) this.#over = true
+      } catch (error) {
+        this.#fail(error)
+      }
+    }
+    const sending = this.#lanes
+      .run(atOnce === 1 ? '' : (effect.sequence ?? ''), send)
+      .finally(() => this.#underWay.delete(idempotencyKey))
+    this.#underWay.set(idempotencyKey, sending)
   }
 
   /** Sends one effect; false if it is still to be sent. */
@@ -194,6 +293,7 @@ export class EffectSender {
     if (!stored.damage) {
       // An operator can make it pending again.
       this.#known.delete(idempotencyKey)
+      this.#givenUp.add(idempotencyKey)
       reached('effect-dead', idempotencyKey)
     } else if (!isKnown)
       log.error({ err: stored.error, idempotencyKey, effect }, 'A dead effect cannot be listed as dead')

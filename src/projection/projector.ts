@@ -243,7 +243,8 @@ export class Projector {
         documents.set(key, document)
         changed.add(key)
       }
-      if (outcome.effects.length > 0) effects.push(...nameEffects(projection.name, event, outcome.effects))
+      if (outcome.effects.length > 0)
+        effects.push(...nameEffects(projection.name, event, sequence, outcome.effects))
     }
     for (const key of documents.keys()) if (!changed.has(key)) documents.delete(key)
     return { documents, parked, effects, settled: [], discarded, folded }
@@ -290,7 +291,7 @@ export class Projector {
         if (stored === 'advanced') applied?.([recorded], [again])
         return { kind: 'left' }
       }
-      const effects = nameEffects(projection.name, recorded, outcome.effects)
+      const effects = nameEffects(projection.name, recorded, parked.sequence, outcome.effects)
       const change = { documents: outcome.changed, effects }
       const settled = await this.#settle(parked, change, revision, 'retry-stored')
       if (settled.kind === 'applied') applied?.([recorded], [])

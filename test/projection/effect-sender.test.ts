@@ -13,6 +13,7 @@ async function threeEffects(send: SendEffect, signal = new AbortController().sig
   const options = {
     view,
     send,
+    atOnce: 1,
     maxAttempts: 3,
     maxStops: 4,
     baseMs: 1,
@@ -70,7 +71,7 @@ test('while nobody accepts the first effect, only that one is read, however many
   await sender.flush()
   view.pendingEffects = pendingEffects
   expect(await pending()).toEqual([])
-  expect(limits).toEqual([100, 1, 1, 1, 100, 100])
+  expect(limits).toEqual([100, 1, 1, 1, 100, 101])
 })
 
 test('an effect that nobody accepts waits without limit, and so do those behind it', async () => {

@@ -19,6 +19,7 @@ function world(poisoned: boolean) {
     send: async () => 'sent',
     maxAttempts: 1,
     maxStops: 10,
+    atOnce: 4,
     baseMs: 1,
     capMs: 1,
     now: Date.now,

@@ -99,6 +99,7 @@ test('an effect is recorded with the event that caused it, under a key that neve
         data: { account: 'ada', balance: -1 },
         correlationId: cause?.metadata.correlationId,
         causationId: cause?.id,
+        sequence: 'ada',
       },
       status: 'pending',
       attempts: 0,

@@ -25,6 +25,7 @@ function unattended(
     },
     maxAttempts: 1,
     maxStops: 10,
+    atOnce: 4,
     baseMs: 1,
     capMs: 1,
     now: () => 0,

@@ -58,6 +58,7 @@ export class GatedProjector {
         }),
       maxAttempts: 1,
       maxStops: 10,
+      atOnce: 4,
       baseMs: 1,
       capMs: 1,
       now,

@@ -233,6 +233,7 @@ export class GatedWorker {
       send: (_, idempotencyKey) => this.turns.pass(() => take(idempotencyKey)),
       maxAttempts: 1,
       maxStops: 10,
+      atOnce: 4,
       baseMs: 1,
       capMs: 1,
       now,

@@ -43,6 +43,7 @@ const runner = new ProjectionRunner({
     },
     maxAttempts: 1,
     maxStops: 10,
+    atOnce: 4,
     signal: new AbortController().signal,
   }),
   sweepIntervalMs: 10,

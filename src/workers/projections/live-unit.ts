@@ -177,7 +177,7 @@ function effectsOf(
   log: Logger,
 ): EffectSender {
   const { app, config, metrics, tracing, stopping } = context
-  const { maxStops, effectTimeoutMs: timeoutMs } = config.projections
+  const { maxStops, effectsAtOnce: atOnce, effectTimeoutMs: timeoutMs } = config.projections
   const iii = context.inFlight.over(context.iii)
   return new EffectSender({
     view,
@@ -192,6 +192,7 @@ function effectsOf(
         throw error
       }
     },
+    atOnce,
     ...policyOf(config),
     maxStops,
     now,

@@ -33,7 +33,7 @@ export async function sendEffect(
   idempotencyKey: string,
   { timeoutMs, commands }: SendOptions,
 ): Promise<SendOutcome> {
-  const { traceparent: _, correlationId, causationId, ...emitted } = effect
+  const { traceparent: _, sequence: __, correlationId, causationId, ...emitted } = effect
   assertFitsFrame(emitted)
   const begunAt = performance.now()
   try {
