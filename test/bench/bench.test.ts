@@ -13,6 +13,7 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   command: ['of echo', 'visible p99 ms'],
   queue: ['enqueued/s', 'worked/s', 'of SDK'],
   projection: ['events/s'],
+  effects: ['effects/s'],
   growth: ['p50 ms'],
   query: ['one document', 'last events of an item'],
   rebuild: ['rebuild, events/s', 'scan, events/s'],

@@ -1,5 +1,6 @@
 import { append } from './append.ts'
 import { command } from './command.ts'
+import { effects } from './effects.ts'
 import { flood } from './flood.ts'
 import { growth } from './growth.ts'
 import { peers } from './peers.ts'
@@ -17,6 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   command,
   queue,
   projection,
+  effects,
   growth,
   query,
   rebuild,
