@@ -62,4 +62,4 @@ test('what a command does can be read back, and whoever listens is alerted', asy
   // Four mugs are no more than the threshold of five: the reactor recorded one alert and published it.
   await until('the alert arrives', () => alerts.length > 0)
   expect(alerts).toEqual([{ sku: 'mug-1', stock: 4, threshold: 5, idempotencyKey: 'inventory-alert:2:1' }])
-}, 40_000)
+})

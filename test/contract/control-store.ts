@@ -213,7 +213,7 @@ export function controlStoreContract(newStore: () => ControlStoreUnderTest): voi
     Atomics.store(flag, 0, 1)
     expect(await swapped).toBeGreaterThanOrEqual(999)
     expect(torn).toEqual([])
-  }, 30_000)
+  })
 
   test('a rollback that was cancelled has to lead anew when it is wished again', async () => {
     const { store, replaceFirst } = await control()

@@ -23,7 +23,7 @@ let world: CrashWorld
 
 beforeAll(async () => {
   world = await CrashWorld.start()
-}, 60_000)
+})
 afterAll(() => world.end())
 beforeEach(() => world.recover())
 
@@ -47,7 +47,7 @@ test('of many clients with one key one is carried out, and all get its answer, o
 })
 
 // The system is the same for all: what one kill has damaged, the checks after the next ones find as well.
-test.each(Object.entries(CASES))('killed at %s', { timeout: 45_000 }, async (_, killAt) => {
+test.each(Object.entries(CASES))('killed at %s', async (_, killAt) => {
   onTestFailed(() => world.show())
   await killAt(world)
   await expectTruth(world.site, world.settled)

@@ -67,7 +67,7 @@ beforeAll(async () => {
   zombie = await start(trap.env)
   other = await start({})
   await appendSome()
-}, 30_000)
+})
 afterEach(() => {
   trap.clear()
   zombie.kill('SIGCONT')
@@ -123,7 +123,6 @@ async function expectTruth(): Promise<void> {
 
 test.each(STOPS)(
   'a process that is stopped at $boundary, overtaken and goes on changes nothing twice',
-  { timeout: 40_000 },
   async ({ boundary, ill }) => {
     await expectTruth()
     trap.set(boundary, { signal: 'SIGSTOP' })

@@ -98,7 +98,7 @@ test('a second process waits for the first one, then finds nothing to do', async
   const first = await own(paths.migrateLock)
   const said: string[] = []
   const second = migrateStores({ data, app }, (line) => said.push(line))
-  await vi.waitUntil(() => said.length > 0)
+  await until('the second one waits', () => said.length > 0)
   expect(said).toEqual([`Process ${process.pid} is bringing the stores up to date. Waiting for it.`])
   for (const store of outdatedStores({ data, app })) await store.bring()
   first.release()

@@ -122,7 +122,7 @@ test('a handler that ends the thread is blamed after it did so twice, and the bu
   expect(await view().standing()).toMatchObject({ position: 5, parked: { dead: 1, waiting: 1 } })
   expect(await view().get('bob')).toMatchObject({ balance: 1 })
   expect(seen.find(({ error }) => error !== undefined)?.error).toMatch(/ended with code 3/)
-}, 30_000)
+})
 
 test('a handler that never returns is ended and blamed, while this thread is free', async () => {
   const { start, view } = await site(['ada', 'hangs', 'bob'])
@@ -134,7 +134,7 @@ test('a handler that never returns is ended and blamed, while this thread is fre
   expect(await view().standing()).toMatchObject({ position: 3, parked: { dead: 1 } })
   expect(await view().get('bob')).toMatchObject({ balance: 1 })
   expect(turns, 'turns of this event loop meanwhile').toBeGreaterThan(50)
-}, 30_000)
+})
 
 test.each(['header page', 'document'] as const)(
   'a build that meets a damaged %s of its own ends for good, and says which file it is',
