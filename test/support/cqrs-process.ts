@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { onTestFailed, onTestFinished } from 'vitest'
 import { isReadyMessage } from '../../src/supervisor/supervised.ts'
-import { childrenOf } from './process-tree.ts'
+import { killWithChildren } from './process-tree.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const CLI = fileURLToPath(new URL('../../src/cqrs.js', import.meta.url))
@@ -107,18 +107,8 @@ export class CqrsProcess {
   }
 
   async #killAll(): Promise<void> {
-    const pids = this.#child.exitCode === null ? childrenOf(this.pid).map(({ pid }) => pid) : []
-    this.signal('SIGKILL')
-    for (const pid of pids) killIfAlive(pid)
+    killWithChildren(this.#child)
     await this.exited
-  }
-}
-
-function killIfAlive(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 

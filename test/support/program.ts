@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { killWithChildren } from './process-tree.ts'
 import { until } from './until.ts'
 
 /** The program. */
@@ -21,7 +22,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /**
  * Starts the program in `cwd` with nothing in its environment but PATH, where tests keep compiled modules, and `env`.
- * Killed when the test ends.
+ * Killed with its children when the test ends, before the folders of the test are removed.
  */
 export function startProgram(
   args: string[],
@@ -46,7 +47,6 @@ export function startNode(args: string[], cwd: string, env: Environment): Progra
     env: { PATH, NODE_COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  onTestFinished(() => void child.kill('SIGKILL'))
   const output = { stdout: '', stderr: '' }
   for (const stream of ['stdout', 'stderr'] as const) {
     child[stream].setEncoding('utf8').on('data', (text: string) => {
@@ -54,6 +54,10 @@ export function startNode(args: string[], cwd: string, env: Environment): Progra
     })
   }
   const exited = once(child, 'close').then(([code]) => code as number | null)
+  onTestFinished(async () => {
+    killWithChildren(child)
+    await exited
+  })
   return { process: child, output, exited }
 }
 
