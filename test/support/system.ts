@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { describe, test } from 'vitest'
-import { freePort } from '../../src/supervisor/ports.ts'
 import { CqrsProcess } from './cqrs-process.ts'
 import { childrenOf } from './process-tree.ts'
 import { NO_REAL_ENGINE, REAL_ENGINE, startRealEngine } from './real-engine.ts'
+import { sitePort } from './site-port.ts'
 import { tempFolder } from './temp-folder.ts'
 import { until } from './until.ts'
 
@@ -47,8 +47,8 @@ export async function newSite(
   on: Site['on'] = 'embedded',
 ): Promise<Site> {
   const data = join(folder, 'data')
-  const enginePort = await freePort('127.0.0.1')
-  const httpPort = await freePort('127.0.0.1', enginePort)
+  const enginePort = await sitePort()
+  const httpPort = await sitePort()
   return {
     data,
     http: `http://127.0.0.1:${httpPort}`,
