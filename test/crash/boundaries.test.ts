@@ -126,7 +126,7 @@ test('a second queue worker stands by and takes over what the first one held', {
   const site = await newSite()
   const { queue } = await startParts(site, { without: ['commands', 'projections', 'queries'] })
   const standby = await startPart(site, 'queue')
-  expect(standby.output).toContain('standing by')
+  await until('it says so', () => standby.output.includes('standing by'))
 
   const outside = await sdkWorker(site.engine)
   const define = { function_id: 'queue::define', payload: { queue: 'letters', config: { type: 'standard' } } }
