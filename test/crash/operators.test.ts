@@ -79,7 +79,7 @@ test(
     const call = async (operation: string, payload: object) => {
       const function_id = `ops::${operation}`
       try {
-        await outside.trigger({ function_id, payload, metadata, timeoutMs: 10_000 })
+        await outside.trigger({ function_id, payload, metadata, timeoutMs: 30_000 })
         told.set(operation, (told.get(operation) ?? 0) + 1)
       } catch (error) {
         const { code = '', message = '' } = error as { code?: string; message?: string }
