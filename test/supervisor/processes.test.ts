@@ -58,8 +58,8 @@ test('a process that is frozen is killed and started again, the other one goes o
 test('a supervisor that was frozen for longer than its children may hang lets them go on', async () => {
   const { supervisor, pids } = await supervise('one', 'two')
   supervisor.kill('SIGSTOP')
-  // Longer than the limit of one second; nothing happens meanwhile that could be waited for.
-  await delay(2_500)
+  // Longer than the limit of three seconds; nothing happens meanwhile that could be waited for.
+  await delay(5_000)
   supervisor.kill('SIGCONT')
   await delay(1_000)
   expect([...pids('one'), ...pids('two')].map(lives)).toEqual([true, true])

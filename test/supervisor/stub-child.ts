@@ -6,7 +6,7 @@ const [journal = '', name = '', mode = 'serve'] = process.argv.slice(2)
 appendFileSync(journal, `${name} ${process.pid}\n`)
 if (mode === 'crash') process.exit(1)
 const stop = stopRequested(process)
-giveSignsOfLife(process, 1_000)
+giveSignsOfLife(process, 3_000)
 reportReady(process)
 const keepAlive = setInterval(() => {}, 60_000)
 const reason = await stop

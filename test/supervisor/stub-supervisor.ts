@@ -19,7 +19,7 @@ const supervisor = new Supervisor({
   ],
   spawn: spawnChild,
   clock: systemClock,
-  policy: { backoffBaseMs: 50, backoffCapMs: 5_000, stableMs: 60_000, readyTimeoutMs: 20_000, hangMs: 1_000 },
+  policy: { backoffBaseMs: 50, backoffCapMs: 5_000, stableMs: 60_000, readyTimeoutMs: 20_000, hangMs: 3_000 },
   log: pino({ level: 'silent' }),
 })
 void supervisor.start().then(() => process.stdout.write('ready\n'))
