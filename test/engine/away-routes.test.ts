@@ -149,7 +149,7 @@ test('a request on its way to a worker that withdraws its function is told to tr
 })
 
 test('a route that stays away is forgotten', async () => {
-  const engine = await engineForTest({ http: { awayRouteMs: 300 } })
+  const engine = await engineForTest({ http: { awayRouteMs: 2_000 } })
   const worker = await workerForTest(engine)
   await route(worker, { api_path: '/items' }, () => ({ body: {} }))
   worker.terminate()

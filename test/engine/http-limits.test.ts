@@ -4,6 +4,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../support/until.ts'
 import { engineForTest, route, workerForTest } from './start.ts'
 
+/** Short to wait for, and long enough for answers that come at once on a busy machine. */
+const SHORT_MS = 1_000
+
 const JSON_TYPE = { 'content-type': 'application/json' }
 
 /** An engine with a route that answers with the body that it got. */
@@ -191,7 +194,7 @@ test('a client that goes away frees its place', async () => {
 })
 
 test('an answer in time is 200, one that does not come is a 504 with code TIMEOUT', async () => {
-  const engine = await engineForTest({ http: { defaultTimeoutMs: 100 } })
+  const engine = await engineForTest({ http: { defaultTimeoutMs: SHORT_MS } })
   const worker = await workerForTest(engine)
   await route(worker, { api_path: '/hang' }, () => new Promise(() => {}))
   await route(worker, { api_path: '/nothing' }, () => undefined)
@@ -221,7 +224,7 @@ test.each([
 })
 
 test('a body that ends after its request was answered with 408 calls no function', async () => {
-  const { engine, worker } = await echo({ http: { defaultTimeoutMs: 100 } })
+  const { engine, worker } = await echo({ http: { defaultTimeoutMs: SHORT_MS } })
   await route(worker, { api_path: '/next' }, () => ({ body: 'next' }))
   const socket = connect(engine.httpPort ?? 0, '127.0.0.1')
   onTestFinished(() => void socket.destroy())
@@ -246,7 +249,7 @@ test('a middleware that ends after its request was answered with 504 is followed
     { functionId: 'test::slow', priority: 1 },
     { functionId: 'test::second', priority: 2 },
   ]
-  const engine = await engineForTest({ http: { defaultTimeoutMs: 100, middleware } })
+  const engine = await engineForTest({ http: { defaultTimeoutMs: SHORT_MS, middleware } })
   const worker = await workerForTest(engine)
   const slow = Promise.withResolvers<unknown>()
   let asked = 0
