@@ -1,14 +1,12 @@
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { CommandExecutor, type CommandOutcome } from '../../src/command/execute.ts'
 import inventory from '../../src/inventory/app.ts'
 import type { EventLog } from '../../src/log/contract.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { between, oneOf, seededRandom, testSeed } from '../support/random.ts'
 import { tempFolder } from '../support/temp-folder.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const RUNS = 10
 const CLIENTS = 6

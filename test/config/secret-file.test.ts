@@ -16,7 +16,7 @@ test('a secret is made once, for this user alone, and stays', () => {
   expect(readOrCreateSecretFile(path)).toEqual({ secret, wasExposed: false })
 })
 
-test('processes that start at the same moment get the same secret', { timeout: 60_000 }, async () => {
+test('processes that start at the same moment get the same secret', async () => {
   const folder = tempFolder()
   const path = join(folder, 'ops.token')
   const module = new URL('../../src/config/secret-file.ts', import.meta.url).href

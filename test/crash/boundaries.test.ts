@@ -14,7 +14,7 @@ import { expectTruth } from '../support/truth.ts'
 import { until } from '../support/until.ts'
 
 const seed = testSeed()
-const TEST_MS = 90_000
+const TEST_MS = 180_000
 
 test('a projections worker that was away catches up when it comes back', { timeout: TEST_MS }, async () => {
   const site = await newSite()

@@ -9,7 +9,7 @@ import { expectTruth } from '../support/truth.ts'
 import { until } from '../support/until.ts'
 
 const seed = testSeed()
-const TEST_MS = 90_000
+const TEST_MS = 180_000
 
 test.each(['commands', 'projections'] as const)(
   'a second %s worker takes over from one that was frozen again and again when that is killed',

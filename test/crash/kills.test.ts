@@ -59,4 +59,4 @@ test(`nothing that was acknowledged is lost or doubled by ${KILLS} kills (CQRS_T
       `views at the head ${Math.round(caughtUpMs)} ms after the last answer\n`,
   )
   expect(await up.end('SIGTERM')).toEqual({ code: 0, signal: null })
-}, 90_000)
+}, 180_000)

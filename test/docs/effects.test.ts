@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { dataPaths } from '../../src/config/paths.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { opsToken } from '../support/ops-token.ts'
@@ -9,8 +9,6 @@ import { RawWorker } from '../support/raw-worker.ts'
 import { newSite, type Site, startParts } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 async function transfers() {
   const site = await newSite({

@@ -1,15 +1,13 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { given, project } from 'iii-durable-cqrs/testing'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { opsToken } from '../support/ops-token.ts'
 import { RawWorker } from '../support/raw-worker.ts'
 import { newSite, startSystem } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 import { orders, saga, stock } from './orders-app.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 /** The system with the app of the page and 10 mugs. */
 async function shop(app = 'orders-app.ts') {

@@ -49,4 +49,4 @@ test('the tsconfig of the guide checks an app in a folder of its own, and its te
   const app = readFileSync(join(folder, 'readme-app.ts'), 'utf8')
   writeFileSync(join(folder, 'wrong-app.ts'), app.replace("by: 'cents'", "by: 'sents'"))
   expect(compile(folder)).toMatch(/^wrong-app\.ts\(\d+,\d+\): error TS\d+: [^\n]*"sents"[^\n]*\n$/)
-}, 60_000)
+})

@@ -357,4 +357,4 @@ function resultOf({ frame }: Held) {
 test(`whoever comes, registers, calls and goes: calls reach the owner and are answered once (CQRS_TEST_SEED=${seed})`, async () => {
   const engine = await engineForTest()
   for (let run = 0; run < 2; run += 1) await play(engine, seed + run)
-}, 60_000)
+})

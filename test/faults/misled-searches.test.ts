@@ -23,7 +23,7 @@ import { balances } from '../support/ledger-app.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 // A copy of the store is opened for each of its pointers, and machines that run tests are busy.
-vi.setConfig({ testTimeout: 120_000 })
+vi.setConfig({ testTimeout: 240_000 })
 
 /*
  * SQLite does not compare the row that a search ended at with what was searched for: where the order of a page is

@@ -2,15 +2,13 @@ import { spawn } from 'node:child_process'
 import { createReadStream, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { EventLog } from '../../src/log/contract.ts'
 import { EventFileWriter } from '../../src/log/interchange.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { importEvents } from '../../src/log/sqlite/import.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 function open(path = join(tempFolder(), 'events.db')) {
   const log = openSqliteEventLog({ path })

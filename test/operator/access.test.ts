@@ -1,15 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { OPERATIONS } from '../../src/operator/operations.ts'
 import { connect } from '../support/connect.ts'
 import { runProgram } from '../support/program.ts'
 import { failureOf } from '../support/sdk-worker.ts'
 import { newSite, onEachEngine, startPart, startSystem } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
-
-vi.setConfig({ testTimeout: 90_000 })
 
 const tokenIn = (data: string, file: string) => readFileSync(join(data, file), 'utf8').trim()
 

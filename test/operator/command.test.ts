@@ -49,7 +49,7 @@ test('an operator sends a command: it is accepted, once for each key, or refused
     exitCode: 3,
     stderr: expect.stringContaining('Nobody takes the command sell-itme'),
   })
-}, 60_000)
+})
 
 test('if the store cannot say whether a command was stored, its key is shown', async () => {
   const site = await newSite()

@@ -1,7 +1,5 @@
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { operatorAnswers } from '../support/operator-answers.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 test.each(['audit', 'verify'])(
   '%s of an app without views says that nothing was checked',

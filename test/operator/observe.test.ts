@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TriggerAction } from 'iii-sdk'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { dataPaths } from '../../src/config/paths.ts'
 import { openSqliteEventLog } from '../../src/log/sqlite/event-log.ts'
 import { CqrsProcess } from '../support/cqrs-process.ts'
@@ -11,8 +11,6 @@ import { sdkWorker } from '../support/sdk-worker.ts'
 import { onEachEngine, type Site, startPart, startSystem } from '../support/system.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const POISONED_APP = fileURLToPath(new URL('../support/poisoned-app.ts', import.meta.url))
 

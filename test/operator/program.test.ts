@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { startEngine } from '../../src/engine/engine.ts'
 import type { EventsRequest } from '../../src/operator/contract.ts'
 import { operatorAnswers } from '../support/operator-answers.ts'
@@ -10,8 +10,6 @@ import { startProgram } from '../support/program.ts'
 import { functionKnown, sdkWorker } from '../support/sdk-worker.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 /** A log of `head` events, every third of type `c`, read as the operator role reads it. */
 function logOf(head: () => number) {

@@ -6,7 +6,7 @@ import { type InventoryCommand, request } from '../support/inventory-client.ts'
 import { newSite, type Site, startPart, startParts } from '../support/system.ts'
 import { until } from '../support/until.ts'
 
-const TEST_MS = 60_000
+const TEST_MS = 120_000
 const PAGE = 4_096
 
 function add(site: Site, sku: string) {

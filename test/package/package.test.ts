@@ -2,11 +2,9 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join } from 'node:path'
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { runNode, startUp } from '../support/program.ts'
 import { tempFolderOfFile } from '../support/temp-folder.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const ROOT = join(import.meta.dirname, '..', '..')
 
@@ -33,7 +31,7 @@ beforeAll(async () => {
   writeFileSync(join(project, 'app.ts'), app)
   writeFileSync(join(project, 'app.js'), stripTypeScriptTypes(app))
   cpSync(join(ROOT, 'test/package/door.ts'), join(project, 'door.ts'))
-}, 60_000)
+})
 
 function filesOf(directory: string, pattern = '**'): string[] {
   return globSync(pattern, { cwd: directory, withFileTypes: true })

@@ -77,4 +77,4 @@ test('one stream in a hundred that fails without end does not delay the others',
       `(${sequence[0]?.attempts} attempts at the poisoned one)\n`,
   )
   expect(withPoison).toBeLessThan(without * 4 + 20)
-}, 60_000)
+})

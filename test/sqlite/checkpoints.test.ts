@@ -8,8 +8,6 @@ import { counterSchema } from '../support/counter-schema.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
-vi.setConfig({ testTimeout: 60_000 })
-
 const PAGE = 4_096
 
 /** A store that is written to page by page, and what its write-ahead log holds. */

@@ -1,7 +1,7 @@
 import { globSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { dataPaths, viewPath } from '../../src/config/paths.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import { controlSchema } from '../../src/control/sqlite/schema.ts'
@@ -19,9 +19,6 @@ import { older } from '../support/older-store.ts'
 import { runProgram, startProgram, startUp } from '../support/program.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
-
-// Each start is six processes, and machines that run tests are busy.
-vi.setConfig({ testTimeout: 90_000 })
 
 /** A data folder with a log and a view of an older version. */
 function olderData() {

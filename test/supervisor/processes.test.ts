@@ -4,13 +4,11 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
 const program = fileURLToPath(new URL('stub-supervisor.ts', import.meta.url))
-
-vi.setConfig({ testTimeout: 60_000 })
 
 async function supervise(...names: string[]) {
   const journal = join(tempFolder(), 'journal')

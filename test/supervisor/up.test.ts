@@ -3,15 +3,12 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { runProgram, startProgram, startUp } from '../support/program.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
 
 const shell = promisify(execFile)
-
-// Each start is six processes, and machines that run tests are busy.
-vi.setConfig({ testTimeout: 90_000 })
 
 /** The processes whose parent is `pid`. */
 function childrenOf(pid: number | undefined): number[] {

@@ -42,4 +42,4 @@ test('an answer of a view that lacks parked events says so, whoever asks, until 
     exitCode: 0,
   })
   expect(await get('/inventory/mug-1')).toEqual({ status: 200, position: '2', parked: null })
-}, 60_000)
+})

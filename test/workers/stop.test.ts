@@ -1,10 +1,8 @@
 import { TriggerAction } from 'iii-sdk'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { sdkWorker } from '../support/sdk-worker.ts'
 import { newSite, startPart } from '../support/system.ts'
 import { until } from '../support/until.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 test('a worker that finishes what is under way while its engine goes has no trouble to tell of', async () => {
   const site = await newSite({ CQRS_LOG_LEVEL: 'debug', CQRS_QUEUE_DRAIN_MS: '2000' })
