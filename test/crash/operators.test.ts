@@ -131,5 +131,5 @@ test(
       `seed ${seed}: ${JSON.stringify(Object.fromEntries(told))}, swaps ${swaps}, ${load.settled.length} commands, ${heard.length} alerts\n`,
     )
   },
-  120_000 + 3 * PHASE_MS,
+  240_000 + 3 * PHASE_MS,
 )

@@ -116,4 +116,4 @@ test(`three views are rebuilt at once under load, killed ${KILLS} times and at t
       `${events.length} events, ${answers.join(' + ')} queries, ${repeated(heard)} of ${heard.length} alerts twice\n`,
   )
   expect(await up.end('SIGTERM')).toEqual({ code: 0, signal: null })
-}, 180_000)
+}, 360_000)

@@ -145,4 +145,4 @@ test(`whatever moments the stores of a data folder are of, its views are what it
     expect((await look()).findings, `${of}; built anew`).toEqual([])
     await up.end('SIGTERM')
   }
-}, 300_000)
+}, 600_000)

@@ -23,7 +23,7 @@ import { type Versions, versionedInventory } from '../support/versioned-inventor
 
 const APP = fileURLToPath(new URL('../support/versioned-inventory.ts', import.meta.url))
 const VIEWS = ['inventory-list', 'inventory-alert']
-const TEST_MS = 150_000
+const TEST_MS = 300_000
 const seed = testSeed()
 
 /** Code that splits the list and the reactor. */

@@ -63,4 +63,4 @@ test(`a storm of ${FAULTS} faults of all kinds breaks no promise (CQRS_TEST_SEED
   await until('it is seen that somebody else has stopped it', () => system.ended.aborted, 30_000)
   expect(system.ended.reason).toMatchObject({ message: 'cqrs up ended with exit code 0' })
   expect(await system.stop()).toBe(0)
-}, 300_000)
+}, 600_000)

@@ -15,7 +15,7 @@ import { expectTruth } from '../support/truth.ts'
 import { until } from '../support/until.ts'
 
 const seed = testSeed()
-const TEST_MS = 120_000
+const TEST_MS = 240_000
 
 /**
  * How soon a survivor must have taken over what a killed worker did. It takes some hundred milliseconds (the bench
