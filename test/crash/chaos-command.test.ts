@@ -1,11 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { StormReport } from '../../src/chaos/report.ts'
 import { request } from '../support/inventory-client.ts'
 import { runProgram, startProgram, startUp } from '../support/program.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { until } from '../support/until.ts'
+
+vi.setConfig({ testTimeout: 240_000 })
 
 const OTHER_APP = fileURLToPath(new URL('../docs/readme-app.ts', import.meta.url))
 
