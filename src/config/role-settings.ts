@@ -51,6 +51,10 @@ export const projections = z.object({
     default: 5_000,
     min: 1,
   }),
+  absentCommandMs: milliseconds(
+    'How long an effect waits for a command that the app does not define, because another app may offer it; after that it has failed.',
+    { env: 'CQRS_PROJECTIONS_ABSENT_COMMAND_MS', default: 600_000, min: 0 },
+  ),
   retryBaseMs: milliseconds('Wait before the second attempt; doubles with each further one.', {
     env: 'CQRS_PROJECTIONS_RETRY_BASE_MS',
     default: 200,

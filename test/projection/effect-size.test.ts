@@ -32,7 +32,7 @@ test('an effect that was recorded before and is too large is not sent', async ()
   const iii = { trigger: async (call: unknown) => calls.push(call) } as never
   const effect = { kind: 'publish', topic: 'all', data: { text: 'é'.repeat(9_000_000) } } as const
   await expect(
-    sendEffect(iii, effect, 'notes:1:1', { timeoutMs: 5_000, commands: new Map() }),
+    sendEffect(iii, effect, 'notes:1:1', { timeoutMs: 5_000, others: { met() {}, missed() {} } }),
   ).rejects.toThrow('An effect has 18000051 bytes of JSON')
   expect(calls).toEqual([])
 })

@@ -168,7 +168,7 @@ test('an effect and a message whose command cannot be stored at the moment have 
   const send = () =>
     sendEffect(iii, { kind: 'call', functionId, data: mug }, 'buyer:1:1', {
       timeoutMs: 5_000,
-      commands: new Map(),
+      others: { met() {}, missed() {} },
     })
   const data = JSON.stringify({ ...mug, sku: 'mug-2' })
   const message = { id: 'one', functionId, data }

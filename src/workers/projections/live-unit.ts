@@ -18,6 +18,7 @@ import { ProjectionRunner } from '../../projection/runner.ts'
 import type { Turns } from '../../projection/turns.ts'
 import { startBuildThread } from '../builds/start-build.ts'
 import type { RoleContext } from '../role.ts'
+import { OtherCommands } from './other-commands.ts'
 import { parkedLines } from './parked-lines.ts'
 import { repeat } from './repeat.ts'
 import { sendEffect } from './send-effect.ts'
@@ -177,13 +178,20 @@ function effectsOf(
   log: Logger,
 ): EffectSender {
   const { app, config, metrics, tracing, stopping } = context
-  const { maxStops, effectsAtOnce: atOnce, effectTimeoutMs: timeoutMs } = config.projections
+  const { maxStops, effectsAtOnce: atOnce } = config.projections
+  const { effectTimeoutMs: timeoutMs, absentCommandMs: limitMs } = config.projections
   const iii = context.inFlight.over(context.iii)
+  const others = new OtherCommands({
+    commands: app.commands,
+    limitMs,
+    monotonic: () => performance.now(),
+    log,
+  })
   return new EffectSender({
     view,
     async send(effect, idempotencyKey) {
       try {
-        const send = () => sendEffect(iii, effect, idempotencyKey, { timeoutMs, commands: app.commands })
+        const send = () => sendEffect(iii, effect, idempotencyKey, { timeoutMs, others })
         const outcome = await tracing.sending({ effect, idempotencyKey }, send)
         metrics.effect(name, outcome)
         return outcome

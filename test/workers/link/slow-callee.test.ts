@@ -30,14 +30,16 @@ test('the receiver of an effect has the time that the settings give it', async (
   const asked: unknown[] = []
   const trigger = async (call: object) => void asked.push(call)
   const iii = { trigger } as unknown as Parameters<typeof sendEffect>[0]
-  expect(await sendEffect(iii, effect, 'alerts:1:1', { timeoutMs: 20_000, commands: new Map() })).toBe('sent')
+  expect(
+    await sendEffect(iii, effect, 'alerts:1:1', { timeoutMs: 20_000, others: { met() {}, missed() {} } }),
+  ).toBe('sent')
   expect(asked).toMatchObject([{ function_id: 'slow', timeoutMs: 20_000 }])
 })
 
 test('a function that does not answer in time has failed if its engine answers', async () => {
   const { iii } = engine({ answers: true })
   await expect(
-    sendEffect(iii, effect, 'alerts:1:1', { timeoutMs: 5_000, commands: new Map() }),
+    sendEffect(iii, effect, 'alerts:1:1', { timeoutMs: 5_000, others: { met() {}, missed() {} } }),
   ).rejects.toThrow(TIMEOUT)
   expect(await deliverBy(iii, relayTracing())(request)).toEqual({
     outcome: 'failed',
@@ -48,7 +50,7 @@ test('a function that does not answer in time has failed if its engine answers',
 test('a function that does not answer in time has failed, too, where the engine tells this worker nothing of itself', async () => {
   const { iii } = engine({ answers: true, no: { code: 'FORBIDDEN' } })
   await expect(
-    sendEffect(iii, effect, 'alerts:1:1', { timeoutMs: 5_000, commands: new Map() }),
+    sendEffect(iii, effect, 'alerts:1:1', { timeoutMs: 5_000, others: { met() {}, missed() {} } }),
   ).rejects.toThrow(TIMEOUT)
   expect(await deliverBy(iii, relayTracing())(request)).toMatchObject({ outcome: 'failed' })
 })
@@ -58,17 +60,17 @@ test.each([
   ['this process ends', {}],
 ])('a function has not failed if %s while its engine is asked', async (_what, no) => {
   const { iii } = engine({ answers: true, no })
-  expect(await sendEffect(iii, effect, 'alerts:1:1', { timeoutMs: 5_000, commands: new Map() })).toBe(
-    'unreachable',
-  )
+  expect(
+    await sendEffect(iii, effect, 'alerts:1:1', { timeoutMs: 5_000, others: { met() {}, missed() {} } }),
+  ).toBe('unreachable')
   expect(await deliverBy(iii, relayTracing())(request)).toEqual({ outcome: 'unsent' })
 })
 
 test('a function has not failed if its engine answers nothing either', async () => {
   const { iii } = engine({ answers: false })
-  expect(await sendEffect(iii, effect, 'alerts:1:1', { timeoutMs: 5_000, commands: new Map() })).toBe(
-    'unreachable',
-  )
+  expect(
+    await sendEffect(iii, effect, 'alerts:1:1', { timeoutMs: 5_000, others: { met() {}, missed() {} } }),
+  ).toBe('unreachable')
   expect(await deliverBy(iii, relayTracing())(request)).toEqual({ outcome: 'unsent' })
 })
 

@@ -62,9 +62,12 @@ test('an effect can publish durably: a subscriber that fails at first gets what 
   )
   const data = { topic: 'transfers.large', data: { id: 'one' } }
   const effect = { kind: 'call', functionId: 'iii::durable::publish', data } as const
-  expect(await sendEffect(worker, effect, 'transfers:3:1', { timeoutMs: 5_000, commands: new Map() })).toBe(
-    'sent',
-  )
+  expect(
+    await sendEffect(worker, effect, 'transfers:3:1', {
+      timeoutMs: 5_000,
+      others: { met() {}, missed() {} },
+    }),
+  ).toBe('sent')
   await until('it is delivered again', () => got.length === 2)
   expect(got).toMatchObject([{ id: 'one' }, { id: 'one' }])
 })
