@@ -7,7 +7,8 @@ export interface AppOptions {
   /**
    * The functions that effects call, by their ids, except commands of the app. Each gets the data of the effect with
    * its `idempotencyKey`, and as metadata the `correlationId` of the event and, as `causationId`, its id. Throw to let the
-   * effect fail.
+   * effect fail. A command of another app, `cmd::…`, gets its key in the metadata; if it returns a refusal, such as
+   * `{ kind: 'rejected', rejection: { code, message } }`, the effect fails as well.
    */
   readonly functions?: Readonly<
     Record<string, (data: Record<string, unknown>, metadata: Record<string, unknown>) => unknown>

@@ -204,12 +204,18 @@ class AppInProcess implements RunningApp {
     const cause = { ...(correlationId && { correlationId }), ...(causationId && { causationId }) }
     if (effect.kind === 'publish') {
       this.published.push({ topic: effect.topic, data: { ...data, idempotencyKey } })
-    } else if (isCommand(effect.functionId)) {
-      const name = effect.functionId.slice(COMMAND.length)
-      assertAccepted(effect.functionId, await this.command(name, data, { idempotencyKey, ...cause }))
+      return
+    }
+    const { functionId } = effect
+    const name = functionId.slice(COMMAND.length)
+    const take = this.#functions[functionId]
+    if (isCommand(functionId)) {
+      const context = { idempotencyKey, ...cause }
+      const isOfAnotherApp = take !== undefined && !this.#app.commands.has(name)
+      const answer = isOfAnotherApp ? await take(data, context) : await this.command(name, data, context)
+      assertAccepted(functionId, answer)
     } else {
-      const take = this.#functions[effect.functionId]
-      if (!take) throw new Error(`There is no function ${effect.functionId}; give one in "functions".`)
+      if (!take) throw new Error(`There is no function ${functionId}; give one in "functions".`)
       await take({ ...data, idempotencyKey }, cause)
     }
   }

@@ -187,6 +187,36 @@ test('what is published is there once, and what failed is tried again', async ()
   ])
 })
 
+test('a test answers for a command of another app, and for no command that the app has itself', async () => {
+  const emits = (ball: string): Effect =>
+    ball === 'own'
+      ? { kind: 'call', functionId: 'cmd::hit', data: { ball: 'hit-back' } }
+      : { kind: 'call', functionId: 'cmd::keep-score', data: { ball } }
+  let isFull = true
+  const taken: unknown[] = []
+  const functions = {
+    'cmd::keep-score': (data: object, metadata: object) => {
+      if (isFull) return { kind: 'rejected', rejection: { code: 'full', message: 'The board is full.' } }
+      taken.push([data, metadata])
+      return { kind: 'accepted' }
+    },
+    'cmd::hit': () => {
+      throw new Error('the app has this command itself')
+    },
+  }
+  await using app = await runApp(game({ emits }), { functions })
+  await app.command('hit', { ball: 'a' }, { correlationId: 'game-1' })
+  await expect(app.settle()).rejects.toThrow('cmd::keep-score was not accepted: full: The board is full.')
+  isFull = false
+  await app.settle()
+  const metadata = { correlationId: 'game-1', causationId: expect.any(String), idempotencyKey: 'player:1:1' }
+  expect(taken).toEqual([[{ ball: 'a' }, metadata]])
+
+  await app.command('hit', { ball: 'own' })
+  await app.settle()
+  expect(await app.events('ball-hit-back')).toHaveLength(1)
+})
+
 test('what fails in one view keeps no other one from going on', async () => {
   const reactor = (name: string, functionId: string) =>
     defineReactor({ name, events: [Hit], initial: () => ({}) }).on({
