@@ -1,8 +1,19 @@
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
+import { NO_GUEST } from './guest.ts'
 import { ops, projections, queries, queue } from './role-settings.ts'
 import type { Secrets } from './secrets.ts'
-import { choice, flag, httpAddress, milliseconds, port, settingsOf, text, wholeNumber } from './setting.ts'
+import {
+  choice,
+  flag,
+  httpAddress,
+  milliseconds,
+  name,
+  port,
+  settingsOf,
+  text,
+  wholeNumber,
+} from './setting.ts'
 
 /** The app that runs when none is configured. */
 export const DEFAULT_APP = fileURLToPath(new URL('../inventory/app.ts', import.meta.url))
@@ -23,6 +34,10 @@ export const configSchema = z.object({
     env: 'CQRS_APP',
     default: DEFAULT_APP,
   }),
+  guest: name(
+    'The name under which this system shares the engine of another one, whose queue it uses; `none` if the engine is its own.',
+    { env: 'CQRS_GUEST', default: NO_GUEST },
+  ),
   engine: z.object({
     url: text('The engine to connect to. If it is an address, no embedded engine is started.', {
       env: 'III_URL',

@@ -34,6 +34,8 @@ export interface DataPaths {
   readonly writeProbe: string
   /** The secret that workers present to the embedded engine if other machines can reach it. */
   readonly workerSecret: string
+  /** The id of the system on this folder. It is no secret. */
+  readonly systemId: string
 }
 
 /** The layout of a data folder. */
@@ -53,6 +55,7 @@ export function dataPaths(data: string): DataPaths {
     opsReadToken: join(data, 'ops-read.token'),
     writeProbe: join(data, 'write.probe'),
     workerSecret: join(data, 'worker.secret'),
+    systemId: join(data, 'system.id'),
   }
 }
 

@@ -62,6 +62,18 @@ export function text(description: string, options: Options<string> & { allowed?:
   return describe(z.string().min(1).default(options.default), { ...rest, description, allowed })
 }
 
+/** A name that can be a part of ids and paths, or `none`. */
+export function name(description: string, options: Options<string>) {
+  const allowed = 'up to 40 of a-z, 0-9 and "-", beginning with a letter, or "none"'
+  return describe(
+    z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,39}$/)
+      .default(options.default),
+    { ...options, description, allowed },
+  )
+}
+
 /** An address that starts with http:// or https://, or `none`. */
 export function httpAddress(description: string, options: Options<string>) {
   const isOne = (value: string) => value === 'none' || /^https?:$/.test(URL.parse(value)?.protocol ?? '')

@@ -120,6 +120,11 @@ export const ERRORS = {
     retry: true,
     meaning: 'No iii engine answers at the address, or the link to it broke before an answer.',
   },
+  CQRS_ENGINE_TAKEN: {
+    httpStatus: 500,
+    retry: false,
+    meaning: 'Another system on the engine offers functions or routes of the same names.',
+  },
   CQRS_TOO_LARGE: {
     httpStatus: 500,
     retry: false,

@@ -19,6 +19,7 @@ const BY_ERROR: Partial<Record<ErrorCode, number>> = {
   CQRS_CONFIG_INVALID: EXIT.usage.code,
   CQRS_APP_INVALID: EXIT.usage.code,
   CQRS_VIEW_NEWER: EXIT.usage.code,
+  CQRS_ENGINE_TAKEN: EXIT.usage.code,
   CQRS_NODE_TOO_OLD: EXIT.usage.code,
   CQRS_SQLITE_TOO_OLD: EXIT.usage.code,
   CQRS_ENGINE_UNREACHABLE: EXIT.unreachable.code,

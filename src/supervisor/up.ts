@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { type Config, NO_APP } from '../config/config.ts'
+import { NO_GUEST } from '../config/guest.ts'
 import { dataPaths } from '../config/paths.ts'
 import type { App } from '../kernel/app.ts'
 import { CqrsError, isCqrsError } from '../kernel/errors.ts'
@@ -38,9 +39,11 @@ export interface UpOptions {
  * this one with an IPC channel, it is told when everything is ready, and this one ends when that process does.
  *
  * @returns the exit code
- * @throws CqrsError CQRS_STORE_LOCKED, CQRS_PORT_TAKEN, or a store error of the data folder
+ * @throws CqrsError CQRS_STORE_LOCKED, CQRS_PORT_TAKEN, or a store error of the data folder; CQRS_CONFIG_INVALID for a
+ *   guest without a host
  */
 export async function up({ app, config, log, host, print, linkOf }: UpOptions): Promise<number> {
+  assertHasHost(config)
   const stop = stopRequested(host)
   const ports = config.engine.embedded ? neededPorts(config) : []
   // A start that is refused leaves no folder behind. If there is one, another "cqrs up" on it may have the ports, and
@@ -84,6 +87,17 @@ export async function up({ app, config, log, host, print, linkOf }: UpOptions): 
   }
 }
 
+function assertHasHost({ app, engine, guest }: Config): void {
+  if (guest === NO_GUEST) return
+  if (engine.embedded) {
+    const message = `CQRS_GUEST is ${guest}, but there is no engine to be a guest on. Set III_URL to the engine of the other system.`
+    throw new CqrsError('CQRS_CONFIG_INVALID', message)
+  }
+  if (app !== NO_APP) return
+  const message = `CQRS_GUEST is ${guest}, but there is no app (CQRS_APP=none), and a guest has no queue: nothing is left to run.`
+  throw new CqrsError('CQRS_CONFIG_INVALID', message)
+}
+
 function ownDataFolder(data: string): OwnerLock {
   const path = dataPaths(data).upLock
   try {
@@ -120,16 +134,20 @@ interface WorkerProcess {
 
 /**
  * The worker processes of a system in groups; the groups are asked to stop one after the other, the last one first.
- * Without an app there is only a queue to run and to operate.
+ * Without an app there is only a queue to run and to operate. A guest uses the queue of the engine's own system.
  */
-export function workerGroups({ app, projections }: Pick<Config, 'app' | 'projections'>): WorkerProcess[][] {
+export function workerGroups({
+  app,
+  guest,
+  projections,
+}: Pick<Config, 'app' | 'guest' | 'projections'>): WorkerProcess[][] {
   const worker = (...roles: RoleName[]): WorkerProcess => ({ name: roles.join('+'), roles })
   if (app === NO_APP) return [[worker('queue')], [worker('operator')]]
   const sharing = Array.from({ length: projections.workers }, (_, index): WorkerProcess => {
     return { name: index === 0 ? 'projections' : `projections-${index + 1}`, roles: ['projections'] }
   })
   return [
-    [worker('queue'), ...sharing],
+    [...(guest === NO_GUEST ? [worker('queue')] : []), ...sharing],
     [worker('commands'), worker('queries', 'operator')],
   ]
 }

@@ -1,5 +1,6 @@
 import { join, relative } from 'node:path'
 import { type Config, DEFAULT_APP, NO_APP } from '../config/config.ts'
+import { NO_GUEST } from '../config/guest.ts'
 import type { App } from '../kernel/app.ts'
 import type { UnfitFileSystem } from '../sqlite/file-system.ts'
 import type { EngineAddresses } from './supervised.ts'
@@ -27,7 +28,8 @@ export function welcome(options: {
   // `cqrs` finds the operator's token in the data folder.
   const folder = config.data === join(cwd, 'data') ? '' : `CQRS_DATA='${config.data}' `
   const look = config.app === NO_APP ? 'CQRS_APP=none npx cqrs queues list' : 'npx cqrs status'
-  const status = `${isDefault ? '' : `III_URL=${url} `}${folder}${look}`
+  const guest = config.guest === NO_GUEST ? '' : `CQRS_GUEST=${config.guest} `
+  const status = `${isDefault ? '' : `III_URL=${url} `}${guest}${folder}${look}`
   return [
     '',
     `  ${config.app === NO_APP ? 'The queue' : app.name} is up.`,

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { systemId } from '../config/system-id.ts'
 import { CqrsError } from '../kernel/errors.ts'
 import { loadAppWithCode } from '../workers/code-of-app.ts'
 import { CallsInFlight } from '../workers/link/calls-in-flight.ts'
@@ -57,7 +58,11 @@ export async function runWorker({ roles, config, starters, log, host }: WorkerPr
   const metrics = new Metrics()
   metrics.collectProcess()
   const report = new ProcessReport(() => new Date())
-  const [about] = guarded([report.offered(metrics)], openOpsAccess(config, log), 'read')
+  const [about] = guarded(
+    [report.offered(metrics, systemId(config.data))],
+    openOpsAccess(config, log),
+    'read',
+  )
   if (about) iii.registerFunction(about.id, about.handle, { metadata: { internal: true } })
   const running: Role[] = []
   const failure = Promise.withResolvers<never>()

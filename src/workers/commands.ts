@@ -9,6 +9,7 @@ import { FanOut } from '../command/fan-out.ts'
 import { StreamSnapshots } from '../command/snapshots.ts'
 import { openSqliteSnapshots } from '../command/sqlite/snapshot-store.ts'
 import { dataPaths } from '../config/paths.ts'
+import { systemId } from '../config/system-id.ts'
 import type { AppCommand } from '../kernel/app.ts'
 import { isCqrsError } from '../kernel/errors.ts'
 import { type InputIssue, parseInput } from '../kernel/input.ts'
@@ -129,7 +130,7 @@ export const startCommands: StartRole = async (context) => {
     }),
   )
   const warm = events.warmUp()
-  const offered = await offer(iii, functions, log)
+  const offered = await offer(iii, functions, log, systemId(config.data))
 
   return {
     async stop() {

@@ -1,4 +1,5 @@
 import { dataPaths } from '../config/paths.ts'
+import { systemId } from '../config/system-id.ts'
 import { type InputIssue, parseInput } from '../kernel/input.ts'
 import { toPosition } from '../kernel/position.ts'
 import type { QueryDefinition } from '../kernel/query.ts'
@@ -60,7 +61,7 @@ export const startQueries: StartRole = async ({ app, config, iii, log }) => {
     }
     return { id: `query::${query.name}`, description: `Query ${query.name}.`, http: query.http, handle }
   })
-  const offered = await offer(iii, functions, log)
+  const offered = await offer(iii, functions, log, systemId(config.data))
 
   return {
     async stop() {

@@ -2,6 +2,7 @@ import { connect as connectTcp } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../../config/config.ts'
+import { idOnEngine } from '../../config/guest.ts'
 import { dataPaths } from '../../config/paths.ts'
 import { readSecretFile } from '../../config/secret-file.ts'
 import { CqrsError, isCqrsError } from '../../kernel/errors.ts'
@@ -191,7 +192,7 @@ async function call<Name extends keyof Operations>(
   input: Operations[Name]['input'],
 ): Promise<Operations[Name]['result']> {
   try {
-    const answer = await trigger({ function_id, payload: input, metadata })
+    const answer = await trigger({ function_id: idOnEngine(config, function_id), payload: input, metadata })
     return (typeof answer === 'string' ? parseJson(answer) : answer) as Operations[Name]['result']
   } catch (error) {
     if (isCqrsError(error)) throw error
@@ -201,7 +202,7 @@ async function call<Name extends keyof Operations>(
       case 'function_not_found':
         throw new CqrsError(
           'CQRS_ENGINE_UNREACHABLE',
-          `The engine at ${config.engine.url} runs, but no operator worker is connected to it (${function_id} is missing). ` +
+          `The engine at ${config.engine.url} runs, but no operator worker is connected to it (${idOnEngine(config, function_id)} is missing). ` +
             'If "cqrs up" was started just now, try again; otherwise start it, or "cqrs worker operator".',
           { cause: error },
         )

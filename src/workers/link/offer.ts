@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IIIClient } from 'iii-sdk'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import { CqrsError } from '../../kernel/errors.ts'
 import type { HttpRoute } from '../../kernel/http-route.ts'
 import { httpTrigger } from './http.ts'
 import { withinFrame } from './within-frame.ts'
@@ -22,11 +23,25 @@ export interface Registration {
 /** How long the engine may take to say which functions it has, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 5_000
 
-const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
+/** The metadata of a function that a system offers: the id of that system. */
+const offeredBy = z.object({ cqrsSystem: z.string() })
+
+const functionList = z.object({
+  functions: z.array(z.object({ function_id: z.string(), metadata: z.unknown().optional() })),
+})
+
+const triggerList = z.object({
+  registered_triggers: z.array(z.object({ function_id: z.string(), config: z.unknown().optional() })),
+})
+const routeConfig = z.object({ api_path: z.string(), http_method: z.string() })
 
 /** The functions that one process offers on the engine; more can join and leave at any time. */
 export interface Offering {
-  /** Registers functions. The returned registration withdraws them. */
+  /**
+   * Registers functions. The returned registration withdraws them.
+   *
+   * @throws CqrsError CQRS_ENGINE_TAKEN if another system offers one of them, or one of their routes; then none is registered
+   */
   add(functions: readonly OfferedFunction[]): Promise<Registration>
   /** Stops watching over the functions. Those that were not withdrawn go when the link ends. */
   close(): void
@@ -38,8 +53,10 @@ export interface Offering {
  * silently). When the owner goes, the function is gone, even though the other worker still lives. So at each change
  * that the engine announces, this worker checks whether its functions are there, and registers the missing ones again.
  * A function that another worker has is left to it, so that the two do not fight.
+ *
+ * @param system the id of the system that offers them
  */
-export function openOffering(iii: IIIClient, log: Logger): Offering {
+export function openOffering(iii: IIIClient, log: Logger, system: string): Offering {
   const registered = new Map<OfferedFunction, Registration[]>()
   const withdraw = (offered: OfferedFunction) => {
     // The route goes before its function: a request in between would be told that the function does not exist.
@@ -55,26 +72,31 @@ export function openOffering(iii: IIIClient, log: Logger): Offering {
     log.warn({ functions: lost.map(({ id }) => id) }, 'the engine has lost functions; registering them again')
     for (const offered of lost) {
       withdraw(offered)
-      registered.set(offered, registerOne(iii, offered))
+      registered.set(offered, registerOne(iii, offered, system))
     }
   })
   return {
     async add(functions) {
-      await warnOfOthers(iii, functions, log)
-      for (const offered of functions) registered.set(offered, registerOne(iii, offered))
+      await assertNotTaken(iii, functions, log, system)
+      for (const offered of functions) registered.set(offered, registerOne(iii, offered, system))
       return { unregister: () => functions.forEach(withdraw) }
     },
     close: () => watch.unregister(),
   }
 }
 
-/** Offers functions that stay the same while the process lives; see {@link openOffering}. */
+/**
+ * Offers functions that stay the same while the process lives; see {@link openOffering}.
+ *
+ * @throws CqrsError CQRS_ENGINE_TAKEN if another system offers one of them, or one of their routes
+ */
 export async function offer(
   iii: IIIClient,
   functions: readonly OfferedFunction[],
   log: Logger,
+  system: string,
 ): Promise<Registration> {
-  const offering = openOffering(iii, log)
+  const offering = openOffering(iii, log, system)
   const offered = await offering.add(functions)
   return {
     unregister() {
@@ -84,36 +106,91 @@ export async function offer(
   }
 }
 
-async function functionsOf(iii: IIIClient): Promise<Set<string>> {
+/** The functions on the engine, and for each the id of the system that offers it, if one does. */
+async function functionsOf(iii: IIIClient): Promise<Map<string, string | undefined>> {
   const call = { function_id: 'engine::functions::list', payload: {}, timeoutMs: ANSWER_TIMEOUT_MS }
-  return new Set(functionList.parse(await iii.trigger(call)).functions.map(({ function_id }) => function_id))
-}
-
-/**
- * Warns if another worker has the functions. Within one data folder a lock prevents that, so the other worker uses
- * another data folder.
- */
-async function warnOfOthers(
-  iii: IIIClient,
-  functions: readonly OfferedFunction[],
-  log: Logger,
-): Promise<void> {
-  const present = await functionsOf(iii).catch(() => new Set<string>())
-  const taken = functions.filter(({ id }) => present.has(id)).map(({ id }) => id)
-  if (taken.length === 0) return
-  log.warn(
-    { functions: taken },
-    'another worker on this engine has registered the same functions, and only one of the two is called; if it belongs ' +
-      'to another system with its own data folder, give that system its own engine',
+  const { functions } = functionList.parse(await iii.trigger(call))
+  return new Map(
+    functions.map(({ function_id, metadata }) => [
+      function_id,
+      offeredBy.safeParse(metadata).data?.cqrsSystem,
+    ]),
   )
 }
 
-function registerOne(iii: IIIClient, { id, description, http, handle }: OfferedFunction): Registration[] {
+/** The HTTP routes on the engine, each with the function that it calls; routes that meet the same requests are equal. */
+async function routesOf(iii: IIIClient): Promise<Map<string, string>> {
+  const payload = { trigger_type: 'http' }
+  const call = { function_id: 'engine::registered-triggers::list', payload, timeoutMs: ANSWER_TIMEOUT_MS }
+  const { registered_triggers: triggers } = triggerList.parse(await iii.trigger(call))
+  return new Map(
+    triggers.flatMap(({ function_id, config }) => {
+      const route = routeConfig.safeParse(config).data
+      return route ? [[routeKey(route.http_method, route.api_path), function_id] as const] : []
+    }),
+  )
+}
+
+function routeKey(method: string, path: string): string {
+  return `${method} /${path.replace(/^\//, '').replaceAll(/:[^/]+/g, ':')}`
+}
+
+/** How many functions or routes an error names. */
+const NAMED = 5
+
+/**
+ * Checks that no other system offers these functions or routes: only one of the two would be called, with what is meant
+ * for both. Within one system, a lock prevents that. If a worker that belongs to no system has one of the functions, that
+ * is only logged.
+ *
+ * @throws CqrsError CQRS_ENGINE_TAKEN
+ */
+export async function assertNotTaken(
+  iii: IIIClient,
+  functions: readonly Pick<OfferedFunction, 'id' | 'http'>[],
+  log: Logger,
+  system: string,
+): Promise<void> {
+  const present = await functionsOf(iii).catch(() => new Map<string, undefined>())
+  const isOfAnother = (id: string) => ![undefined, system].includes(present.get(id))
+  const taken = functions.map(({ id }) => id).filter((id) => present.has(id))
+  const routes = functions.flatMap(({ http }) => (http ? [http] : []))
+  const known = routes.length > 0 ? await routesOf(iii).catch(() => new Map<string, string>()) : undefined
+  const takenRoutes = routes.filter(({ method, path }) => {
+    const id = known?.get(routeKey(method, path))
+    return id !== undefined && isOfAnother(id)
+  })
+  const ofOthers = [
+    ...taken.filter(isOfAnother),
+    ...takenRoutes.map(({ method, path }) => `${method} ${path}`),
+  ]
+  if (ofOthers.length > 0) {
+    const more = ofOthers.length > NAMED ? `, and ${ofOthers.length - NAMED} more` : ''
+    throw new CqrsError(
+      'CQRS_ENGINE_TAKEN',
+      `Another system, with a data folder of its own, offers the same on this engine: ${ofOthers.slice(0, NAMED).join(', ')}${more}. ` +
+        'Give each system an engine of its own; or let this one share the engine with CQRS_GUEST=<name>, with names and routes ' +
+        'that the other one does not have.',
+      { details: { taken: ofOthers } },
+    )
+  }
+  if (taken.length > 0)
+    log.warn(
+      { functions: taken },
+      'another worker on this engine has registered the same functions, and only one of the two is called',
+    )
+}
+
+function registerOne(
+  iii: IIIClient,
+  { id, description, http, handle }: OfferedFunction,
+  system: string,
+): Registration[] {
   const registrations: Registration[] = [
     iii.registerFunction(
       id,
       withinFrame(id, (payload, metadata) => handle(payload, metadata)),
-      { description },
+      { description, metadata: { cqrsSystem: system } satisfies z.output<typeof offeredBy> },
     ),
   ]
   if (http) {

@@ -1,7 +1,9 @@
 import { open, statfs } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import { idOnEngine, NO_GUEST, routeOnEngine } from '../../config/guest.ts'
 import { dataPaths } from '../../config/paths.ts'
+import { systemId } from '../../config/system-id.ts'
 import { findUnit } from '../../kernel/unit.ts'
 import { openSqliteEventLog } from '../../log/sqlite/event-log.ts'
 import { mayChange, perform } from '../../operator/actions.ts'
@@ -19,7 +21,7 @@ import { diskUse } from '../projections/view-storage.ts'
 import type { StartRole } from '../role.ts'
 import { type OpsAccess, openOpsAccess, ownCredentials, tokenIn } from './ops-access.ts'
 import { CALL_TIMEOUT_MS, caller } from './ops-calls.ts'
-import { consoleFunctions } from './ops-console.ts'
+import { CONSOLE, consoleFunctions } from './ops-console.ts'
 import { exportFunction } from './ops-export.ts'
 import { bearerToken, operatorOf, overHttp, routeOf } from './ops-http.ts'
 import { type PagesOptions, pages } from './ops-pages.ts'
@@ -51,7 +53,7 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
   )
   const { readers: views, control } = await openReaders(app, config.data)
   const credentials = ownCredentials(config, log)
-  const { processes, metrics } = processesOf(iii, credentials)
+  const { processes, metrics } = processesOf(iii, credentials, systemId(config.data))
   const system: System = {
     app,
     log: events,
@@ -77,7 +79,14 @@ export const startOperator: StartRole = async ({ app, config, iii, log }) => {
     processes: () => processes(readyAnswerMs),
   }
   const functions = operatorFunctions({ system, probed, access, metrics, limits: config.ops, log })
-  const offered = await offer(iii, functions, log)
+    // The console is the host's.
+    .filter(({ id }) => config.guest === NO_GUEST || !id.startsWith(CONSOLE))
+    .map((offered) => ({
+      ...offered,
+      id: idOnEngine(config, offered.id),
+      http: offered.http && routeOnEngine(config, offered.http),
+    }))
+  const offered = await offer(iii, functions, log, systemId(config.data))
   return {
     async stop() {
       offered.unregister()

@@ -95,7 +95,8 @@ export class OpsAccess {
     log.warn({ failures: this.#failures }, 'an operation was refused: its token is missing or wrong')
     const message = wasGiven
       ? 'This is not the operator token. Use the content of ops.token in the data folder of the system (for the program, set ' +
-        'CQRS_DATA to that folder), or the value that CQRS_OPS_TOKEN has there.'
+        'CQRS_DATA to that folder), or the value that CQRS_OPS_TOKEN has there. If systems share this engine, set CQRS_GUEST for those ' +
+        'that are guests, as where they run, and for no other.'
       : 'This needs the operator token: over HTTP, send "Authorization: Bearer <content of ops.token in the data folder>"; ' +
         'for the program, set CQRS_DATA to the data folder of the system, or CQRS_OPS_TOKEN to the token.'
     throw new CqrsError('CQRS_UNAUTHORIZED', message)

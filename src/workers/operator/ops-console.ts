@@ -10,6 +10,9 @@ const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; " +
   "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
+/** How the ids of the functions of the console begin. */
+export const CONSOLE = 'cqrs::console'
+
 const FILES = [
   { id: 'cqrs::console', path: '/console', file: 'index.html', type: 'text/html' },
   { id: 'cqrs::console-script', path: '/console/console.js', file: 'console.js', type: 'text/javascript' },

@@ -1,6 +1,6 @@
 import type { IIIClient } from 'iii-sdk'
 import { z } from 'zod'
-import { PROCESS_FUNCTIONS } from '../process/process-report.ts'
+import { processFunctions } from '../process/process-report.ts'
 import type { ProcessMetrics } from './ops-metrics.ts'
 
 /** How long a process may take to report on itself, in milliseconds, unless the caller gives another limit. */
@@ -43,16 +43,17 @@ const ANSWERS = {
 const functionList = z.object({ functions: z.array(z.object({ function_id: z.string() })) })
 
 /** Asks every worker process of this system, over the engine, to report on itself. */
-export function processesOf(iii: IIIClient, credentials: { token: string }) {
+export function processesOf(iii: IIIClient, credentials: { token: string }, system: string) {
+  const prefix = processFunctions(system)
   const askAll = async <Answer>(payload: object, answer: z.ZodType<Answer>, timeoutMs = TIMEOUT_MS) => {
     const { functions } = functionList.parse(
       await iii.trigger({
         function_id: 'engine::functions::list',
-        payload: { prefix: PROCESS_FUNCTIONS, include_internal: true },
+        payload: { prefix, include_internal: true },
         timeoutMs,
       }),
     )
-    const asked = functions.filter(({ function_id }) => function_id.startsWith(PROCESS_FUNCTIONS))
+    const asked = functions.filter(({ function_id }) => function_id.startsWith(prefix))
     const answers = await Promise.allSettled(
       asked.map(async ({ function_id }) =>
         answer.parse(await iii.trigger({ function_id, payload, metadata: credentials, timeoutMs })),

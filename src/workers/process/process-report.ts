@@ -5,8 +5,13 @@ import type { OfferedFunction } from '../link/offer.ts'
 import type { RoleName } from '../role.ts'
 import type { Metrics } from './metrics.ts'
 
-/** The prefix of the functions with which worker processes report on themselves; an id of the process's own follows. */
-export const PROCESS_FUNCTIONS = 'cqrs::process::'
+/**
+ * How the functions begin with which the worker processes of a system report on themselves; an id of the process's own
+ * follows.
+ */
+export function processFunctions(system: string): string {
+  return `cqrs::process::${system}::`
+}
 
 /** Keeps what one worker process reports about itself, and offers it to the operator's worker. */
 export class ProcessReport {
@@ -52,10 +57,10 @@ export class ProcessReport {
     }
   }
 
-  /** The function that answers with the report, and with the metrics if they are asked for. */
-  offered(metrics: Metrics): OfferedFunction {
+  /** The function that answers the operator's worker of a system with the report, and with the metrics if asked for them. */
+  offered(metrics: Metrics, system: string): OfferedFunction {
     return {
-      id: `${PROCESS_FUNCTIONS}${randomUUID()}`,
+      id: `${processFunctions(system)}${randomUUID()}`,
       description: 'What a worker process of iii-durable-cqrs says of itself.',
       handle: async (payload) => {
         const { metrics: isAsked } = (payload ?? {}) as { metrics?: unknown }

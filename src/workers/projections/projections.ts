@@ -1,5 +1,6 @@
 import pRetry from 'p-retry'
 import { dataPaths } from '../../config/paths.ts'
+import { systemId } from '../../config/system-id.ts'
 import { openSqliteControl } from '../../control/sqlite/control-store.ts'
 import { isOlder } from '../../generations/coordinator.ts'
 import { allUnits, type ProjectionUnit } from '../../kernel/unit.ts'
@@ -42,7 +43,7 @@ export const startProjections: StartRole = async (context) => {
     log.warn({ err: error }, 'The app could not be compared with the one that ran before')
   }
   const turns = new Turns()
-  const offering = openOffering(iii, log)
+  const offering = openOffering(iii, log, systemId(config.data))
   const units = new Map(allUnits(app).map((unit) => [unit.name, unit]))
   const ending = new AbortController()
   const offers = new Set<Promise<Registration>>()
@@ -96,11 +97,12 @@ export const startProjections: StartRole = async (context) => {
         ...guarded(unitOperations(live), access),
       ])
       offers.add(offered)
+      offered.catch((error) => context.fail(error))
       void defineQueue(name, context)
       return {
         async stop() {
-          const registration = await offered
-          registration.unregister()
+          const registration = await offered.catch(() => undefined)
+          registration?.unregister()
           offers.delete(offered)
           await live.close()
         },

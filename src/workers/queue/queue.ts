@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { Config } from '../../config/config.ts'
 import { dataPaths } from '../../config/paths.ts'
+import { systemId } from '../../config/system-id.ts'
 import type { App } from '../../kernel/app.ts'
 import { CqrsError } from '../../kernel/errors.ts'
 import { allUnits } from '../../kernel/unit.ts'
@@ -8,7 +9,7 @@ import { DurableQueue } from '../../queue/queue.ts'
 import { assertQueueName, parseQueueSettings } from '../../queue/settings.ts'
 import { openSqliteQueueStore } from '../../queue/sqlite/store.ts'
 import { markPath, readHighWater } from '../../sqlite/high-water.ts'
-import { type OfferedFunction, offer } from '../link/offer.ts'
+import { assertNotTaken, type OfferedFunction, offer } from '../link/offer.ts'
 import { guarded, openOpsAccess } from '../operator/ops-access.ts'
 import { PROJECTION_QUEUE } from '../projections/projection-queue.ts'
 import type { RoleContext, StartRole } from '../role.ts'
@@ -73,6 +74,9 @@ async function provide(
   onWaiting: () => void,
 ): Promise<QueueProvider> {
   const access = openOpsAccess(config, log)
+  const system = systemId(config.data)
+  // Before this process takes over the functions of iii's queue, which belong to nobody in particular.
+  await assertNotTaken(iii, [{ id: PURGE }], log, system)
   const path = dataPaths(config.data).queue
   // The first open makes a new file and forgets the mark of the old one.
   const isGone = !existsSync(path) && readHighWater(path) > 0
@@ -106,7 +110,7 @@ async function provide(
     drainMs: config.queue.drainMs,
   })
   const operations = guarded([purgeFunction(queue)], access)
-  const offered = await offer(iii, operations, log)
+  const offered = await offer(iii, operations, log, system)
   return {
     stop() {
       offered.unregister()
@@ -115,17 +119,19 @@ async function provide(
   }
 }
 
+/** The function of {@link purgeFunction}. */
+const PURGE = 'ops::queues::purge'
+
 /**
  * Deletes what waits in a queue. iii has no such function, so it belongs to the operator's functions and requires the
  * token.
  */
 function purgeFunction(queue: DurableQueue): OfferedFunction {
-  const id = 'ops::queues::purge'
   return {
-    id,
+    id: PURGE,
     description: 'Deletes every message that waits in a queue; dead letters stay.',
     async handle(payload) {
-      const name = parsePayload(id, queuePayload, payload)
+      const name = parsePayload(PURGE, queuePayload, payload)
       return { queue: name, purged: await queue.purge(name) }
     },
   }

@@ -1,7 +1,9 @@
 import type { IIIClient } from 'iii-sdk'
 import { expect, test } from 'vitest'
 import { processesOf } from '../../../src/workers/operator/ops-processes.ts'
-import { PROCESS_FUNCTIONS } from '../../../src/workers/process/process-report.ts'
+import { processFunctions } from '../../../src/workers/process/process-report.ts'
+
+const PROCESS_FUNCTIONS = processFunctions('ours')
 
 const self = {
   pid: 4_711,
@@ -31,7 +33,7 @@ test.each<[string, unknown]>([
         ? answers.get(id)
         : { functions: [...answers.keys()].map((function_id) => ({ function_id })) },
   }
-  const { metrics: asked, processes } = processesOf(iii as unknown as IIIClient, { token: 't' })
+  const { metrics: asked, processes } = processesOf(iii as unknown as IIIClient, { token: 't' }, 'ours')
   expect(await asked()).toEqual([{ self, metrics }])
   answers.set(`${PROCESS_FUNCTIONS}1`, { self: told })
   expect(await processes()).toEqual({ answers: [self], silent: 1 })
@@ -46,7 +48,25 @@ test('nobody is waited for longer than the caller has patience', async () => {
       return { functions: [{ function_id: `${PROCESS_FUNCTIONS}1` }] }
     },
   }
-  const { processes } = processesOf(iii as unknown as IIIClient, { token: 't' })
+  const { processes } = processesOf(iii as unknown as IIIClient, { token: 't' }, 'ours')
   expect(await processes(700)).toEqual({ answers: [], silent: 1 })
   expect(waits).toEqual([700, 700])
+})
+
+test('processes of other systems on the engine are not asked, and do not count as silent', async () => {
+  const answers = new Map([
+    [`${processFunctions('ours')}1`, { self }],
+    [`${processFunctions('theirs')}1`, null],
+  ])
+  const asked: string[] = []
+  const iii = {
+    trigger: async ({ function_id: id }: { function_id: string }) => {
+      asked.push(id)
+      // An engine may ignore the prefix.
+      return answers.get(id) ?? { functions: [...answers.keys()].map((function_id) => ({ function_id })) }
+    },
+  }
+  const { processes } = processesOf(iii as unknown as IIIClient, { token: 't' }, 'ours')
+  expect(await processes()).toEqual({ answers: [self], silent: 0 })
+  expect(asked).not.toContain(`${processFunctions('theirs')}1`)
 })
