@@ -1,8 +1,9 @@
 import { DatabaseSync } from 'node:sqlite'
-import { CqrsError } from '../kernel/errors.ts'
+import { CqrsError, isCqrsError } from '../kernel/errors.ts'
 import { isBusy } from './errors.ts'
 import { lookInto } from './look-into.ts'
 import { offerRowChecksum } from './row-checksum.ts'
+import { existingStore } from './store-files.ts'
 import { inTransaction } from './transaction.ts'
 import { waitForLock } from './wait-for-lock.ts'
 
@@ -38,6 +39,24 @@ export function isOlderStore(path: string, schema: StoreSchema): boolean {
 }
 
 /**
+ * Throws if a newer version wrote the store at `path`. A store that is missing or cannot be read is left to the process
+ * that works with it. Writes nothing.
+ *
+ * @throws CqrsError CQRS_STORE_NEWER
+ */
+export function assertNotNewer(path: string, schema: StoreSchema): void {
+  const newer = lookInto(path, (db) => {
+    try {
+      version(db, schema, path)
+    } catch (error) {
+      if (isCqrsError(error, 'CQRS_STORE_NEWER')) return error
+    }
+    return undefined
+  })
+  if (newer) throw newer
+}
+
+/**
  * Brings an older store to the newest schema while nobody else has it open. Otherwise a process of the older program
  * would go on writing rows in the old form, for example without a checksum that this program expects, and they would
  * count as damaged. Processes that start at the same time take turns.
@@ -48,8 +67,39 @@ export function isOlderStore(path: string, schema: StoreSchema): boolean {
  * @throws CqrsError CQRS_STORE_LOCKED if another process keeps it open; as {@link migrate}
  */
 export function migrateAlone(location: string | URL, schema: StoreSchema, path: string): void {
+  alone(schema, path, () => {
+    try {
+      withStore(location, (db) => {
+        db.exec(EXCLUSIVE)
+        migrate(db, schema, path)
+      })
+    } catch (error) {
+      // Another process may have brought it up to date meanwhile.
+      if (!isBusy(error) || withStore(location, (db) => isOlder(db, schema, path))) throw error
+    }
+  })
+}
+
+/**
+ * Finds out whether {@link migrateAlone} could have the store at `path` for itself at this moment. Changes nothing.
+ *
+ * @throws CqrsError CQRS_STORE_LOCKED if another process keeps it open
+ */
+export function assertAlone(path: string, schema: StoreSchema): void {
+  alone(schema, path, () =>
+    withStore(existingStore(path), (db) => {
+      db.exec(EXCLUSIVE)
+      version(db, schema, path)
+    }),
+  )
+}
+
+const EXCLUSIVE = 'PRAGMA locking_mode = EXCLUSIVE'
+
+/** Runs `attempt`, which needs a store that nobody else has open, and waits a moment for those who have. */
+function alone(schema: StoreSchema, path: string, attempt: () => void): void {
   try {
-    waitForLock(() => tryAlone(location, schema, path))
+    waitForLock(attempt)
   } catch (error) {
     if (!isBusy(error)) throw error
     throw new CqrsError(
@@ -61,27 +111,12 @@ export function migrateAlone(location: string | URL, schema: StoreSchema, path: 
   }
 }
 
-/**
- * Returns once the store is up to date, brought there by this process or by another one.
- *
- * @throws the "busy" error of SQLite if it is still older
- */
-function tryAlone(location: string | URL, schema: StoreSchema, path: string): void {
-  const withStore = <Result>(use: (db: DatabaseSync) => Result): Result => {
-    const db = new DatabaseSync(location, { timeout: 0 })
-    try {
-      return use(db)
-    } finally {
-      db.close()
-    }
-  }
+function withStore<Result>(location: string | URL, use: (db: DatabaseSync) => Result): Result {
+  const db = new DatabaseSync(location, { timeout: 0 })
   try {
-    withStore((db) => {
-      db.exec('PRAGMA locking_mode = EXCLUSIVE')
-      migrate(db, schema, path)
-    })
-  } catch (error) {
-    if (!isBusy(error) || withStore((db) => isOlder(db, schema, path))) throw error
+    return use(db)
+  } finally {
+    db.close()
   }
 }
 

@@ -12,7 +12,7 @@ import { viewSchema } from '../projection/sqlite/schema.ts'
 import { openSqliteView } from '../projection/sqlite/view-store.ts'
 import { queueSchema } from '../queue/sqlite/schema.ts'
 import { lookInto } from '../sqlite/look-into.ts'
-import { isOlderStore } from '../sqlite/migrate.ts'
+import { assertAlone, assertNotNewer, isOlderStore } from '../sqlite/migrate.ts'
 import { type OpenOptions, openDatabase } from '../sqlite/open.ts'
 import { storeSize } from '../sqlite/store-files.ts'
 
@@ -24,6 +24,8 @@ export interface OutdatedStore {
   readonly path: string
   /** What is wrong with the store and what is done about it: the rest of a sentence that begins with its name. */
   readonly why: string
+  /** @throws CqrsError CQRS_STORE_LOCKED if {@link bring} cannot begin, because another process has the store open */
+  check?(): void
   /** Does the work, which can take minutes. @throws CqrsError CQRS_STORE_… */
   bring(): Promise<void>
 }
@@ -47,12 +49,23 @@ export function dataStores(data: string): DataStore[] {
   ]
 }
 
+/**
+ * Throws if a newer version of this software wrote one of the stores. Views do not count: after a restore, files of a
+ * newer version may lie there that control.db does not know, and the projections worker moves those aside.
+ *
+ * @throws CqrsError CQRS_STORE_NEWER
+ */
+export function assertNoneNewer(stores: readonly DataStore[]): void {
+  for (const { path, schema } of stores) if (schema !== viewSchema) assertNotNewer(path, schema)
+}
+
 /** Those of the stores that an older version of this software wrote. */
 export function olderStores(stores: readonly DataStore[]): OutdatedStore[] {
   const older = stores.filter(({ path, schema }) => isOlderStore(path, schema))
   return older.map((store) => ({
     path: store.path,
     why: 'was written by an older version: bringing it up to date',
+    check: () => assertAlone(store.path, store.schema),
     bring: async () => openDatabase({ ...store, mustExist: true }).close(),
   }))
 }

@@ -10,11 +10,17 @@ import { inventoryList } from '../../src/inventory/list.ts'
 import { eventLogSchema } from '../../src/log/sqlite/schema.ts'
 import { viewSchema } from '../../src/projection/sqlite/schema.ts'
 import { openSqliteView } from '../../src/projection/sqlite/view-store.ts'
+import { queueSchema } from '../../src/queue/sqlite/schema.ts'
 import { openDatabase } from '../../src/sqlite/open.ts'
 import { own } from '../../src/sqlite/owner-lock.ts'
-import { migrateFirst, migrateStores, outdatedStores } from '../../src/supervisor/migrate-stores.ts'
+import {
+  allStores,
+  migrateFirst,
+  migrateStores,
+  outdatedStores,
+} from '../../src/supervisor/migrate-stores.ts'
 import type { SpawnChild } from '../../src/supervisor/spawn.ts'
-import { dataStores, viewsWithoutIndex } from '../../src/workers/data-stores.ts'
+import { dataStores, olderStores, viewsWithoutIndex } from '../../src/workers/data-stores.ts'
 import { older } from '../support/older-store.ts'
 import { runProgram, startProgram, startUp } from '../support/program.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -76,18 +82,58 @@ test('cqrs worker brings stores up to date as well, and cqrs migrate does nothin
   await exited
 })
 
-test('a store that somebody has open is reported, and the others are brought up to date', async () => {
-  const { data, app, paths, view } = olderData()
+/** Keeps a store open, as a process of the older version does. */
+function holdOpen(path: string) {
   const held = older(join(tempFolder(), 'unused.db'), eventLogSchema, 1)
-  held.exec(`ATTACH '${paths.events}' AS held; BEGIN; SELECT count(*) FROM held.events`)
+  held.exec(`ATTACH '${path}' AS held; BEGIN; SELECT count(*) FROM held.sqlite_schema`)
   onTestFinished(() => held.close())
+}
+
+test('while a process of the older version has one store open, no store is changed', async () => {
+  const cwd = tempFolder()
+  const { data, app, view, paths } = olderData()
+  holdOpen(view)
   const said: string[] = []
   await expect(migrateStores({ data, app }, (line) => said.push(line))).rejects.toMatchObject({
     code: 'CQRS_STORE_LOCKED',
+    message: expect.stringContaining(view),
   })
-  expect(said).toContainEqual(expect.stringContaining('events.db could not be brought up to date'))
-  expect(outdatedStores({ data, app }).map(({ path }) => path)).toEqual([paths.events])
-  expect(said).toContainEqual(expect.stringContaining(`${view.slice(data.length + 1)} is up to date`))
+  expect(said).toEqual([])
+  const worker = await runProgram(['worker', 'commands'], cwd, {
+    CQRS_DATA: data,
+    III_URL: 'ws://127.0.0.1:9',
+  })
+  expect(worker, 'nor by the process that works with the log').toMatchObject({ exitCode: 4 })
+  expect(worker.stderr).toContain(view)
+  expect(outdatedStores({ data, app }).map(({ path }) => path)).toEqual([paths.events, view])
+})
+
+test.for(['up', 'migrate', 'worker'])(
+  'cqrs %s changes and starts nothing where one store is of a newer version',
+  async (command) => {
+    const cwd = tempFolder()
+    const { data, view, paths } = olderData()
+    const newer = {
+      ...queueSchema,
+      migrations: [...queueSchema.migrations, 'CREATE TABLE later (id INTEGER)'],
+    }
+    openDatabase({ path: paths.queue, schema: newer }).close()
+    const args = command === 'worker' ? ['worker', 'commands'] : [command]
+    const refused = await runProgram(args, cwd, { CQRS_DATA: data, III_PORT: '0', III_HTTP_PORT: '0' })
+    expect(refused).toMatchObject({ exitCode: 6, stdout: '' })
+    expect(refused.stderr).toMatch(
+      /^CQRS_STORE_NEWER: The queue store .* restore a backup from before the upgrade\.$/m,
+    )
+    expect(olderStores(allStores(data)).map(({ path }) => path)).toEqual([paths.events, view])
+  },
+)
+
+test('a view of a newer version stops no start: a file that nobody needs any more may be one', async () => {
+  const { data, app } = olderData()
+  const newer = { ...viewSchema, migrations: [...viewSchema.migrations, 'CREATE TABLE later (id INTEGER)'] }
+  openDatabase({ path: viewPath(data, 'inventory-list', { generation: 2 }), schema: newer }).close()
+  await migrateStores({ data, app }, nothingToSay)
+  expect(outdatedStores({ data, app })).toEqual([])
 })
 
 test('a second process waits for the first one, then finds nothing to do', async () => {

@@ -11,7 +11,8 @@ export function migrateCommand(context: CliContext): Command {
       'after',
       `
 "cqrs up" and "cqrs worker" do this by themselves before they start; large stores can take minutes. No process of the older
-version may run on the data folder. Take a backup first: there is no way back.`,
+version may run on the data folder: otherwise no store is changed. Take a backup first: the older version refuses what the
+newer one has changed.`,
     )
     .action(async () => {
       const { migrateStores, outdatedStores } = await import('../../supervisor/migrate-stores.ts')
