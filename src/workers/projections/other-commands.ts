@@ -48,8 +48,11 @@ export class OtherCommands {
     if (!isCommand(functionId)) return
     const name = functionId.slice(COMMAND.length)
     if (commands.has(name)) return
-    const before = this.#absent.get(functionId)
     const at = monotonic()
+    let before = this.#absent.get(functionId)
+    // What was absent for the limit, and then was not called for as long again, is likely to have been there meanwhile.
+    if (before && before.forMs >= limitMs && at - before.at > Math.max(limitMs, MAX_GAP_MS))
+      before = undefined
     const forMs = before ? before.forMs + Math.min(at - before.at, MAX_GAP_MS) : 0
     this.#absent.set(functionId, { forMs, at })
     const own = `This app has no command ${name}; it has: ${[...commands.keys()].join(', ')}.`

@@ -82,8 +82,26 @@ test('the time of a pause, in which nobody looks for the command, does not count
   }
 })
 
+test('a command that was given up is waited for again if it was not called for long: it may have been there meanwhile', async () => {
+  const { send, pass, tryFor } = newApp()
+  await tryFor(LIMIT_MS, 'cmd::reserve-stock')
+  const failed = { code: 'CQRS_UNKNOWN_COMMAND' }
+  // The attempts of the effects that have waited, as far apart as the settings may put them.
+  for (let attempts = 0; attempts < 5; attempts += 1) {
+    await expect(send('cmd::reserve-stock')).rejects.toMatchObject(failed)
+    pass(LIMIT_MS / 2)
+  }
+  // The other app was started, the effects were discarded, and days later that app is deployed again.
+  pass(100 * LIMIT_MS)
+  await tryFor(LIMIT_MS, 'cmd::reserve-stock')
+  await expect(send('cmd::reserve-stock')).rejects.toMatchObject(failed)
+})
+
 test('a limit of 0 waits for no other app', async () => {
-  const { send } = newApp({ limitMs: 0 })
-  await expect(send('cmd::reserve-stock')).rejects.toMatchObject({ code: 'CQRS_UNKNOWN_COMMAND' })
+  const { send, pass } = newApp({ limitMs: 0 })
+  for (let times = 0; times < 2; times += 1) {
+    await expect(send('cmd::reserve-stock')).rejects.toMatchObject({ code: 'CQRS_UNKNOWN_COMMAND' })
+    pass(LIMIT_MS)
+  }
   expect(await send('cmd::place-order')).toBe('unreachable')
 })
