@@ -139,8 +139,8 @@ export class EffectSender {
   /** Resolves when an effect under way has ended, or {@link flush} was called; at once if nothing is under way. */
   async #change(): Promise<void> {
     if (this.#underWay.size === 0) return
-    const called = new Promise<void>((resolve) => (this.#wake = resolve))
-    await Promise.race([called, ...this.#underWay.values()])
+    // No race of those under way: each race would stay in memory until the slowest of them has ended.
+    await new Promise<void>((resolve) => (this.#wake = resolve))
   }
 
   async #allEnded(): Promise<void> {
@@ -203,9 +203,10 @@ export class EffectSender {
         this.#fail(error)
       }
     }
-    const sending = this.#lanes
-      .run(atOnce === 1 ? '' : (effect.sequence ?? ''), send)
-      .finally(() => this.#underWay.delete(idempotencyKey))
+    const sending = this.#lanes.run(atOnce === 1 ? '' : (effect.sequence ?? ''), send).finally(() => {
+      this.#underWay.delete(idempotencyKey)
+      this.#wake()
+    })
     this.#underWay.set(idempotencyKey, sending)
   }
 
