@@ -116,8 +116,12 @@ export class EffectSender {
         this.#again = false
         mayBeMore = await this.#beginPage().catch(this.#fail)
         if (this.#again) continue
-      } else if (this.#underWay.size === 0) break
-      await this.#change()
+      }
+      if (this.#underWay.size > 0) {
+        await this.#change()
+        // If all that fitted into the last page was under way, it said nothing of what is behind.
+        if (this.#underWay.size === 0) mayBeMore = true
+      } else if (!mayBeMore) break
     }
     await this.#allEnded()
     if (this.#failures.length > 0) throw this.#failures[0]
@@ -136,9 +140,8 @@ export class EffectSender {
     return false
   }
 
-  /** Resolves when an effect under way has ended, or {@link flush} was called; at once if nothing is under way. */
+  /** Resolves when an effect under way has ended, or {@link flush} was called. */
   async #change(): Promise<void> {
-    if (this.#underWay.size === 0) return
     // No race of those under way: each race would stay in memory until the slowest of them has ended.
     await new Promise<void>((resolve) => (this.#wake = resolve))
   }
@@ -222,7 +225,8 @@ export class EffectSender {
     const outcome = await this.#send(recorded)
     if (signal.aborted && outcome !== 'sent') return false
     if (outcome === 'unreachable') return this.#wait(recorded)
-    this.#unreachable = false
+    // Once it is over, another effect may be the one that nobody takes.
+    if (!this.#over) this.#unreachable = false
     if (outcome === 'stopped') return this.#stop(recorded)
     if (outcome === 'sent') {
       reached('effect-sent', idempotencyKey)

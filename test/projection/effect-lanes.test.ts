@@ -16,6 +16,8 @@ async function effectsOf(accounts: readonly string[]) {
   const { view, viewPath, move, projector } = ledger()
   for (const account of accounts) await move(account, -1)
   await toHead(projector())
+  const warnings: string[] = []
+  const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(line) })
   const sender = (send: SendEffect, atOnce: number, isPaused = () => false) =>
     new EffectSender({
       view,
@@ -26,12 +28,12 @@ async function effectsOf(accounts: readonly string[]) {
       baseMs: 1,
       capMs: 1,
       now: () => 0,
-      log: pino({ level: 'silent' }),
+      log,
       isPaused,
       signal: new AbortController().signal,
     })
   const pending = async () => (await view.pendingEffects(1_000)).map(({ idempotencyKey }) => idempotencyKey)
-  return { view, viewPath, sender, pending }
+  return { view, viewPath, sender, pending, warnings }
 }
 
 /** Receives effects, and answers each when the test says so. */
@@ -127,6 +129,55 @@ test('a call while as many are in line as are read ahead waits like everybody el
   }
   await flushed
   expect(await pending()).toEqual([])
+})
+
+test('when somebody takes effects again, all are sent, although another call came while the first one was tried', async () => {
+  const { sender, pending } = await effectsOf(['ada', 'bob', 'cyd'])
+  const { send, answer, isAskedFor } = receiver()
+  const sending = sender(send, 4)
+  const before = sending.flush()
+  await isAskedFor(1, 2, 3)
+  for (const position of [1, 2, 3]) answer(position, 'unreachable')
+  await before
+  const flushed = sending.flush()
+  await isAskedFor(1, 2, 3, 1)
+  void sending.flush()
+  await isAskedFor(1, 2, 3, 1)
+  answer(1)
+  await isAskedFor(1, 2, 3, 1, 2, 3)
+  for (const position of [2, 3]) answer(position)
+  await flushed
+  expect(await pending()).toEqual([])
+})
+
+test('a page that is full of large effects under way does not hide those behind it', async () => {
+  const { view, sender, pending } = await effectsOf(['ada', 'bob', 'cyd', 'dan'])
+  const { pendingEffects } = view
+  // As if two filled a page.
+  view.pendingEffects = (limit) => pendingEffects.call(view, Math.min(limit, 2))
+  const { send, answer, isAskedFor } = receiver()
+  const sending = sender(send, 4)
+  const flushed = sending.flush()
+  await isAskedFor(1, 2)
+  void sending.flush()
+  await isAskedFor(1, 2)
+  for (const position of [1, 2]) answer(position)
+  await isAskedFor(1, 2, 3, 4)
+  for (const position of [3, 4]) answer(position)
+  await flushed
+  expect(await pending()).toEqual([])
+})
+
+test('that nobody takes an effect is logged once, although others are taken meanwhile', async () => {
+  const { sender, pending, warnings } = await effectsOf(['ada', ...Array.from({ length: 9 }, () => 'bob')])
+  const sending = sender(async (_, key) => {
+    if (positionOf(key) === 1) return 'unreachable'
+    // It is answered later than the other one.
+    await nextTurn()
+    return 'sent'
+  }, 2)
+  while ((await pending()).length > 1) await sending.flush()
+  expect(warnings).toEqual([expect.stringContaining('An effect cannot be delivered')])
 })
 
 test('an effect that is tried again holds up its own sequence only', async () => {

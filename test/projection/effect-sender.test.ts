@@ -71,7 +71,7 @@ test('while nobody accepts the first effect, only that one is read, however many
   await sender.flush()
   view.pendingEffects = pendingEffects
   expect(await pending()).toEqual([])
-  expect(limits).toEqual([100, 1, 1, 1, 100, 101])
+  expect(limits).toEqual([100, 1, 1, 1, 100, 101, 100])
 })
 
 test('an effect that nobody accepts waits without limit, and so do those behind it', async () => {
