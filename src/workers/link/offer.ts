@@ -63,10 +63,22 @@ export function openOffering(iii: IIIClient, log: Logger, system: string): Offer
     for (const registration of registered.get(offered)?.toReversed() ?? []) registration.unregister()
     registered.delete(offered)
   }
+  let told = ''
+  const tellOfOthers = (functions: readonly string[]) => {
+    if (functions.length > 0 && told !== functions.join())
+      log.error(
+        { functions },
+        'another system on this engine, with a data folder of its own, offers functions of this one and is called in its ' +
+          'place; stop it, and give each system an engine of its own, or let one be a guest (CQRS_GUEST)',
+      )
+    told = functions.join()
+  }
   const watch = watchChanges(iii, log, async () => {
     // A function that is added while the engine answers is not in the answer, but is not lost either.
     const expected = [...registered.keys()]
     const present = await functionsOf(iii)
+    // Two systems that start at the same moment do not see each other before they register.
+    tellOfOthers(expected.map(({ id }) => id).filter((id) => ![undefined, system].includes(present.get(id))))
     const lost = expected.filter((offered) => registered.has(offered) && !present.has(offered.id))
     if (lost.length === 0) return
     log.warn({ functions: lost.map(({ id }) => id) }, 'the engine has lost functions; registering them again')

@@ -127,6 +127,25 @@ test('functions of another system are refused, none of them is registered, and i
   await until('the successor has it', async () => (await ask('cmd::order')) === 'successor')
 })
 
+test('a system that loses functions to another one, which began at the same moment, says so once', async () => {
+  const engine = await startEngine({ port: 0, http: { port: 0 } })
+  onTestFinished(() => engine.close())
+  const errors: string[] = []
+  const log = pino({ level: 'error' }, { write: (line: string) => void errors.push(line) })
+  const order = { id: 'cmd::order', description: 'Orders.', handle: async () => 'shop' }
+  await offer(await sdkWorker(engine.url), [order], log, 'shop')
+  const other = await sdkWorker(engine.url)
+  // It has looked before the first one registered.
+  other.registerFunction('cmd::order', async () => 'warehouse', { metadata: { cqrsSystem: 'warehouse' } })
+  await until('it is said', () => errors.length > 0)
+  for (const id of ['cmd::stock', 'cmd::ship']) {
+    other.registerFunction(id, async () => id)
+    await functionKnown(other, id)
+  }
+  expect(errors).toEqual([expect.stringContaining('offers functions of this one and is called in its place')])
+  expect(errors[0]).toContain('"functions":["cmd::order"]')
+})
+
 test('a route of another system is refused, whatever its parameters are called; a route of its own system is not', async () => {
   const engine = await startEngine({ port: 0, http: { port: 0 } })
   onTestFinished(() => engine.close())
