@@ -51,12 +51,14 @@ export function dataStores(data: string): DataStore[] {
 
 /**
  * Throws if a newer version of this software wrote one of the stores. Views do not count: after a restore, files of a
- * newer version may lie there that control.db does not know, and the projections worker moves those aside.
+ * newer version may lie there that control.db does not know, and the projections worker moves those aside. Nor do the
+ * snapshots: they are a cache that is in no backup, and go unused if they cannot be read.
  *
  * @throws CqrsError CQRS_STORE_NEWER
  */
 export function assertNoneNewer(stores: readonly DataStore[]): void {
-  for (const { path, schema } of stores) if (schema !== viewSchema) assertNotNewer(path, schema)
+  const counting = stores.filter(({ schema }) => schema !== viewSchema && schema !== snapshotSchema)
+  for (const { path, schema } of counting) assertNotNewer(path, schema)
 }
 
 /** Those of the stores that an older version of this software wrote. */

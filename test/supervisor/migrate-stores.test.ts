@@ -2,6 +2,7 @@ import { globSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
+import { snapshotSchema } from '../../src/command/sqlite/snapshot-schema.ts'
 import { dataPaths, viewPath } from '../../src/config/paths.ts'
 import { openSqliteControl } from '../../src/control/sqlite/control-store.ts'
 import { controlSchema } from '../../src/control/sqlite/schema.ts'
@@ -128,10 +129,23 @@ test.for(['up', 'migrate', 'worker'])(
   },
 )
 
-test('a view of a newer version stops no start: a file that nobody needs any more may be one', async () => {
+test.for([
+  [
+    'a view',
+    'a file that nobody needs any more may be one',
+    viewSchema,
+    viewPath('', 'inventory-list', { generation: 2 }),
+  ],
+  [
+    'the file of snapshots',
+    'it is a cache, which no restore replaces',
+    snapshotSchema,
+    dataPaths('').snapshots,
+  ],
+] as const)('%s of a newer version stops no start: %s', async ([, , schema, path]) => {
   const { data, app } = olderData()
-  const newer = { ...viewSchema, migrations: [...viewSchema.migrations, 'CREATE TABLE later (id INTEGER)'] }
-  openDatabase({ path: viewPath(data, 'inventory-list', { generation: 2 }), schema: newer }).close()
+  const newer = { ...schema, migrations: [...schema.migrations, 'CREATE TABLE later (id INTEGER)'] }
+  openDatabase({ path: join(data, path), schema: newer }).close()
   await migrateStores({ data, app }, nothingToSay)
   expect(outdatedStores({ data, app })).toEqual([])
 })
