@@ -14,8 +14,11 @@ const seed = testSeed()
 /** A view with an effect for each of the given accounts, in this order; the sequence of each is its account. */
 async function effectsOf(accounts: readonly string[]) {
   const { view, viewPath, move, projector } = ledger()
-  for (const account of accounts) await move(account, -1)
-  await toHead(projector())
+  const more = async (...added: string[]) => {
+    for (const account of added) await move(account, -1)
+    await toHead(projector())
+  }
+  await more(...accounts)
   const warnings: string[] = []
   const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(line) })
   const sender = (send: SendEffect, atOnce: number, isPaused = () => false) =>
@@ -33,7 +36,7 @@ async function effectsOf(accounts: readonly string[]) {
       signal: new AbortController().signal,
     })
   const pending = async () => (await view.pendingEffects(1_000)).map(({ idempotencyKey }) => idempotencyKey)
-  return { view, viewPath, sender, pending, warnings }
+  return { view, viewPath, sender, pending, more, warnings }
 }
 
 /** Receives effects, and answers each when the test says so. */
@@ -86,32 +89,20 @@ test('with one at a time all effects are sent in their order', async () => {
 })
 
 test('what is recorded while a slow receiver has an effect is sent without waiting for it', async () => {
-  const { move, projector, view } = ledger()
-  await move('ada', -1)
-  await toHead(projector())
+  const { sender, pending, more } = await effectsOf(['ada'])
   const { send, answer, isAskedFor } = receiver()
-  const options = { maxAttempts: 3, maxStops: 4, baseMs: 1, capMs: 1, now: () => 0 }
-  const signal = new AbortController().signal
-  const sender = new EffectSender({
-    ...options,
-    view,
-    send,
-    atOnce: 4,
-    log: pino({ level: 'silent' }),
-    signal,
-  })
-  const flushed = sender.flush()
+  const sending = sender(send, 4)
+  const flushed = sending.flush()
   await isAskedFor(1)
-  for (const account of ['ada', 'bob']) await move(account, -1)
-  await toHead(projector())
-  void sender.flush()
+  await more('ada', 'bob')
+  void sending.flush()
   await isAskedFor(1, 3)
   answer(3)
   answer(1)
   await isAskedFor(1, 3, 2)
   answer(2)
   await flushed
-  expect(await view.pendingEffects(10)).toEqual([])
+  expect(await pending()).toEqual([])
 })
 
 test('a call while as many are in line as are read ahead waits like everybody else', async () => {
