@@ -78,7 +78,7 @@ export function openOffering(iii: IIIClient, log: Logger, system: string): Offer
     const expected = [...registered.keys()]
     const present = await functionsOf(iii)
     // Two systems that start at the same moment do not see each other before they register.
-    tellOfOthers(expected.map(({ id }) => id).filter((id) => ![undefined, system].includes(present.get(id))))
+    tellOfOthers(expected.map(({ id }) => id).filter((id) => isOfAnother(system, present.get(id))))
     const lost = expected.filter((offered) => registered.has(offered) && !present.has(offered.id))
     if (lost.length === 0) return
     log.warn({ functions: lost.map(({ id }) => id) }, 'the engine has lost functions; registering them again')
@@ -130,6 +130,11 @@ async function functionsOf(iii: IIIClient): Promise<Map<string, string | undefin
   )
 }
 
+/** Whether a function belongs to another system; one that belongs to no system at all does not. */
+function isOfAnother(system: string, owner: string | undefined): boolean {
+  return owner !== undefined && owner !== system
+}
+
 /** The HTTP routes on the engine, each with the function that it calls; routes that meet the same requests are equal. */
 async function routesOf(iii: IIIClient): Promise<Map<string, string>> {
   const payload = { trigger_type: 'http' }
@@ -164,16 +169,15 @@ export async function assertNotTaken(
   system: string,
 ): Promise<void> {
   const present = await functionsOf(iii).catch(() => new Map<string, undefined>())
-  const isOfAnother = (id: string) => ![undefined, system].includes(present.get(id))
   const taken = functions.map(({ id }) => id).filter((id) => present.has(id))
   const routes = functions.flatMap(({ http }) => (http ? [http] : []))
   const known = routes.length > 0 ? await routesOf(iii).catch(() => new Map<string, string>()) : undefined
   const takenRoutes = routes.filter(({ method, path }) => {
     const id = known?.get(routeKey(method, path))
-    return id !== undefined && isOfAnother(id)
+    return id !== undefined && isOfAnother(system, present.get(id))
   })
   const ofOthers = [
-    ...taken.filter(isOfAnother),
+    ...taken.filter((id) => isOfAnother(system, present.get(id))),
     ...takenRoutes.map(({ method, path }) => `${method} ${path}`),
   ]
   if (ofOthers.length > 0) {

@@ -178,8 +178,12 @@ function effectsOf(
   log: Logger,
 ): EffectSender {
   const { app, config, metrics, tracing, stopping } = context
-  const { maxStops, effectsAtOnce: atOnce } = config.projections
-  const { effectTimeoutMs: timeoutMs, absentCommandMs: limitMs } = config.projections
+  const {
+    maxStops,
+    effectsAtOnce: atOnce,
+    effectTimeoutMs: timeoutMs,
+    absentCommandMs: limitMs,
+  } = config.projections
   const iii = context.inFlight.over(context.iii)
   const others = new OtherCommands({
     commands: app.commands,
